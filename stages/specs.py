@@ -1,0 +1,91 @@
+"""The sections of a configuration that several stages share. A leaf.
+
+Each is a pydantic model that refuses unknown keys; ``pipeline/config.py`` puts
+them together and words the errors.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Spec(BaseModel):
+    """Base of all sections: frozen, no unknown keys, values checked on assignment."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ModelSpec(Spec):
+    """Which classifier, and what it expects and returns. Exactly one of ``path``, ``application``, ``preset``."""
+
+    path: str | None = Field(None, description="a .keras or .h5 file")
+    application: str | None = Field(None, description="a class of keras.applications, e.g. InceptionV3")
+    preset: str | None = Field(None, description="a KerasHub preset, e.g. resnet_50_imagenet")
+    weights: str | None = Field("imagenet", description="for `application`: imagenet, none, or a weights file")
+    range: tuple[float, float] | None = Field(
+        None, description="the values the model receives for black and white; default [0, 255], or the application's own"
+    )
+    classes: str | list[str] | None = Field(None, description="class names in index order: a text or JSON file, or a list")
+    output: Literal["auto", "logits", "probabilities"] = Field("auto", description="what the model returns")
+    input_size: int | tuple[int, int] | None = Field(None, description="height and width, where the model leaves them free")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> ModelSpec:
+        if sum(x is not None for x in (self.path, self.application, self.preset)) != 1:
+            raise ValueError("give exactly one of path, application, preset")
+        return self
+
+
+class ImagesSpec(Spec):
+    """Where the images come from and how they are brought to the model's size."""
+
+    path: str = Field(description="folder of class folders, flat folder, CSV or Parquet of paths, Parquet of {bytes, path}; any fsspec URL")
+    labels: str | None = Field(None, description="CSV or Parquet with a path column and a label column, for a folder")
+    image_column: str | None = Field(None, description="default: image, path, file, filename or uri, whichever is there")
+    label_column: str | None = Field(None, description="default: label, class or target, whichever is there")
+    split: str | None = Field(None, description="keep only rows whose split column has this value")
+    limit: int | None = Field(None, gt=0, description="keep the first n images (in the order of their ids)")
+    storage_options: dict[str, Any] = Field(default_factory=dict, description="passed to fsspec")
+    resize: int | tuple[int, int] | None = Field(None, description="side, or height and width; default: the model's own")
+    crop: Literal["center", "none", "pad"] = "center"
+    max_pixels: int = Field(178_956_970, gt=0, description="larger images are rejected unread (decompression bombs)")
+
+
+PositiveInt = Annotated[int, Field(gt=0)]
+
+
+class ViewSpec(Spec):
+    """Which activations belong to an atlas; the default is all of a layer."""
+
+    name: str
+    layer: str
+    images: bool = Field(False, description="one row per image: spatially pooled features")
+    class_: str | None = Field(None, alias="class")
+    keep: Literal["winner", "top"] = "top"
+    pair: tuple[str, str] | None = None
+    rows: PositiveInt = 1000
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _one_filter(self) -> ViewSpec:
+        if sum((self.class_ is not None, self.pair is not None, self.images)) > 1:
+            raise ValueError("give at most one of class, pair, images")
+        return self
+
+    @property
+    def rows_table(self) -> str:
+        """The table this view's vectors come from."""
+        return ("features/" if self.images else "activations/") + folder(self.layer)
+
+    @property
+    def vector_column(self) -> str:
+        """The column of :attr:`rows_table` that holds the vector."""
+        return "features" if self.images else "activation"
+
+
+def folder(layer: str) -> str:
+    """A layer's path as a folder name: ``/`` becomes ``__``."""
+    return layer.replace("/", "__")

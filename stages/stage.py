@@ -1,0 +1,140 @@
+"""The records every stage is declared with.
+
+A stage turns tables into tables. It sees :class:`Inputs` (read only) and its
+own parameters, and returns Arrow tables; the runner in ``pipeline`` reads,
+writes, resumes and distributes. This module is a leaf: it imports nothing of
+the project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+State = dict[str, Any]
+"""What a ``fit`` learned: names to NumPy arrays, numbers, strings, or JSON-able lists and dicts.
+
+The key ``"metrics"`` (a JSON-able dict), if present, is copied into ``run.json``.
+"""
+
+Shared = Literal["part", "all"]
+
+
+class UserError(Exception):
+    """Something the user can mend: one line that says what, where and what to do."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the run folder.
+
+    Attributes:
+        name: folder name, e.g. ``activations``.
+        key: columns that identify a row; rows of a part are sorted by them.
+        about: one line for the documentation.
+        columns: column name to a one-line description with its unit.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    about: str
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A slice of a stage's work: items ``start`` to ``stop`` (exclusive), part number ``index``."""
+
+    index: int
+    start: int
+    stop: int
+
+
+class Inputs(Protocol):
+    """The read-only view of a run folder that a stage is given.
+
+    ``table`` is always a full table name such as ``activations/conv_pw_11_relu``.
+    """
+
+    def parts(self, table: str) -> int:
+        """Number of parts of a table (0 where the table is absent)."""
+        ...
+
+    def part(self, table: str, index: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """One part, as written (rows sorted by key)."""
+        ...
+
+    def stream(self, table: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """All parts, one after another in part order; one is held at a time."""
+        ...
+
+    def table(self, table: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """All parts concatenated in part order."""
+        ...
+
+    def state(self, stage: str | None = None, label: str | None = None) -> State:
+        """What a stage's ``fit`` learned (default: the calling stage's own, for its own label)."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """A line for the user and the log; the run goes on."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of the pipeline.
+
+    Attributes:
+        name: its name on the command line.
+        version: bumped by hand whenever its output changes.
+        about: one line for ``plan`` and the documentation.
+        params: the model of its parameters; they enter the fingerprint whole.
+        shards: ``(inputs, params) -> shards``. Called once the tables it reads are complete.
+        run: ``(inputs, params, shard) -> {table name: Arrow table}``, or, where ``files`` is
+            set, ``{path relative to the run folder: bytes}``.
+        reads: ``(params) -> {table name: "part" | "all"}``: what ``run`` reads; ``"part"``
+            means that shard k reads part k only.
+        writes: ``(params) -> table names``.
+        fit: ``(inputs, params) -> State``; runs once, before any shard.
+        fit_reads: ``(params) -> table names`` that ``fit`` reads, all parts of each.
+        state_of: ``(params) -> {(stage, label)}``: other stages' states it reads.
+        libraries: distributions whose version is part of the fingerprint.
+        model: whether the model file's content is part of the fingerprint.
+        threads: whether shards may run on several threads of one process.
+        files: whether ``run`` returns files instead of tables.
+    """
+
+    name: str
+    version: int
+    about: str
+    params: type[BaseModel]
+    shards: Callable[[Inputs, Any], list[Shard]]
+    run: Callable[[Inputs, Any, Shard], dict[str, Any]]
+    reads: Callable[[Any], Mapping[str, Shared]]
+    writes: Callable[[Any], Sequence[str]]
+    fit: Callable[[Inputs, Any], State] | None = None
+    fit_reads: Callable[[Any], Sequence[str]] = lambda params: ()
+    state_of: Callable[[Any], Sequence[tuple[str, str]]] = lambda params: ()
+    libraries: tuple[str, ...] = ()
+    model: bool = False
+    threads: bool = True
+    files: bool = False
+
+
+def aligned_shards(table: str) -> Callable[[Inputs, Any], list[Shard]]:
+    """Shards that follow the parts of ``table``, one for one."""
+
+    def shards(inputs: Inputs, params: Any) -> list[Shard]:
+        return [Shard(k, k, k + 1) for k in range(inputs.parts(table))]
+
+    return shards
+
+
+def one_shard(inputs: Inputs, params: Any) -> list[Shard]:
+    """A stage that needs the whole at once."""
+    return [Shard(0, 0, 1)]
