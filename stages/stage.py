@@ -80,6 +80,10 @@ class Inputs(Protocol):
         """What a stage's ``fit`` learned (default: the calling stage's own, for its own label)."""
         ...
 
+    def digest(self, table: str) -> str:
+        """SHA-256 (hex) over the content of all parts of a table."""
+        ...
+
     def warn(self, message: str) -> None:
         """A line for the user and the log; the run goes on."""
         ...
@@ -107,6 +111,8 @@ class Stage:
         model: whether the model file's content is part of the fingerprint.
         threads: whether shards may run on several threads of one process.
         files: whether ``run`` returns files instead of tables.
+        stamps: ``(params) -> one string per shard`` for a stage that reads the outside world
+            instead of tables: a shard whose stamp changed is stale. Cheap: names, sizes, times.
     """
 
     name: str
@@ -124,6 +130,7 @@ class Stage:
     model: bool = False
     threads: bool = True
     files: bool = False
+    stamps: Callable[[Any], list[str]] | None = None
 
 
 def aligned_shards(table: str) -> Callable[[Inputs, Any], list[Shard]]:

@@ -1,0 +1,181 @@
+"""The commands. What is heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages.stage import UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Activation atlases: what an image classifier sees, at the scale of a data set.",
+)
+
+Config = Annotated[str, typer.Argument(metavar="CONFIG", help="a YAML configuration, or the name of one that ships: demo")]
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="a run folder")]
+Out = Annotated[str | None, typer.Option("--out", metavar="DIR", help="the run folder; overrides run.out")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="overrides one key, e.g. run.seed=1")]
+
+
+@app.command()
+def run(
+    config: Config,
+    out: Out = None,
+    settings: Settings = None,
+    until: Annotated[str | None, typer.Option(metavar="STAGE", help="stop after this stage")] = None,
+    redo: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="run this stage again")] = None,
+    scheduler: Annotated[str, typer.Option(help="sync, threads, processes, or tcp://HOST:PORT")] = "sync",
+    workers: Annotated[int | None, typer.Option(help="how many; default: the cores")] = None,
+    log_format: Annotated[str, typer.Option(help="text or json")] = "text",
+    quiet: Annotated[bool, typer.Option("--quiet", help="only warnings and errors")] = False,
+) -> None:
+    """Runs what is missing or stale; with nothing to do it says so."""
+    from pipeline.config import load
+    from pipeline.progress import progress
+    from pipeline.runner import run as execute
+
+    if log_format not in ("text", "json"):
+        raise UserError(f"--log-format {log_format}: choose text or json")
+    loaded = load(config, settings or ())
+    root = _root(loaded, out)
+    with progress(log_format, quiet) as told:
+        outcome = execute(loaded, root, told, until, redo or (), scheduler, workers)
+    if not quiet:
+        if not outcome.ran:
+            typer.echo(f"nothing to do: {root} is up to date")
+        if outcome.rejected:
+            typer.echo(f"{outcome.rejected} of {outcome.images} images were rejected: see {root}/rejects")
+        if outcome.page:
+            typer.echo(f"open {Path(outcome.page).resolve()}")
+    allowed = loaded.extract.max_rejects
+    if outcome.images and outcome.rejected > allowed * outcome.images:
+        share = outcome.rejected / outcome.images
+        typer.echo(f"too many rejects: {share:.1%} of the images, extract.max_rejects is {allowed:.1%}", err=True)
+        raise typer.Exit(3)
+
+
+@app.command()
+def plan(config: Config, out: Out = None, settings: Settings = None) -> None:
+    """The stages, their shards, what would run and why. Opens no model."""
+    from pipeline.config import load, steps
+    from pipeline.plan import Planner
+    from pipeline.runner import about
+    from pipeline.store import Store
+
+    loaded = load(config, settings or ())
+    root = _root(loaded, out)
+    planner = Planner(Store(root))
+    typer.echo(f"run folder {root}")
+    for found in planner.preview(steps(loaded, about(loaded))):
+        shards = "?" if found.shards is None else str(found.shards)
+        if found.done:
+            text = f"done, {shards} shards"
+        elif found.todo:
+            kind = "fit and its shards" if found.shards is None else f"{len(found.todo)} of {shards} shards"
+            text = f"would run {kind}: {found.reason}"
+        else:
+            text = f"would run {found.reason}"
+        typer.echo(f"  {found.step.name:<32} {text}")
+
+
+@app.command()
+def status(folder: Folder) -> None:
+    """What a run holds: rows, bytes, seconds per stage, rejects."""
+    from pipeline.store import Store
+
+    store = Store(folder)
+    tables = store.tables()
+    if not tables:
+        raise UserError(f"{folder} holds no tables: give a run folder")
+    record = store.read_json("run.json") or {}
+    for table in tables:
+        typer.echo(f"  {table:<40} {store.rows(table):>10,} rows {store.size(table) / 2**20:>10.1f} MiB")
+    for name, seconds in record.get("seconds", {}).items():
+        typer.echo(f"  {name:<40} {seconds:>10.1f} s")
+    if "peak_mib" in record:
+        typer.echo(f"  {'peak memory of a process':<40} {record['peak_mib']:>10,} MiB")
+    rejected = sum(store.rows(t) for t in tables if t.startswith("rejects/"))
+    typer.echo(f"  {'rejected images':<40} {rejected:>10,}")
+    for message in record.get("warnings", []):
+        typer.echo(f"  warning: {message}")
+    if "finished" not in record:
+        typer.echo("  unfinished: run the same command again")
+
+
+@app.command()
+def serve(folder: Folder, port: Annotated[int, typer.Option(help="0: a free one")] = 0) -> None:
+    """The site of a run at 127.0.0.1, nothing outside it."""
+    from pipeline.serve import server
+
+    with server(folder, port) as http:
+        typer.echo(f"http://127.0.0.1:{http.server_port}/ (stop with Ctrl-C)")
+        http.serve_forever()
+
+
+@app.command()
+def layers(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a .keras or .h5 file, application:NAME, or preset:NAME")],
+) -> None:
+    """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it."""
+    from stages.specs import ModelSpec
+    from stages.vision.model import open_model
+
+    kind, colon, name = model.partition(":")
+    origin = {kind: name} if colon and kind in ("application", "preset") else {"path": model}
+    if "path" in origin and not Path(model).is_file():
+        raise UserError(f"{model}: no such file; give a .keras or .h5 file, application:NAME, or preset:NAME")
+    rows = open_model(ModelSpec(**origin)).layers()
+    width = max([len(r.name) for r in rows] + [5])
+    typer.echo(f"{'layer':<{width}}  {'height x width x channels':>25}  {'receptive field':>15}  {'compute before':>14}")
+    for r in rows:
+        field = " x ".join(str(v) for v in r.receptive_field)
+        shape = f"{r.height} x {r.width} x {r.channels}"
+        typer.echo(f"{r.name:<{width}}  {shape:>25}  {field:>15}  {r.compute_share:>14.1%}")
+
+
+@app.command()
+def schema() -> None:
+    """The configuration's JSON Schema, for editors."""
+    import json
+
+    from pipeline.config import Config as Model
+
+    typer.echo(json.dumps(Model.model_json_schema(), indent=2))
+
+
+def _root(loaded, out: str | None) -> str:
+    return out or loaded.run.out or f"runs/{loaded.run.name}"
+
+
+def main() -> None:
+    """The command ``activation-atlas``: turns outcomes into exit statuses."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app()
+    except UserError as error:
+        print(f"activation-atlas: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception:
+        traceback.print_exc()
+        print("activation-atlas: this is a fault of ours; the lines above say where", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

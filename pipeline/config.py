@@ -1,0 +1,320 @@
+"""A YAML file -> a validated configuration -> the steps of a run."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+import stages
+from stages.extract import ExtractSpec
+from stages.reduce import ReduceSpec
+from stages.render import RenderSpec
+from stages.report import ReportSpec
+from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec
+from stages.stage import Stage, UserError
+
+NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
+
+
+class RunSpec(Spec):
+    """The run itself."""
+
+    name: str = Field("atlas", description="title of the report")
+    seed: int = Field(0, ge=0, description="every random choice follows from it")
+    out: str | None = Field(None, description="the run folder; default runs/<name>")
+    shard_images: PositiveInt = Field(256, description="images per part file: what a kill can cost")
+
+
+class AtlasSpec(ViewSpec):
+    """One named view of a layer, and how it is laid out and drawn."""
+
+    reduce: ReduceSpec = Field(default_factory=ReduceSpec)
+    grids: list[PositiveInt] = Field(default=[10, 20, 40], min_length=1)
+    min_count: PositiveInt = Field(5, description="cells with fewer rows get no icon")
+    render: RenderSpec | None = Field(default_factory=RenderSpec, description="null: no icons")
+
+    @model_validator(mode="after")
+    def _checks(self) -> AtlasSpec:
+        if not NAME.fullmatch(self.name):
+            raise ValueError(f"atlas name {self.name!r} must be letters, digits, '.', '_', '+' or '-' (it names folders)")
+        grids = sorted(self.grids)
+        if grids != [grids[0] * 2**k for k in range(len(grids))]:
+            raise ValueError(f"grids {self.grids} must be the coarsest times powers of two, e.g. [10, 20, 40]")
+        return self
+
+    @property
+    def view(self) -> ViewSpec:
+        return ViewSpec(**{name: getattr(self, name) for name in ViewSpec.model_fields})
+
+
+class Config(Spec):
+    """A whole configuration."""
+
+    run: RunSpec = Field(default_factory=RunSpec)
+    model: ModelSpec
+    images: ImagesSpec
+    extract: ExtractSpec = Field(default_factory=ExtractSpec)
+    atlases: list[AtlasSpec] = Field(default_factory=list)
+    report: ReportSpec = Field(default_factory=ReportSpec)
+
+    @model_validator(mode="after")
+    def _checks(self) -> Config:
+        names = [a.name for a in self.atlases]
+        if len(set(names)) < len(names):
+            raise ValueError(f"atlas names must differ: {', '.join(sorted({n for n in names if names.count(n) > 1}))}")
+        for atlas in self.atlases:
+            asks = atlas.class_ is not None or atlas.pair is not None
+            if asks and self.extract.attribution == "none":
+                raise ValueError(f"atlas {atlas.name} chooses rows by attribution, but extract.attribution is none")
+        return self
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage applied to the run (label "") or to one atlas (label = its name)."""
+
+    stage: Stage
+    label: str
+    params: BaseModel
+
+    @property
+    def name(self) -> str:
+        return f"{self.stage.name}/{self.label}" if self.label else self.stage.name
+
+
+# -- reading ---------------------------------------------------------------------
+
+
+def find(path: str) -> Path:
+    """The file a user named: a path, or the name of a configuration that ships with the command."""
+    given = Path(path)
+    if given.is_file():
+        return given
+    here = Path(__file__).parent
+    for folder in (here / "configs", here.parent / "configs"):
+        shipped = folder / f"{given.name.removesuffix('.yaml')}.yaml"
+        if shipped.is_file() and (given.parent == Path(".") or given.parent.name == "configs"):
+            return shipped
+    raise UserError(f"{path}: no such file; give the path of a YAML configuration (see the README for one)")
+
+
+def load(path: str, overrides: Sequence[str] = ()) -> Config:
+    """Reads a configuration.
+
+    Args:
+        path: YAML file; relative input paths in it are relative to it.
+        overrides: ``key=value`` with dotted keys, e.g. ``atlases.0.reduce.n_neighbors=30``.
+
+    Raises:
+        UserError: one line, naming the key and its nearest neighbour where it is unknown.
+    """
+    file = find(path)
+    try:
+        data = yaml.safe_load(_environment(file.read_text(encoding="utf-8"), file))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{file}:{mark.line + 1}" if mark else str(file)
+        raise UserError(f"{where}: not YAML: {getattr(error, 'problem', None) or 'cannot be read'}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read ({error})") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{file}: must be a mapping with the sections {', '.join(Config.model_fields)}")
+    for override in overrides:
+        _override(data, override)
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        raise UserError(f"{file}: {_words(error)}") from None
+    return _rooted(config, file.resolve().parent)
+
+
+def _environment(text: str, file: Path) -> str:
+    def value(match: re.Match) -> str:
+        name, default = match.group(1), match.group(2)
+        if os.environ.get(name):
+            return os.environ[name]
+        if default is None:
+            raise UserError(f"{file}: the environment variable {name} is not set")
+        return default
+
+    kept = [line if line.lstrip().startswith("#") else _VARIABLE.sub(value, line) for line in text.split("\n")]
+    return "\n".join(kept)
+
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+def _override(data: Any, override: str) -> None:
+    key, sign, text = override.partition("=")
+    if not sign:
+        raise UserError(f"--set {override}: write key=value, e.g. run.seed=1")
+    *path, last = key.split(".")
+    node = data
+    for step in path:
+        if isinstance(node, list):
+            if not step.isdigit() or int(step) >= len(node):
+                raise UserError(f"--set {key}: {step!r} is not an index below {len(node)}")
+            node = node[int(step)]
+        elif isinstance(node, dict):
+            node = node.setdefault(step, {}) if node.get(step) is not None else node.update({step: {}}) or node[step]
+        else:
+            raise UserError(f"--set {key}: nothing can be set below {step!r}")
+    value = yaml.safe_load(text)
+    if isinstance(node, list):
+        if not last.isdigit() or int(last) >= len(node):
+            raise UserError(f"--set {key}: {last!r} is not an index below {len(node)}")
+        node[int(last)] = value
+    elif isinstance(node, dict):
+        node[last] = value
+    else:
+        raise UserError(f"--set {key}: nothing can be set below {path[-1]!r}")
+
+
+def _words(error: ValidationError) -> str:
+    """One line for a pydantic error: the key, what is wrong, and the nearest known key."""
+    errors = error.errors()
+    first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
+    place = ".".join(str(p) for p in first["loc"]) or "the file"
+    if first["type"] == "extra_forbidden":
+        known = _keys_at(first["loc"][:-1])
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, 1, 0.4)
+        text = f"{place}: unknown key; " + (f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}")
+    elif first["type"] == "missing":
+        text = f"{place}: is missing; give it"
+    else:
+        text = f"{place}: {first['msg'].removeprefix('Value error, ')}"
+        if "input" in first and not isinstance(first["input"], (dict, list)):
+            text += f" (got {first['input']!r})"
+    return text + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else "")
+
+
+def _keys_at(location: tuple) -> list[str]:
+    """Known keys of the section at a location of the configuration."""
+    model: Any = Config
+    for step in location:
+        if isinstance(step, int):
+            continue
+        field = model.model_fields.get(step) or next((f for f in model.model_fields.values() if f.alias == step), None)
+        model = next(iter(_models(field.annotation)), None) if field else None
+        if model is None:
+            return []
+    return [f.alias or name for name, f in model.model_fields.items()]
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for a in getattr(annotation, "__args__", ()) for m in _models(a)]
+
+
+def _rooted(config: Config, folder: Path) -> Config:
+    """Input paths made absolute, relative to the configuration's folder."""
+    model, images = config.model, config.images
+    if model.path:
+        model = model.model_copy(update={"path": rooted(model.path, folder)})
+    if isinstance(model.classes, str):
+        model = model.model_copy(update={"classes": rooted(model.classes, folder)})
+    if model.weights and model.weights.endswith((".h5", ".keras")):
+        model = model.model_copy(update={"weights": rooted(model.weights, folder)})
+    images = images.model_copy(update={"path": rooted(images.path, folder)})
+    if images.labels:
+        images = images.model_copy(update={"labels": rooted(images.labels, folder)})
+    return config.model_copy(update={"model": model, "images": images})
+
+
+def rooted(path: str, folder: Path) -> str:
+    """``path`` made absolute; URLs stay; ``demo:`` names what ships with the project."""
+    if path.startswith("demo:"):
+        shipped = Path(stages.__file__).parent / "demo" / path.removeprefix("demo:")
+        return str(shipped) if shipped.is_file() else path
+    if "://" in path:
+        return path
+    return os.path.normpath(folder / Path(path).expanduser())
+
+
+def class_names(model: ModelSpec) -> list[str] | None:
+    """The class names given by the configuration; None where only the model knows them.
+
+    Raises:
+        UserError: the file is missing, empty or of no known form.
+    """
+    if model.classes is None or isinstance(model.classes, list):
+        return model.classes
+    path = Path(model.classes)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"model.classes: {path} cannot be read ({error})") from None
+    if path.suffix == ".json":
+        try:
+            data = json.loads(text)
+            names = [str(data[k]) for k in sorted(data, key=int)] if isinstance(data, dict) else [str(x) for x in data]
+        except (ValueError, TypeError):
+            raise UserError(f"model.classes: {path} must hold a JSON list of names, or an object of index: name") from None
+    else:
+        names = [line.strip() for line in text.splitlines() if line.strip()]
+    if not names:
+        raise UserError(f"model.classes: {path} holds no names")
+    return names
+
+
+# -- steps -----------------------------------------------------------------------
+
+
+def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
+    """The steps of a run, in running order; what each stage is given of the configuration."""
+    seed, images = config.run.seed, config.images
+    classes = class_names(config.model)
+    model = config.model.model_copy(update={"classes": classes})
+    layers = list(dict.fromkeys(a.layer for a in config.atlases if not a.images))
+    if config.extract.layers:
+        layers = list(dict.fromkeys([*config.extract.layers, *layers]))
+    features = list(dict.fromkeys(a.layer for a in config.atlases if a.images))
+    found: list[Step] = []
+
+    def add(name: str, label: str = "", **values: Any) -> None:
+        stage = stages.stage(name)
+        found.append(Step(stage, label, stage.params(**values)))
+
+    add("index", images=images, classes=classes, seed=seed, shard_images=config.run.shard_images)
+    extract = {name: getattr(config.extract, name) for name in ExtractSpec.model_fields if name != "layers"}
+    add("extract", model=model, images=images, seed=seed, **{**extract, "layers": layers, "features": features})
+    for atlas in config.atlases:
+        add("reduce", atlas.name, view=atlas.view, seed=seed, reduce=atlas.reduce)
+    for atlas in config.atlases:
+        add("grid", atlas.name, view=atlas.view, grids=sorted(atlas.grids), min_count=atlas.min_count)
+    for atlas in config.atlases:
+        add("attribute", atlas.name, view=atlas.view)
+    for atlas in config.atlases:
+        if atlas.render is not None:
+            _icon_grids(atlas)
+            add("render", atlas.name, view=atlas.view, model=model, min_count=atlas.min_count, seed=seed, render=atlas.render)
+    views = [
+        {
+            "view": a.view,
+            "grids": sorted(a.grids),
+            "icon_grids": _icon_grids(a),
+            "min_count": a.min_count,
+        }
+        for a in config.atlases
+    ]
+    add("report", title=config.run.name, views=views, images=images, about=about or {}, report=config.report)
+    return found
+
+
+def _icon_grids(atlas: AtlasSpec) -> list[int]:
+    if atlas.render is None:
+        return []
+    unknown = sorted(set(atlas.render.grids) - set(atlas.grids))
+    if unknown and "grids" in atlas.render.model_fields_set:
+        raise UserError(f"atlas {atlas.name}: render.grids {unknown} are not among its grids {sorted(atlas.grids)}")
+    return sorted(set(atlas.render.grids) & set(atlas.grids))

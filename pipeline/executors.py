@@ -1,0 +1,109 @@
+"""THE dask: map a function over tasks, in this process, on threads, on a LocalCluster, or at an address.
+
+Every executor is a context manager that yields ``map(function, tasks)``, an
+iterator over the results in the order they are finished. The first exception
+stops the rest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from stages.stage import UserError
+
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+
+
+@contextmanager
+def _sync(workers: int) -> Iterator[Map]:
+    yield lambda function, tasks: (function(task) for task in tasks)
+
+
+@contextmanager
+def _threads(workers: int) -> Iterator[Map]:
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
+    with ThreadPoolExecutor(workers) as pool:
+
+        def run(function, tasks):
+            futures = [pool.submit(function, task) for task in tasks]
+            try:
+                for future in as_completed(futures):
+                    yield future.result()
+            finally:
+                for future in futures:
+                    future.cancel()
+
+        yield run
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[Map]:
+    from distributed import Client, LocalCluster
+
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    environment = {
+        # The workers share the cores instead of each starting as many threads as there are.
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(threads),
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+    }
+    import dask
+
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": environment, "distributed.logging.distributed": "error"}):
+        with LocalCluster(
+            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
+        ) as cluster:
+            with Client(cluster) as client:
+                yield lambda function, tasks: _dask_map(client, function, tasks)
+
+
+@contextmanager
+def _address(address: str) -> Iterator[Map]:
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout="15s")
+    except (OSError, ValueError) as error:
+        raise UserError(f"--scheduler {address}: no Dask scheduler answers there ({' '.join(str(error).split())})") from None
+    with client:
+        if not client.scheduler_info(n_workers=-1)["workers"]:
+            raise UserError(f"--scheduler {address}: it has no workers; start some with `dask worker {address}`")
+        yield lambda function, tasks: _dask_map(client, function, tasks)
+
+
+def _dask_map(client: Any, function: Callable, tasks: Iterable[Any]) -> Iterator[Any]:
+    from distributed import as_completed
+
+    futures = client.map(function, list(tasks), pure=False)
+    try:
+        for future in as_completed(futures):
+            yield future.result()
+            future.release()
+    finally:
+        client.cancel(futures, force=True)
+
+
+EXECUTORS: dict[str, Callable[[int], AbstractContextManager[Map]]] = {
+    "sync": _sync,
+    "threads": _threads,
+    "processes": _processes,
+}
+
+
+def executor(scheduler: str, workers: int | None = None) -> AbstractContextManager[Map]:
+    """The executor of that name, or the Dask cluster at that ``tcp://`` address.
+
+    Raises:
+        UserError: no such executor, or no cluster there.
+    """
+    if "://" in scheduler:
+        return _address(scheduler)
+    if scheduler not in EXECUTORS:
+        raise UserError(f"--scheduler {scheduler}: choose {', '.join(EXECUTORS)}, or the address of a Dask scheduler, tcp://HOST:PORT")
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers {workers}: give at least 1")
+    return EXECUTORS[scheduler](workers or os.cpu_count() or 1)

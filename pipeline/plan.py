@@ -1,0 +1,269 @@
+"""Which shards of which stage are missing or stale, and why.
+
+A part's fingerprint is a flat mapping from what it was made of to its value:
+the stage's version and parameters, the shard's bounds, the digests of the
+inputs, the model file, the versions of the libraries that matter. A part is
+current when its footer holds exactly the fingerprint it would get today;
+otherwise the first key that differs is the reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.config import Step
+from pipeline.store import Store
+from stages.stage import Shard, State, UserError
+
+HASHES = "cache/hashes.json"
+STAMPS = "cache/stamps.json"
+
+
+class View:
+    """The :class:`stages.stage.Inputs` of one step over a store."""
+
+    def __init__(self, store: Store, stage: str, label: str):
+        self._store, self._stage, self._label = store, stage, label
+        self.warnings: list[str] = []
+
+    def parts(self, table: str) -> int:
+        return self._store.parts(table)
+
+    def part(self, table: str, index: int, columns: Sequence[str] | None = None) -> pa.Table:
+        return self._store.read(table, index, columns)
+
+    def stream(self, table: str, columns: Sequence[str] | None = None):
+        return (self._store.read(table, k, columns) for k in range(self._store.parts(table)))
+
+    def table(self, table: str, columns: Sequence[str] | None = None) -> pa.Table:
+        found = list(self.stream(table, columns))
+        if not found:
+            raise UserError(f"{self._store.root / table} holds nothing: run the pipeline again to restore it")
+        return pa.concat_tables(found)
+
+    def state(self, stage: str | None = None, label: str | None = None) -> State:
+        own = stage is None
+        return self._store.read_state(self._stage if own else stage, self._label if own and label is None else label or "")
+
+    def digest(self, table: str) -> str:
+        return self._store.digest(table)
+
+    def warn(self, message: str) -> None:
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One thing to do: a fit (``shard`` None) or a shard, and the fingerprint its output will carry."""
+
+    root: str
+    stage: str
+    label: str
+    params: Any
+    shard: Shard | None
+    fingerprint: Mapping[str, Any]
+    stamp: str | None = None
+
+
+@dataclass
+class StepPlan:
+    """What a step has to do."""
+
+    step: Step
+    shards: int | None = None
+    todo: list[Work] = field(default_factory=list)
+    reason: str = ""
+
+    @property
+    def done(self) -> bool:
+        return self.shards is not None and not self.todo
+
+
+class Planner:
+    """Plans the steps of one run folder; hashes each model file once."""
+
+    def __init__(self, store: Store):
+        self.store = store
+        self._hashes: dict[str, list] = store.read_json(HASHES) or {}
+        self._new_hashes = False
+
+    def fit(self, step: Step) -> Work | None:
+        """The fit to run, or None where there is none or it is current."""
+        if step.stage.fit is None:
+            return None
+        wanted = self._fit_fingerprint(step)
+        footer = self.store.state_footer(step.stage.name, step.label)
+        return None if footer and footer[0] == wanted else self._work(step, None, wanted)
+
+    def plan(self, step: Step) -> StepPlan:
+        """The shards of a step whose fit is current and whose inputs are complete."""
+        stage, store = step.stage, self.store
+        stamps = stage.stamps(step.params) if stage.stamps else None
+        if stamps is not None:
+            shards = [Shard(k, k, k + 1) for k in range(len(stamps))]
+        if stamps is None or stage.name == "index":
+            shards = stage.shards(View(store, stage.name, step.label), step.params)
+        known = store.read_json(STAMPS) or {}
+        result = StepPlan(step, len(shards))
+        tables = stage.writes(step.params)
+        base = self._shard_fingerprint(step)
+        for shard in shards:
+            wanted = {**base, **self._part_inputs(step, shard), "shard": [shard.index, shard.start, shard.stop]}
+            stamp = stamps[shard.index] if stamps else None
+            if stage.files:
+                reason = differs(store.files_footer(stage.name), wanted)
+            else:
+                reason = next(
+                    (r for t in tables if (r := differs((store.footer(t, shard.index) or (None,))[0], wanted))), None
+                )
+                if not reason and stamp is not None and known.get(f"{stage.name}/{shard.index}") != stamp:
+                    reason = "the images have changed or were never read"
+            if reason:
+                result.todo.append(self._work(step, shard, wanted, stamp))
+                result.reason = result.reason or reason
+        return result
+
+    def preview(self, steps: Sequence[Step]) -> list[StepPlan]:
+        """What a run would do, without doing it: a step behind an unfinished one waits for it."""
+        found: list[StepPlan] = []
+        unfinished: dict[str, str] = {}
+        for step in steps:
+            stage, params = step.stage, step.params
+            reads = [*stage.fit_reads(params), *stage.reads(params)]
+            states = [f"{s}/{n}" if n else s for s, n in stage.state_of(params)]
+            waits = next((unfinished[t] for t in [*reads, *states] if t in unfinished), None)
+            if waits:
+                plan = StepPlan(step, reason=f"after {waits}")
+            elif (fit := self.fit(step)) is not None:
+                footer = self.store.state_footer(stage.name, step.label)
+                plan = StepPlan(step, None, [fit], differs(footer[0] if footer else None, fit.fingerprint) or "")
+            else:
+                plan = self.plan(step)
+            if not plan.done:
+                unfinished.update({t: step.name for t in [*stage.writes(params), step.name]})
+            found.append(plan)
+        return found
+
+    def save(self) -> None:
+        """Keeps the model hashes for the next run."""
+        if self._new_hashes:
+            self.store.write_json(HASHES, self._hashes)
+
+    # -- fingerprints ----------------------------------------------------------
+
+    def _work(self, step: Step, shard: Shard | None, fingerprint: Mapping, stamp: str | None = None) -> Work:
+        return Work(str(self.store.root), step.stage.name, step.label, step.params, shard, fingerprint, stamp)
+
+    def _base(self, step: Step) -> dict[str, Any]:
+        stage = step.stage
+        found: dict[str, Any] = {"stage": stage.name, "version": stage.version}
+        found.update(_flat("params", _plain(step)))
+        found.update({f"library {name}": _version(name) for name in stage.libraries})
+        if stage.model:
+            found["model"] = self._model(step.params.model)
+        return found
+
+    def _fit_fingerprint(self, step: Step) -> dict[str, Any]:
+        inputs = {f"input {t}": self.store.digest(t) for t in step.stage.fit_reads(step.params)}
+        return {**self._base(step), **inputs, **self._other_states(step)}
+
+    def _shard_fingerprint(self, step: Step) -> dict[str, Any]:
+        found = {**self._base(step), **self._other_states(step)}
+        if step.stage.fit is not None:
+            footer = self.store.state_footer(step.stage.name, step.label)
+            found["state"] = footer[1] if footer else None
+        shared = [t for t, how in step.stage.reads(step.params).items() if how == "all"]
+        return {**found, **{f"input {t}": self.store.digest(t) for t in shared}}
+
+    def _part_inputs(self, step: Step, shard: Shard) -> dict[str, Any]:
+        own = [t for t, how in step.stage.reads(step.params).items() if how == "part"]
+        return {f"input {t}": (self.store.footer(t, shard.index) or (None, None))[1] for t in own}
+
+    def _other_states(self, step: Step) -> dict[str, Any]:
+        found = {}
+        for stage, label in step.stage.state_of(step.params):
+            footer = self.store.state_footer(stage, label)
+            found[f"state {stage}/{label}".rstrip("/")] = footer[1] if footer else None
+        return found
+
+    def _model(self, spec: Any) -> Any:
+        if spec.path:
+            return self.file_hash(spec.path, "model.path")
+        if spec.weights and spec.weights.endswith((".h5", ".keras")):
+            return [spec.application, self.file_hash(spec.weights, "model.weights")]
+        return [spec.application or spec.preset, spec.weights]
+
+    def file_hash(self, path: str, key: str) -> str:
+        """SHA-256 of a file, remembered by its size and time."""
+        try:
+            status = Path(path).stat()
+        except OSError:
+            raise UserError(f"{key}: {path} does not exist; give the path of a .keras or .h5 file") from None
+        mark = [status.st_size, status.st_mtime_ns]
+        if self._hashes.get(path, [None])[:2] != mark:
+            try:
+                with open(path, "rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise UserError(f"{key}: {path} cannot be read ({error.strerror}); give the path of a .keras or .h5 file") from None
+            self._hashes[path] = [*mark, digest]
+            self._new_hashes = True
+        return self._hashes[path][2]
+
+
+def differs(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str | None:
+    """Why a fingerprint is not the wanted one: the first key that differs; None where it is."""
+    if old is None:
+        return "missing"
+    for key in [*new, *old]:
+        if old.get(key) != new.get(key):
+            if key.startswith(("input", "state", "model")):
+                return f"{key} has changed"
+            return f"{key} was {_short(old.get(key))}, is {_short(new.get(key))}"
+    return None
+
+
+# What an image is and how it is cut decides the later stages; where it came from does not.
+_LATER = ("resize", "crop", "max_pixels")
+
+
+def _plain(step: Step) -> dict[str, Any]:
+    params = step.params.model_dump(mode="json", by_alias=True)
+    if isinstance(params.get("model"), dict):
+        params["model"].pop("path", None)
+        names = params["model"].pop("classes", None)
+        params["model"]["classes"] = hashlib.sha256(json.dumps(names).encode()).hexdigest()
+    if isinstance(params.get("images"), dict):
+        params["images"].pop("storage_options", None)
+        if step.stage.name != "index":
+            params["images"] = {k: params["images"][k] for k in _LATER}
+    return params
+
+
+def _flat(prefix: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        return {k: v for name, item in value.items() for k, v in _flat(f"{prefix}.{name}", item).items()}
+    return {prefix: value}
+
+
+@cache
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,40 @@
+"""Serves the site of a run at 127.0.0.1, and nothing outside it."""
+
+from __future__ import annotations
+
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from stages.stage import UserError
+
+
+class _Site(SimpleHTTPRequestHandler):
+    def send_head(self):
+        root = Path(self.directory).resolve()
+        if not Path(self.translate_path(self.path)).resolve().is_relative_to(root):
+            self.send_error(404, "File not found")
+            return None
+        return super().send_head()
+
+    def list_directory(self, path):
+        self.send_error(404, "File not found")
+        return None
+
+    def log_message(self, format, *args):
+        pass
+
+
+def server(root: str, port: int = 0) -> ThreadingHTTPServer:
+    """A server of ``root``/site at 127.0.0.1; ``port`` 0 takes a free one.
+
+    Raises:
+        UserError: the run has no site, or the port is taken.
+    """
+    site = Path(root) / "site"
+    if not (site / "index.html").is_file():
+        raise UserError(f"{root} holds no site/index.html: give a finished run folder")
+    try:
+        return ThreadingHTTPServer(("127.0.0.1", port), partial(_Site, directory=str(site)))
+    except OSError as error:
+        raise UserError(f"--port {port}: {error.strerror}; choose another") from None

@@ -1,0 +1,302 @@
+"""THE run folder: table parts, state, files, caches, and the lock.
+
+A part file is the checkpoint. It is written under a temporary name, flushed to
+the disk and renamed, so that existing means complete; what it was made from
+stands in its Parquet footer. Nothing else in the project opens a run folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.stage import State, UserError
+
+FINGERPRINT = b"atlas.fingerprint"
+CONTENT = b"atlas.content"
+TEMPORARY = ".tmp-"
+
+
+class Store:
+    """A run folder at ``root``."""
+
+    def __init__(self, root: str | os.PathLike):
+        self.root = Path(root)
+
+    # -- parts ---------------------------------------------------------------
+
+    def part_path(self, table: str, index: int) -> Path:
+        return self.root / table / f"part-{index:05d}.parquet"
+
+    def parts(self, table: str) -> int:
+        """Number of consecutive parts from 0."""
+        count = 0
+        while self.part_path(table, count).exists():
+            count += 1
+        return count
+
+    def read(self, table: str, index: int, columns: Sequence[str] | None = None) -> pa.Table:
+        path = self.part_path(table, index)
+        try:
+            return pq.read_table(path, columns=None if columns is None else list(columns), partitioning=None)
+        except FileNotFoundError:
+            raise UserError(f"{path} is missing: run the pipeline again to restore it") from None
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UserError(f"{path} cannot be read ({_line(error)}): delete it and run again") from None
+
+    def footer(self, table: str, index: int) -> tuple[dict[str, Any], str] | None:
+        """(fingerprint, content digest) of a part; None where it is absent or unreadable."""
+        path = self.part_path(table, index)
+        try:
+            metadata = pq.read_metadata(path).metadata or {}
+            return json.loads(metadata[FINGERPRINT]), metadata[CONTENT].decode()
+        except (OSError, KeyError, ValueError, pa.ArrowInvalid):
+            return None
+
+    def rows(self, table: str) -> int:
+        return sum(pq.read_metadata(self.part_path(table, k)).num_rows for k in range(self.parts(table)))
+
+    def write(self, table: str, index: int, data: pa.Table, fingerprint: Mapping[str, Any]) -> int:
+        """Writes one part; returns its bytes."""
+        data = data.replace_schema_metadata(None).combine_chunks()
+        metadata = {FINGERPRINT: _canonical(fingerprint), CONTENT: content_digest(data).encode()}
+        texts = [f.name for f in data.schema if pa.types.is_string(f.type)]
+
+        def save(path: Path) -> None:
+            # Dictionaries pay for text only; on vectors they cost time and are given up anyway.
+            pq.write_table(
+                data.replace_schema_metadata(metadata),
+                path,
+                compression="zstd",
+                use_dictionary=texts or False,
+                write_statistics=texts or False,
+                store_schema=True,
+            )
+
+        return self._replace(self.part_path(table, index), save)
+
+    def trim(self, table: str, parts: int) -> None:
+        """Removes parts from number ``parts`` on: a source has shrunk."""
+        folder = self.root / table
+        for path in sorted(folder.glob("part-*.parquet")):
+            if int(path.stem.removeprefix("part-")) >= parts:
+                path.unlink()
+
+    def drop(self, table: str) -> None:
+        """Removes a whole table's parts, and its folder where nothing else is in it."""
+        self.trim(table, 0)
+        folder = self.root / table
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+    def digest(self, table: str) -> str:
+        """SHA-256 over the content digests of a table's parts, in order."""
+        total = hashlib.sha256()
+        for k in range(self.parts(table)):
+            footer = self.footer(table, k)
+            total.update((footer[1] if footer else "unreadable").encode())
+        return total.hexdigest()
+
+    def tables(self) -> list[str]:
+        """Names of all tables present, e.g. ``activations/conv_pw_11_relu``."""
+        found = {p.parent.relative_to(self.root).as_posix() for p in self.root.glob("*/part-00000.parquet")}
+        found |= {p.parent.relative_to(self.root).as_posix() for p in self.root.glob("*/*/part-00000.parquet")}
+        return sorted(found)
+
+    def size(self, table: str) -> int:
+        """Bytes on disk."""
+        return sum(p.stat().st_size for p in (self.root / table).glob("part-*.parquet"))
+
+    # -- state ---------------------------------------------------------------
+
+    def state_path(self, stage: str, label: str) -> Path:
+        return self.root / "state" / (f"{stage}/{label}.npz" if label else f"{stage}.npz")
+
+    def write_state(self, stage: str, label: str, state: State, fingerprint: Mapping[str, Any]) -> int:
+        arrays = {k: v for k, v in state.items() if isinstance(v, np.ndarray)}
+        rest = {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}
+        digest = hashlib.sha256(_canonical(rest))
+        for name in sorted(arrays):
+            array = np.ascontiguousarray(arrays[name])
+            digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
+            digest.update(array.data if array.size else b"")
+        head = {"fingerprint": fingerprint, "content": digest.hexdigest(), "values": rest}
+
+        def save(path: Path) -> None:
+            # numpy writes zip members with a constant date: same state, same bytes.
+            with open(path, "wb") as file:
+                np.savez(file, __head__=np.frombuffer(_canonical(head), np.uint8), **dict(sorted(arrays.items())))
+
+        return self._replace(self.state_path(stage, label), save)
+
+    def _state_head(self, stage: str, label: str) -> dict[str, Any] | None:
+        try:
+            with np.load(self.state_path(stage, label), allow_pickle=False) as data:
+                return json.loads(bytes(data["__head__"]))
+        except (OSError, KeyError, ValueError):
+            return None
+
+    def state_footer(self, stage: str, label: str) -> tuple[dict[str, Any], str] | None:
+        head = self._state_head(stage, label)
+        return (head["fingerprint"], head["content"]) if head else None
+
+    def read_state(self, stage: str, label: str) -> State:
+        path = self.state_path(stage, label)
+        if not path.exists():
+            raise UserError(f"{path} is missing: run the pipeline again to restore it")
+        with np.load(path, allow_pickle=False) as data:
+            head = json.loads(bytes(data["__head__"]))
+            return {**head["values"], **{k: data[k] for k in data.files if k != "__head__"}}
+
+    # -- files (site, figures) and small records -------------------------------
+
+    def write_files(self, stage: str, files: Mapping[str, bytes], fingerprint: Mapping[str, Any]) -> int:
+        """Writes a stage's files, then the list of them: the list is the checkpoint."""
+        total = 0
+        before = self.file_list(stage)
+        for name, content in files.items():
+            target = self.root / name
+            if not target.resolve().is_relative_to(self.root.resolve()):
+                raise ValueError(f"{name} lies outside the run folder")
+            total += self._replace(target, lambda path, content=content: path.write_bytes(content))
+        for name in set(before) - set(files):
+            (self.root / name).unlink(missing_ok=True)
+        listing = {"fingerprint": fingerprint, "files": {n: hashlib.sha256(c).hexdigest() for n, c in files.items()}}
+        self.write_json(f"state/{stage}.files.json", listing)
+        return total
+
+    def file_list(self, stage: str) -> dict[str, str]:
+        return (self.read_json(f"state/{stage}.files.json") or {}).get("files", {})
+
+    def files_footer(self, stage: str) -> dict[str, Any] | None:
+        """Fingerprint of a stage's files, None unless every one of them is still there."""
+        listing = self.read_json(f"state/{stage}.files.json")
+        if not listing or not all((self.root / name).exists() for name in listing["files"]):
+            return None
+        return listing["fingerprint"]
+
+    def write_json(self, name: str, value: Any) -> None:
+        text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        self._replace(self.root / name, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def read_json(self, name: str) -> Any:
+        """None where it is absent or unreadable."""
+        try:
+            return json.loads((self.root / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def append_log(self, event: Mapping[str, Any]) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        with open(self.root / "log.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(event, ensure_ascii=False, default=str) + "\n")
+
+    def sweep(self) -> None:
+        """Removes what a killed run left half written."""
+        for path in self.root.rglob(f"{TEMPORARY}*"):
+            path.unlink(missing_ok=True)
+
+    def _replace(self, path: Path, save) -> int:
+        temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save(temporary)
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            size = temporary.stat().st_size
+            os.replace(temporary, path)
+            return size
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+                raise UserError(
+                    f"no space left writing {path}: free some and run the same command again; what is finished is kept"
+                ) from None
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+                raise UserError(f"cannot write {path} ({_line(error)}): choose another folder with --out") from None
+            raise
+
+    # -- lock ------------------------------------------------------------------
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the run folder for this process.
+
+        The operating system drops the lock when its holder dies, however it dies,
+        so a killed run can be resumed at once.
+
+        Raises:
+            UserError: another process holds it, or the folder is somebody else's.
+        """
+        import fcntl
+
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make the run folder {self.root} ({_line(error)}): choose another with --out") from None
+        path = self.root / "run.lock"
+        if not path.exists() and any(self.root.iterdir()):
+            raise UserError(f"{self.root} is not empty and not a run folder: choose another with --out")
+        try:
+            file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - held until the end of the run
+        except OSError as error:
+            raise UserError(f"cannot write {path} ({_line(error)}): choose another folder with --out") from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                raise UserError(
+                    f"{self.root} is in use by {holder}: wait for it to end, or choose another folder with --out"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+            yield
+
+
+def content_digest(table: pa.Table) -> str:
+    """SHA-256 (hex) over a table's Arrow stream: schema and values, without metadata."""
+    sink = _HashSink()
+    with pa.ipc.new_stream(pa.PythonFile(sink, "w"), table.schema) as writer:
+        writer.write_table(table)
+    return sink.hash.hexdigest()
+
+
+class _HashSink(io.RawIOBase):
+    def __init__(self):
+        self.hash = hashlib.sha256()
+        self.length = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:
+        view = memoryview(data)
+        self.hash.update(view)
+        self.length += view.nbytes
+        return view.nbytes
+
+    def tell(self) -> int:
+        return self.length
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,14 @@
+"""The stages, in running order: the table of contents of the project."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from stages.stage import Stage
+
+ORDER = ("index", "extract", "reduce", "grid", "attribute", "render", "report")
+
+
+def stage(name: str) -> Stage:
+    """The record of one stage; imports its file only."""
+    return import_module(f"stages.{name}").STAGE
