@@ -1,0 +1,61 @@
+# Everything sets up what is missing first. A Python of one's own choice: make setup PYTHON=/path/to/python3.12
+#
+#   make setup      .venv with the command and all that the tests need
+#   make demo       draws a data set, makes its atlas, and names the page to open
+#   make test       the fast tests; make test-slow: the rest
+#   make lint       style
+#   make bench      side by side with the machine's limit; BENCH="extract run" chooses
+#   make lock       resolves the dependencies anew (needs uv)
+
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.set-up
+CONFIG ?= configs/demo.yaml
+PYTEST ?=
+BENCH  ?= extract attribution render reduce
+
+# The newest supported Python that is found and works (a version manager's shim may be there and not).
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && echo "$$p" && break; done)
+
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: setup demo test test-slow lint bench lock clean
+.DELETE_ON_ERROR:
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "setup: no Python 3.11, 3.12 or 3.13 found; install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 2; fi
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+		echo "setup: $(PYTHON) is not Python 3.11, 3.12 or 3.13; name one: make setup PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "setup: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	@echo "setup: $(VENV) with $$("$(PYTHON)" --version), a few minutes the first time"
+	@"$(PYTHON)" -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/activation-atlas run $(CONFIG)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q -m "not slow" $(PYTEST)
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -q -m slow --durations=10 $(PYTEST)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+
+bench: $(STAMP)
+	@for what in $(BENCH); do $(BIN)/python -m benchmarks $$what || exit $$?; done
+
+lock:
+	uv pip compile --no-config --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --upgrade \
+		--no-emit-index-url --no-annotate --no-header --extra dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
