@@ -161,17 +161,20 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app()
+        sys.exit(app(standalone_mode=False) or 0)
+    except (typer.Abort, KeyboardInterrupt):
+        print("interrupted: run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
     except UserError as error:
         print(f"activation-atlas: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted: run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, typer.BadParameter.__mro__[2]):  # a usage error: what typer would show itself
+            error.show()
+            sys.exit(error.exit_code)
         traceback.print_exc()
         print("activation-atlas: this is a fault of ours; the lines above say where", file=sys.stderr)
         sys.exit(1)

@@ -1,0 +1,21 @@
+"""Fixtures that many tests use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The real images and models, where they are at hand: ``ATLAS_DATA``, or ``shared`` beside the project."""
+    found = Path(os.environ.get("ATLAS_DATA") or ROOT.parent / "shared")
+    if not (found / "models").is_dir():
+        pytest.skip(f"no real images at {found}: set ATLAS_DATA to the folder that holds data/ and models/")
+    return found.resolve()
