@@ -20,10 +20,12 @@ app = typer.Typer(
     help="Activation atlases: what an image classifier sees, at the scale of a data set.",
 )
 
-Config = Annotated[str, typer.Argument(metavar="CONFIG", help="a YAML configuration, or the name of one that ships: demo")]
+Config = Annotated[str, typer.Argument(metavar="CONFIG", help="a YAML file, or the name of one that ships: demo")]
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="a run folder")]
 Out = Annotated[str | None, typer.Option("--out", metavar="DIR", help="the run folder; overrides run.out")]
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="overrides one key, e.g. run.seed=1")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="overrides a key, e.g. run.seed=1")
+]
 
 
 @app.command()
@@ -66,9 +68,10 @@ def run(
 @app.command()
 def plan(config: Config, out: Out = None, settings: Settings = None) -> None:
     """The stages, their shards, what would run and why. Opens no model."""
-    from pipeline.config import load, steps
+    from pipeline.config import load
     from pipeline.plan import Planner
     from pipeline.runner import about
+    from pipeline.steps import steps
     from pipeline.store import Store
 
     loaded = load(config, settings or ())
@@ -123,7 +126,7 @@ def serve(folder: Folder, port: Annotated[int, typer.Option(help="0: a free one"
 
 @app.command()
 def layers(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="a .keras or .h5 file, application:NAME, or preset:NAME")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a .keras or .h5 file, application:NAME, preset:NAME")],
 ) -> None:
     """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it."""
     from stages.specs import ModelSpec
@@ -135,7 +138,8 @@ def layers(
         raise UserError(f"{model}: no such file; give a .keras or .h5 file, application:NAME, or preset:NAME")
     rows = open_model(ModelSpec(**origin)).layers()
     width = max([len(r.name) for r in rows] + [5])
-    typer.echo(f"{'layer':<{width}}  {'height x width x channels':>25}  {'receptive field':>15}  {'compute before':>14}")
+    shape, field, share = "height x width x channels", "receptive field", "compute before"
+    typer.echo(f"{'layer':<{width}}  {shape:>25}  {field:>15}  {share:>14}")
     for r in rows:
         field = " x ".join(str(v) for v in r.receptive_field)
         shape = f"{r.height} x {r.width} x {r.channels}"

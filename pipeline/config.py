@@ -1,13 +1,11 @@
-"""A YAML file -> a validated configuration -> the steps of a run."""
+"""A YAML file -> a validated configuration."""
 
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from stages.reduce import ReduceSpec
 from stages.render import RenderSpec
 from stages.report import ReportSpec
 from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec
-from stages.stage import Stage, UserError
+from stages.stage import UserError
 
 NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
@@ -45,7 +43,7 @@ class AtlasSpec(ViewSpec):
     @model_validator(mode="after")
     def _checks(self) -> AtlasSpec:
         if not NAME.fullmatch(self.name):
-            raise ValueError(f"atlas name {self.name!r} must be letters, digits, '.', '_', '+' or '-' (it names folders)")
+            raise ValueError(f"atlas name {self.name!r} must be of letters, digits and . _ + - (it names folders)")
         grids = sorted(self.grids)
         if grids != [grids[0] * 2**k for k in range(len(grids))]:
             raise ValueError(f"grids {self.grids} must be the coarsest times powers of two, e.g. [10, 20, 40]")
@@ -76,22 +74,6 @@ class Config(Spec):
             if asks and self.extract.attribution == "none":
                 raise ValueError(f"atlas {atlas.name} chooses rows by attribution, but extract.attribution is none")
         return self
-
-
-@dataclass(frozen=True)
-class Step:
-    """A stage applied to the run (label "") or to one atlas (label = its name)."""
-
-    stage: Stage
-    label: str
-    params: BaseModel
-
-    @property
-    def name(self) -> str:
-        return f"{self.stage.name}/{self.label}" if self.label else self.stage.name
-
-
-# -- reading ---------------------------------------------------------------------
 
 
 def find(path: str) -> Path:
@@ -239,82 +221,3 @@ def rooted(path: str, folder: Path) -> str:
     if "://" in path:
         return path
     return os.path.normpath(folder / Path(path).expanduser())
-
-
-def class_names(model: ModelSpec) -> list[str] | None:
-    """The class names given by the configuration; None where only the model knows them.
-
-    Raises:
-        UserError: the file is missing, empty or of no known form.
-    """
-    if model.classes is None or isinstance(model.classes, list):
-        return model.classes
-    path = Path(model.classes)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"model.classes: {path} cannot be read ({error})") from None
-    if path.suffix == ".json":
-        try:
-            data = json.loads(text)
-            names = [str(data[k]) for k in sorted(data, key=int)] if isinstance(data, dict) else [str(x) for x in data]
-        except (ValueError, TypeError):
-            raise UserError(f"model.classes: {path} must hold a JSON list of names, or an object of index: name") from None
-    else:
-        names = [line.strip() for line in text.splitlines() if line.strip()]
-    if not names:
-        raise UserError(f"model.classes: {path} holds no names")
-    return names
-
-
-# -- steps -----------------------------------------------------------------------
-
-
-def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
-    """The steps of a run, in running order; what each stage is given of the configuration."""
-    seed, images = config.run.seed, config.images
-    classes = class_names(config.model)
-    model = config.model.model_copy(update={"classes": classes})
-    layers = list(dict.fromkeys(a.layer for a in config.atlases if not a.images))
-    if config.extract.layers:
-        layers = list(dict.fromkeys([*config.extract.layers, *layers]))
-    features = list(dict.fromkeys(a.layer for a in config.atlases if a.images))
-    found: list[Step] = []
-
-    def add(name: str, label: str = "", **values: Any) -> None:
-        stage = stages.stage(name)
-        found.append(Step(stage, label, stage.params(**values)))
-
-    add("index", images=images, classes=classes, seed=seed, shard_images=config.run.shard_images)
-    extract = {name: getattr(config.extract, name) for name in ExtractSpec.model_fields if name != "layers"}
-    add("extract", model=model, images=images, seed=seed, **{**extract, "layers": layers, "features": features})
-    for atlas in config.atlases:
-        add("reduce", atlas.name, view=atlas.view, seed=seed, reduce=atlas.reduce)
-    for atlas in config.atlases:
-        add("grid", atlas.name, view=atlas.view, grids=sorted(atlas.grids), min_count=atlas.min_count)
-    for atlas in config.atlases:
-        add("attribute", atlas.name, view=atlas.view)
-    for atlas in config.atlases:
-        if atlas.render is not None:
-            _icon_grids(atlas)
-            add("render", atlas.name, view=atlas.view, model=model, min_count=atlas.min_count, seed=seed, render=atlas.render)
-    views = [
-        {
-            "view": a.view,
-            "grids": sorted(a.grids),
-            "icon_grids": _icon_grids(a),
-            "min_count": a.min_count,
-        }
-        for a in config.atlases
-    ]
-    add("report", title=config.run.name, views=views, images=images, about=about or {}, report=config.report)
-    return found
-
-
-def _icon_grids(atlas: AtlasSpec) -> list[int]:
-    if atlas.render is None:
-        return []
-    unknown = sorted(set(atlas.render.grids) - set(atlas.grids))
-    if unknown and "grids" in atlas.render.model_fields_set:
-        raise UserError(f"atlas {atlas.name}: render.grids {unknown} are not among its grids {sorted(atlas.grids)}")
-    return sorted(set(atlas.render.grids) & set(atlas.grids))

@@ -53,7 +53,8 @@ def _processes(workers: int) -> Iterator[Map]:
     }
     import dask
 
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": environment, "distributed.logging.distributed": "error"}):
+    quiet = {"distributed.nanny.pre-spawn-environ": environment, "distributed.logging.distributed": "error"}
+    with dask.config.set(quiet):
         with LocalCluster(
             n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
         ) as cluster:
@@ -68,7 +69,8 @@ def _address(address: str) -> Iterator[Map]:
     try:
         client = Client(address, timeout="15s")
     except (OSError, ValueError) as error:
-        raise UserError(f"--scheduler {address}: no Dask scheduler answers there ({' '.join(str(error).split())})") from None
+        reason = " ".join(str(error).split())
+        raise UserError(f"--scheduler {address}: no Dask scheduler answers there ({reason})") from None
     with client:
         if not client.scheduler_info(n_workers=-1)["workers"]:
             raise UserError(f"--scheduler {address}: it has no workers; start some with `dask worker {address}`")
@@ -103,7 +105,9 @@ def executor(scheduler: str, workers: int | None = None) -> AbstractContextManag
     if "://" in scheduler:
         return _address(scheduler)
     if scheduler not in EXECUTORS:
-        raise UserError(f"--scheduler {scheduler}: choose {', '.join(EXECUTORS)}, or the address of a Dask scheduler, tcp://HOST:PORT")
+        raise UserError(
+            f"--scheduler {scheduler}: choose {', '.join(EXECUTORS)}, or the address of a Dask scheduler, tcp://HOST:PORT"
+        )
     if workers is not None and workers < 1:
         raise UserError(f"--workers {workers}: give at least 1")
     return EXECUTORS[scheduler](workers or os.cpu_count() or 1)

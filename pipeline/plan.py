@@ -19,13 +19,26 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pydantic import BaseModel
 
-from pipeline.config import Step
 from pipeline.store import Store
-from stages.stage import Shard, State, UserError
+from stages.stage import Shard, Stage, State, UserError
 
 HASHES = "cache/hashes.json"
 STAMPS = "cache/stamps.json"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage applied to the run (label "") or to one atlas (label = its name)."""
+
+    stage: Stage
+    label: str
+    params: BaseModel
+
+    @property
+    def name(self) -> str:
+        return f"{self.stage.name}/{self.label}" if self.label else self.stage.name
 
 
 class View:
@@ -51,8 +64,9 @@ class View:
         return pa.concat_tables(found)
 
     def state(self, stage: str | None = None, label: str | None = None) -> State:
-        own = stage is None
-        return self._store.read_state(self._stage if own else stage, self._label if own and label is None else label or "")
+        if stage is None:
+            stage, label = self._stage, self._label if label is None else label
+        return self._store.read_state(stage, label or "")
 
     def digest(self, table: str) -> str:
         return self._store.digest(table)
@@ -215,7 +229,7 @@ class Planner:
                 with open(path, "rb") as file:
                     digest = hashlib.file_digest(file, "sha256").hexdigest()
             except OSError as error:
-                raise UserError(f"{key}: {path} cannot be read ({error.strerror}); give the path of a .keras or .h5 file") from None
+                raise UserError(f"{key}: {path} cannot be read ({error.strerror}); give a .keras or .h5 file") from None
             self._hashes[path] = [*mark, digest]
             self._new_hashes = True
         return self._hashes[path][2]

@@ -17,10 +17,11 @@ from typing import Any
 import yaml
 
 import stages
-from pipeline.config import Config, Step, steps
+from pipeline.config import Config
 from pipeline.executors import Map, executor
-from pipeline.plan import STAMPS, Planner, View, Work
+from pipeline.plan import STAMPS, Planner, Step, View, Work
 from pipeline.progress import Progress
+from pipeline.steps import steps
 from pipeline.store import Store
 from stages.stage import UserError
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import json
 import os
 import socket
@@ -22,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.digest import canonical, content_digest
 from stages.stage import State, UserError
 
 FINGERPRINT = b"atlas.fingerprint"
@@ -71,7 +71,7 @@ class Store:
     def write(self, table: str, index: int, data: pa.Table, fingerprint: Mapping[str, Any]) -> int:
         """Writes one part; returns its bytes."""
         data = data.replace_schema_metadata(None).combine_chunks()
-        metadata = {FINGERPRINT: _canonical(fingerprint), CONTENT: content_digest(data).encode()}
+        metadata = {FINGERPRINT: canonical(fingerprint), CONTENT: content_digest(data).encode()}
         texts = [f.name for f in data.schema if pa.types.is_string(f.type)]
 
         def save(path: Path) -> None:
@@ -127,7 +127,7 @@ class Store:
     def write_state(self, stage: str, label: str, state: State, fingerprint: Mapping[str, Any]) -> int:
         arrays = {k: v for k, v in state.items() if isinstance(v, np.ndarray)}
         rest = {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}
-        digest = hashlib.sha256(_canonical(rest))
+        digest = hashlib.sha256(canonical(rest))
         for name in sorted(arrays):
             array = np.ascontiguousarray(arrays[name])
             digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
@@ -137,7 +137,7 @@ class Store:
         def save(path: Path) -> None:
             # numpy writes zip members with a constant date: same state, same bytes.
             with open(path, "wb") as file:
-                np.savez(file, __head__=np.frombuffer(_canonical(head), np.uint8), **dict(sorted(arrays.items())))
+                np.savez(file, __head__=np.frombuffer(canonical(head), np.uint8), **dict(sorted(arrays.items())))
 
         return self._replace(self.state_path(stage, label), save)
 
@@ -245,7 +245,7 @@ class Store:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"cannot make the run folder {self.root} ({_line(error)}): choose another with --out") from None
+            raise UserError(f"cannot make {self.root} ({_line(error)}): choose another folder with --out") from None
         path = self.root / "run.lock"
         if not path.exists() and any(self.root.iterdir()):
             raise UserError(f"{self.root} is not empty and not a run folder: choose another with --out")
@@ -266,36 +266,6 @@ class Store:
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()
             yield
-
-
-def content_digest(table: pa.Table) -> str:
-    """SHA-256 (hex) over a table's Arrow stream: schema and values, without metadata."""
-    sink = _HashSink()
-    with pa.ipc.new_stream(pa.PythonFile(sink, "w"), table.schema) as writer:
-        writer.write_table(table)
-    return sink.hash.hexdigest()
-
-
-class _HashSink(io.RawIOBase):
-    def __init__(self):
-        self.hash = hashlib.sha256()
-        self.length = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data) -> int:
-        view = memoryview(data)
-        self.hash.update(view)
-        self.length += view.nbytes
-        return view.nbytes
-
-    def tell(self) -> int:
-        return self.length
-
-
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _line(error: BaseException) -> str:

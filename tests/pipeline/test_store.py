@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.store import Store, content_digest
+from pipeline.digest import content_digest
+from pipeline.store import Store
 from stages.stage import UserError
 from stages.tables import from_numpy
 
@@ -19,7 +20,8 @@ def store(tmp_path):
 
 
 def table(n=3):
-    return pa.table({"image_id": [f"{k:016x}" for k in range(n)], "v": from_numpy(np.arange(2 * n, dtype="f4").reshape(n, 2))})
+    values = np.arange(2 * n, dtype="f4").reshape(n, 2)
+    return pa.table({"image_id": [f"{k:016x}" for k in range(n)], "v": from_numpy(values)})
 
 
 def test_a_part_comes_back_with_its_fingerprint(store):
@@ -101,7 +103,8 @@ def test_files_stay_inside_the_run_folder(store):
 
 
 def test_a_second_process_is_told_who_holds_the_folder(store):
-    code = "import sys; from pipeline.store import Store\nwith Store(sys.argv[1]).lock(): print('in', flush=True); sys.stdin.read()"
+    code = "import sys; from pipeline.store import Store\n"
+    code += "with Store(sys.argv[1]).lock(): print('in', flush=True); sys.stdin.read()"
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(store.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -1,0 +1,41 @@
+"""Digests: of a table's content, and of plain values."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from typing import Any
+
+import pyarrow as pa
+
+
+def content_digest(table: pa.Table) -> str:
+    """SHA-256 (hex) over a table's Arrow stream: schema and values, without metadata."""
+    sink = _HashSink()
+    with pa.ipc.new_stream(pa.PythonFile(sink, "w"), table.schema) as writer:
+        writer.write_table(table)
+    return sink.hash.hexdigest()
+
+
+class _HashSink(io.RawIOBase):
+    def __init__(self):
+        self.hash = hashlib.sha256()
+        self.length = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:
+        view = memoryview(data)
+        self.hash.update(view)
+        self.length += view.nbytes
+        return view.nbytes
+
+    def tell(self) -> int:
+        return self.length
+
+
+def canonical(value: Any) -> bytes:
+    """JSON of a plain value in one form: sorted keys, no spaces, UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,90 @@
+"""A configuration -> the steps of a run, in running order: what each stage is given of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import stages
+from pipeline.config import AtlasSpec, Config
+from pipeline.plan import Step
+from stages.extract import ExtractSpec
+from stages.specs import ModelSpec
+from stages.stage import UserError
+
+
+def class_names(model: ModelSpec) -> list[str] | None:
+    """The class names given by the configuration; None where only the model knows them.
+
+    Raises:
+        UserError: the file is missing, empty or of no known form.
+    """
+    if model.classes is None or isinstance(model.classes, list):
+        return model.classes
+    path = Path(model.classes)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"model.classes: {path} cannot be read ({error})") from None
+    if path.suffix == ".json":
+        try:
+            data = json.loads(text)
+            names = [str(data[k]) for k in sorted(data, key=int)] if isinstance(data, dict) else [str(x) for x in data]
+        except (ValueError, TypeError):
+            raise UserError(f"model.classes: {path} must hold a list of names, or an object of index: name") from None
+    else:
+        names = [line.strip() for line in text.splitlines() if line.strip()]
+    if not names:
+        raise UserError(f"model.classes: {path} holds no names")
+    return names
+
+
+def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
+    """The steps of a run, in running order; what each stage is given of the configuration."""
+    seed, images = config.run.seed, config.images
+    classes = class_names(config.model)
+    model = config.model.model_copy(update={"classes": classes})
+    layers = list(dict.fromkeys(a.layer for a in config.atlases if not a.images))
+    if config.extract.layers:
+        layers = list(dict.fromkeys([*config.extract.layers, *layers]))
+    features = list(dict.fromkeys(a.layer for a in config.atlases if a.images))
+    found: list[Step] = []
+
+    def add(name: str, label: str = "", **values: Any) -> None:
+        stage = stages.stage(name)
+        found.append(Step(stage, label, stage.params(**values)))
+
+    add("index", images=images, classes=classes, seed=seed, shard_images=config.run.shard_images)
+    extract = {name: getattr(config.extract, name) for name in ExtractSpec.model_fields if name != "layers"}
+    add("extract", model=model, images=images, seed=seed, **{**extract, "layers": layers, "features": features})
+    for atlas in config.atlases:
+        add("reduce", atlas.name, view=atlas.view, seed=seed, reduce=atlas.reduce)
+    for atlas in config.atlases:
+        add("grid", atlas.name, view=atlas.view, grids=sorted(atlas.grids), min_count=atlas.min_count)
+    for atlas in config.atlases:
+        add("attribute", atlas.name, view=atlas.view)
+    for atlas in config.atlases:
+        if atlas.render is not None:
+            render = {"view": atlas.view, "render": atlas.render, "min_count": atlas.min_count}
+            add("render", atlas.name, model=model, seed=seed, **render)
+    views = [
+        {
+            "view": a.view,
+            "grids": sorted(a.grids),
+            "icon_grids": _icon_grids(a),
+            "min_count": a.min_count,
+        }
+        for a in config.atlases
+    ]
+    add("report", title=config.run.name, views=views, images=images, about=about or {}, report=config.report)
+    return found
+
+
+def _icon_grids(atlas: AtlasSpec) -> list[int]:
+    if atlas.render is None:
+        return []
+    unknown = sorted(set(atlas.render.grids) - set(atlas.grids))
+    if unknown and "grids" in atlas.render.model_fields_set:
+        raise UserError(f"atlas {atlas.name}: render.grids {unknown} are not among its grids {sorted(atlas.grids)}")
+    return sorted(set(atlas.render.grids) & set(atlas.grids))

@@ -1,0 +1,127 @@
+"""What is stale, and why: the toy pipeline, run by hand."""
+
+import dataclasses
+
+import pytest
+
+from pipeline.plan import Planner, differs
+from pipeline.runner import work
+from pipeline.store import Store
+from tests.pipeline import toy
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "numbers.txt"
+    path.write_text("1 2 3\n4 5\n6")
+    return path
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs the steps; returns (stage, shard) of what it did and the first reason of each step."""
+    toy.install(monkeypatch)
+    store = Store(tmp_path / "run")
+
+    def execute(steps):
+        did, reasons = [], {}
+        for step in steps:
+            planner = Planner(store)
+            if (fit := planner.fit(step)) is not None:
+                did.append((step.stage.name, "fit"))
+                work(fit)
+            plan = planner.plan(step)
+            stamps = store.read_json("cache/stamps.json") or {}
+            for task in plan.todo:
+                did.append((step.stage.name, task.shard.index))
+                work(task)
+                if task.stamp is not None:
+                    stamps[f"{task.stage}/{task.shard.index}"] = task.stamp
+            store.write_json("cache/stamps.json", stamps)
+            reasons[step.stage.name] = plan.reason
+        return did, reasons
+
+    execute.store = store
+    return execute
+
+
+NUMBERS, SQUARES = [("numbers", k) for k in range(3)], [("squares", "fit"), *[("squares", k) for k in range(3)]]
+ALL = [*NUMBERS, *SQUARES, ("total", 0)]
+
+
+def test_everything_once_then_nothing(run, file):
+    assert run(toy.steps(file))[0] == ALL
+    assert run(toy.steps(file))[0] == []
+    # (n - 1)^2 summed by hand: 0 + 1 + 4 + 9 + 16 + 25
+    assert (run.store.root / "site/total.txt").read_text() == "sum 55"
+
+
+def test_a_missing_part_is_made_again_and_nothing_else(run, file):
+    run(toy.steps(file))
+    run.store.part_path("squares", 1).unlink()
+    assert run(toy.steps(file))[0] == [("squares", 1)]  # the same bytes come out, so the total stands
+
+
+def test_a_changed_parameter_is_named(run, file):
+    run(toy.steps(file))
+    did, reasons = run(toy.steps(file, power=3))
+    assert did == ALL[3:]
+    assert reasons["squares"] == "params.power was 2, is 3"
+    assert run(toy.steps(file, power=3, title="t"))[0] == [("total", 0)]
+
+
+def test_a_changed_line_reruns_its_shard_and_what_follows(run, file):
+    run(toy.steps(file))
+    file.write_text("1 2 3\n4 7\n6")
+    did, reasons = run(toy.steps(file))
+    assert did == [("numbers", 1), ("squares", "fit"), ("squares", 1), ("total", 0)]
+    assert reasons["numbers"] == "the images have changed or were never read"
+    assert reasons["squares"] == "input numbers has changed"
+
+
+def test_a_new_least_number_reruns_all_squares(run, file):
+    run(toy.steps(file))
+    file.write_text("0 2 3\n4 5\n6")
+    assert run(toy.steps(file))[0] == [("numbers", 0), *ALL[3:]]
+
+
+def test_a_lost_file_of_the_page_is_made_again(run, file):
+    run(toy.steps(file))
+    (run.store.root / "site/total.txt").unlink()
+    assert run(toy.steps(file))[0] == [("total", 0)]
+
+
+def test_a_new_version_of_a_stage_is_named(run, file):
+    run(toy.steps(file))
+    steps = toy.steps(file)
+    steps[1] = dataclasses.replace(steps[1], stage=dataclasses.replace(toy.SQUARES, version=2))
+    assert run(steps)[1]["squares"] == "version was 1, is 2"
+
+
+def test_preview_says_what_waits_for_what(run, file):
+    plans = Planner(run.store).preview(toy.steps(file))
+    assert [(p.done, len(p.todo), p.reason) for p in plans] == [
+        (False, 3, "missing"),
+        (False, 0, "after numbers"),
+        (False, 0, "after squares"),
+    ]
+    run(toy.steps(file))
+    assert all(p.done for p in Planner(run.store).preview(toy.steps(file)))
+
+
+def test_a_file_is_hashed_once_while_size_and_time_stay(run, file):
+    planner = Planner(run.store)
+    first = planner.file_hash(str(file), "model.path")
+    planner.save()
+    again = Planner(run.store)
+    again._hashes[str(file)][2] = "remembered"
+    assert again.file_hash(str(file), "model.path") == "remembered"
+    file.write_text("other")
+    assert again.file_hash(str(file), "model.path") not in (first, "remembered")
+
+
+def test_the_first_key_that_differs_is_named():
+    assert differs(None, {}) == "missing"
+    assert differs({"a": 1, "b": 2}, {"a": 1, "b": 2}) is None
+    assert differs({"a": 1}, {"a": 1, "b": 2}) == "b was null, is 2"
+    assert differs({"a": 1, "c": 2}, {"a": 1}) == "c was 2, is null"
