@@ -24,7 +24,7 @@ Config = Annotated[str, typer.Argument(metavar="CONFIG", help="a YAML file, or t
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="a run folder")]
 Out = Annotated[str | None, typer.Option("--out", metavar="DIR", help="the run folder; overrides run.out")]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="overrides a key, e.g. run.seed=1")
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="overrides a key: run.seed=1")
 ]
 
 

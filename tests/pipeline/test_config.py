@@ -1,0 +1,121 @@
+"""Configurations: every key is known or its nearest is named; paths, variables, overrides."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.config import load
+from pipeline.steps import class_names, steps
+from stages.specs import ModelSpec
+from stages.stage import UserError
+
+CONFIGS = sorted((Path(__file__).parent.parent.parent / "configs").glob("*.yaml"))
+LEAST = {"model": {"path": "m.keras"}, "images": {"path": "images"}, "atlases": [{"name": "a", "layer": "conv"}]}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text=None, **changes):
+        path = tmp_path / "c.yaml"
+        path.write_text(text if text is not None else yaml.safe_dump({**LEAST, **changes}))
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_configs_load_and_open_with_their_command(path, monkeypatch, tmp_path):
+    monkeypatch.setenv("ATLAS_DATA", str(tmp_path))
+    assert path.read_text().startswith(f"# activation-atlas run configs/{path.name}")
+    config = load(str(path), ["model.classes=[a, b]"])
+    names = [s.name for s in steps(config)]
+    assert names[:2] == ["index", "extract"] and names[-1] == "report"
+
+
+def test_paths_are_relative_to_the_file(write, tmp_path):
+    config = load(write(model={"path": "m.keras", "classes": "names.txt"}, images={"path": "s3://bucket/images"}))
+    assert config.model.path == str(tmp_path / "m.keras")
+    assert config.model.classes == str(tmp_path / "names.txt")
+    assert config.images.path == "s3://bucket/images"
+
+
+def test_variables_of_the_environment(write, monkeypatch, tmp_path):
+    text = yaml.safe_dump({**LEAST, "images": {"path": "${PLACE:-here}/images"}})
+    assert load(write(text)).images.path == str(tmp_path / "here/images")
+    monkeypatch.setenv("PLACE", str(tmp_path / "there"))
+    assert load(write(text)).images.path == str(tmp_path / "there/images")
+    with pytest.raises(UserError, match="the environment variable NOWHERE is not set"):
+        load(write(text.replace("PLACE:-here", "NOWHERE")))
+
+
+def test_overrides(write):
+    path = write()
+    config = load(path, ["run.seed=3", "atlases.0.reduce.n_neighbors=30", "atlases.0.grids=[5, 10]"])
+    assert (config.run.seed, config.atlases[0].reduce.n_neighbors, config.atlases[0].grids) == (3, 30, [5, 10])
+    for wrong, words in {
+        "run.sed=1": "run.sed: unknown key; did you mean seed?",
+        "seed": "write key=value",
+        "atlases.7.name=b": "is not an index below 1",
+        "run.seed.deep=1": "run.seed",
+    }.items():
+        with pytest.raises(UserError, match=words.replace("?", r"\?")):
+            load(path, [wrong])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"imges": {}}, "imges: unknown key; did you mean images"),
+        ({"atlases": [{"name": "a", "layer": "c", "reduce": {"n_neighbours": 3}}]}, "did you mean n_neighbors"),
+        ({"atlases": [{"name": "a", "layer": "c", "clas": "x"}]}, "did you mean class"),
+        ({"atlases": [{"name": "a/b", "layer": "c"}]}, "names folders"),
+        ({"atlases": [{"name": "a", "layer": "c"}] * 2}, "atlas names must differ: a"),
+        ({"atlases": [{"name": "a", "layer": "c", "grids": [10, 15]}]}, "powers of two"),
+        ({"atlases": [{"name": "a", "layer": "c", "class": "x", "pair": ["x", "y"]}]}, "at most one of"),
+        ({"model": {"path": "m.keras", "application": "VGG16"}}, "exactly one of"),
+        ({"model": {}}, "exactly one of"),
+        ({"run": {"seed": "many"}}, r"run.seed: .* \(got 'many'\)"),
+        (
+            {"extract": {"attribution": "none"}, "atlases": [{"name": "a", "layer": "c", "class": "x"}]},
+            "chooses rows by attribution",
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_line(write, changes, words):
+    with pytest.raises(UserError, match=words) as caught:
+        load(write(**changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_section_that_is_missing_and_files_that_are_no_yaml(write):
+    with pytest.raises(UserError, match="model: is missing"):
+        load(write("images: {path: x}"))
+    with pytest.raises(UserError, match=r"c.yaml:2: not YAML"):
+        load(write("run: 1\nmodel: ]"))
+    with pytest.raises(UserError, match="must be a mapping"):
+        load(write("- 1"))
+    with pytest.raises(UserError, match="no such file"):
+        load("nowhere.yaml")
+
+
+def test_icons_for_a_grid_that_is_not_there(write):
+    config = load(write(atlases=[{"name": "a", "layer": "c", "grids": [5, 10], "render": {"grids": [20]}}]))
+    with pytest.raises(UserError, match=r"render.grids \[20\] are not among its grids \[5, 10\]"):
+        steps(config)
+
+
+def test_class_names(tmp_path):
+    def names(name, text):
+        (tmp_path / name).write_text(text)
+        return class_names(ModelSpec(path="m", classes=str(tmp_path / name)))
+
+    assert names("a.txt", "cat\n\ndog\n") == ["cat", "dog"]
+    assert names("a.json", '["cat", "dog"]') == ["cat", "dog"]
+    assert names("b.json", '{"1": "dog", "0": "cat"}') == ["cat", "dog"]
+    with pytest.raises(UserError, match="holds no names"):
+        names("empty.txt", "\n")
+    with pytest.raises(UserError, match="must hold"):
+        names("c.json", "{1")
+    with pytest.raises(UserError, match="cannot be read"):
+        class_names(ModelSpec(path="m", classes=str(tmp_path / "absent.txt")))
