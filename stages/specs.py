@@ -6,6 +6,8 @@ them together and words the errors.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -89,3 +91,12 @@ class ViewSpec(Spec):
 def folder(layer: str) -> str:
     """A layer's path as a folder name: ``/`` becomes ``__``."""
     return layer.replace("/", "__")
+
+
+def nearest(name: str, known: Sequence[str], what: str) -> str:
+    """``name`` where it is known; else a ValueError that says what is near."""
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name, known, 3, 0.5) or list(known[:5])
+    more = ", ..." if len(near) < len(known) else ""
+    raise ValueError(f"unknown {what} {name!r}; nearest: {', '.join(near)}{more}")

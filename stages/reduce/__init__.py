@@ -1,0 +1,160 @@
+"""activations -> layouts: where each row of an atlas lies.
+
+``fit`` chooses the view's rows, learns a reduction from at most ``fit_rows`` of
+them and measures it; ``run`` places every row of a part, each on its own: a
+row's place never depends on its companions, its part or their number.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from stages.reduce.components import fit_components, project
+from stages.reduce.fidelity import fidelity
+from stages.reduce.members import Members, sample, vectors_of
+from stages.reduce.place import Places, fit_lists, limits, normalise
+from stages.reduce.reducers import REDUCERS, clamp, one_thread
+from stages.specs import PositiveInt, Spec, ViewSpec, nearest
+from stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
+from stages.tables import find, layouts, positions, to_numpy
+
+__all__ = ["REDUCERS", "STAGE", "Params", "ReduceSpec"]
+
+
+class ReduceSpec(Spec):
+    """How an atlas brings its rows to the plane."""
+
+    method: str = Field("umap", description="one of " + ", ".join(REDUCERS), json_schema_extra={"enum": list(REDUCERS)})
+    components: PositiveInt = Field(50, description="linear components the vectors are reduced to first")
+    n_neighbors: int = Field(15, ge=2, description="umap: small shows detail, large shows the whole")
+    min_dist: float = Field(0.1, ge=0, le=1, description="umap: smaller gives denser islands and wider gaps")
+    metric: Literal["cosine", "euclidean"] = Field("cosine", description="which rows count as neighbours")
+    perplexity: float = Field(50, ge=1, description="tsne: effective number of neighbours")
+    fit_rows: PositiveInt = Field(200_000, description="rows the layout is learned from; it places the rest")
+
+    @field_validator("method")
+    @classmethod
+    def _known_method(cls, method: str) -> str:
+        return nearest(method, list(REDUCERS), "method")
+
+class Params(Spec):
+    """Everything a layout depends on."""
+
+    view: ViewSpec
+    seed: int = 0
+    reduce: ReduceSpec = ReduceSpec()
+
+
+def fit(inputs: Inputs, params: Params) -> State:
+    """Learn the layout of one atlas.
+
+    Returns plain arrays, n fitted rows sorted by key, C channels, m components, d = 2 dimensions (1 for a pair):
+    ``components`` (C, m) and ``center`` (C,) bring an activation to a vector; ``image_id``, ``row``, ``col`` (n,)
+    name the fitted rows, ``vectors`` (n, m) and ``layout`` (n, d) are their vectors and their raw places;
+    ``low``, ``high`` (d,) are the layout's bounds; ``centroids`` (L, m) and ``list`` (n,) speed up the search for
+    neighbours; ``axes`` (m, d) where the reducer is linear; ``chosen_*`` the rows of a `top` or pair view,
+    with their ``chosen_x`` in a pair. ``metrics`` holds what ``run.json`` shows.
+
+    Raises:
+        UserError: no row belongs to the view, an unknown class, or values that are not finite.
+    """
+    view, spec = params.view, params.reduce
+    members = Members.choose(inputs, view)
+    keys, total = sample(inputs, members, spec.fit_rows, params.seed)
+    if not total:
+        raise UserError(members.empty())
+    raw = vectors_of(inputs, view, keys)
+    with one_thread():
+        components, center = fit_components(raw, min(spec.components, raw.shape[1], len(raw)), spec.metric)
+        vectors = project(raw, components, center, spec.metric)
+        dims = 1 if view.pair else 2
+        reduction = REDUCERS[spec.method](vectors, dims, clamp(spec, len(vectors), view.name, inputs.warn), params.seed)
+        centroids, lists = fit_lists(vectors, params.seed)
+        low, high = limits(reduction.layout)
+        metrics = {"method": spec.method, "rows": total, "fitted_rows": len(keys), "components": components.shape[1]}
+        metrics |= fidelity(raw, reduction.layout, spec.metric, params.seed)
+    state: State = {
+        "components": components,
+        "center": center,
+        **_as_arrays(keys, ""),
+        "vectors": vectors,
+        "layout": reduction.layout,
+        "low": low,
+        "high": high,
+        "centroids": centroids,
+        "list": lists,
+        "metrics": metrics,
+    }
+    if reduction.axes is not None:
+        state["axes"] = reduction.axes
+    if members.keys is not None:
+        state |= _as_arrays(members.keys, "chosen_")
+    if members.x is not None:
+        state["chosen_x"] = members.x
+    return state
+
+
+def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
+    """Place the rows of one part that belong to the view."""
+    view, state = params.view, inputs.state()
+    keys = positions(inputs.part(view.rows_table, shard.index, _key_columns(view)))
+    if "chosen_row" in state:
+        chosen = find(keys, _as_table(state, "chosen_"))
+        mine = chosen >= 0
+    else:
+        mine = Members.of(inputs, view).mask(shard.index, len(keys))
+    keys = keys.filter(pa.array(mine))
+    fitted = find(keys, _as_table(state, ""))
+    layout = np.zeros((len(keys), state["layout"].shape[1]), np.float32)
+    layout[fitted >= 0] = state["layout"][fitted[fitted >= 0]]
+    if (fitted < 0).any():
+        raw = to_numpy(inputs.part(view.rows_table, shard.index, [view.vector_column])[view.vector_column])
+        with one_thread():
+            vectors = project(raw[mine][fitted < 0], state["components"], state["center"], params.reduce.metric)
+            layout[fitted < 0] = Places.of(state).place(vectors)
+    places = normalise(layout, state["low"], state["high"])
+    if "chosen_x" in state:
+        places = np.stack([state["chosen_x"][chosen[mine]], places[:, 0]], 1)
+    columns = [*keys.columns, pa.array(places[:, 0]), pa.array(places[:, 1])]
+    return {f"layouts/{view.name}": pa.table(columns, schema=layouts())}
+
+
+def _key_columns(view: ViewSpec) -> list[str]:
+    return ["image_id"] if view.images else ["image_id", "row", "col"]
+
+
+def _as_arrays(keys: pa.Table, prefix: str) -> dict[str, np.ndarray]:
+    """Keys as arrays that need no pickle."""
+    image_id = np.array(keys["image_id"].to_pylist(), dtype="S")
+    return {f"{prefix}image_id": image_id} | {prefix + n: keys[n].to_numpy() for n in ("row", "col")}
+
+
+def _as_table(state: State, prefix: str) -> pa.Table:
+    columns: dict[str, Any] = {n: state[prefix + n] for n in ("row", "col")}
+    return pa.table({"image_id": pa.array(np.char.decode(state[f"{prefix}image_id"]).tolist(), pa.string()), **columns})
+
+
+def _shards(inputs: Inputs, params: Params) -> list[Shard]:
+    return aligned_shards(params.view.rows_table)(inputs, params)
+
+
+STAGE = Stage(
+    name="reduce",
+    version=1,
+    about="activations -> layouts: a place in the plane for every row",
+    params=Params,
+    shards=_shards,
+    run=run,
+    fit=fit,
+    reads=lambda params: {params.view.rows_table: "part"},
+    fit_reads=lambda params: (params.view.rows_table,),
+    writes=lambda params: (f"layouts/{params.view.name}",),
+    state_of=lambda params: (("extract", ""),) if params.view.class_ or params.view.pair else (),
+    libraries=("numpy", "umap-learn", "pynndescent", "numba", "openTSNE"),
+    # BLAS threads are set for the whole process while a row is placed.
+    threads=False,
+)
