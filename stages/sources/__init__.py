@@ -1,0 +1,169 @@
+"""THE way in for images: whatever they lie in, a listing, and the bytes of each.
+
+    source = open_source(spec, classes)      # source.listing: one row an image
+    for found in read_images(source.listing["uri"].to_pylist(), spec.storage_options):
+        ...                                  # bytes, or the ImageError that stands in their place
+
+A kind of source is a function ``(place, spec) -> Rows``, or None where the
+place is not of its kind, and one line in :data:`SOURCES`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from stages.sources.demo import list_demo
+from stages.sources.folder import list_folder
+from stages.sources.labels import match
+from stages.sources.parquet import list_parquet
+from stages.sources.paths import list_paths
+from stages.sources.places import Place, storable
+from stages.sources.reading import read_image, read_images
+from stages.sources.rows import Rows
+from stages.specs import ImagesSpec
+from stages.stage import UserError
+
+__all__ = ["SOURCES", "Rows", "Source", "image_id", "open_source", "read_image", "read_images"]
+
+SOURCES: dict[str, Callable[[Place, ImagesSpec], Rows | None]] = {
+    "demo": list_demo,  # demo:scenes?images=1600
+    "parquet": list_parquet,  # Parquet of {bytes, path} images, one file or a folder of them
+    "paths": list_paths,  # CSV or Parquet of paths, alone or beside a folder (`labels`)
+    "folder": list_folder,  # class folders, or one flat folder
+}
+"""Kinds by name, asked in this order; the first that knows the place lists it."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source that was opened.
+
+    Attributes:
+        listing: one row an image, in source order: image_id, uri, label (int32, null where
+            unlabelled), split, ``meta.*`` as given, stamp (changes when the file does),
+            reject (why the row cannot be used; null where it can).
+        classes: class names in index order, where given or known to the source.
+        kind: a key of :data:`SOURCES`.
+        warnings: one line each, for the user.
+        watched: (local path, mtime in ns) of what a change of the listing would touch.
+    """
+
+    listing: pa.Table
+    classes: list[str] | None
+    kind: str
+    warnings: tuple[str, ...]
+    watched: tuple[tuple[str, int], ...]
+
+
+_opened: dict[str, Source] = {}
+_lock = threading.Lock()
+
+
+def open_source(spec: ImagesSpec, classes: list[str] | None = None, refresh: bool = False) -> Source:
+    """Lists the images ``spec`` names; reads none of them.
+
+    Listings are kept within the process and made anew when a folder or table
+    they came from has changed, or with ``refresh``. Equal places give equal
+    listings, in any process.
+
+    Args:
+        classes: class names in index order, to match label names with; None where unknown.
+
+    Raises:
+        UserError: nothing there, no images, a table that cannot be understood or
+            that points outside its folder, or labels none of which is a class.
+    """
+    key = repr((spec, classes))
+    with _lock:
+        source = _opened.get(key)
+        if source is None or refresh or any(_mtime(path) != seen for path, seen in source.watched):
+            try:
+                source = _list(spec, classes)
+            except UserError as error:  # names may hold newlines
+                raise UserError(" ".join(str(error).splitlines())) from None
+            _opened.pop(key, None)
+            while len(_opened) >= 4:
+                _opened.pop(next(iter(_opened)))
+            _opened[key] = source
+    return source
+
+
+def image_id(key: str) -> str:
+    """First 16 hex digits of SHA-256 of a path relative to its source, or of a row key."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _list(spec: ImagesSpec, classes: list[str] | None) -> Source:
+    place = Place.at(spec.path, spec.storage_options)
+    found = ((kind, rows) for kind, function in SOURCES.items() if (rows := function(place, spec)) is not None)
+    kind, rows = next(found, (None, None))
+    if rows is None:
+        raise UserError(f"images.path: {place.shown} {place.lacks()}")
+    if not rows.keys:
+        raise UserError(f"images.path: {place.shown} names no images")
+    if spec.labels is not None and kind != "paths":
+        raise UserError(f"images.labels is for a folder of images; {place.shown} brings its own labels: leave it out")
+    labels, names, warnings = match(rows.labels or [None] * len(rows.keys), classes, rows.names, rows.labelled_by)
+    columns = {
+        "image_id": pa.array(_ids(rows), pa.string()),
+        "uri": pa.array([storable(u) for u in rows.uris], pa.string()),
+        "label": pa.array(labels, pa.int32()),
+        "split": pa.array(rows.splits or [None] * len(rows.keys), pa.string()),
+        **{f"meta.{name}": column for name, column in rows.meta.items()},
+        "stamp": pa.array(rows.stamps, pa.string()),
+        "reject": pa.array(rows.rejects, pa.string()),
+    }
+    listing = _limited(_of_split(pa.table(columns), spec), spec.limit)
+    watched = tuple((path, _mtime(path)) for path in sorted(rows.watched | place.watched))
+    return Source(listing, names, kind, (*rows.warnings, *warnings), watched)
+
+
+def _ids(rows: Rows) -> list[str]:
+    """Ids, distinct over all rows; a row that repeats an earlier image is rejected, and named after its own place."""
+    first: dict[str, int] = {}
+    ids = []
+    for row, key in enumerate(rows.keys):
+        found = image_id(key)
+        earlier = first.setdefault(found, row)
+        if earlier != row:
+            before, now = (None if rows.labels is None else rows.labels[k] for k in (earlier, row))
+            also = f", where the label is {before!r}, here {now!r}" if before != now else ""
+            rows.rejects[row] = rows.rejects[row] or f"duplicate of row {earlier + 1}{also}"
+            found = image_id(f"{key}#row {row + 1}")
+        ids.append(found)
+    return ids
+
+
+def _of_split(listing: pa.Table, spec: ImagesSpec) -> pa.Table:
+    if spec.split is None:
+        return listing
+    kept = np.array([value == spec.split for value in listing["split"].to_pylist()], bool)
+    if not kept.any():
+        known = sorted(Counter(v for v in listing["split"].to_pylist() if v is not None))
+        have = f"there are {', '.join(known)}" if known else "the source has none"
+        raise UserError(f"images.split: no image of {spec.path} is of split {spec.split!r}; {have}")
+    return listing.filter(pa.array(kept))
+
+
+def _limited(listing: pa.Table, limit: int | None) -> pa.Table:
+    """The ``limit`` usable rows of smallest id, in source order, and the rejected ones among them."""
+    if limit is None:
+        return listing
+    ids = np.array(listing["image_id"].to_pylist())
+    usable = np.sort(ids[np.array(listing["reject"].is_null())])
+    return listing if len(usable) <= limit else listing.filter(pa.array(ids <= usable[limit - 1]))
+
+
+def _mtime(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return -1

@@ -1,0 +1,164 @@
+"""A CSV or Parquet of paths with labels and metadata: by itself, or beside the folder it describes."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections import defaultdict
+
+import pyarrow as pa
+
+from stages.sources.columns import CSV, PARQUET, metadata, read_table, texts, wanted
+from stages.sources.folder import is_image
+from stages.sources.places import Entry, Place, local_path, unstorable
+from stages.sources.rows import Rows
+from stages.specs import ImagesSpec
+from stages.stage import UserError
+
+
+def list_paths(place: Place, spec: ImagesSpec) -> Rows | None:
+    """Rows of the table, in its order.
+
+    By itself, a table's paths are relative to its own folder. Beside a folder
+    (``labels``) they are relative to that folder, or to the table's, whichever
+    finds more images; a path without extension is found by its stem; images the
+    table does not name follow, unlabelled. Paths must not lead out of the
+    folder; URLs are read as they stand. A file that does not exist is a rejected row.
+    """
+    if spec.labels is not None:
+        if not place.isdir():
+            raise UserError(f"images.labels is for a folder of images, and images.path: {place.shown} is none")
+        table = Place.at(spec.labels, spec.storage_options)
+        if not table.isfile():
+            raise UserError(f"images.labels: {table.shown} {table.lacks()}")
+        return _rows(table, place, spec, place.walk())
+    if place.extension in (*CSV, *PARQUET) and place.isfile():
+        return _rows(place, place.parent, spec, None)
+    return None
+
+
+def _rows(table_at: Place, root: Place, spec: ImagesSpec, files: list[Entry] | None) -> Rows:
+    table, image, label, split = read_table(table_at, spec)
+    kept, left = wanted(table.schema, {image, label, split})
+    given = [None if p is None else str(p) for p in table[image].to_pylist()]
+    if not given:
+        raise UserError(f"{table_at.shown} has no rows: it names no images")
+    finder = _Finder(table_at, root, files)
+    finder.settle(given)
+    rows = Rows([], [], [], [], watched={table_at.root} if table_at.fs is None else set())
+    for number, path in enumerate(given, 1):
+        key, uri, stamp, reject = finder.find(path, number)
+        rows.keys.append(key)
+        rows.uris.append(uri)
+        rows.stamps.append(stamp)
+        rows.rejects.append(reject)
+    if all(r == "no such file" for r in rows.rejects):
+        raise UserError(
+            f"{table_at.shown}: none of its {len(given)} files is there, e.g. {rows.uris[0]}; paths are "
+            "relative to the table's folder, or to images.path where the table is images.labels"
+        )
+    rows.labels = table[label].to_pylist() if label else None
+    rows.labelled_by = f"labels in column {label!r}"
+    rows.splits = texts(table[split]) if split else None
+    rows.meta = metadata(table, kept)
+    if left:
+        rows.warnings.append(f"{table_at.name}: columns left out, being nested or binary: {', '.join(left)}")
+    if root.fs is None:
+        rows.watched |= {os.path.dirname(uri) for uri in rows.uris if os.path.isabs(uri)}
+    _unnamed(rows, root, files or [], table_at)
+    return rows
+
+
+def _unnamed(rows: Rows, root: Place, files: list[Entry], table_at: Place) -> None:
+    """Adds the folder's images that the table does not name."""
+    named = set(rows.keys)
+    more = [e for e in files if is_image(e.path) and e.path not in named]
+    if not more:
+        return
+    rows.keys += [e.path for e in more]
+    rows.uris += [root.uri(e.path) for e in more]
+    rows.stamps += [e.stamp for e in more]
+    rows.rejects += [unstorable(e.path) for e in more]
+    rows.labels = None if rows.labels is None else [*rows.labels, *[None] * len(more)]
+    rows.splits = None if rows.splits is None else [*rows.splits, *[None] * len(more)]
+    rows.meta = {k: pa.concat_arrays([v, pa.nulls(len(more), v.type)]) for k, v in rows.meta.items()}
+    rows.warnings.append(
+        f"{len(more)} images of {root.shown} are not named in {table_at.name}, e.g. {more[0].path!r}: "
+        "kept, without label"
+    )
+
+
+class _Finder:
+    """Finds what a table's paths name, below one root."""
+
+    def __init__(self, table: Place, root: Place, files: list[Entry] | None):
+        self.table, self.root = table, root
+        self.stamps = None if files is None else {e.path: e.stamp for e in files}
+        self.table_stamp = table.stat()[0]
+        self.prefix = ""
+        self.stems: dict[str, list[str]] = defaultdict(list)
+        for entry in files or []:
+            if is_image(entry.path):
+                self.stems[posixpath.splitext(entry.path)[0]].append(entry.path)
+
+    def settle(self, given: list[str | None]) -> None:
+        """Chooses the folder that relative paths start from: the root, or the table's own within reach of it."""
+        own = self.table.parent.root
+        if self.stamps is None or own == self.root.root:
+            return
+        prefix = posixpath.relpath(own, self.root.root) if self.root.fs is None or self.root.fs is self.table.fs else ""
+
+        def hits(prefix: str) -> int:
+            found = (posixpath.normpath(posixpath.join(prefix, p)) for p in given if p is not None)
+            return sum(p in self.stamps or p in self.stems for p in found)
+
+        if prefix and hits(prefix) > hits(""):
+            self.prefix = prefix
+
+    def find(self, path: str | None, number: int) -> tuple[str, str, str, str | None]:
+        """(key, uri, stamp, reject) of the table's row ``number``, counted from 1."""
+        if path is None or not path.strip():
+            key = f"{self.table.name}#{number}"
+            return key, self.table.uri(""), self.table_stamp, f"row {number} names no image"
+        if "://" in path and local_path(path) is None:
+            return path, path, self.table_stamp, None
+        known = None
+        # As written; then as Windows or a careless hand would have written it.
+        for form in dict.fromkeys((path, path.strip(), path.strip().replace("\\", "/"))):
+            key = self._relative(form, number)
+            stamp, reject = self._look(key)
+            if reject is None:
+                return key, self.root.uri(key), stamp, None
+            same = self.stems.get(key, [])
+            if len(same) > 1:
+                reject = f"several files have this name: {', '.join(map(repr, same))}"
+            elif same:
+                return same[0], self.root.uri(same[0]), self.stamps[same[0]], None
+            known = known or (key, self.root.uri(key), stamp, reject)
+        return known
+
+    def _look(self, key: str) -> tuple[str, str | None]:
+        if self.stamps is not None and key in self.stamps:
+            return self.stamps[key], None
+        if self.root.fs is not None and self.stamps is None:
+            return self.table_stamp, None  # one request a row would take too long; the reader will tell
+        return self.root.stat(key)
+
+    def _relative(self, path: str, number: int) -> str:
+        local = local_path(path) if path.startswith("file://") else path
+        root = self.root.root
+        if posixpath.isabs(local):
+            local, found = posixpath.normpath(local), None
+            for above in (root, os.path.realpath(root) if self.root.fs is None else root):
+                above = "/" + above.strip("/")
+                if local.startswith(above.rstrip("/") + "/"):
+                    found = posixpath.relpath(local, above)
+        else:
+            found = posixpath.normpath(posixpath.join(self.prefix, local))
+            found = None if found == ".." or found.startswith("../") else found
+        if found is None:
+            raise UserError(
+                f"{self.table.shown}: row {number}: {path!r} points outside {root}; give the folder that holds all "
+                "images as images.path, and this table as images.labels"
+            )
+        return found
