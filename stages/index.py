@@ -1,0 +1,120 @@
+"""A source -> the `images` table: every image's bytes are read once, for their hash and size."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from stages import tables
+from stages.sources import Source, open_source, read_images
+from stages.specs import ImagesSpec, Spec
+from stages.stage import Inputs, Shard, Stage, UserError
+from stages.vision.images import ImageError, probe
+
+REJECTS = "rejects/index"
+
+
+class Params(Spec):
+    images: ImagesSpec
+    classes: list[str] | None = Field(None, description="class names in index order, to match label names with")
+    seed: int = 0
+    shard_images: int = Field(256, gt=0, description="images of a part")
+
+
+def shards(inputs: Inputs | None, params: Params) -> list[Shard]:
+    """``shard_images`` rows of the listing each, in source order."""
+    return _bounds(_source(params), params)
+
+
+def stamps(params: Params) -> list[str]:
+    """One string a shard, hashed over all that the listing says of its images (names, labels, sizes, times).
+
+    Lists the source anew; reads no image.
+    """
+    source = _source(params, refresh=True)
+    return [_digest(source.listing.slice(s.start, s.stop - s.start)) for s in _bounds(source, params)]
+
+
+def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
+    """`images`: the shard's readable images. `rejects/index`: the others, and why.
+
+    Raises:
+        UserError: the source is no longer what it was when the shards were counted.
+    """
+    source = _source(params)
+    if shard not in _bounds(source, params):
+        source = _source(params, refresh=True)
+        if shard not in _bounds(source, params):
+            raise UserError(f"images.path: {params.images.path} changed while it was being read: run again")
+    if shard.index == 0:
+        for message in source.warnings:
+            inputs.warn(message)
+    rows = source.listing.slice(shard.start, shard.stop - shard.start)
+    kept, found, reasons = [], [], rows["reject"].to_pylist()
+    usable = [k for k, reason in enumerate(reasons) if reason is None]
+    uris = rows["uri"].to_pylist()
+    read = read_images([uris[k] for k in usable], params.images.storage_options)
+    for k, data in zip(usable, read, strict=True):
+        try:
+            if isinstance(data, ImageError):
+                raise data
+            width, height = probe(data, params.images.max_pixels)
+        except ImageError as error:
+            reasons[k] = error.reason
+        else:
+            kept.append(k)
+            found.append((hashlib.sha256(data).hexdigest(), width, height))
+    return {"images": _images(rows.take(pa.array(kept, pa.int64())), found), REJECTS: _rejects(rows, reasons)}
+
+
+def _source(params: Params, refresh: bool = False) -> Source:
+    return open_source(params.images, params.classes, refresh)
+
+
+def _bounds(source: Source, params: Params) -> list[Shard]:
+    count, step = source.listing.num_rows, params.shard_images
+    return [Shard(k, start, min(start + step, count)) for k, start in enumerate(range(0, count, step))]
+
+
+def _digest(rows: pa.Table) -> str:
+    said: dict[str, Any] = rows.to_pydict()
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:32]
+
+
+def _images(rows: pa.Table, found: list[tuple[str, int, int]]) -> pa.Table:
+    hashes, widths, heights = zip(*found, strict=True) if found else ((), (), ())
+    rows = rows.append_column("sha256", pa.array(hashes, pa.string()))
+    rows = rows.append_column("width", pa.array(widths, pa.int32())).append_column(
+        "height", pa.array(heights, pa.int32())
+    )
+    schema = tables.images([f for f in rows.schema if f.name.startswith("meta.")])
+    return rows.select(schema.names).cast(schema).sort_by("image_id")
+
+
+def _rejects(rows: pa.Table, reasons: list[str | None]) -> pa.Table:
+    lost = np.flatnonzero([reason is not None for reason in reasons])
+    columns = {
+        "image_id": rows["image_id"].take(pa.array(lost)),
+        "uri": rows["uri"].take(pa.array(lost)),
+        "stage": pa.array(["index"] * len(lost), pa.string()),
+        "reason": pa.array([reasons[k] for k in lost], pa.string()),
+    }
+    return pa.table(columns, tables.rejects()).sort_by("image_id")
+
+
+STAGE = Stage(
+    name="index",
+    version=1,
+    about="lists the source, and hashes and measures every image",
+    params=Params,
+    shards=shards,
+    run=run,
+    reads=lambda params: {},
+    writes=lambda params: ("images", REJECTS),
+    libraries=("pillow",),
+    stamps=stamps,
+)
