@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 
 from stages.sources.demo import list_demo
@@ -27,7 +26,7 @@ from stages.sources.parquet import list_parquet
 from stages.sources.paths import list_paths
 from stages.sources.places import Place, storable
 from stages.sources.reading import read_image, read_images
-from stages.sources.rows import Rows
+from stages.sources.rows import Rows, integers, strings
 from stages.specs import ImagesSpec
 from stages.stage import UserError
 
@@ -113,13 +112,13 @@ def _list(spec: ImagesSpec, classes: list[str] | None) -> Source:
         raise UserError(f"images.labels is for a folder of images; {place.shown} brings its own labels: leave it out")
     labels, names, warnings = match(rows.labels or [None] * len(rows.keys), classes, rows.names, rows.labelled_by)
     columns = {
-        "image_id": pa.array(_ids(rows), pa.string()),
-        "uri": pa.array([storable(u) for u in rows.uris], pa.string()),
-        "label": pa.array(labels, pa.int32()),
-        "split": pa.array(rows.splits or [None] * len(rows.keys), pa.string()),
+        "image_id": strings(_ids(rows)),
+        "uri": strings([storable(u) for u in rows.uris]),
+        "label": integers(labels),
+        "split": strings(rows.splits or [None] * len(rows.keys)),
         **{f"meta.{name}": column for name, column in rows.meta.items()},
-        "stamp": pa.array(rows.stamps, pa.string()),
-        "reject": pa.array(rows.rejects, pa.string()),
+        "stamp": strings(rows.stamps),
+        "reject": strings(rows.rejects),
     }
     listing = _limited(_of_split(pa.table(columns), spec), spec.limit)
     watched = tuple((path, _mtime(path)) for path in sorted(rows.watched | place.watched))
@@ -145,21 +144,23 @@ def _ids(rows: Rows) -> list[str]:
 def _of_split(listing: pa.Table, spec: ImagesSpec) -> pa.Table:
     if spec.split is None:
         return listing
-    kept = np.array([value == spec.split for value in listing["split"].to_pylist()], bool)
-    if not kept.any():
+    kept = [row for row, value in enumerate(listing["split"].to_pylist()) if value == spec.split]
+    if not kept:
         known = sorted(Counter(v for v in listing["split"].to_pylist() if v is not None))
         have = f"there are {', '.join(known)}" if known else "the source has none"
         raise UserError(f"images.split: no image of {spec.path} is of split {spec.split!r}; {have}")
-    return listing.filter(pa.array(kept))
+    return listing.take(integers(kept, "int64"))
 
 
 def _limited(listing: pa.Table, limit: int | None) -> pa.Table:
     """The ``limit`` usable rows of smallest id, in source order, and the rejected ones among them."""
     if limit is None:
         return listing
-    ids = np.array(listing["image_id"].to_pylist())
-    usable = np.sort(ids[np.array(listing["reject"].is_null())])
-    return listing if len(usable) <= limit else listing.filter(pa.array(ids <= usable[limit - 1]))
+    ids, rejects = listing["image_id"].to_pylist(), listing["reject"].to_pylist()
+    usable = sorted(name for name, reject in zip(ids, rejects, strict=True) if reject is None)
+    if len(usable) <= limit:
+        return listing
+    return listing.take(integers([row for row, name in enumerate(ids) if name <= usable[limit - 1]], "int64"))
 
 
 def _mtime(path: str) -> int:

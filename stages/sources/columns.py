@@ -147,7 +147,6 @@ def _csv(place: Place, spec: ImagesSpec) -> pa.Table:
     for index, field in enumerate(table.schema):
         if pa.types.is_string(field.type):
             column = table[index]
-            table = table.set_column(
-                index, field, pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
-            )
+            given = pc.binary_length(column).cast(pa.bool_())
+            table = table.set_column(index, field, pc.if_else(given, column, pa.nulls(len(column), pa.string())))
     return table
