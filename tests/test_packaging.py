@@ -1,0 +1,129 @@
+"""What is installed: the lock, the make targets, and a wheel that works away from this folder."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def canonical(requirement: str) -> str:
+    return re.sub(r"[-_.]+", "-", re.match(r"[A-Za-z0-9._-]+", requirement).group()).lower()
+
+
+def entries() -> list[str]:
+    """The lock's requirements, each with its hashes on one line."""
+    return [line for line in LOCK.replace("\\\n", " ").splitlines() if line.strip() and not line.startswith("#")]
+
+
+def test_the_lock_names_no_place():
+    for word in ("://", "index-url", "find-links", "file:", " @ ", ".org", ".com", "/"):
+        assert word not in LOCK, f"requirements.lock contains {word!r}"
+
+
+def test_the_lock_pins_every_package_by_hash():
+    for entry in entries():
+        assert re.match(r"[a-z0-9-]+==[^ ;]+( ;|\s)", entry), entry[:80]
+        assert re.findall(r"--hash=sha256:[0-9a-f]{64}\b", entry), entry[:80]
+
+
+def test_the_lock_covers_what_the_project_asks_for():
+    locked = {canonical(entry) for entry in entries()}
+    asked = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+    assert {canonical(r) for r in asked} <= locked
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess:
+    if not shutil.which("make"):
+        pytest.skip("make is not installed")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+
+
+def test_setup_says_which_python_it_needs(tmp_path):
+    old = tmp_path / "python2"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    done = make("setup", f"VENV={tmp_path}/venv", f"PYTHON={old}")
+    assert done.returncode == 2 and "is not Python 3.11, 3.12 or 3.13" in done.stderr
+
+
+def test_setup_says_what_debian_leaves_out(tmp_path):
+    bare = tmp_path / "python3"
+    bare.write_text('#!/bin/sh\ncase "$2" in *ensurepip*) exit 1;; *) exit 0;; esac\n')
+    bare.chmod(0o755)
+    done = make("setup", f"VENV={tmp_path}/venv", f"PYTHON={bare}")
+    assert done.returncode == 2 and "apt-get install python3-venv" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel, built from a copy of what git tracks (or of everything, where there is no git)."""
+    pytest.importorskip("hatchling", reason="building the wheel needs hatchling (make setup installs it)")
+    out = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-2000:]
+    return next(out.glob("*.whl"))
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_all_that_the_command_needs(wheel):
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    for top in ("pipeline", "stages"):
+        for path in (ROOT / top).rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                assert path.relative_to(ROOT).as_posix() in inside
+    for path in (ROOT / "configs").glob("*.yaml"):
+        assert f"pipeline/configs/{path.name}" in inside
+    assert not [n for n in inside if n.startswith(("tests/", "benchmarks/", "configs/")) or "__pycache__" in n]
+
+
+@pytest.mark.slow
+def test_the_installed_command_makes_an_atlas_elsewhere(wheel, tmp_path):
+    """A fresh environment with the wheel; its dependencies are borrowed from this one through a .pth file."""
+    home = tmp_path / "venv"
+    venv.create(home, with_pip=False)
+    python = home / "bin" / "python"
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index", str(wheel)]
+    done = subprocess.run(install, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    site = home / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    away = tmp_path / "away"
+    away.mkdir()
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+
+    def run(*arguments: str, expect: int = 0) -> str:
+        done = subprocess.run(arguments, cwd=away, capture_output=True, text=True, env=environment)
+        assert done.returncode == expect, done.stdout[-2000:] + done.stderr[-3000:]
+        return done.stdout
+
+    where = run(str(python), "-c", "import pipeline, stages; print(pipeline.__file__); print(stages.__file__)")
+    assert all(line.startswith(str(site)) for line in where.split())
+    command = str(home / "bin" / "activation-atlas")
+    assert "atlas" in run(command, "--help")
+
+    atlases = yaml.safe_load((ROOT / "configs" / "demo.yaml").read_text(encoding="utf-8"))["atlases"]
+    tiny = ["images.path=demo:scenes?images=96", "extract.positions_per_image=16"]
+    for i, _ in enumerate(atlases):
+        tiny += [f"atlases.{i}.{key}" for key in ("render.steps=4", "render.size=32", "min_count=1", "grids=[4]")]
+        tiny += [f"atlases.{i}.render.grids=[4]"]
+    settings = [word for setting in tiny for word in ("--set", setting)]
+    told = run(command, "run", "demo", "--out", "out", *settings)
+    page = away / "out" / "site" / "index.html"
+    assert page.is_file() and str(page) in told
+    assert "nothing to do" in run(command, "run", "demo", "--out", "out", *settings)
