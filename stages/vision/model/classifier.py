@@ -1,0 +1,260 @@
+"""A classifier that can be tapped at any layer and finished from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+
+import tensorflow as tf
+
+from stages.specs import ModelSpec
+from stages.stage import UserError
+from stages.vision.model.geometry import operations, reaches
+from stages.vision.model.loading import Loaded, class_names
+from stages.vision.model.logits import to_logits
+from stages.vision.model.program import Program, flatten, run
+
+_HALF = ("float16", "bfloat16")
+_GREY = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's "L"
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """A layer that can carry an atlas.
+
+    Attributes:
+        name: path of the call; ``backbone/conv_1`` in a nested model, ``conv#1`` for a second call.
+        kind: class of the layer, e.g. ``Conv2D``.
+        height, width, channels: of its output at the model's input size.
+        receptive_field: (height, width) in input pixels that one position sees; global branches left out.
+        stride: (down, right) input pixels from one position to the next.
+        offset: (y, x) input pixel at the centre of position (0, 0)'s receptive field.
+        compute: share of the model's operations that lie before it, itself included, in [0, 1].
+    """
+
+    name: str
+    kind: str
+    height: int
+    width: int
+    channels: int
+    receptive_field: tuple[float, float]
+    stride: tuple[float, float]
+    offset: tuple[float, float]
+    compute: float
+
+
+class Model:
+    """An image classifier as a program of steps.
+
+    Attributes:
+        name: of the file or application, for messages.
+        classes: class names, in the order of the logits.
+        input_size: (height, width) in pixels.
+        channels: 1 or 3.
+        dtype: of everything that comes out: float32, or float64 for a float64 model.
+        kind: ``softmax``, or ``sigmoid`` where every class stands for itself.
+        program: the steps, ending in the logits.
+        shapes: slot number to tensor shape, for two images of ``input_size``.
+    """
+
+    def __init__(self, loaded: Loaded, spec: ModelSpec) -> None:
+        where = f"model {loaded.name}"
+        self.name = loaded.name
+        self._prepare = loaded.prepare
+        program = flatten(loaded.keras, where)
+        symbol = loaded.keras.inputs[0]
+        self.input_size, self.channels = _input_shape(symbol.shape, spec, where)
+        self._input_dtype = symbol.dtype
+        self.program, self.kind = to_logits(program, spec.output, self._shapes, where)
+        self.shapes = self._shapes(self.program)
+        self.dtype = self._dtypes[self.program.output]
+        self.dtype = "float32" if self.dtype in _HALF else self.dtype
+        self.classes = class_names(spec, loaded.classes, self.shapes[self.program.output][-1], where)
+
+    def _shapes(self, program: Program) -> dict[int, tuple]:
+        """Shapes of all slots, from one trace at the model's input size."""
+        shapes: dict[int, tuple] = {}
+        self._dtypes: dict[int, str] = {}
+
+        def trace(x: tf.Tensor) -> tf.Tensor:
+            values = run(program.before([program.output]), {program.input: tf.cast(x, self._input_dtype)})
+            for slot, tensor in values.items():
+                shapes[slot] = tuple(tensor.shape)
+                self._dtypes[slot] = tensor.dtype.name
+            return values[program.output]
+
+        spec = tf.TensorSpec((2, *self.input_size, self.channels), "float32")
+        try:
+            tf.function(trace, autograph=False).get_concrete_function(spec)
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            size = " x ".join(map(str, spec.shape[1:]))
+            reason = f"model {self.name}: does not run on {size} images ({reason}); check model.input_size"
+            raise UserError(reason) from error
+        return shapes
+
+    # -- values ------------------------------------------------------------------
+
+    def to_input(self, pixels: tf.Tensor) -> tf.Tensor:
+        """Pixels in [0, 255], uint8 or float, (n, h, w, 3 or 1) -> what the model receives, float32; traceable."""
+        x = tf.cast(pixels, "float32")
+        if self.channels == 1 and x.shape[-1] == 3:
+            x = tf.tensordot(x, tf.constant(_GREY, "float32"), 1)[..., None]
+        return tf.cast(self._prepare(x), "float32")
+
+    def from_unit(self, pixels: tf.Tensor) -> tf.Tensor:
+        """Pixels in [0, 1], float -> what the model receives; traceable and differentiable."""
+        return self.to_input(pixels * 255.0)
+
+    def probabilities(self, logits: tf.Tensor) -> tf.Tensor:
+        """Logits (n, K) -> probabilities (n, K)."""
+        return tf.nn.softmax(logits) if self.kind == "softmax" else tf.sigmoid(logits)
+
+    # -- layers ------------------------------------------------------------------
+
+    @cached_property
+    def _infos(self) -> dict[str, LayerInfo]:
+        seen = reaches(self.program, self.shapes)
+        steps = self.program.before([self.program.output])
+        cost = {id(step): operations(step, self.shapes) for step in steps}
+        total = sum(cost.values())
+        maker = {slot: step for step in steps for slot in step.outputs}
+        found = {}
+        for name, slot in self.program.names.items():
+            if slot not in maker or not self._is_spatial(slot) or slot not in seen:
+                continue
+            down, right = seen[slot]
+            _, height, width, channels = self.shapes[slot]
+            found[name] = LayerInfo(
+                name,
+                maker[slot].kind,
+                height,
+                width,
+                channels,
+                (down.size, right.size),
+                (down.stride, right.stride),
+                (down.centre, right.centre),
+                sum(cost[id(step)] for step in self.program.before([slot])) / total,
+            )
+        return found
+
+    def _is_spatial(self, slot: int) -> bool:
+        shape = self.shapes.get(slot, ())
+        return len(shape) == 4 and None not in shape[1:] and shape[1] * shape[2] > 1
+
+    def layers(self) -> list[LayerInfo]:
+        """The layers that can carry an atlas, in running order."""
+        return list(self._infos.values())
+
+    def layer(self, name: str) -> LayerInfo:
+        """One layer by its path.
+
+        Raises:
+            UserError: no such layer (the nearest is named), not spatial, called several
+                times, or one that the logits do not depend on.
+        """
+        if name in self._infos:
+            return self._infos[name]
+        where = f"layer {name} of model {self.name}"
+        if name in self.program.called:
+            calls = [f"{name}#{k}" for k in range(self.program.called[name])]
+            raise UserError(f"{where}: is called {len(calls)} times; choose one call: {', '.join(calls)}")
+        if name not in self.program.names:
+            raise UserError(f"{where}: there is none; did you mean {self._nearest(name)}?")
+        slot = self.program.names[name]
+        if slot not in self.shapes:
+            raise UserError(f"{where}: the logits do not depend on it; choose a layer on the way to the output")
+        if not self._is_spatial(slot):
+            shape = " x ".join(map(str, self.shapes[slot][1:]))
+            last = list(self._infos)[-1] if self._infos else "none"
+            raise UserError(f"{where}: its output ({shape}) has no positions; the last layer that has is {last}")
+        raise UserError(f"{where}: its positions cannot be traced back to the image; choose an earlier layer")
+
+    def _nearest(self, name: str) -> str:
+        known = list(self._infos)
+        inside = [path for path in known if path.rsplit("/", 1)[-1] == name.rsplit("/", 1)[-1]]
+        return next(iter(inside or get_close_matches(name, known, 1, 0.0) or known), "none: it has no spatial layer")
+
+    # -- running -----------------------------------------------------------------
+
+    def _begin(self, x: tf.Tensor) -> dict[int, tf.Tensor]:
+        return {self.program.input: tf.cast(x, self._input_dtype)}
+
+    def _out(self, tensor: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tensor, self.dtype) if tensor.dtype.name in _HALF else tensor
+
+    def slot(self, layer: str) -> int:
+        """The slot a layer fills; UserError as :meth:`layer`."""
+        self.layer(layer)
+        return self.program.names[layer]
+
+    def tap(self, layer: str) -> Callable[[tf.Tensor], tf.Tensor]:
+        """x in the model's range (n, h, w, c), any h and w the graph accepts -> the layer's output."""
+        slot = self.slot(layer)
+        steps = self.program.before([slot])
+        return lambda x: self._out(run(steps, self._begin(x))[slot])
+
+    def trunk(self, layer: str) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+        """x in the model's range -> [the layer's output, then whatever else :meth:`head` needs]."""
+        wanted = [self.slot(layer), *self.program.frontier(self.slot(layer))]
+        steps = self.program.before(wanted)
+
+        def apply(x: tf.Tensor) -> list[tf.Tensor]:
+            values = run(steps, self._begin(x))
+            return [self._out(values[slot]) for slot in wanted]
+
+        return apply
+
+    def head(self, layer: str) -> Callable[[Sequence[tf.Tensor]], tf.Tensor]:
+        """What :meth:`trunk` returned -> logits (n, K); differentiable."""
+        given = [self.slot(layer), *self.program.frontier(self.slot(layer))]
+        steps = self.program.after(given[0])
+
+        def apply(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+            values = {slot: tf.cast(x, self._dtypes[slot]) for slot, x in zip(given, tensors, strict=True)}
+            return self._out(run(steps, values)[self.program.output])
+
+        return apply
+
+    def values(self, x: tf.Tensor, slots: Sequence[int]) -> list[tf.Tensor]:
+        """x in the model's range -> the tensors in ``slots``, in one pass; half precision is widened."""
+        held = run(self.program.before(slots), self._begin(x))
+        return [self._out(held[slot]) for slot in slots]
+
+    def forward(self, layers: Sequence[str] = ()) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]:
+        """x in the model's range -> ({layer: its output}, logits), in one pass."""
+        slots = [self.slot(layer) for layer in layers]
+
+        def apply(x: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+            *maps, logits = self.values(x, [*slots, self.program.output])
+            return dict(zip(layers, maps, strict=True)), logits
+
+        return apply
+
+    def accepts(self, layer: str, height: int, width: int) -> bool:
+        """Whether the layer's map can be computed, with an interior, for images of another size."""
+        spec = tf.TensorSpec((1, height, width, self.channels), "float32")
+        try:
+            shape = tf.function(self.tap(layer), autograph=False).get_concrete_function(spec).output_shapes
+        except Exception:
+            return False
+        return len(shape) == 4 and None not in shape[1:] and min(shape[1:]) > 0
+
+
+def _input_shape(shape: tuple, spec: ModelSpec, where: str) -> tuple[tuple[int, int], int]:
+    if len(shape) != 4:
+        raise UserError(f"{where}: takes inputs of shape {shape}; it must take images (batch, height, width, channels)")
+    if shape[3] not in (1, 3):
+        first = shape[1] in (1, 3)
+        reason = "has its channels first; save it with channels last" if first else "must take 1 or 3 channels"
+        raise UserError(f"{where}: takes inputs of shape {shape}; it {reason}")
+    given = spec.input_size
+    given = (given, given) if isinstance(given, int) else given
+    own = (shape[1], shape[2])
+    if given is None and None in own:
+        raise UserError(f"{where}: leaves its input size open; give model.input_size, e.g. 224")
+    if given is not None and any(n is not None and n != g for n, g in zip(own, given, strict=True)):
+        raise UserError(f"model.input_size: {list(given)}, but {where} takes {list(own)}; leave it out")
+    return (tuple(own) if given is None else (int(given[0]), int(given[1]))), int(shape[3])

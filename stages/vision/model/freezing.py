@@ -1,0 +1,38 @@
+"""Graphs with their weights as constants: batch norms fold into convolutions, and nothing is looked up."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+log = logging.getLogger(__name__)
+
+
+def freeze(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[..., Any]:
+    """``function`` traced once at ``specs``, its variables turned into constants.
+
+    Args:
+        function: of tensors, returning a tensor or a nest of them.
+        specs: shape and dtype of every argument; the result takes just these.
+
+    Returns:
+        A function of tensors that returns the same nest. Where a graph cannot be
+        frozen it is the traced function itself, and the log says so.
+    """
+    traced = tf.function(function, autograph=False).get_concrete_function(*specs)
+    try:
+        frozen = convert_variables_to_constants_v2(traced)
+    except Exception as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        log.warning("a graph could not be frozen and runs unfrozen (%s)", reason)
+        return traced
+    structure = traced.structured_outputs
+
+    def call(*tensors: tf.Tensor) -> Any:
+        return tf.nest.pack_sequence_as(structure, frozen(*tensors))
+
+    return call

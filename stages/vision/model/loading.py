@@ -1,0 +1,156 @@
+"""From a model's description to a Keras model, the values it expects and its class names."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from stages.specs import ModelSpec
+from stages.stage import UserError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A Keras model; ``prepare`` takes pixels in [0, 255] to its own range; its own class names, if it has any."""
+
+    name: str
+    keras: keras.Model
+    prepare: Callable[[tf.Tensor], tf.Tensor]
+    classes: list[str] | None = None
+
+
+def load(spec: ModelSpec) -> Loaded:
+    """Loads what a model section describes.
+
+    Raises:
+        UserError: no such file or class, or it cannot be loaded; one line.
+    """
+    if spec.path:
+        loaded = _file(spec)
+    elif spec.application:
+        loaded = _application(spec)
+    else:
+        loaded = _preset(spec)
+    if spec.range is not None:
+        low, high = spec.range
+        return Loaded(loaded.name, loaded.keras, lambda x: x * ((high - low) / 255.0) + low, loaded.classes)
+    return loaded
+
+
+def class_names(spec: ModelSpec, own: list[str] | None, count: int, where: str) -> list[str]:
+    """The names of a model's ``count`` classes: as given, or the model's own, or ``class 0`` and so on.
+
+    Raises:
+        UserError: the list cannot be read, or is not as long as the model's output.
+    """
+    given = spec.classes
+    if isinstance(given, str):
+        try:
+            text = Path(given).read_text(encoding="utf-8")
+            found = json.loads(text) if given.endswith(".json") else [line.strip() for line in text.splitlines()]
+        except (OSError, ValueError) as error:
+            raise UserError(f"model.classes: {given} cannot be read ({error})") from None
+        if isinstance(found, dict):
+            found = [found[key] for key in sorted(found, key=int)]
+        given = [str(name) for name in found if str(name)]
+    if given is None:
+        return own if own is not None and len(own) == count else [f"class {k}" for k in range(count)]
+    if len(given) != count:
+        mismatch = f"{len(given)} names for {where}, which returns {count} classes"
+        raise UserError(f"model.classes: {mismatch}; give one name per class")
+    return list(given)
+
+
+def _one_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:240].rstrip(".")
+
+
+def _file(spec: ModelSpec) -> Loaded:
+    path = Path(spec.path)
+    if not path.exists():
+        beside = [p.name for p in sorted(path.parent.glob("*")) if p.suffix in (".keras", ".h5")]
+        near = get_close_matches(path.name, beside, 1, 0.5)
+        raise UserError(f"model.path: {path} does not exist" + (f"; did you mean {near[0]}?" if near else ""))
+    if path.suffix not in (".keras", ".h5", ".hdf5") or path.name.endswith(".weights.h5"):
+        raise UserError(f"model.path: {path} must be a whole model saved as .keras or .h5 (model.save('model.keras'))")
+    try:
+        model = keras.saving.load_model(str(path), compile=False, safe_mode=True)
+    except Exception as error:
+        raise UserError(f"model.path: {path} cannot be loaded with safe_mode on ({_one_line(error)})") from None
+    if spec.input_size and isinstance(model, keras.Sequential) and not model.built:
+        size = spec.input_size if isinstance(spec.input_size, tuple) else (spec.input_size, spec.input_size)
+        model.build((None, *size, 3))
+    return Loaded(path.name, model, lambda x: x)
+
+
+def _application(spec: ModelSpec) -> Loaded:
+    name = spec.application
+    known = [n for n in dir(keras.applications) if n[0].isupper()]
+    if name not in known:
+        near = get_close_matches(name, known, 1, 0.3) or known[:1]
+        raise UserError(f"model.application: keras.applications has no {name}; did you mean {near[0]}?")
+    build = getattr(keras.applications, name)
+    module = importlib.import_module(build.__module__)
+    weights = None if spec.weights in (None, "none", "None") else spec.weights
+    size = spec.input_size
+    size = (size, size) if isinstance(size, int) else size
+    options = {"input_shape": (*size, 3)} if size else {}
+    if weights not in (None, "imagenet") and isinstance(spec.classes, list):
+        options["classes"] = len(spec.classes)
+    try:
+        model = build(weights=weights, **options)
+    except Exception as error:
+        reason = _one_line(error)
+        raise UserError(f"model.application: {name} with weights {weights} cannot be built ({reason})") from None
+    own = _imagenet_names() if weights == "imagenet" else None
+    return Loaded(name, model, module.preprocess_input, own)
+
+
+def _imagenet_names() -> list[str] | None:
+    """Names behind ``decode_predictions``; those of two classes of one name carry their WordNet id."""
+    from keras.src.applications import imagenet_utils
+
+    try:
+        path = keras.utils.get_file(
+            "imagenet_class_index.json",
+            imagenet_utils.CLASS_INDEX_PATH,
+            cache_subdir="models",
+            file_hash="c2c37ea517e94d9795004a39431a14cb",
+        )
+        index = json.loads(Path(path).read_text(encoding="utf-8"))
+    except Exception as error:
+        log.warning("class names of ImageNet could not be fetched (%s): classes are numbered", _one_line(error))
+        return None
+    pairs = [index[str(k)] for k in range(len(index))]
+    names = [name.replace("_", " ") for _, name in pairs]
+    return [f"{name} ({pair[0]})" if names.count(name) > 1 else name for name, pair in zip(names, pairs, strict=True)]
+
+
+def _preset(spec: ModelSpec) -> Loaded:
+    try:
+        import keras_hub
+    except ImportError:
+        raise UserError(f"model.preset: {spec.preset} needs KerasHub; install keras-hub, or use model.path") from None
+    try:
+        task = keras_hub.models.ImageClassifier.from_preset(spec.preset)
+    except Exception as error:
+        raise UserError(f"model.preset: {spec.preset} cannot be loaded ({_one_line(error)})") from None
+    converter = getattr(getattr(task, "preprocessor", None), "image_converter", None)
+    scale, offset = getattr(converter, "scale", None), getattr(converter, "offset", None)
+
+    def prepare(x: tf.Tensor) -> tf.Tensor:
+        # Images arrive at the model's size already: only the value range is left to convert.
+        return x * (1.0 if scale is None else scale) + (0.0 if offset is None else offset)
+
+    return Loaded(spec.preset, task, prepare)

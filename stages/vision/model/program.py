@@ -1,0 +1,246 @@
+"""A Keras graph, nested or not, as one straight line of steps that can be cut anywhere.
+
+Keras keeps a functional model as nodes between symbolic tensors, and a nested
+model as a single node. Here every call becomes a :class:`Step` between numbered
+slots, with nested models opened up, so that "all before this layer" and "all
+after it" are plain lists. Built on Keras' private graph records
+(``_nodes_by_depth``, ``arguments``, ``_functional``); the tests pin them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import tree
+from keras.src.models.functional import Functional
+
+from stages.stage import UserError
+
+Environment = dict[int, Any]
+"""Slot number to tensor."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The place of a tensor among a step's arguments."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of an operation.
+
+    Attributes:
+        name: path of the call, ``backbone/conv_1``; ``conv#1`` is the second call of ``conv``.
+        operation: a Keras layer or operation, or any function of tensors.
+        args, kwargs: its arguments, with a :class:`Slot` where a tensor goes.
+        inputs, outputs: numbers of the slots it reads and fills.
+    """
+
+    name: str
+    operation: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    @property
+    def kind(self) -> str:
+        """Class name of the operation, e.g. ``Conv2D``."""
+        return getattr(self.operation, "__name__", type(self.operation).__name__)
+
+    def __call__(self, values: Environment) -> None:
+        """Reads its inputs from ``values`` and writes its outputs there."""
+
+        def fill(x: Any) -> Any:
+            return values[x.number] if isinstance(x, Slot) else x
+
+        args, kwargs = tree.map_structure(fill, (list(self.args), self.kwargs))
+        result = tree.flatten(self.operation(*args, **kwargs))
+        values.update(zip(self.outputs, result, strict=False))
+
+
+def call(name: str, function: Callable[..., Any], inputs: Sequence[int], output: int) -> Step:
+    """A step that applies a plain function of tensors."""
+    return Step(name, function, tuple(Slot(i) for i in inputs), {}, tuple(inputs), (output,))
+
+
+def identity(x: tf.Tensor) -> tf.Tensor:
+    """Its argument: what remains of a step that was taken out."""
+    return tf.identity(x)
+
+
+@dataclass(frozen=True)
+class Program:
+    """Steps in an order in which they can run, from one input slot to one output slot.
+
+    Attributes:
+        names: path of a call to the slot it fills; also the paths of nested models.
+        called: paths of layers that are called more than once, to their number of calls.
+    """
+
+    steps: tuple[Step, ...]
+    input: int
+    output: int
+    names: dict[str, int]
+    called: dict[str, int]
+    slots: int
+    _made_by: dict[int, int] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self._made_by.update({slot: k for k, step in enumerate(self.steps) for slot in step.outputs})
+
+    def maker(self, slot: int) -> int | None:
+        """Index of the step that fills ``slot``; None for the input."""
+        return self._made_by.get(slot)
+
+    def before(self, slots: Iterable[int], given: Iterable[int] = ()) -> list[Step]:
+        """The steps that compute ``slots`` from the input, and from the slots ``given``."""
+        wanted, held, found = list(slots), set(given), set()
+        while wanted:
+            slot = wanted.pop()
+            k = None if slot in held else self.maker(slot)
+            if k is not None and k not in found:
+                found.add(k)
+                wanted.extend(self.steps[k].inputs)
+        return [self.steps[k] for k in sorted(found)]
+
+    def after(self, slot: int) -> list[Step]:
+        """The steps towards the output that depend on ``slot``."""
+        touched, found = {slot}, []
+        for step in self.before([self.output]):
+            if slot not in step.outputs and touched.intersection(step.inputs):
+                touched.update(step.outputs)
+                found.append(step)
+        return found
+
+    def frontier(self, slot: int) -> list[int]:
+        """Slots that the steps after ``slot`` read and that do not depend on it."""
+        steps = self.after(slot)
+        made = {slot}.union(*(step.outputs for step in steps))
+        return list(dict.fromkeys(i for step in steps for i in step.inputs if i not in made))
+
+    def replaced(self, index: int, operation: Callable[..., Any]) -> Program:
+        """The program with another operation of one tensor at step ``index``."""
+        steps, old = list(self.steps), self.steps[index]
+        steps[index] = replace(call(old.name, operation, old.inputs[:1], old.outputs[0]), outputs=old.outputs)
+        return replace(self, steps=tuple(steps), _made_by={})
+
+    def extended(self, name: str, function: Callable[..., Any]) -> Program:
+        """The program with ``function`` applied to its output."""
+        step = call(name, function, [self.output], self.slots)
+        return replace(self, steps=(*self.steps, step), output=self.slots, slots=self.slots + 1, _made_by={})
+
+
+def run(steps: Iterable[Step], values: Environment) -> Environment:
+    """Runs ``steps`` over ``values``, which is changed and returned."""
+    for step in steps:
+        step(values)
+    return values
+
+
+def flatten(model: keras.Model, where: str) -> Program:
+    """The program of a functional or Sequential model.
+
+    Args:
+        where: the model's name in error messages.
+
+    Raises:
+        UserError: a subclassed model, or one with several inputs or outputs.
+    """
+    graph = _graph(model)
+    if graph is None:
+        reason = "has no input shape yet" if isinstance(model, keras.Sequential) else "is a subclassed model"
+        raise UserError(
+            f"{where}: {type(model).__name__} {reason}, so its layers cannot be followed; "
+            "save it as a functional or Sequential model with a fixed input"
+        )
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        counts = f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs"
+        raise UserError(f"{where}: has {counts}; an atlas needs one image in and one output, so save that part of it")
+    builder = _Builder()
+    slot = builder.new()
+    (output,) = builder.open(graph, [slot], "")
+    return Program(tuple(builder.steps), slot, output, builder.names, builder.called, builder.count)
+
+
+def _graph(operation: Any) -> Any | None:
+    """The graph inside a model whose call is that graph and nothing else."""
+    if isinstance(operation, keras.Sequential) and type(operation).call is keras.Sequential.call:
+        return operation._functional
+    if isinstance(operation, Functional) and type(operation).call is Functional.call:
+        return operation
+    return None
+
+
+class _Builder:
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.names: dict[str, int] = {}
+        self.called: dict[str, int] = {}
+        self.count = 0
+
+    def new(self) -> int:
+        self.count += 1
+        return self.count - 1
+
+    def open(self, graph: Any, inputs: list[int], prefix: str) -> list[int]:
+        """Appends the steps of ``graph``; the slots of its outputs."""
+        held = {id(tensor): slot for tensor, slot in zip(graph.inputs, inputs, strict=True)}
+        by_depth = graph._nodes_by_depth
+        nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
+        # A graph may start at a tensor that a layer outside of it made.
+        nodes = [node for node in nodes if not any(id(tensor) in held for tensor in node.outputs)]
+        calls, seen = Counter(id(node.operation) for node in nodes), Counter()
+        for node in nodes:
+            operation = node.operation
+            name = prefix + operation.name
+            if calls[id(operation)] > 1:
+                self.called[name] = calls[id(operation)]
+                name += f"#{seen[id(operation)]}"
+                seen[id(operation)] += 1
+            given = [held[id(tensor)] for tensor in node.input_tensors]
+            inner = _graph(operation)
+            if inner is not None and len(inner.inputs) == len(given):
+                outputs = self.open(inner, self._as(inner, node, given, name), name + "/")
+            else:
+                outputs = self._call(name, operation, node, held, given)
+            if len(outputs) == 1:
+                self.names[name] = outputs[0]
+            held.update(zip((id(tensor) for tensor in node.outputs), outputs, strict=True))
+        return [held[id(tensor)] for tensor in graph.outputs]
+
+    def _as(self, inner: Any, node: Any, given: list[int], name: str) -> list[int]:
+        """A nested model casts what it is given to the type of its input."""
+        slots = []
+        for tensor, wanted, slot in zip(node.input_tensors, inner.inputs, given, strict=True):
+            if tensor.dtype != wanted.dtype:
+                self.steps.append(call(f"{name}/cast", _Cast(wanted.dtype), [slot], slot := self.new()))
+            slots.append(slot)
+        return slots
+
+    def _call(self, name: str, operation: Any, node: Any, held: dict[int, int], given: list[int]) -> list[int]:
+        def place(x: Any) -> Any:
+            return Slot(held[id(x)]) if isinstance(x, keras.KerasTensor) else x
+
+        args, kwargs = tree.map_structure(place, (list(node.arguments.args), dict(node.arguments.kwargs)))
+        if getattr(operation, "_call_has_training_arg", False):
+            # As in `predict`: inference wins even over a call that was recorded with training=True.
+            kwargs["training"] = False
+        outputs = [self.new() for _ in node.outputs]
+        self.steps.append(Step(name, operation, tuple(args), kwargs, tuple(given), tuple(outputs)))
+        return outputs
+
+
+@dataclass(frozen=True)
+class _Cast:
+    dtype: str
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.cast(x, self.dtype)
