@@ -85,7 +85,10 @@ def probe(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     Raises:
         ImageError: empty, not an image, or more than ``max_pixels`` pixels.
     """
-    return _open(data, max_pixels).size
+    image = _open(data, max_pixels)
+    # Pillow turns TIFFs by itself, and says the size it will turn them to.
+    turned = image.format == "TIFF" and _orientation(image) > 4
+    return image.size[::-1] if turned else image.size
 
 
 def decode(data: bytes, channels: int = 3, max_pixels: int = MAX_PIXELS) -> np.ndarray:
