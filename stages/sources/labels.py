@@ -125,8 +125,10 @@ def _why(label: int | str, known: list[str]) -> str:
     if len(same) > 1:
         return f"{label!r} (the name of classes {' and '.join(map(str, same))}: give the number)"
     plain = {simple(name): name for name in known}
-    near = difflib.get_close_matches(simple(label), list(plain), 1, 0.0)
-    return f"{label!r}" + (f" (nearest: {plain[near[0]]!r})" if near else "")
+    near = difflib.get_close_matches(simple(label), list(plain), 1, 0.5)
+    if near:
+        return f"{label!r} (nearest: {plain[near[0]]!r})"
+    return f"{label!r} (classes are {', '.join(map(repr, known[:3]))}{', ...' if len(known) > 3 else ''})"
 
 
 def _remedy(what: str) -> str:

@@ -95,25 +95,25 @@ class _Finder:
         self.table, self.root = table, root
         self.stamps = None if files is None else {e.path: e.stamp for e in files}
         self.table_stamp = table.stat()[0]
-        self.prefix = ""
+        self.base = _absolute(root.root)
+        self.roots = {self.base, os.path.realpath(root.root) if root.fs is None else self.base}
         self.stems: dict[str, list[str]] = defaultdict(list)
         for entry in files or []:
             if is_image(entry.path):
                 self.stems[posixpath.splitext(entry.path)[0]].append(entry.path)
 
     def settle(self, given: list[str | None]) -> None:
-        """Chooses the folder that relative paths start from: the root, or the table's own within reach of it."""
-        own = self.table.parent.root
-        if self.stamps is None or own == self.root.root:
+        """Chooses what relative paths start from: the root, or the table's own folder where that finds more images."""
+        own = _absolute(self.table.parent.root)
+        if self.stamps is None or own == self.base or (self.root.fs is not self.table.fs):
             return
-        prefix = posixpath.relpath(own, self.root.root) if self.root.fs is None or self.root.fs is self.table.fs else ""
 
-        def hits(prefix: str) -> int:
-            found = (posixpath.normpath(posixpath.join(prefix, p)) for p in given if p is not None)
-            return sum(p in self.stamps or p in self.stems for p in found)
+        def hits(base: str) -> int:
+            found = (self._below(posixpath.join(base, path)) for path in given if path is not None)
+            return sum(key in self.stamps or key in self.stems for key in found)
 
-        if prefix and hits(prefix) > hits(""):
-            self.prefix = prefix
+        if hits(own) > hits(self.base):
+            self.base = own
 
     def find(self, path: str | None, number: int) -> tuple[str, str, str, str | None]:
         """(key, uri, stamp, reject) of the table's row ``number``, counted from 1."""
@@ -146,19 +146,23 @@ class _Finder:
 
     def _relative(self, path: str, number: int) -> str:
         local = local_path(path) if path.startswith("file://") else path
-        root = self.root.root
-        if posixpath.isabs(local):
-            local, found = posixpath.normpath(local), None
-            for above in (root, os.path.realpath(root) if self.root.fs is None else root):
-                above = "/" + above.strip("/")
-                if local.startswith(above.rstrip("/") + "/"):
-                    found = posixpath.relpath(local, above)
-        else:
-            found = posixpath.normpath(posixpath.join(self.prefix, local))
-            found = None if found == ".." or found.startswith("../") else found
+        found = self._below(posixpath.join(self.base, local))
         if found is None:
             raise UserError(
-                f"{self.table.shown}: row {number}: {path!r} points outside {root}; give the folder that holds all "
-                "images as images.path, and this table as images.labels"
+                f"{self.table.shown}: row {number}: {path!r} points outside {self.root.shown}; give the folder that "
+                "holds all images as images.path, and this table as images.labels"
             )
         return found
+
+    def _below(self, path: str) -> str | None:
+        """An absolute path as one relative to the root, or None where it leads out of it."""
+        path = posixpath.normpath(path)
+        for root in self.roots:
+            if path.startswith(root.rstrip("/") + "/"):
+                return posixpath.relpath(path, root)
+        return None
+
+
+def _absolute(root: str) -> str:
+    """A place's root as a path that others are joined to and compared with; those of stores do not begin with /."""
+    return posixpath.normpath("/" + root.lstrip("/"))

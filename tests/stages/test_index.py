@@ -1,0 +1,132 @@
+"""The index: every row of a source in `images` or in `rejects/index`, whatever is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from stages import index, tables
+from stages.specs import ImagesSpec
+from stages.stage import Shard, UserError
+from tests.memory import MemoryInputs
+
+
+def png(width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (width, height)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for k in range(10):
+        path = tmp_path / ("even" if k % 2 == 0 else "odd") / f"{k}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(png(10 + k, 5))
+    return tmp_path
+
+
+def params(path, shard_images: int = 4, **options) -> index.Params:
+    return index.Params(images=ImagesSpec(path=str(path), **options), shard_images=shard_images)
+
+
+def test_every_image_once_with_hash_and_size(folder):
+    inputs = MemoryInputs()
+    inputs.run(index.STAGE, params(folder))
+    parts = inputs.tables["images"]
+    assert [len(p) for p in parts] == [4, 4, 2] and [len(p) for p in inputs.tables["rejects/index"]] == [0, 0, 0]
+    assert all(p.schema == tables.images() for p in parts)
+    for part in parts:
+        assert part["image_id"].to_pylist() == sorted(part["image_id"].to_pylist())
+    for row in inputs.table("images").to_pylist():
+        data = Path(row["uri"]).read_bytes()
+        assert row["sha256"] == hashlib.sha256(data).hexdigest()
+        assert row["width"] == 10 + int(os.path.basename(row["uri"])[0]) and row["height"] == 5
+        assert row["label"] == int("odd" in row["uri"])
+
+
+def test_bad_images_are_rejects_and_none_is_lost(folder):
+    bad = {"empty.png": b"", "text.jpg": b"hello", "bomb.png": png(300, 300), "cut.jpg": b"\xff\xd8\xff\xe0\0\x10JFIF"}
+    for name, data in bad.items():
+        (folder / "odd" / name).write_bytes(data)
+    (folder / "odd/named.gif").write_bytes(png(7, 5))  # misnamed, and fine
+    inputs = MemoryInputs()
+    found = inputs.run(index.STAGE, params(folder, max_pixels=1000))
+    rejects = {os.path.basename(r["uri"]): r for r in found["rejects/index"].to_pylist()}
+    assert set(rejects) == set(bad) and len(found["images"]) == 11
+    assert all(r["stage"] == "index" and "\n" not in r["reason"] for r in rejects.values())
+    assert rejects["empty.png"]["reason"] == "the file is empty" and "max_pixels" in rejects["bomb.png"]["reason"]
+    assert found["rejects/index"].schema == tables.rejects()
+    ids = found["images"]["image_id"].to_pylist() + found["rejects/index"]["image_id"].to_pylist()
+    assert len(set(ids)) == 15
+
+
+def test_rows_of_a_table_keep_their_metadata_and_their_faults(folder):
+    lines = [
+        "path,label,camera",
+        "even/0.png,0,Leica",
+        "gone.png,0,",
+        "even/0.png,1,Leica",
+        "odd/1.png,9,",
+        "odd/3.png,1,",
+    ]
+    (folder / "l.csv").write_text("\n".join(lines))
+    chosen = index.Params(images=ImagesSpec(path=str(folder / "l.csv")), classes=["even", "odd"], shard_images=2)
+    inputs = MemoryInputs()
+    found = inputs.run(index.STAGE, chosen)
+    kept = {os.path.basename(r["uri"]): r for r in found["images"].to_pylist()}
+    assert kept["0.png"]["meta.camera"] == "Leica" and kept["1.png"]["label"] is None and kept["3.png"]["label"] == 1
+    reasons = [r["reason"] for r in found["rejects/index"].to_pylist()]
+    assert sorted(reasons) == ["duplicate of row 1, where the label is '0', here '1'", "no such file"]
+    assert found["images"].schema == tables.images([pa.field("meta.camera", pa.string())])
+    [warning] = inputs.warnings
+    assert "1 of 5" in warning and "9" in warning
+
+
+def test_stamps_change_with_their_own_shard_only(folder):
+    before = index.stamps(params(folder))
+    assert len(before) == 3 and before == index.stamps(params(folder))
+    (folder / "even/2.png").write_bytes(png(90, 90))
+    after = index.stamps(params(folder))
+    assert [a == b for a, b in zip(before, after, strict=True)] == [False, True, True]
+    os.utime(folder / "odd/9.png", ns=(1, 1))
+    assert index.stamps(params(folder))[2] != after[2]
+
+
+def test_a_worker_that_lists_for_itself_finds_the_same(folder):
+    code = (
+        "import sys; from stages import index; from stages.specs import ImagesSpec\n"
+        "p = index.Params(images=ImagesSpec(path=sys.argv[1]), shard_images=4)\n"
+        "print(index.stamps(p), 'tensorflow' in sys.modules, 'pandas' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True).stdout
+    assert told.strip() == f"{index.stamps(params(folder))} False False"
+
+
+def test_a_source_that_changed_since_it_was_counted(folder):
+    shards = index.shards(MemoryInputs(), params(folder))
+    (folder / "odd/new.png").write_bytes(png(1, 1))
+    assert index.run(MemoryInputs(), params(folder), shards[0])["images"].num_rows == 4
+    with pytest.raises(UserError, match="run again"):
+        index.run(MemoryInputs(), params(folder), shards[2])
+    with pytest.raises(UserError, match="run again"):
+        index.run(MemoryInputs(), params(folder), Shard(7, 28, 32))
+
+
+def test_cifar_in_parts(shared):
+    chosen = params(shared / "data/cifar10/test.parquet", shard_images=300, limit=1000)
+    inputs = MemoryInputs()
+    found = inputs.run(index.STAGE, chosen)
+    assert len(found["images"]) == 1000 and set(found["images"]["width"].to_pylist()) == {32}
+    whole = inputs.run(index.STAGE, params(shared / "data/cifar10/test.parquet", shard_images=1000, limit=1000))
+    assert found["images"].sort_by("image_id").equals(whole["images"].sort_by("image_id"))
+    assert np.bincount(whole["images"]["label"].to_numpy()).min() > 60
