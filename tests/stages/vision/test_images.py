@@ -67,13 +67,15 @@ TURNS = {
 
 
 @pytest.mark.parametrize("orientation", TURNS)
-@pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_exif_orientation_is_undone(orientation, form):
     stored = Image.fromarray(np.ascontiguousarray(TURNS[orientation](ARROW)))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = encoded(stored, form, exif=exif.tobytes(), **({"lossless": True} if form == "WEBP" else {}))
-    assert np.array_equal(decode(data), ARROW)
+    options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}.get(form, {})
+    data = encoded(stored, form, exif=exif.tobytes(), **options)
+    assert decode(data).shape == ARROW.shape
+    assert np.abs(decode(data).astype(int) - ARROW).max() <= (4 if form == "JPEG" else 0)
     assert probe(data) == stored.size  # as stored
 
 
