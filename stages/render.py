@@ -1,0 +1,276 @@
+"""Cells -> icons: for each cell an image that makes the layer answer as it does there, and how well it does."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from stages import tables
+from stages.specs import ModelSpec, PositiveInt, Spec, ViewSpec
+from stages.stage import Inputs, Shard, Shared, Stage, State, UserError
+
+
+class RenderSpec(Spec):
+    """How icons are drawn."""
+
+    grids: list[PositiveInt] = Field([10, 20], description="grids that get icons")
+    size: int | None = Field(
+        None, ge=8, description="side of an icon, pixels; default 96, or the model's own side where that is less"
+    )
+    steps: PositiveInt = Field(256, description="steps of the optimiser; 256 to 1024")
+    tries: PositiveInt = Field(1, description="starts per icon; the one with the best objective is kept")
+    batch: PositiveInt = Field(32, description="icons drawn at once; a kill costs at most these")
+    whiten: float = Field(1e-3, gt=0, description="ridge of the whitening, as a share of the mean second moment")
+    power: float = Field(4.0, ge=0, description="of the cosine in the objective")
+    learning_rate: float = Field(0.05, gt=0, description="of Adam at first; it falls to zero along half a cosine")
+    decay: float = Field(1.4, ge=0, description="exponent of the spectrum's fall; more is smoother")
+    amplitude: float = Field(0.5, gt=0, description="of the coarsest waves before the sigmoid; more is more contrast")
+    finest: float = Field(1 / 3, gt=0, le=0.5, description="highest frequency drawn, cycles per pixel")
+    pad: float = Field(1 / 6, ge=0, le=1, description="grey frame around the icon, as a share of its side")
+    rotate: float = Field(10.0, ge=0, le=180, description="random rotation, degrees to either side")
+    scale: float = Field(0.1, ge=0, lt=1, description="random change of size, as a share")
+    shift: float = Field(1 / 12, ge=0, le=1, description="random shift, as a share of the side")
+
+
+class Params(Spec):
+    view: ViewSpec
+    model: ModelSpec
+    min_count: PositiveInt = 5
+    seed: int = 0
+    render: RenderSpec = RenderSpec()
+
+
+def grids_table(params: Params) -> str:
+    return f"grids/{params.view.name}"
+
+
+def whitening(moment: np.ndarray, ridge: float) -> np.ndarray:
+    """S = inverse(M + ridge tr(M) / C I) of a second moment M (C, C), float64.
+
+    Carter et al., Activation Atlas (2019), use the plain inverse, which is unstable.
+    """
+    return np.linalg.inv(moment + ridge * np.trace(moment) / len(moment) * np.eye(len(moment)))
+
+
+def colour_root(covariance: np.ndarray) -> np.ndarray:
+    """Symmetric square root of a colour covariance (c, c), divided by its largest column norm (lucid).
+
+    No colours at all (one flat image) give the identity.
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors @ np.diag(np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    largest = np.linalg.norm(root, axis=0).max()
+    return root / largest if largest > 1e-6 else np.eye(len(covariance))
+
+
+def directions(means: np.ndarray, whiten: np.ndarray) -> np.ndarray:
+    """v = S h / |S h| of each cell mean (n, C), float64; zero where h is zero."""
+    turned = means.astype(np.float64) @ whiten
+    return turned / np.maximum(np.linalg.norm(turned, axis=1, keepdims=True), 1e-30)
+
+
+def fit(inputs: Inputs, params: Params) -> State:
+    """State: whitening (C, C), colour (3, 3), cells (n, 3) int64: grid, cell_x, cell_y of the icons to draw."""
+    from threadpoolctl import threadpool_limits
+
+    # A sum split over more threads is another sum: one thread, so that the bytes are the same everywhere.
+    with threadpool_limits(limits=1):
+        moment = _moment(inputs, params)
+        whiten = whitening(moment, params.render.whiten)
+        colour = colour_root(_colour_covariance(inputs))
+    cells = inputs.table(grids_table(params), ["grid", "cell_x", "cell_y", "count"])
+    keys = np.stack([cells[name].to_numpy().astype(np.int64) for name in ("grid", "cell_x", "cell_y")], axis=1)
+    asked = np.isin(keys[:, 0], params.render.grids) & (cells["count"].to_numpy() >= params.min_count)
+    keys = keys[asked]
+    if not len(keys):
+        wanted = ", ".join(map(str, params.render.grids))
+        inputs.warn(
+            f"atlas {params.view.name}: no cell of grid {wanted} holds {params.min_count} rows, so it has no icons; "
+            "lower min_count, or choose a coarser grid"
+        )
+    return {"whitening": whiten, "colour": colour, "cells": keys[np.lexsort(keys.T[::-1])]}
+
+
+def _moment(inputs: Inputs, params: Params) -> np.ndarray:
+    total, rows = None, 0
+    for part in inputs.stream(params.view.rows_table, [params.view.vector_column]):
+        vectors = tables.to_numpy(part[params.view.vector_column]).astype(np.float64)
+        total = vectors.T @ vectors if total is None else total + vectors.T @ vectors
+        rows += len(vectors)
+    if not rows or not np.trace(total) > 0:
+        what = "has no rows" if not rows else "never answers (all its activations are 0)"
+        raise UserError(f"atlas {params.view.name}: layer {params.view.layer} {what}; nothing can be drawn")
+    return total / rows
+
+
+def _colour_covariance(inputs: Inputs) -> np.ndarray:
+    count, first, second = 0, np.zeros(3), np.zeros((3, 3))
+    for part in inputs.stream("pixels"):
+        count += int(part["count"].to_numpy().sum())
+        for row in tables.to_numpy(part["sum"]):
+            first += row
+        for row in tables.to_numpy(part["products"]):
+            second += row.reshape(3, 3)
+    mean = first / max(count, 1)
+    return second / max(count, 1) - np.outer(mean, mean)
+
+
+def shards(inputs: Inputs, params: Params) -> list[Shard]:
+    """Batches of cells; at least one shard, so that the table exists."""
+    total, size = len(inputs.state()["cells"]), params.render.batch
+    starts = range(0, max(total, 1), size)
+    return [Shard(k, start, min(start + size, total)) for k, start in enumerate(starts)]
+
+
+def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, Any]:
+    name = f"icons/{params.view.name}"
+    state = inputs.state()
+    keys = np.asarray(state["cells"])
+    if shard.start == shard.stop:
+        return {name: tables.icons().empty_table()}
+    from threadpoolctl import threadpool_limits
+
+    means = _means(inputs.table(grids_table(params), ["grid", "cell_x", "cell_y", "activation"]), keys)
+    with threadpool_limits(limits=1):
+        towards = directions(means, np.asarray(state["whitening"]))
+    here = slice(shard.start, shard.stop)
+    studio = _open(inputs, params, np.asarray(state["colour"]))
+    icons, answers, objective = _best_of(studio.painter, towards[here], keys[here], params)
+    with threadpool_limits(limits=1):
+        measured = fidelity(answers, keys[here], keys, means, towards)
+    rows = {
+        "grid": pa.array(keys[here, 0], pa.int16()),
+        "cell_x": pa.array(keys[here, 1], pa.int16()),
+        "cell_y": pa.array(keys[here, 2], pa.int16()),
+        "icon": pa.array([_file(icon, key) for icon, key in zip(icons, keys[here], strict=True)], tables.PNG),
+        "objective": pa.array(objective.astype(np.float32)),
+        **{column: pa.array(values) for column, values in measured.items()},
+        "contrast": pa.array((icons / 255.0).std(axis=(1, 2, 3)).astype(np.float32)),
+        "predicted": pa.array(studio.predicted(icons)),
+    }
+    return {name: pa.table(rows, schema=tables.icons())}
+
+
+def _means(cells: pa.Table, keys: np.ndarray) -> np.ndarray:
+    columns = (cells[name].to_pylist() for name in ("grid", "cell_x", "cell_y"))
+    place = {key: k for k, key in enumerate(zip(*columns, strict=True))}
+    return tables.to_numpy(cells["activation"])[[place[tuple(key)] for key in keys.tolist()]]
+
+
+def _open(inputs: Inputs, params: Params, colour: np.ndarray):
+    from stages.vision.featurevis.image_param import Spectrum
+    from stages.vision.featurevis.optimise import Recipe
+    from stages.vision.featurevis.studio import open_studio, smallest_side
+    from stages.vision.featurevis.transforms import Jitter
+
+    spec = params.render
+    size = spec.size or min(96, smallest_side(params.model))
+    side = size + 2 * round(spec.pad * size)
+    recipe = Recipe(
+        size=size,
+        frame=(side, side),
+        steps=spec.steps,
+        learning_rate=spec.learning_rate,
+        tap="mean" if params.view.images else "centre",
+        power=spec.power,
+        spectrum=Spectrum(spec.decay, spec.amplitude, spec.finest),
+        jitter=Jitter(spec.rotate, spec.scale, spec.shift * size),
+    )
+    studio = open_studio(params.model, params.view.layer, recipe, colour)
+    if studio.native:
+        inputs.warn(
+            f"atlas {params.view.name}: the model takes no images of {side} x {side} pixels, "
+            f"so icons are {studio.painter.recipe.size} pixels wide"
+        )
+    return studio
+
+
+Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _best_of(painter: Any, towards: np.ndarray, keys: np.ndarray, params: Params) -> Drawn:
+    """Icons, the layer's answers to them, their objectives: the best of ``tries`` starts of each cell."""
+    best: Drawn | None = None
+    for attempt in range(params.render.tries):
+        seeds = [(params.seed, *key, attempt) for key in keys.tolist()]
+        icons = painter.draw(towards, seeds, params.seed)
+        found = (icons, *painter.answer(icons, towards))
+        if best is None:
+            best = found
+            continue
+        better = found[2] > best[2]
+        for kept, new in zip(best, found, strict=True):
+            kept[better] = new[better]
+    return best
+
+
+def fidelity(
+    answers: np.ndarray, own: np.ndarray, keys: np.ndarray, means: np.ndarray, towards: np.ndarray
+) -> Mapping[str, np.ndarray]:
+    """How faithful icons are, among the drawn cells of their grid.
+
+    Args:
+        answers: (n, C) activations of the stored icons.
+        own: (n, 3) their cells' keys.
+        keys, means, towards: of all drawn cells (m, 3), (m, C), (m, C).
+
+    Returns:
+        cosine: of answer and cell mean; retrieval_rank: how many other cells' directions
+        have a larger dot product with the answer (it is what was optimised, so a
+        detector of faults); retrieval_rank_raw: how many other cells' means have a larger cosine.
+    """
+    answers = answers.astype(np.float64)
+    unit = _unit(answers)
+    cosines, dots = unit @ _unit(means.astype(np.float64)).T, answers @ towards.T
+    place = {tuple(key): k for k, key in enumerate(keys.tolist())}
+    mine = np.array([place[tuple(key)] for key in own.tolist()])
+    rivals = keys[None, :, 0] == own[:, :1]
+
+    def rank(scores: np.ndarray) -> np.ndarray:
+        return ((scores > np.take_along_axis(scores, mine[:, None], 1)) & rivals).sum(axis=1).astype(np.int32)
+
+    cosine = np.take_along_axis(cosines, mine[:, None], 1)[:, 0].astype(np.float32)
+    return {"cosine": cosine, "retrieval_rank": rank(dots), "retrieval_rank_raw": rank(cosines)}
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """Pixels uint8 (h, w, 3 or 1) as a PNG file."""
+    from PIL import Image
+
+    held = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(held, "PNG")
+    return held.getvalue()
+
+
+def _file(icon: np.ndarray, key: np.ndarray) -> dict[str, Any]:
+    return {"bytes": png(icon), "path": "{}-{}-{}.png".format(*key.tolist())}
+
+
+def _reads(params: Params) -> dict[str, Shared]:
+    return {grids_table(params): "all"}
+
+
+STAGE = Stage(
+    name="render",
+    version=1,
+    about="a feature visualisation for every cell, and how faithful it is",
+    params=Params,
+    shards=shards,
+    run=run,
+    reads=_reads,
+    writes=lambda params: [f"icons/{params.view.name}"],
+    fit=fit,
+    fit_reads=lambda params: [params.view.rows_table, "pixels", grids_table(params)],
+    libraries=("tensorflow", "keras", "numpy", "pillow"),
+    model=True,
+    threads=False,
+)

@@ -1,0 +1,7 @@
+"""Feature visualisation: an image that makes a layer answer in a wanted direction.
+
+Four questions, four modules: what is wanted (`objectives`), what may be drawn
+(`image_param`), what it must withstand (`transforms`), how it is found
+(`optimise`). Source of all four: Olah et al., Feature Visualization (Distill
+2017), and lucid.
+"""

@@ -1,0 +1,159 @@
+"""How it is found: gradient ascent on a whole batch of images in one compiled step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import tensorflow as tf
+
+from stages.vision.featurevis.image_param import Spectrum, painter, start
+from stages.vision.featurevis.objectives import TAPS, Objective, direction
+from stages.vision.featurevis.transforms import GREY, Jitter, affine
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything an icon depends on besides its model and its direction.
+
+    Attributes:
+        size: side of the icon, pixels.
+        frame: height and width of the grey canvas with the icon in its middle, which the model sees.
+        steps: of Adam.
+        learning_rate: at the first step; it falls to zero along half a cosine, so that the picture settles.
+        tap: which activations are asked: ``centre`` of the map, or its ``mean``.
+        power: of the cosine in the objective.
+        spectrum, jitter: see their modules.
+    """
+
+    size: int = 96
+    frame: tuple[int, int] = (128, 128)
+    steps: int = 256
+    learning_rate: float = 0.05
+    tap: str = "centre"
+    power: float = 4.0
+    spectrum: Spectrum = field(default_factory=Spectrum)
+    jitter: Jitter = field(default_factory=Jitter)
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+
+
+def plain(function: Callable, *signature: tf.TensorSpec) -> Callable:
+    """The compiler used where no better one is given."""
+    return tf.function(function, input_signature=signature, autograph=False)
+
+
+class Adam:
+    """A tensor and its two running moments, moved in place by one fused operation a step (Kingma & Ba 2015)."""
+
+    FIRST, SECOND, EPSILON = 0.9, 0.999, 1e-8
+
+    def __init__(self, begin: np.ndarray) -> None:
+        self._value = tf.Variable(begin, trainable=False)
+        self._first, self._second = (tf.Variable(tf.zeros_like(begin), trainable=False) for _ in range(2))
+        self._steps = 0
+
+    @property
+    def value(self) -> tf.Tensor:
+        return self._value.value()
+
+    def ascend(self, slope: tf.Tensor, rate: float) -> None:
+        """One step of size ``rate`` uphill."""
+        self._steps += 1
+        tf.raw_ops.ResourceApplyAdam(
+            var=self._value.handle,
+            m=self._first.handle,
+            v=self._second.handle,
+            beta1_power=self.FIRST**self._steps,
+            beta2_power=self.SECOND**self._steps,
+            lr=-rate,
+            beta1=self.FIRST,
+            beta2=self.SECOND,
+            epsilon=self.EPSILON,
+            grad=slope,
+        )
+
+
+class Painter:
+    """One model, one layer, one recipe: directions in, icons out.
+
+    Args:
+        respond: (n, frame height, width, c) in [0, 1] -> the layer's maps (n, H, W, C); traceable.
+        colour: (c, c), see :func:`~stages.vision.featurevis.image_param.painter`.
+        channels: C.
+        compiler: ``(function, *signature) -> callable``, e.g. one that freezes the model's weights.
+    """
+
+    def __init__(
+        self,
+        respond: Callable[[tf.Tensor], tf.Tensor],
+        colour: np.ndarray,
+        channels: int,
+        recipe: Recipe,
+        compiler: Callable[..., Callable] = plain,
+    ) -> None:
+        self.recipe, self.colours = recipe, len(colour)
+        self.respond, self.tap = respond, TAPS[recipe.tap]
+        self.objective: Objective = direction(recipe.power)
+        self.paint = painter(recipe.size, colour, recipe.spectrum)
+        self.transform = affine(recipe.size, recipe.frame)
+        waves = recipe.spectrum.waves(recipe.size)
+        coefficients = tf.TensorSpec((None, self.colours, waves, waves), tf.float32)
+        vectors = tf.TensorSpec((None, channels), tf.float32)
+        framed = tf.TensorSpec((None, *recipe.frame, self.colours), tf.float32)
+        self._slope = compiler(self.slope, coefficients, vectors, tf.TensorSpec((2, 3), tf.float32))
+        self._measure = compiler(self._answer, framed, vectors)
+        self._finish = plain(self.paint, coefficients)
+
+    def value(self, coefficients: tf.Tensor, directions: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
+        """The objective of each image (n,) as seen through ``matrix``."""
+        seen = self.framed(self.paint(coefficients), matrix)
+        return self.objective(self.tap(self.respond(seen)), directions)
+
+    def framed(self, pixels: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
+        """Pixels (n, c, size, size) -> what the model is shown (n, frame height, width, c), in [0, 1]."""
+        (height, width), size, c = self.recipe.frame, self.recipe.size, self.colours
+        n = tf.shape(pixels)[0]
+        columns = tf.transpose(tf.reshape(pixels, (n, c, size * size)), (2, 0, 1))
+        seen = self.transform(tf.reshape(columns, (size * size, n * c)), matrix)
+        seen = tf.transpose(tf.reshape(seen, (height * width, n, c)), (1, 0, 2))
+        return tf.reshape(seen, (n, height, width, c))
+
+    def slope(self, coefficients: tf.Tensor, directions: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
+        """Gradient of the summed :meth:`value` with respect to the coefficients."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(coefficients)
+            value = tf.reduce_sum(self.value(coefficients, directions, matrix))
+        return tape.gradient(value, coefficients)
+
+    def _answer(self, images, directions):
+        activations = self.tap(self.respond(images))
+        return activations, self.objective(activations, directions)
+
+    def draw(self, directions: np.ndarray, seeds: Sequence[tuple[int, ...]], seed: int) -> np.ndarray:
+        """Icons uint8 (n, size, size, c) for unit directions (n, C).
+
+        An icon depends on its own direction, its own ``seeds`` entry (its start) and
+        ``seed`` (the views of every step), not on its companions.
+        """
+        recipe = self.recipe
+        begin = [start(s, recipe.size, self.colours, recipe.spectrum) for s in seeds]
+        drawn = Adam(np.stack(begin))
+        towards = tf.constant(directions, tf.float32)
+        for step in range(recipe.steps):
+            matrix = tf.constant(recipe.jitter.matrix(seed, step))
+            drawn.ascend(self._slope(drawn.value, towards, matrix), recipe.rate(step))
+        pixels = self._finish(drawn.value).numpy().transpose(0, 2, 3, 1)
+        return np.rint(pixels * 255).astype(np.uint8)
+
+    def answer(self, icons: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the layer answers to stored icons, framed and seen straight on: activations (n, C), objective (n,)."""
+        framed = np.full((len(icons), *self.recipe.frame, self.colours), GREY, np.float32)
+        top, left = ((side - self.recipe.size) // 2 for side in self.recipe.frame)
+        framed[:, top : top + self.recipe.size, left : left + self.recipe.size] = icons.astype(np.float32) / 255
+        activations, value = self._measure(tf.constant(framed), tf.constant(directions, tf.float32))
+        return activations.numpy(), value.numpy()
