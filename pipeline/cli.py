@@ -141,9 +141,9 @@ def layers(
     shape, field, share = "height x width x channels", "receptive field", "compute before"
     typer.echo(f"{'layer':<{width}}  {shape:>25}  {field:>15}  {share:>14}")
     for r in rows:
-        field = " x ".join(str(v) for v in r.receptive_field)
+        field = " x ".join(f"{v:g}" for v in r.receptive_field)
         shape = f"{r.height} x {r.width} x {r.channels}"
-        typer.echo(f"{r.name:<{width}}  {shape:>25}  {field:>15}  {r.compute_share:>14.1%}")
+        typer.echo(f"{r.name:<{width}}  {shape:>25}  {field:>15}  {r.compute:>14.1%}")
 
 
 @app.command()
