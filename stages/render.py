@@ -162,29 +162,34 @@ def _means(cells: pa.Table, keys: np.ndarray) -> np.ndarray:
     return tables.to_numpy(cells["activation"])[[place[tuple(key)] for key in keys.tolist()]]
 
 
-def _open(inputs: Inputs, params: Params, colour: np.ndarray):
+def recipe(spec: RenderSpec, size: int, tap: str) -> Any:
+    """The painter's recipe for icons of ``size`` pixels; lengths in ``spec`` are shares of the side."""
     from stages.vision.featurevis.image_param import Spectrum
     from stages.vision.featurevis.optimise import Recipe
-    from stages.vision.featurevis.studio import open_studio, smallest_side
     from stages.vision.featurevis.transforms import Jitter
 
-    spec = params.render
-    size = spec.size or min(96, smallest_side(params.model))
     side = size + 2 * round(spec.pad * size)
-    recipe = Recipe(
+    return Recipe(
         size=size,
         frame=(side, side),
         steps=spec.steps,
         learning_rate=spec.learning_rate,
-        tap="mean" if params.view.images else "centre",
+        tap=tap,
         power=spec.power,
         spectrum=Spectrum(spec.decay, spec.amplitude, spec.finest),
         jitter=Jitter(spec.rotate, spec.scale, spec.shift * size),
     )
-    studio = open_studio(params.model, params.view.layer, recipe, colour)
+
+
+def _open(inputs: Inputs, params: Params, colour: np.ndarray) -> Any:
+    from stages.vision.featurevis.studio import open_studio, smallest_side
+
+    size = params.render.size or min(96, smallest_side(params.model))
+    drawing = recipe(params.render, size, "mean" if params.view.images else "centre")
+    studio = open_studio(params.model, params.view.layer, drawing, colour)
     if studio.native:
         inputs.warn(
-            f"atlas {params.view.name}: the model takes no images of {side} x {side} pixels, "
+            f"atlas {params.view.name}: the model takes no images {drawing.frame[0]} pixels wide, "
             f"so icons are {studio.painter.recipe.size} pixels wide"
         )
     return studio

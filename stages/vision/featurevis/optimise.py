@@ -81,6 +81,8 @@ class Adam:
 class Painter:
     """One model, one layer, one recipe: directions in, icons out.
 
+    ``climb`` is :meth:`slope`, compiled.
+
     Args:
         respond: (n, frame height, width, c) in [0, 1] -> the layer's maps (n, H, W, C); traceable.
         colour: (c, c), see :func:`~stages.vision.featurevis.image_param.painter`.
@@ -105,7 +107,7 @@ class Painter:
         coefficients = tf.TensorSpec((None, self.colours, waves, waves), tf.float32)
         vectors = tf.TensorSpec((None, channels), tf.float32)
         framed = tf.TensorSpec((None, *recipe.frame, self.colours), tf.float32)
-        self._slope = compiler(self.slope, coefficients, vectors, tf.TensorSpec((2, 3), tf.float32))
+        self.climb = compiler(self.slope, coefficients, vectors, tf.TensorSpec((2, 3), tf.float32))
         self._measure = compiler(self._answer, framed, vectors)
         self._finish = plain(self.paint, coefficients)
 
@@ -146,7 +148,7 @@ class Painter:
         towards = tf.constant(directions, tf.float32)
         for step in range(recipe.steps):
             matrix = tf.constant(recipe.jitter.matrix(seed, step))
-            drawn.ascend(self._slope(drawn.value, towards, matrix), recipe.rate(step))
+            drawn.ascend(self.climb(drawn.value, towards, matrix), recipe.rate(step))
         pixels = self._finish(drawn.value).numpy().transpose(0, 2, 3, 1)
         return np.rint(pixels * 255).astype(np.uint8)
 
