@@ -1,0 +1,215 @@
+"""Tables -> posters, heat maps and the page that shows them.
+
+The page and the figures hold nothing that is not in the tables and the
+photographs: what a cell argues for, how often its photographs are
+misclassified, how faithful its icon is, and which photographs are its evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from stages.report import contact, heatmaps, page, payload, posters, tiles, words
+from stages.report.evidence import Atlas, Grid, read_atlas, read_photos, read_score
+from stages.report.sheet import Sheet, encoded
+from stages.specs import ImagesSpec, PositiveInt, Spec, ViewSpec
+from stages.stage import Inputs, Shard, Stage, one_shard
+
+
+class ReportSpec(Spec):
+    """What the report shows."""
+
+    thumbnails: int = Field(4, ge=1, le=8, description="photographs shown for each cell")
+    classes: list[str] = Field(
+        default_factory=list,
+        description="classes to draw heat maps of; default: an atlas's own, or those that vary most",
+    )
+    patch: PositiveInt | None = Field(
+        None,
+        description="side of the photographs' patches, pixels of the model's input; default: as the icons",
+    )
+    photo: PositiveInt = Field(320, description="shorter side of the photographs on the page, in pixels")
+    poster: int = Field(2400, ge=200, le=12000, description="side of a poster's map, in pixels")
+    inline: float = Field(8, ge=0, description="up to so many megabytes of pictures, the page is one single file")
+
+
+class AtlasReport(Spec):
+    """One atlas of the report."""
+
+    view: ViewSpec
+    grids: list[PositiveInt]
+    icon_grids: list[PositiveInt] = Field(default_factory=list)
+    min_count: PositiveInt = 5
+
+
+class Params(Spec):
+    """``about``: config, versions and fingerprints of the run, for "How it was made"."""
+
+    title: str
+    views: list[AtlasReport]
+    images: ImagesSpec
+    about: dict[str, Any] = Field(default_factory=dict)
+    report: ReportSpec = Field(default_factory=ReportSpec)
+
+
+def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
+    """All files of the report: ``site/index.html``, ``site/assets/*``, ``figures/*``."""
+    spec, model = params.report, words.model_name(params.about)
+    atlases = [read_atlas(inputs, v.view, v.grids, v.icon_grids, v.min_count) for v in params.views]
+    for atlas in atlases:
+        if not atlas.grids:
+            inputs.warn(f"atlas {atlas.name} has no cells; the report leaves it out")
+    atlases = [a for a in atlases if a.grids]
+    strips = {
+        (a.name, g.n, k): contact.PATCHES for a in atlases for g in [_contact_grid(a)] for k in contact.main_cells(a, g)
+    }
+    wanted = _exemplars(atlases, spec.thumbnails, strips)
+    photos = read_photos(inputs, wanted)
+    evidence = tiles.cut(
+        inputs, params.images, atlases, photos, spec.thumbnails, strips, spec.patch, spec.photo, spec.poster
+    )
+    if evidence.missing:
+        one = min(evidence.missing)
+        inputs.warn(
+            f"{words.plural(len(evidence.missing), 'photograph')} could not be read again and "
+            f"{'is' if len(evidence.missing) == 1 else 'are'} shown as a blank, e.g. "
+            f"{photos[one].uri if one in photos else one}: {evidence.missing[one]}"
+        )
+    score, assets = read_score(inputs), payload.Assets()
+    files, previews = {}, []
+    for name, form, content in _figures(inputs, atlases, evidence, spec, model, score.images):
+        files[f"figures/{name}"] = content
+        if form is not None:
+            previews.append({**form, "file": name, "src": assets.add(form["src"], form.pop("preview"))})
+    ids = sorted(set(photos) & wanted, key=lambda i: (photos[i].uri, i))
+    order = {image_id: k for k, image_id in enumerate(ids)}
+    described = [
+        payload.describe_atlas(a, evidence, order, spec.thumbnails, spec.patch, assets, model, score.images)
+        for a in atlases
+    ]
+    shown = payload.describe_photos(photos, ids, evidence, assets)
+    links = assets.links(round(spec.inline * 1e6))
+    data = {
+        "title": params.title,
+        "classes": atlases[0].classes if atlases else [],
+        "atlases": described,
+        "photos": shown,
+        "links": links,
+    }
+    for preview in previews:
+        preview["src"] = links[preview["src"]]
+    facts = {
+        "model": model,
+        "posters": previews,
+        "config": page.as_yaml(params.about.get("config")),
+        "versions": page.redacted(params.about.get("versions") or {}),
+        "fingerprints": page.redacted(params.about.get("fingerprints") or {}),
+        "missing": len(evidence.missing),
+    }
+    files["site/index.html"] = page.page(params.title, data, atlases, score, facts)
+    files.update({f"site/assets/{name}": content for name, content in assets.files.items()})
+    return files
+
+
+def _exemplars(atlases: Sequence[Atlas], thumbnails: int, strips: dict) -> set[str]:
+    return {
+        m[0]
+        for a in atlases
+        for g in a.grids
+        for k, members in enumerate(g.exemplars)
+        for m in members[: max(thumbnails, strips.get((a.name, g.n, k), 1))]
+    }
+
+
+def _contact_grid(atlas: Atlas) -> Grid:
+    """The coarsest grid with icons, else the coarsest."""
+    return next((g for g in atlas.grids if g.has_icons), atlas.grids[0])
+
+
+Figure = tuple[str, dict[str, Any] | None, bytes]
+"""File name, for posters also what the page shows of it, content."""
+
+
+def _figures(
+    inputs: Inputs, atlases: Sequence[Atlas], evidence: tiles.Evidence, spec: ReportSpec, model: str, images: int
+) -> Iterator[Figure]:
+    for atlas in atlases:
+        for grid in atlas.grids:
+            name = f"{payload.plain(atlas.name)}-{grid.n:02}"
+            drawn = {
+                "icons": tiles.pictures(grid) if grid.has_icons else None,
+                "photographs": [evidence.patches.get((atlas.name, grid.n, k)) for k in range(len(grid))],
+            }
+            drawn = {what: tiles_ for what, tiles_ in drawn.items() if tiles_ and any(t is not None for t in tiles_)}
+            for what, pictures in drawn.items():
+                sheet = posters.poster(atlas, grid, pictures, what, model, images, spec.poster)
+                pixels = sheet.pixels()
+                shown = {
+                    "src": f"{name}-{what}-poster.webp",
+                    "preview": _preview(pixels),
+                    "title": words.title(atlas),
+                    "grid": grid.n,
+                    "what": what,
+                    "atlas": atlas.name,
+                    "width": pixels.shape[1],
+                    "height": pixels.shape[0],
+                }
+                if what == "icons":
+                    yield f"{name}-icons.png", shown, encoded(pixels, "PNG")
+                    yield f"{name}-icons.pdf", None, sheet.vector("pdf")
+                else:
+                    yield f"{name}-photographs.jpg", shown, encoded(pixels, "JPEG", 90)
+            if len(drawn) == 2:
+                both = posters.side_by_side(
+                    atlas, grid, drawn["icons"], drawn["photographs"], model, images, spec.poster
+                )
+                yield f"{name}-side-by-side.jpg", None, encoded(both.pixels(), "JPEG", 90)
+            classes = heatmaps.chosen_classes(atlas, grid, spec.classes)
+            if classes:
+                maps = heatmaps.heat_maps(atlas, grid, classes, model)
+                yield from _both(f"{name}-heat", maps)
+        grid = _contact_grid(atlas)
+        sheet = contact.contact_sheet(atlas, grid, contact.main_cells(atlas, grid), evidence, model)
+        yield f"{payload.plain(atlas.name)}-contact-sheet.jpg", None, encoded(sheet.pixels(), "JPEG", 90)
+
+
+def _both(name: str, sheet: Sheet) -> Iterator[Figure]:
+    yield f"{name}.png", None, sheet.png()
+    yield f"{name}.svg", None, sheet.vector("svg")
+
+
+def _preview(pixels: Any, width: int = 1200) -> bytes:
+    import numpy as np
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    if image.width > width:
+        image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
+    return encoded(np.asarray(image), "WEBP", 82)
+
+
+def _reads(params: Params) -> dict[str, str]:
+    tables = {name: "all" for name in ("images", "predictions", "rejects/index", "rejects/extract")}
+    for v in params.views:
+        tables[f"cells/{v.view.name}"] = "all"
+        if v.icon_grids:
+            tables[f"icons/{v.view.name}"] = "all"
+    return tables
+
+
+STAGE = Stage(
+    name="report",
+    version=1,
+    about="posters, heat maps and the page that shows what each cell argues for",
+    params=Params,
+    shards=one_shard,
+    run=run,
+    reads=_reads,
+    writes=lambda params: ("site", "figures"),
+    state_of=lambda params: [("extract", ""), *(("reduce", v.view.name) for v in params.views)],
+    libraries=("matplotlib", "Pillow", "jinja2"),
+    files=True,
+)

@@ -1,0 +1,248 @@
+"""What a report is made of: the tables of a run as arrays, one record per atlas and grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stages.specs import ViewSpec
+from stages.stage import Inputs
+from stages.tables import to_numpy
+
+Member = tuple[str, int, int]
+"""image_id, row, col of a position; row = col = -1: the whole image."""
+
+
+@dataclass
+class Grid:
+    """The occupied cells of one grid, row by row; all arrays have one entry per cell.
+
+    Attributes:
+        n: cells along one side.
+        x, y: column from the left and row from the top.
+        count, images: rows, and distinct images.
+        error_rate: share in [0, 1], NaN where unlabelled. entropy: bits, NaN where unlabelled.
+        exemplars: members nearest the cell's mean, best first.
+        attribution: (cells, attributed classes) in logits; None where none was asked for.
+        argues: per cell, (class index, logits) of its largest mean attributions, best first.
+        against: the same of its most negative ones, most negative first.
+        icons: PNG bytes, None where the cell has none.
+        fidelity: column name of ``icons`` -> values, NaN where the cell has no icon.
+    """
+
+    n: int
+    x: np.ndarray
+    y: np.ndarray
+    count: np.ndarray
+    images: np.ndarray
+    error_rate: np.ndarray
+    entropy: np.ndarray
+    exemplars: list[list[Member]]
+    attribution: np.ndarray | None
+    argues: list[list[tuple[int, float]]]
+    against: list[list[tuple[int, float]]]
+    icons: list[bytes | None]
+    fidelity: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def has_icons(self) -> bool:
+        return any(icon is not None for icon in self.icons)
+
+
+@dataclass
+class Atlas:
+    """One named view and its grids, coarsest first; ``attributed``: class index of each attribution column."""
+
+    view: ViewSpec
+    min_count: int
+    classes: list[str]
+    attributed: list[int]
+    layer: dict[str, Any]
+    input_size: tuple[int, int]
+    metrics: dict[str, Any]
+    grids: list[Grid] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.view.name
+
+    @property
+    def kind(self) -> str:
+        if self.view.pair:
+            return "pair"
+        if self.view.class_ is not None:
+            return "class"
+        return "images" if self.view.images else "layer"
+
+    @property
+    def own_classes(self) -> list[int]:
+        """The classes the atlas itself is about: of a class atlas one, of a pair atlas left and right."""
+        names = list(self.view.pair) if self.view.pair else [self.view.class_] if self.view.class_ is not None else []
+        return [self.classes.index(name) for name in names if name in self.classes]
+
+    def label(self, index: int) -> str:
+        return self.classes[index] if 0 <= index < len(self.classes) else f"class {index}"
+
+
+FIDELITY = ("objective", "cosine", "retrieval_rank", "retrieval_rank_raw", "contrast", "predicted")
+
+
+def read_atlas(
+    inputs: Inputs, view: ViewSpec, grids: Sequence[int], icon_grids: Sequence[int], min_count: int
+) -> Atlas:
+    """The cells and icons of one atlas.
+
+    Args:
+        grids: the grids to read, cells along one side.
+        icon_grids: those of them that have icons.
+    """
+    model = inputs.state("extract", "")
+    try:
+        metrics = inputs.state("reduce", view.name).get("metrics") or {}
+    except (KeyError, FileNotFoundError):
+        metrics = {}
+    atlas = Atlas(
+        view=view,
+        min_count=min_count,
+        classes=list(model["classes"]),
+        attributed=[int(c) for c in model.get("attributed") or []],
+        layer=dict(model.get("layers", {}).get(view.layer, {})),
+        input_size=tuple(int(s) for s in model["input_size"]),
+        metrics=dict(metrics),
+    )
+    table = f"cells/{view.name}"
+    if not inputs.parts(table):
+        return atlas
+    names = inputs.part(table, 0).column_names
+    wanted = [c for c in names if c != "activation"]
+    cells = inputs.table(table, wanted)
+    icons = _icons(inputs, view.name) if icon_grids else {}
+    if "attribution" in wanted and len(atlas.attributed) != cells.schema.field("attribution").type.list_size:
+        atlas.attributed = list(range(cells.schema.field("attribution").type.list_size))
+    for n in grids:
+        rows = cells.filter(pc.equal(cells["grid"], pa.scalar(n, cells["grid"].type)))
+        if len(rows):
+            atlas.grids.append(_grid(n, rows, icons if n in icon_grids else {}, atlas.attributed))
+    return atlas
+
+
+def _icons(inputs: Inputs, name: str) -> dict[tuple[int, int, int], dict[str, Any]]:
+    found: dict[tuple[int, int, int], dict[str, Any]] = {}
+    for part in inputs.stream(f"icons/{name}"):
+        for row in part.to_pylist():
+            found[row["grid"], row["cell_x"], row["cell_y"]] = row
+    return found
+
+
+def _grid(n: int, rows: pa.Table, icons: dict, attributed: list[int]) -> Grid:
+    x, y = (rows[c].to_numpy().astype(int) for c in ("cell_x", "cell_y"))
+    order = np.lexsort((x, y))
+    rows = rows.take(pa.array(order))
+    x, y = x[order], y[order]
+
+    def number(name: str) -> np.ndarray:
+        return pc.cast(rows[name], pa.float64()).to_numpy().astype(float)
+
+    attribution, argues, against = None, [[] for _ in x], [[] for _ in x]
+    if "attribution" in rows.column_names and attributed:
+        attribution = to_numpy(rows["attribution"]).astype(np.float32)
+        top = zip(rows["top_classes"].to_pylist(), rows["top_attributions"].to_pylist(), strict=True)
+        argues = [[(int(c), float(a)) for c, a in zip(cs or [], vs or [], strict=True)] for cs, vs in top]
+        low = np.argsort(attribution, axis=1, kind="stable")[:, :3]
+        against = [
+            [(attributed[j], float(a[j])) for j in js if a[j] < 0] for js, a in zip(low, attribution, strict=True)
+        ]
+    drawn = [icons.get((n, int(i), int(j))) for i, j in zip(x, y, strict=True)]
+    return Grid(
+        n=n,
+        x=x,
+        y=y,
+        count=number("count").astype(int),
+        images=number("images").astype(int),
+        error_rate=number("error_rate"),
+        entropy=number("label_entropy"),
+        exemplars=[[(m["image_id"], m["row"], m["col"]) for m in ms or []] for ms in rows["exemplars"].to_pylist()],
+        attribution=attribution,
+        argues=argues,
+        against=against,
+        icons=[d["icon"]["bytes"] if d and d["icon"] else None for d in drawn],
+        fidelity={k: np.array([np.nan if not d or d[k] is None else d[k] for d in drawn], float) for k in FIDELITY},
+    )
+
+
+@dataclass
+class Photo:
+    """What is known of one photograph: its address, stored size, label and prediction (None where unknown)."""
+
+    uri: str
+    label: int | None = None
+    pred: int | None = None
+    prob: float | None = None
+
+
+def read_photos(inputs: Inputs, wanted: set[str]) -> dict[str, Photo]:
+    """Address, label and prediction of the wanted images, one part held at a time."""
+    ids = pa.array(sorted(wanted), pa.string())
+    photos: dict[str, Photo] = {}
+    for part in inputs.stream("images", ["image_id", "uri", "label"]):
+        for row in part.filter(pc.is_in(part["image_id"], ids)).to_pylist():
+            photos[row["image_id"]] = Photo(row["uri"], row["label"])
+    for part in inputs.stream("predictions", ["image_id", "pred", "prob"]):
+        for row in part.filter(pc.is_in(part["image_id"], ids)).to_pylist():
+            if row["image_id"] in photos:
+                photos[row["image_id"]].pred = row["pred"]
+                photos[row["image_id"]].prob = row["prob"]
+    return photos
+
+
+@dataclass
+class Score:
+    """How the model does: predicted images, labelled ones, correct ones; rejects by reason (reason, stage, images)."""
+
+    images: int = 0
+    labelled: int = 0
+    correct: int = 0
+    rejects: list[tuple[str, str, int, str]] = field(default_factory=list)
+
+    @property
+    def accuracy(self) -> float | None:
+        return self.correct / self.labelled if self.labelled else None
+
+
+def read_score(inputs: Inputs) -> Score:
+    """Accuracy and rejects of the run; a reject is (reason, stage, number of images, one of their addresses)."""
+    score = Score()
+    for part in inputs.stream("predictions", ["correct"]):
+        score.images += len(part)
+        score.labelled += len(part) - part["correct"].null_count
+        score.correct += int(pc.sum(part["correct"]).as_py() or 0)
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for table in ("rejects/index", "rejects/extract"):
+        for part in inputs.stream(table):
+            for row in part.to_pylist():
+                reasons.setdefault((row["reason"], row["stage"]), []).append(row["uri"])
+    score.rejects = sorted(((r, s, len(u), min(u)) for (r, s), u in reasons.items()), key=lambda t: (-t[2], t[0], t[1]))
+    return score
+
+
+def wilson(successes: float, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
+    """95 % score interval of a share (Wilson 1927): better than the normal one near 0 and 1 and for few cases.
+
+    Returns:
+        lower and upper bound in [0, 1]; (0, 1) where n is 0.
+    """
+    if n <= 0:
+        return 0.0, 1.0
+    p = successes / n
+    centre = p + z * z / (2 * n)
+    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low, high = (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
+    return 0.0 if successes <= 0 else float(low), 1.0 if successes >= n else float(high)

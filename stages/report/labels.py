@@ -1,0 +1,159 @@
+"""Regions of an atlas that argue for the same class: what the class labels stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.report.evidence import Atlas, Grid
+
+
+@dataclass(frozen=True)
+class Region:
+    """Connected cells of one class.
+
+    Attributes:
+        class_index: the class they argue for.
+        cells: indices into the grid's cells.
+        x, y: centre of mass in cells, (0, 0) at the grid's upper left corner.
+        weight: what it is ranked by: sum over its cells of excess (logits) times the square root of the count.
+    """
+
+    class_index: int
+    cells: tuple[int, ...]
+    x: float
+    y: float
+    weight: float
+
+
+def excess(grid: Grid, blur: float = 0.6) -> np.ndarray | None:
+    """How much more each cell argues for each class than the atlas as a whole, in logits: (cells, attributed classes).
+
+    A layer's attributions have a part that is the same nearly everywhere (some
+    classes gain from almost any activation), which would put a few names all over
+    the map; what sets a place apart is the rest. Each cell is averaged with its
+    neighbours (a Gaussian of ``blur`` cells, weighted by counts) before the
+    count-weighted mean of the atlas is taken away. None without attributions.
+    """
+    if grid.attribution is None or not len(grid):
+        return None
+    values = grid.attribution.astype(np.float64)
+    weight = grid.count.astype(np.float64)
+    mean = weight @ values / weight.sum()
+    apart = (grid.x[:, None] - grid.x) ** 2 + (grid.y[:, None] - grid.y) ** 2
+    near = np.where(apart <= 8, np.exp(-apart / (2 * blur * blur)), 0.0) * weight
+    with np.errstate(all="ignore"):
+        return near @ values / near.sum(1, keepdims=True) - mean
+
+
+def regions(atlas: Atlas, grid: Grid, share: float = 0.7, top: int = 8, most: int = 400) -> list[Region]:
+    """Regions by falling weight; every cell belongs to one at most.
+
+    A cell may speak for any of the ``top`` classes in which it exceeds the atlas
+    most (:func:`excess`), if it does so by at least ``share`` of its best:
+    neighbouring cells that differ in which of two close classes comes first are
+    still one region. The heaviest connected region of all classes is taken first,
+    its cells are given away, and so on.
+
+    Cells below the atlas's ``min_count``, and cells that exceed it in nothing,
+    belong to none. With a single cell there is nothing to exceed: its own
+    attribution counts.
+    """
+    values = excess(grid)
+    if values is None:
+        return []
+    if len(grid) == 1:
+        values = grid.attribution.astype(np.float64)
+    offers: dict[int, dict[int, float]] = {}
+    first = np.argsort(-values, axis=1, kind="stable")[:, :top]
+    for k, columns in enumerate(first):
+        best = values[k, columns[0]]
+        if grid.count[k] < atlas.min_count or not best > 0:
+            continue
+        for j in columns:
+            if values[k, j] >= share * best:
+                offers.setdefault(atlas.attributed[j], {})[k] = float(values[k, j] * np.sqrt(grid.count[k]))
+    at = {(int(x), int(y)): k for k, (x, y) in enumerate(zip(grid.x, grid.y, strict=True))}
+    near = [
+        [at[p] for dx in (-1, 0, 1) for dy in (-1, 0, 1) if (dx or dy) and (p := (int(x) + dx, int(y) + dy)) in at]
+        for x, y in zip(grid.x, grid.y, strict=True)
+    ]
+    best_of = {c: _heaviest(cells, near) for c, cells in offers.items()}
+    found: list[Region] = []
+    while best_of and len(found) < most:
+        index = min(best_of, key=lambda c: (-best_of[c][0], c))
+        weight, cells = best_of.pop(index)
+        w = np.array([offers[index][k] for k in cells])
+        x = float(np.average(grid.x[cells] + 0.5, weights=w))
+        y = float(np.average(grid.y[cells] + 0.5, weights=w))
+        found.append(Region(index, tuple(cells), x, y, weight))
+        taken = set(cells)
+        for c in [c for c, offer in offers.items() if not taken.isdisjoint(offer)]:
+            offers[c] = {k: v for k, v in offers[c].items() if k not in taken}
+            best_of.pop(c, None)
+            if offers[c]:
+                best_of[c] = _heaviest(offers[c], near)
+    return found
+
+
+def _heaviest(cells: dict[int, float], near: Sequence[Sequence[int]]) -> tuple[float, list[int]]:
+    """The connected component of largest weight: (weight, sorted cells)."""
+    left, best = set(cells), (0.0, [])
+    for start in sorted(cells):
+        if start not in left:
+            continue
+        left.discard(start)
+        component, todo = [], [start]
+        while todo:
+            k = todo.pop()
+            component.append(k)
+            for j in near[k]:
+                if j in left:
+                    left.discard(j)
+                    todo.append(j)
+        component.sort()
+        weight = float(sum(cells[k] for k in component))
+        if weight > best[0]:
+            best = (weight, component)
+    return best
+
+
+def worth_naming(found: Sequence[Region], grid: Grid, most: int = 48) -> list[Region]:
+    """The regions a poster names: large ones, and each class in two places at most.
+
+    On fine grids a single cell is not a region; on coarse ones (up to 12 cells a side) it may be.
+    """
+    least = 1 if grid.n <= 12 else 2
+    chosen: list[Region] = []
+    for region in found:
+        same = [r for r in chosen if r.class_index == region.class_index]
+        apart = all(np.hypot(r.x - region.x, r.y - region.y) > grid.n / 4 for r in same)
+        if len(region.cells) >= least and len(same) < 2 and apart:
+            chosen.append(region)
+        if len(chosen) == most:
+            break
+    return chosen
+
+
+Rect = tuple[float, float, float, float]
+
+
+def clashes(rect: Rect, others: Sequence[Rect]) -> bool:
+    """Whether a rectangle (left, top, right, bottom) overlaps one of the others."""
+    return any(rect[0] < o[2] and o[0] < rect[2] and rect[1] < o[3] and o[1] < rect[3] for o in others)
+
+
+def wrapped(name: str, width: int = 16, lines: int = 2) -> str:
+    """A class name over at most ``lines`` lines of about ``width`` characters, the rest cut to an ellipsis."""
+    words, rows = " ".join(name.replace("_", " ").split()).split(" "), [""]
+    for word in words:
+        if rows[-1] and len(rows[-1]) + 1 + len(word) > width:
+            rows.append("")
+        rows[-1] = (rows[-1] + " " + word).strip()
+    rows = [r if len(r) <= width + 6 else r[: width + 5] + "…" for r in rows]
+    if len(rows) > lines:
+        rows = rows[:lines]
+        rows[-1] = rows[-1].rstrip("…")[: width + 5] + "…"
+    return "\n".join(rows)

@@ -1,0 +1,88 @@
+"""site/index.html: one page, from templates, with everything escaped."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stages.report import words
+from stages.report.evidence import Atlas, Score, wilson
+from stages.report.payload import file_name, safe_json
+
+VIEWER = Path(__file__).parent.parent / "viewer"
+
+SCRIPTS = ("data.js", "map.js", "panel.js", "search.js", "main.js")
+
+
+def page(title: str, run: Mapping[str, Any], atlases: Sequence[Atlas], score: Score, facts: Mapping[str, Any]) -> bytes:
+    """The page.
+
+    Args:
+        run: for the script: atlases, photographs, classes, links.
+        facts: for the template: model, posters, about.
+    """
+    import jinja2
+
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(VIEWER), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    env.filters.update(percent=words.percent, number=words.number, plural=words.plural, file_name=file_name)
+    fonts = {
+        w: base64.b64encode((VIEWER / "fonts" / f"source-sans-3-latin-{w}-normal.woff2").read_bytes()).decode()
+        for w in (400, 600)
+    }
+    html = env.get_template("page.html").render(
+        title=title,
+        data=jinja2.utils.markupsafe.Markup(safe_json(run)),
+        style=jinja2.utils.markupsafe.Markup((VIEWER / "style.css").read_text(encoding="utf-8")),
+        script=jinja2.utils.markupsafe.Markup("\n".join((VIEWER / s).read_text(encoding="utf-8") for s in SCRIPTS)),
+        fonts=fonts,
+        atlases=[_facts(a) for a in atlases],
+        score=score,
+        interval=wilson(score.correct, score.labelled) if score.labelled else None,
+        rejected=sum(r[2] for r in score.rejects),
+        **facts,
+    )
+    return html.encode("utf-8", "replace")
+
+
+def _facts(atlas: Atlas) -> dict[str, Any]:
+    return {
+        "name": atlas.name,
+        "title": words.title(atlas),
+        "kind": atlas.kind,
+        "layer": atlas.view.layer,
+        "metrics": {k: v for k, v in atlas.metrics.items() if isinstance(v, (str, int, float, bool))},
+        "grids": [
+            {"n": g.n, "cells": len(g), "rows": int(g.count.sum()), "fidelity": words.faithfulness(g)}
+            for g in atlas.grids
+        ],
+    }
+
+
+_SECRET = re.compile(r"secret|token|password|passwd|credential|api_?key|access_?key|account_?key|^key$", re.IGNORECASE)
+
+
+def redacted(value: Any, key: str = "") -> Any:
+    """A configuration fit to be shown: credentials and storage options hidden, user names in addresses cut."""
+    if key == "storage_options" and value:
+        return {str(k): "(hidden)" for k in value} if isinstance(value, Mapping) else "(hidden)"
+    if _SECRET.search(key) and value not in (None, "", {}, []):
+        return "(hidden)"
+    if isinstance(value, Mapping):
+        return {str(k): redacted(v, str(k)) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [redacted(v, key) for v in value]
+    if isinstance(value, str):
+        return re.sub(r"(\w://)[^/@\s]+@", r"\1", value)
+    return value
+
+
+def as_yaml(config: Any) -> str:
+    import yaml
+
+    return yaml.safe_dump(redacted(config), sort_keys=False, allow_unicode=True, width=100) if config else ""

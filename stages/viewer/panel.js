@@ -1,0 +1,146 @@
+// The panel: all that is known of one cell, and the photographs that are its evidence.
+
+function drawPanel() {
+  const { atlas, grid } = map.state, k = map.state.cell >= 0 ? map.state.cell : map.state.hover;
+  const panel = $("panel");
+  if (k < 0) { panel.replaceChildren(...invitation(atlas, grid)); return; }
+  const pinned = map.state.cell >= 0;
+  const parts = [
+    make("div", { class: "head" },
+      make("span", {}, `Column ${grid.x[k] + 1}, row ${grid.y[k] + 1} of ${grid.n} × ${grid.n}`),
+      pinned ? make("button", { type: "button", onclick: () => choose(-1) }, "Let go") : make("span", {}, "· click to keep")),
+    make("div", { class: "pair" }, iconFigure(atlas, grid, k), photoFigure(grid, k, 0, true)),
+    ...argues(atlas, grid, k),
+    make("h3", {}, "In this cell"),
+    facts(atlas, grid, k),
+  ];
+  const shown = grid.exemplars[k].map((_, rank) => rank);
+  if (shown.length) {
+    parts.push(make("h3", {}, "Nearest to its mean ", make("small", {}, "best first; click for the whole photograph")));
+    parts.push(make("div", { class: "photos" }, ...shown.map((rank) => photoFigure(grid, k, rank, false))));
+  }
+  panel.replaceChildren(...parts);
+}
+
+function invitation(atlas, grid) {
+  const full = Math.max(1, Math.round(grid.full)), cell = 34;
+  const sizes = [full, full / 4].filter((count) => count >= atlas.minCount || count === full);
+  return [
+    make("p", { class: "hint" }, "Point at a cell to see what it argues for and which photographs stand behind it; click to keep it. Scroll or pinch to zoom, drag to move, arrow keys to walk."),
+    make("div", { class: "key" },
+      ...sizes.map((count, i) => make("span", {},
+        make("i", { style: { width: `${Math.sqrt(count / full) * cell}px`, height: `${Math.sqrt(count / full) * cell}px` } }), `${i ? "" : "≥ "}${group(count)}`)),
+      atlas.minCount > 1 ? make("span", {}, make("i", { class: "dot" }), `< ${atlas.minCount}`) : null,
+      make("span", {}, `${atlas.things} in a cell`)),
+  ];
+}
+
+function iconFigure(atlas, grid, k) {
+  const sheet = grid.icons, place = sheet ? sheet.places[k] : -1;
+  if (place < 0) {
+    const why = !sheet ? "no icons were drawn for this grid" : grid.count[k] < atlas.minCount ? `fewer than ${atlas.minCount} ${atlas.things}: no icon` : "no icon";
+    return make("figure", {}, make("div", { class: "tile blank" }, why));
+  }
+  const tile = make("div", { class: "tile", role: "img", "aria-label": "Icon: a picture synthesised to excite the layer as this cell's mean does" });
+  const rows = Math.ceil((Math.max(...sheet.places) + 1) / sheet.across), column = place % sheet.across, row = Math.floor(place / sheet.across);
+  tile.style.backgroundImage = `url("${link(sheet.src)}")`;
+  tile.style.backgroundSize = `${sheet.across * 100}% ${rows * 100}%`;
+  tile.style.backgroundPosition = `${sheet.across > 1 ? 100 * column / (sheet.across - 1) : 0}% ${rows > 1 ? 100 * row / (rows - 1) : 0}%`;
+  return make("figure", {}, tile, make("figcaption", {}, "Icon"));
+}
+
+function photoFigure(grid, k, rank, brief) {
+  const exemplar = grid.exemplars[k][rank];
+  if (!exemplar) return make("figure", {}, make("div", { class: "tile blank" }, "no photograph"));
+  const [index, left, top, right, bottom] = exemplar, photo = RUN.photos[index];
+  const caption = brief ? make("figcaption", {}, "Photograph") : photoCaption(photo);
+  if (!photo.src) return make("figure", {}, make("div", { class: "tile blank" }, photo.missing ? `could not be read again: ${photo.missing}` : "not kept"), caption);
+  const whole = left <= 0 && top <= 0 && right >= 1000 && bottom >= 1000;
+  const tile = make(brief || whole ? "div" : "button", { class: "tile", ...(brief || whole ? { role: "img" } : { type: "button", "aria-pressed": "false" }), "aria-label": `${photo.name}${whole ? "" : ", the piece this activation saw"}` });
+  tile.style.backgroundImage = `url("${link(photo.src)}")`;
+  const patch = () => {
+    const w = (right - left) / 1000, h = (bottom - top) / 1000;
+    tile.style.backgroundSize = `${100 / w}% ${100 / h}%`;
+    tile.style.backgroundPosition = `${w < 1 ? 100 * left / 1000 / (1 - w) : 0}% ${h < 1 ? 100 * top / 1000 / (1 - h) : 0}%`;
+    tile.replaceChildren();
+  };
+  const all = () => {
+    tile.style.backgroundSize = "100% 100%"; tile.style.backgroundPosition = "0 0";
+    tile.replaceChildren(make("i", { style: { left: `${left / 10}%`, top: `${top / 10}%`, width: `${(right - left) / 10}%`, height: `${(bottom - top) / 10}%` } }));
+  };
+  patch();
+  if (tile.tagName === "BUTTON") tile.addEventListener("click", () => {
+    const open = tile.getAttribute("aria-pressed") === "true";
+    tile.setAttribute("aria-pressed", String(!open));
+    if (open) patch(); else all();
+  });
+  return make("figure", {}, tile, caption);
+}
+
+function photoCaption(photo) {
+  const predicted = photo.pred === null ? null : `${className(photo.pred)}${photo.prob === null ? "" : ` ${percent(photo.prob)}`}`;
+  const verdict = [];
+  if (photo.label === null) { if (predicted) verdict.push(`predicted ${predicted}`); }
+  else if (photo.pred === photo.label) verdict.push(`${predicted}, right`);
+  else verdict.push(className(photo.label), ...(predicted ? [make("span", { class: "wrong" }, `, taken for ${predicted}`)] : []));
+  return make("figcaption", { title: photo.name }, ...verdict, verdict.length ? make("br") : null, photo.name);
+}
+
+function argues(atlas, grid, k) {
+  const parts = [], top = barTop(grid, k);
+  const table = (rows) => make("div", { class: "bars" }, ...rows.flatMap(([index, value]) => bar(index, value, top)));
+  if (grid.argues[k].length) {
+    parts.push(make("h3", {}, "Argues for ", make("small", {}, "mean attribution, logits")), table(grid.argues[k]));
+    if (grid.against[k].length) parts.push(make("h3", {}, "and against"), table(grid.against[k]));
+  }
+  if (grid.apart[k].length) {
+    parts.push(make("h3", {}, "More than elsewhere ", make("small", {}, "above the mean of the map")), table(grid.apart[k]));
+  }
+  const { heat } = map.state, values = heat === null ? null : attributionOf(atlas, grid, heat, refresh);
+  if (values) parts.unshift(make("h3", {}, "Shown on the map"), table([[heat, values[k]]]));
+  return parts;
+}
+
+// One scale for the bars of all cells that are not too small to trust; smaller cells may reach its end.
+function barTop(grid, k) {
+  if (!grid.barTop) {
+    const first = (lists) => lists.map((list, j) => (grid.side[j] > 0 ? Math.abs(list[0]?.[1] ?? 0) : 0));
+    grid.barTop = Math.max(0, ...first(grid.argues), ...first(grid.against));
+  }
+  return grid.barTop || Math.abs(grid.argues[k][0]?.[1] ?? 0) || 1;
+}
+
+function bar(index, value, top) {
+  const width = 50 * Math.min(1, Math.abs(value) / top), name = className(index);
+  return [
+    make("button", { type: "button", title: `${name}: show on the map`, onclick: () => showClass(index) }, name),
+    make("span", { class: "track", "aria-hidden": "true" }, make("i", { style: { width: `${width}%`, left: value < 0 ? `${50 - width}%` : "50%", background: value < 0 ? "var(--against)" : "var(--for)" } })),
+    make("span", { class: "value" }, signed(value)),
+  ];
+}
+
+function facts(atlas, grid, k) {
+  const rows = [[atlas.things === "photographs" ? "photographs" : "activations", group(grid.count[k])]];
+  if (atlas.things !== "photographs") rows.push(["distinct photographs", group(grid.images[k])]);
+  if (grid.error[k] !== null) {
+    const [low, high] = wilson(grid.error[k], grid.images[k]);
+    rows.push(["misclassified", `${percent(grid.error[k])}  (95 %: ${(100 * low).toFixed(0)} to ${percent(high)})`]);
+  }
+  if (grid.entropy[k] !== null) rows.push(["variety of labels", `${grid.entropy[k].toFixed(1)} bits`]);
+  const f = grid.fidelity;
+  if (f && f.cosine[k] !== null) {
+    rows.push(["icon, cosine to the mean", f.cosine[k].toFixed(2)]);
+    const rank = f.retrieval_rank_raw[k];
+    if (rank !== null) rows.push(["icon recognised", rank === 0 ? "yes, before all other cells" : `${plural(rank, "other cell")} fit${rank === 1 ? "s" : ""} better`]);
+    if (f.contrast[k] !== null) rows.push(["icon, contrast", f.contrast[k].toFixed(2)]);
+    if (f.predicted[k] !== null && f.predicted[k] >= 0) rows.push(["icon is taken for", className(f.predicted[k])]);
+  }
+  return make("dl", {}, ...rows.flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, value)]));
+}
+
+// One sentence for screen readers.
+function spoken(atlas, grid, k) {
+  const first = grid.argues[k].slice(0, 3).map(([index, value]) => `${className(index)} ${signed(value)}`).join(", ");
+  const wrong = grid.error[k] === null ? "" : ` ${percent(grid.error[k])} misclassified.`;
+  return `Column ${grid.x[k] + 1}, row ${grid.y[k] + 1}: ${group(grid.count[k])} ${atlas.things}.${first ? ` Argues for ${first}.` : ""}${wrong}`;
+}

@@ -1,0 +1,155 @@
+"""Sizes, boxes, intervals, regions and colours, by hand."""
+
+import base64
+import json
+
+import numpy as np
+import pytest
+
+from stages.report import heatmaps, labels, payload, tiles
+from stages.report.evidence import Atlas, Grid, read_atlas, wilson
+from stages.report.geometry import WHOLE, patch_box, patch_side
+from stages.specs import ViewSpec
+from tests.stages.report.scene import scene
+
+LAYER = {"receptive_field": [219, 219], "stride": [16, 16], "offset": [8.0, 8.0]}
+
+
+def grid_of(attribution, xy, count=None, n=4) -> Grid:
+    attribution = np.asarray(attribution, np.float32)
+    size = len(attribution)
+    x, y = np.array(xy).T
+    count = np.full(size, 10) if count is None else np.array(count)
+    argues = [[(int(j), float(a[j])) for j in np.argsort(-a)[:5]] for a in attribution]
+    nothing = np.full(size, np.nan)
+    return Grid(
+        n, x, y, count, count, nothing, nothing, [[]] * size, attribution, argues, [[]] * size, [None] * size, {}
+    )
+
+
+def atlas_of(grid: Grid, classes: int, **view) -> Atlas:
+    spec = ViewSpec(name="a", layer="l", **view)
+    return Atlas(spec, 5, [f"c{k}" for k in range(classes)], list(range(classes)), {}, (8, 8), {}, [grid])
+
+
+def test_area_follows_the_count():
+    grid = grid_of(np.zeros((4, 1)), [(0, 0), (1, 0), (2, 0), (3, 0)], [4, 25, 100, 400])
+    assert tiles.full_count(grid, 5) == 100
+    assert tiles.sides(grid, 5).tolist() == [0.0, 0.5, 1.0, 1.0]
+
+
+def test_wilson_interval_by_hand():
+    # n = 10, 1 success: the textbook values of the score interval.
+    assert wilson(1, 10) == pytest.approx((0.01788, 0.40415), abs=1e-4)
+    assert wilson(0, 10)[0] == 0.0 and wilson(10, 10)[1] == 1.0 and wilson(0, 0) == (0.0, 1.0)
+
+
+def test_patch_spans_what_the_icon_does():
+    assert patch_side(LAYER, (224, 224), 96, None) == 96
+    assert patch_side(LAYER, (224, 224), None, None) == pytest.approx(89.6)
+    assert patch_side({**LAYER, "receptive_field": [50, 50]}, (224, 224), 96, None) == 50
+    assert patch_side(LAYER, (64, 64), 96, None) == 48
+    assert patch_side(LAYER, (224, 224), 96, 32) == 32
+
+
+def test_patch_box_lies_around_its_position_and_inside_the_input():
+    left, top, right, bottom = patch_box(6, 7, 96, LAYER, (224, 224))
+    assert ((left + right) / 2 * 224, (top + bottom) / 2 * 224) == pytest.approx((8 + 7 * 16 + 0.5, 8 + 6 * 16 + 0.5))
+    assert patch_box(0, 13, 96, LAYER, (224, 224)) == pytest.approx((128 / 224, 0, 1, 96 / 224))
+    assert patch_box(-1, -1, 96, LAYER, (224, 224)) == WHOLE
+
+
+def test_patch_is_cut_from_the_right_place(tmp_path):
+    from PIL import Image
+
+    inputs, params = scene(tmp_path, grids=(1,), icon_grids=())
+    pixels = np.zeros((48, 96, 3), np.uint8)  # twice the model's height, cropped to its centre: columns 24 to 72
+    pixels[:, :24], pixels[:, 72:] = 255, 255
+    pixels[8:20, 48:60] = (250, 10, 10)  # in the model's input: rows 4 to 10, columns 12 to 18
+    for file in tmp_path.iterdir():
+        Image.fromarray(pixels).save(file, "PNG")
+    view = params.views[0]
+    atlas = read_atlas(inputs, view.view, view.grids, (), 1)
+    atlas.layer.update(receptive_field=[6, 6], stride=[1, 1], offset=[-0.5, -0.5])
+    atlas.grids[0].exemplars = [[("a", 7, 15)]]
+    from stages.report.evidence import read_photos
+
+    photos = read_photos(inputs, {"a"})
+    cut = tiles.cut(inputs, params.images, [atlas], photos, 1, {}, 6, 320, 480)
+    patch = np.asarray(cut.patches["all", 1, 0])
+    assert patch.shape == (12, 12, 3)
+    assert np.abs(patch.astype(int) - (250, 10, 10)).max() <= 3
+    assert not (np.asarray(cut.patches["all", 1, 0]) == 255).all(-1).any()
+
+
+def test_neighbours_that_argue_alike_are_one_region():
+    strong, weak = [3.0, 0.0, 0.0], [0.0, 0.0, 0.1]
+    grid = grid_of([strong, strong, weak, strong], [(0, 0), (1, 1), (2, 0), (3, 3)])
+    found = labels.regions(atlas_of(grid, 3), grid)
+    assert found[0].class_index == 0 and found[0].cells == (0, 1)
+    assert (found[0].x, found[0].y) == pytest.approx((0.94, 0.94), abs=0.01)
+    assert sum(len(r.cells) for r in found) <= 4
+    assert {r.class_index for r in found} == {0, 2}
+
+
+def test_a_class_that_gains_everywhere_names_no_region():
+    values = np.array([[5.0, 1.0, 0.0], [5.0, 0.0, 1.0], [5.0, 1.0, 0.0], [5.0, 0.0, 1.0]])
+    grid = grid_of(values, [(0, 0), (3, 3), (0, 1), (3, 2)])
+    assert {r.class_index for r in labels.regions(atlas_of(grid, 3), grid)} == {1, 2}
+
+
+def test_small_cells_name_nothing():
+    grid = grid_of([[1.0, 0.0], [0.0, 1.0]], [(0, 0), (3, 3)], [4, 10])
+    assert [r.class_index for r in labels.regions(atlas_of(grid, 2), grid)] == [1]
+
+
+def test_long_names_are_wrapped_and_cut():
+    assert labels.wrapped("goldfish") == "goldfish"
+    lines = labels.wrapped("black-and-tan coonhound of the northern plains and beyond").split("\n")
+    assert len(lines) == 2 and lines[1].endswith("…") and max(map(len, lines)) <= 24
+
+
+def test_labels_never_overlap(tmp_path):
+    from stages.report.posters import place_labels
+    from stages.report.sheet import Sheet
+
+    rng = np.random.default_rng(0)
+    xy = [(x, y) for y in range(12) for x in range(12)]
+    grid = grid_of(rng.normal(size=(144, 30)), xy, n=12)
+    sheet = Sheet(1200, 1200)
+    boxes = place_labels(sheet, atlas_of(grid, 30), grid, 0, 0, 100, 1.0)
+    assert len(boxes) > 5
+    for k, box in enumerate(boxes):
+        assert not labels.clashes(box, boxes[:k])
+
+
+def test_heat_scale_is_symmetric_and_white_at_zero():
+    assert heatmaps.reach(np.array([-0.123, 0.05])) == pytest.approx(0.13)
+    assert heatmaps.reach(np.zeros(3)) == 1.0
+    low, middle, high = heatmaps.colours(np.array([-2.0, 0.0, 2.0]), 1.0)
+    assert min(middle[:3]) > 0.95 and low[2] > low[0] and high[0] > high[2]
+
+
+def test_default_heat_maps_differ():
+    rng = np.random.default_rng(1)
+    base = rng.normal(size=(16, 1))
+    values = np.hstack([base * 3, base * 2.9, rng.normal(size=(16, 4))])
+    grid = grid_of(values, [(k % 4, k // 4) for k in range(16)])
+    chosen = heatmaps.chosen_classes(atlas_of(grid, 6), grid, [])
+    assert chosen[0] == 0 and 1 not in chosen
+
+
+def test_heat_data_round_trips_within_one_level():
+    values = np.array([[1.0, -0.2], [-0.5, 0.1]])
+    grid = grid_of(values, [(0, 0), (1, 1)])
+    assets = payload.Assets()
+    payload._heat("x.js", "a/4", grid, assets)
+    text = assets.files["x.js"].decode()
+    found = json.loads("[" + text[len("activationAtlasData(") : -2] + "]")[1]
+    levels = np.frombuffer(base64.b64decode(found["levels"]), np.int8).reshape(2, 2)
+    assert np.allclose(levels.T / 127 * found["scale"], values, atol=1 / 127)
+
+
+def test_json_is_safe_in_html():
+    text = payload.safe_json({"a": "</script><!--&\u2028"})
+    assert not set("<>&\u2028") & set(text) and json.loads(text) == {"a": "</script><!--&\u2028"}
