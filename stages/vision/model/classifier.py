@@ -57,6 +57,7 @@ class Model:
         kind: ``softmax``, or ``sigmoid`` where every class stands for itself.
         program: the steps, ending in the logits.
         shapes: slot number to tensor shape, for two images of ``input_size``.
+        native: slot number to the dtype the network itself computes it in.
     """
 
     def __init__(self, loaded: Loaded, spec: ModelSpec) -> None:
@@ -69,20 +70,20 @@ class Model:
         self._input_dtype = symbol.dtype
         self.program, self.kind = to_logits(program, spec.output, self._shapes, where)
         self.shapes = self._shapes(self.program)
-        self.dtype = self._dtypes[self.program.output]
+        self.dtype = self.native[self.program.output]
         self.dtype = "float32" if self.dtype in _HALF else self.dtype
         self.classes = class_names(spec, loaded.classes, self.shapes[self.program.output][-1], where)
 
     def _shapes(self, program: Program) -> dict[int, tuple]:
         """Shapes of all slots, from one trace at the model's input size."""
         shapes: dict[int, tuple] = {}
-        self._dtypes: dict[int, str] = {}
+        self.native: dict[int, str] = {}
 
         def trace(x: tf.Tensor) -> tf.Tensor:
             values = run(program.before([program.output]), {program.input: tf.cast(x, self._input_dtype)})
             for slot, tensor in values.items():
                 shapes[slot] = tuple(tensor.shape)
-                self._dtypes[slot] = tensor.dtype.name
+                self.native[slot] = tensor.dtype.name
             return values[program.output]
 
         spec = tf.TensorSpec((2, *self.input_size, self.channels), "float32")
@@ -213,7 +214,7 @@ class Model:
         steps = self.program.after(given[0])
 
         def apply(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-            values = {slot: tf.cast(x, self._dtypes[slot]) for slot, x in zip(given, tensors, strict=True)}
+            values = {slot: tf.cast(x, self.native[slot]) for slot, x in zip(given, tensors, strict=True)}
             return self._out(run(steps, values)[self.program.output])
 
         return apply

@@ -16,7 +16,12 @@ SIZE, CLASSES = 16, 3
 
 
 def _image(channels: int = 3, size: int | None = SIZE) -> keras.KerasTensor:
-    return keras.Input((size, size, channels), name="image")
+    return keras.Input((size, size, channels), name="image", dtype=_input_dtype())
+
+
+def _input_dtype() -> str:
+    """A float64 twin is float64 from the first value to the last."""
+    return keras.config.dtype_policy().variable_dtype
 
 
 def linear() -> keras.Model:
@@ -73,7 +78,7 @@ def residual() -> keras.Model:
 
 
 def _backbone(size: int | None = None) -> keras.Model:
-    x = image = keras.Input((size, size, 3))
+    x = image = keras.Input((size, size, 3), dtype=_input_dtype())
     x = layers.Conv2D(6, 3, strides=2, padding="same", name="conv_a")(x)
     x = layers.BatchNormalization(name="norm")(x)
     x = layers.ReLU(name="relu_a")(x)
@@ -119,7 +124,7 @@ def shared() -> keras.Model:
     """One layer called twice, one model called twice."""
     image = _image()
     conv = layers.Conv2D(3, 3, padding="same", activation="relu", name="conv")
-    block = keras.Sequential([keras.Input((SIZE, SIZE, 3)), layers.Conv2D(3, 1, name="inner")], name="block")
+    block = keras.Sequential([_image(), layers.Conv2D(3, 1, name="inner")], name="block")
     x = block(conv(block(conv(image))))
     return keras.Model(image, layers.Dense(CLASSES)(layers.GlobalAveragePooling2D()(x)))
 

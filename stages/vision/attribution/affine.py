@@ -1,0 +1,85 @@
+"""Heads that are affine in the layer (pooling and a Dense, say): one Jacobian serves every image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+Head = Callable[[Sequence[tf.Tensor]], tf.Tensor]
+MAGNITUDES = (0.01, 1.0, 100.0)
+TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
+LARGEST = 256 * 2**20
+"""Bytes a Jacobian may take; a larger one is not kept and the head is treated as any other."""
+
+
+def is_affine(head: Head, shapes: Sequence[tuple], dtype: str) -> bool:
+    """Whether logits change by the same linear map whatever the layer and the other tensors hold.
+
+    Decided by numbers, not by the names of operations: additivity and
+    independence of the other tensors, at several magnitudes and both signs.
+
+    Args:
+        shapes: of the layer's output and of the other tensors the head reads, without the batch.
+    """
+    rng = np.random.default_rng(0)
+    apply = tf.function(head, autograph=False)
+    for magnitude in MAGNITUDES:
+        x, y = (_draw(rng, shapes[0], magnitude, dtype) for _ in range(2))
+        rest = [_draw(rng, shape, 1.0, dtype) for shape in shapes[1:]]
+        other = [_draw(rng, shape, 10.0, dtype) for shape in shapes[1:]]
+        zero = tf.zeros_like(x)
+        at_zero = apply([zero, *rest])
+        alone, together = apply([x, *rest]) - at_zero, apply([x + y, *rest]) - at_zero
+        sum_of_both = alone + apply([y, *rest]) - at_zero
+        scale = max(float(tf.reduce_max(tf.abs(together))), float(tf.reduce_max(tf.abs(alone))))
+        gaps = [together - sum_of_both]
+        largest = tf.reduce_max(tf.abs(at_zero))
+        if rest:
+            other_zero = apply([zero, *other])
+            gaps.append(apply([x, *other]) - other_zero - alone)
+            largest = tf.maximum(largest, tf.reduce_max(tf.abs(other_zero)))
+        # A small change of large logits drowns in their rounding; the larger magnitudes tell.
+        slack = 64 * np.finfo(dtype).eps * float(largest)
+        if max(float(tf.reduce_max(tf.abs(gap))) for gap in gaps) > TOLERANCE[dtype] * scale + slack:
+            return False
+    return True
+
+
+def _draw(rng: np.random.Generator, shape: tuple, magnitude: float, dtype: str) -> tf.Tensor:
+    return tf.constant(rng.normal(0, magnitude, (2, *shape)), dtype)
+
+
+def jacobian(head: Head, shapes: Sequence[tuple], classes: int, dtype: str) -> np.ndarray | None:
+    """d logits / d layer of an affine head.
+
+    Returns:
+        (1, C, K) where all positions count alike, else (H * W, C, K); None where that is larger than LARGEST.
+    """
+    height, width, channels = shapes[0]
+    size = np.dtype(dtype).itemsize * channels * classes
+    chunk = int(np.clip(2**24 // max(1, height * width * channels), 1, min(classes, 128)))
+
+    @tf.function(autograph=False)
+    def rows(first: tf.Tensor) -> tf.Tensor:
+        x = tf.zeros((chunk, height, width, channels), dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            logits = head([x, *(tf.zeros((chunk, *shape), dtype) for shape in shapes[1:])])
+            wanted = tf.minimum(first + tf.range(chunk), classes - 1)
+            score = tf.reduce_sum(tf.gather(logits, wanted, axis=1, batch_dims=1))
+        return tf.reshape(tape.gradient(score, x, unconnected_gradients="zero"), (chunk, height * width, channels))
+
+    everywhere, fits = True, size * height * width <= LARGEST
+    found: list[np.ndarray] = []
+    for first in range(0, classes, chunk):
+        part = rows(tf.constant(first)).numpy()[: classes - first]
+        alike = np.abs(part - part[:, :1]).max() <= 4 * np.finfo(dtype).eps * np.abs(part).max()
+        if everywhere and not alike:
+            everywhere = False
+            if not fits:
+                return None
+            found = [np.repeat(p, height * width, 1) for p in found]
+        found.append(part[:, :1] if everywhere else part)
+    return np.ascontiguousarray(np.concatenate(found).transpose(1, 2, 0))

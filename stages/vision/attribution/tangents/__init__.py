@@ -1,0 +1,68 @@
+"""How each kind of operation passes a change on: the linearisation of a network's head, step by step.
+
+What no rule covers goes to ``tf.autodiff.ForwardAccumulator`` over the whole
+map, one step at a time, which is right for any operation and only slower.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from stages.vision.attribution.tangents.joins import added, joined, multiplied
+from stages.vision.attribution.tangents.neighbourhoods import average, convolution, global_average, maximum, padded
+from stages.vision.attribution.tangents.pointwise import (
+    activation,
+    dense,
+    pointwise,
+    relu,
+    rescaled,
+    reshaped,
+    same,
+    scaled,
+)
+from stages.vision.attribution.tangents.push import Push, Rule, Tangent
+from stages.vision.model.program import Step
+
+__all__ = ["RULES", "Push", "Tangent", "push_step"]
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(("Identity", "identity", "Dropout", "SpatialDropout2D", "StochasticDepth", "GaussianNoise"), same),
+    **dict.fromkeys(("Reshape", "Flatten"), reshaped),
+    "BatchNormalization": scaled,
+    "Rescaling": rescaled,
+    **dict.fromkeys(("ReLU", "Relu", "Relu6"), relu),
+    "Activation": activation,
+    **dict.fromkeys(("LeakyReLU", "LeakyRelu", "ELU", "Elu", "Silu", "Gelu", "Sigmoid", "Tanh", "Selu"), pointwise),
+    **dict.fromkeys(("HardSilu", "HardSigmoid", "Softplus", "LayerScale", "LayerNormalization"), pointwise),
+    "Dense": dense,
+    **dict.fromkeys(("Conv2D", "DepthwiseConv2D", "SeparableConv2D"), convolution),
+    **dict.fromkeys(("ZeroPadding2D", "Cropping2D", "Pad"), padded),
+    "AveragePooling2D": average,
+    "MaxPooling2D": maximum,
+    "GlobalAveragePooling2D": global_average,
+    "Add": added,
+    "Concatenate": joined,
+    "Multiply": multiplied,
+}
+"""Class name of an operation to its rule."""
+
+
+def push_step(step: Step, tangents: list[Tangent | None], push: Push) -> list[Tangent]:
+    """The tangents of a step's outputs."""
+    rule = RULES.get(step.kind)
+    found = rule(step, tangents, push) if rule and len(step.outputs) == 1 else None
+    return _differentiated(step, tangents, push) if found is None else [found]
+
+
+def _differentiated(step: Step, tangents: list[Tangent | None], push: Push) -> list[Tangent]:
+    changed = {i: push.whole(t) for i, t in zip(step.inputs, tangents, strict=True) if t is not None}
+    values = {i: tf.cast(push.own(i), push.native[i]) for i in dict.fromkeys(step.inputs)}
+    primals = [values[i] for i in changed]
+    given = [tf.cast(changed[i], push.native[i]) for i in changed]
+    with tf.autodiff.ForwardAccumulator(primals, given) as accumulator:
+        step(values)
+    found = []
+    for slot in step.outputs:
+        out = tf.cast(accumulator.jvp(values[slot], tf.UnconnectedGradients.ZERO), push.dtype)
+        found.append(push.as_map(out) if out.shape.rank == 4 else out)
+    return found

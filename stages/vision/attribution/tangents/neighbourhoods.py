@@ -1,0 +1,140 @@
+"""Rules for operations that look at a neighbourhood: convolutions, paddings, poolings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from stages.vision.attribution.tangents.pointwise import activated, known_slope
+from stages.vision.attribution.tangents.push import Push, Tangent
+from stages.vision.attribution.windows import Span, Window
+from stages.vision.model.geometry import padding_before
+from stages.vision.model.program import Step
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The inputs that a windowed operation needs to compute the outputs ``down`` x ``right``."""
+
+    down: Span
+    right: Span
+    first: tuple[np.ndarray, np.ndarray]
+    size: tuple[int, int]
+
+
+def _frame(window: Window, step: Step, push: Push, spans: list[int], strides: list[int], before: list[int]) -> _Frame:
+    full = push.shape[step.outputs[0]][1:3]
+    sides = [
+        side.through(spans[k], strides[k], before[k], full[k]) for k, side in enumerate((window.down, window.right))
+    ]
+    first = tuple(side.start * strides[k] - before[k] for k, side in enumerate(sides))
+    size = tuple((side.size - 1) * strides[k] + spans[k] for k, side in enumerate(sides))
+    return _Frame(*sides, first, size)
+
+
+def _layer_frame(window: Window, step: Step, push: Push) -> _Frame:
+    layer = step.operation
+    size = layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size
+    spans = [(k - 1) * d + 1 for k, d in zip(size, getattr(layer, "dilation_rate", (1, 1)), strict=True)]
+    inside = push.shape[step.inputs[0]][1:3]
+    before = [padding_before(*args, layer.padding) for args in zip(inside, spans, layer.strides, strict=True)]
+    return _frame(window, step, push, spans, list(layer.strides), before)
+
+
+def _cut(window: Window, frame: _Frame, push: Push) -> tf.Tensor:
+    return push.places.cut(window, frame.first[0], frame.size[0], frame.first[1], frame.size[1])
+
+
+def convolution(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+    layer, (window,) = step.operation, tangents
+    if layer.data_format != "channels_last" or not known_slope(step) or not isinstance(window, Window):
+        return None
+    if step.kind == "Conv2D" and layer.groups != 1:
+        return None
+    dilation = tuple(layer.dilation_rate)
+    if step.kind != "Conv2D" and layer.strides[0] != layer.strides[1]:
+        return None
+    frame = _layer_frame(window, step, push)
+    x = _cut(window, frame, push)
+    if step.kind == "Conv2D":
+        out = tf.nn.conv2d(x, push.tensor(layer.kernel), layer.strides, "VALID", dilations=dilation)
+    else:
+        kernel = layer.depthwise_kernel if step.kind == "SeparableConv2D" else layer.kernel
+        out = tf.nn.depthwise_conv2d(x, push.tensor(kernel), (1, *layer.strides, 1), "VALID", dilations=dilation)
+    if step.kind == "SeparableConv2D":
+        out = tf.nn.conv2d(out, push.tensor(layer.pointwise_kernel), 1, "VALID")
+    return activated(Window(out, frame.down, frame.right), step, push)
+
+
+def padded(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+    layer, (window,) = step.operation, tangents
+    if not isinstance(window, Window) or getattr(layer, "data_format", "channels_last") != "channels_last":
+        return None
+    if step.kind == "Cropping2D":
+        before = [-side[0] for side in layer.cropping]
+    elif step.kind == "ZeroPadding2D":
+        before = [side[0] for side in layer.padding]
+    else:
+        widths = layer.pad_width
+        if layer.mode != "constant" or len(widths) != 4 or any(widths[0]) or any(widths[3]):
+            return None
+        before = [widths[1][0], widths[2][0]]
+    frame = _frame(window, step, push, [1, 1], [1, 1], [int(b) for b in before])
+    return Window(_cut(window, frame, push), frame.down, frame.right)
+
+
+def average(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+    layer, (window,) = step.operation, tangents
+    if layer.data_format != "channels_last" or not isinstance(window, Window):
+        return None
+    frame = _layer_frame(window, step, push)
+    out = tf.nn.avg_pool2d(_cut(window, frame, push), layer.pool_size, layer.strides, "VALID")
+    if layer.padding == "same":
+        # Padding is not averaged: outputs at the border divide by fewer inputs.
+        for axis, (side, size) in enumerate(zip((frame.down, frame.right), layer.pool_size, strict=True)):
+            inside, stride = push.shape[step.inputs[0]][axis + 1], layer.strides[axis]
+            first = np.arange(side.full) * stride - padding_before(inside, size, stride, "same")
+            counted = np.minimum(first + size, inside) - np.maximum(first, 0)
+            factor = tf.gather(
+                tf.constant(size / counted, push.dtype), push.places.indices(side.start, side.size, axis)
+            )
+            out *= factor[:, :, None, None] if axis == 0 else factor[:, None, :, None]
+    return Window(out, frame.down, frame.right)
+
+
+def maximum(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+    """The change of the largest input; the first of equals."""
+    layer, (window,) = step.operation, tangents
+    if layer.data_format != "channels_last" or not isinstance(window, Window):
+        return None
+    frame = _layer_frame(window, step, push)
+    x, (height, width) = _cut(window, frame, push), frame.size
+    inside = push.shape[step.inputs[0]][1:3]
+    maps = push.value(step.inputs[0])
+    lowest = maps.dtype.min
+    reach = [
+        (max(0, -int(f.min())), max(0, int(f.max()) + s - n))
+        for f, s, n in zip(frame.first, frame.size, inside, strict=True)
+    ]
+    maps = tf.pad(maps, [(0, 0), *reach, (0, 0)], constant_values=lowest)
+    down, right = frame.first[0] + reach[0][0], frame.first[1] + reach[1][0]
+    seen = push.places.read(maps, down, height, right, width)
+    largest = push.beside(step.outputs[0], Window(x, frame.down, frame.right))
+    out, taken = tf.zeros_like(largest), tf.zeros_like(largest, tf.bool)
+    for i in range(layer.pool_size[0]):
+        for j in range(layer.pool_size[1]):
+            rows = slice(i, i + (frame.down.size - 1) * layer.strides[0] + 1, layer.strides[0])
+            cols = slice(j, j + (frame.right.size - 1) * layer.strides[1] + 1, layer.strides[1])
+            hit = (seen[:, rows, cols] == largest) & ~taken
+            out, taken = tf.where(hit, x[:, rows, cols], out), taken | hit
+    return Window(out, frame.down, frame.right)
+
+
+def global_average(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+    layer, (window,) = step.operation, tangents
+    if layer.data_format != "channels_last" or not isinstance(window, Window):
+        return None
+    out = tf.reduce_sum(window.values, (1, 2), keepdims=bool(layer.keepdims)) / (window.down.full * window.right.full)
+    return push.as_map(out) if layer.keepdims else out

@@ -1,0 +1,98 @@
+"""Rules for operations that treat each position by itself: activations, norms, Dense, reshapes."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from stages.vision.attribution.tangents.push import Push, Tangent, values_of, with_values
+from stages.vision.model.program import Step
+
+
+def same(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+    return tangents[0]
+
+
+def reshaped(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+    out = tf.reshape(push.whole(tangents[0]), (-1, *push.shape[step.outputs[0]][1:]))
+    return push.as_map(out) if out.shape.rank == 4 else out
+
+
+def scaled(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+    """Batch normalisation at inference."""
+    layer, (tangent,) = step.operation, tangents
+    rank = len(push.shape[step.inputs[0]])
+    if layer.axis not in (-1, rank - 1):
+        return None
+    scale = tf.math.rsqrt(push.tensor(layer.moving_variance) + layer.epsilon)
+    if layer.gamma is not None:
+        scale *= push.tensor(layer.gamma)
+    return with_values(tangent, values_of(tangent) * scale)
+
+
+def rescaled(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+    (tangent,) = tangents
+    return with_values(tangent, values_of(tangent) * tf.cast(step.operation.scale, push.dtype))
+
+
+def pointwise(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+    """Any function of one position (all its channels): differentiated inside of the window only."""
+    (tangent,), (slot,) = tangents, step.inputs
+    if getattr(step.operation, "axis", -1) not in (-1, [-1], (-1,), 3, [3]):
+        return None
+    primal = tf.cast(push.beside(slot, tangent), push.native[slot])
+    values = {slot: primal}
+    with tf.autodiff.ForwardAccumulator(primal, tf.cast(values_of(tangent), push.native[slot])) as accumulator:
+        step(values)
+    out = accumulator.jvp(values[step.outputs[0]], tf.UnconnectedGradients.ZERO)
+    return with_values(tangent, tf.cast(out, push.dtype))
+
+
+def relu(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+    layer = step.operation
+    if getattr(layer, "negative_slope", 0) or getattr(layer, "threshold", 0):
+        return pointwise(step, tangents, push)
+    top = 6.0 if step.kind == "Relu6" else getattr(layer, "max_value", None)
+    return _open(tangents[0], push, step, None if top is None else float(top))
+
+
+def _open(tangent: Tangent, push: Push, step: Step, top: float | None) -> Tangent:
+    """Passed on where the output lies strictly between 0 and ``top``."""
+    out = push.beside(step.outputs[0], tangent)
+    passes = out > 0 if top is None else (out > 0) & (out < top)
+    return with_values(tangent, tf.where(passes, values_of(tangent), 0))
+
+
+_MIXING = {"softmax", "log_softmax", "glu", "sparsemax"}
+
+
+def activation(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+    name = getattr(step.operation.activation, "__name__", None)
+    if name in ("linear", "relu", "relu6"):
+        return activated(tangents[0], step, push)
+    return pointwise(step, tangents, push) if name not in _MIXING else None
+
+
+def activated(tangent: Tangent, step: Step, push: Push) -> Tangent | None:
+    """The activation inside of a convolution or Dense, where its slope can be told from its value."""
+    name = getattr(getattr(step.operation, "activation", None), "__name__", "linear")
+    if name == "linear":
+        return tangent
+    if name in ("relu", "relu6"):
+        return _open(tangent, push, step, 6.0 if name == "relu6" else None)
+    if name in ("sigmoid", "tanh"):
+        out = push.beside(step.outputs[0], tangent)
+        return with_values(tangent, values_of(tangent) * (out * (1 - out) if name == "sigmoid" else 1 - out * out))
+    return None
+
+
+def known_slope(step: Step) -> bool:
+    activation = getattr(step.operation, "activation", None)
+    return getattr(activation, "__name__", "linear") in ("linear", "relu", "relu6", "sigmoid", "tanh")
+
+
+def dense(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+    if not known_slope(step):
+        return None
+    (tangent,) = tangents
+    out = tf.tensordot(values_of(tangent), push.tensor(step.operation.kernel), 1)
+    return activated(with_values(tangent, out), step, push)

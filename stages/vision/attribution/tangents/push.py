@@ -1,0 +1,78 @@
+"""One call of the linearised head: the sampled positions, and the forward pass' values that rules ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from stages.vision.attribution.windows import Places, Span, Window
+from stages.vision.model.program import Step
+
+Tangent = Window | tf.Tensor
+"""How a slot changes with the sampled position: a window of a map, or a tensor (m, ...) for anything else."""
+
+
+@dataclass(frozen=True)
+class Push:
+    """One call: the sampled positions, and the values of the forward pass at the slots that rules ask for.
+
+    Attributes:
+        value: slot number to the tensor (n, ...) of the forward pass.
+        shape: slot number to its shape, the batch first.
+        native: slot number to the dtype in which the network itself computes it.
+        tapped: height and width of the tapped layer.
+        dtype: of the tangents.
+    """
+
+    places: Places
+    value: Callable[[int], tf.Tensor]
+    shape: dict[int, tuple]
+    native: dict[int, str]
+    tapped: tuple[int, int]
+    dtype: str
+
+    def own(self, slot: int) -> tf.Tensor:
+        """The value belonging to each sampled position's image: (m, ...)."""
+        return tf.gather(self.value(slot), self.places.image)
+
+    def beside(self, slot: int, tangent: Tangent) -> tf.Tensor:
+        """The forward pass' values where ``tangent`` lies."""
+        if not isinstance(tangent, Window):
+            return self.own(slot)
+        down, right = tangent.down, tangent.right
+        if (down.size, right.size) == (down.full, right.full):
+            return self.own(slot)
+        return self.places.read(self.value(slot), down.start, down.size, right.start, right.size)
+
+    def whole(self, tangent: Tangent) -> tf.Tensor:
+        """A tangent over the whole map."""
+        if not isinstance(tangent, Window):
+            return tangent
+        down, right = (
+            Span.whole(n, span.full) for n, span in zip(self.tapped, (tangent.down, tangent.right), strict=True)
+        )
+        return self.places.moved(tangent, down, right).values
+
+    def as_map(self, tensor: tf.Tensor) -> Window:
+        """A whole map as the widest window."""
+        down, right = (Span.whole(n, full) for n, full in zip(self.tapped, tensor.shape[1:3], strict=True))
+        return Window(tensor, down, right)
+
+    def tensor(self, weight: tf.Variable) -> tf.Tensor:
+        return tf.cast(tf.convert_to_tensor(weight), self.dtype)
+
+
+Rule = Callable[[Step, list[Tangent | None], Push], Tangent | None]
+"""Tangents of a step's inputs (None where one does not change) -> the output's; None where the rule does not apply."""
+
+
+def values_of(tangent: Tangent) -> tf.Tensor:
+    """The numbers of a tangent."""
+    return tangent.values if isinstance(tangent, Window) else tangent
+
+
+def with_values(tangent: Tangent, values: tf.Tensor) -> Tangent:
+    """Other numbers in the same place."""
+    return tangent.with_values(values) if isinstance(tangent, Window) else values
