@@ -16,7 +16,8 @@ from pydantic import Field, field_validator
 from stages.reduce.components import fit_components, project
 from stages.reduce.fidelity import fidelity
 from stages.reduce.members import Members, sample, vectors_of
-from stages.reduce.place import Places, fit_lists, limits, normalise
+from stages.reduce.neighbours import Index
+from stages.reduce.place import limits, normalise, place
 from stages.reduce.reducers import REDUCERS, clamp, one_thread
 from stages.specs import PositiveInt, Spec, ViewSpec, nearest
 from stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
@@ -28,18 +29,21 @@ __all__ = ["REDUCERS", "STAGE", "Params", "ReduceSpec"]
 class ReduceSpec(Spec):
     """How an atlas brings its rows to the plane."""
 
-    method: str = Field("umap", description="one of " + ", ".join(REDUCERS), json_schema_extra={"enum": list(REDUCERS)})
+    method: str = Field("tsne", description="one of " + ", ".join(REDUCERS), json_schema_extra={"enum": list(REDUCERS)})
     components: PositiveInt = Field(50, description="linear components the vectors are reduced to first")
-    n_neighbors: int = Field(15, ge=2, description="umap: small shows detail, large shows the whole")
+    n_neighbors: int = Field(30, ge=2, description="tsne, umap: small shows detail, large shows the whole")
     min_dist: float = Field(0.1, ge=0, le=1, description="umap: smaller gives denser islands and wider gaps")
     metric: Literal["cosine", "euclidean"] = Field("cosine", description="which rows count as neighbours")
-    perplexity: float = Field(50, ge=1, description="tsne: effective number of neighbours")
+    perplexity: float | None = Field(
+        None, ge=1, description="tsne: weigh neighbours by a Gaussian of this perplexity, not n_neighbors alike"
+    )
     fit_rows: PositiveInt = Field(200_000, description="rows the layout is learned from; it places the rest")
 
     @field_validator("method")
     @classmethod
     def _known_method(cls, method: str) -> str:
         return nearest(method, list(REDUCERS), "method")
+
 
 class Params(Spec):
     """Everything a layout depends on."""
@@ -55,7 +59,7 @@ def fit(inputs: Inputs, params: Params) -> State:
     Returns plain arrays, n fitted rows sorted by key, C channels, m components, d = 2 dimensions (1 for a pair):
     ``components`` (C, m) and ``center`` (C,) bring an activation to a vector; ``image_id``, ``row``, ``col`` (n,)
     name the fitted rows, ``vectors`` (n, m) and ``layout`` (n, d) are their vectors and their raw places;
-    ``low``, ``high`` (d,) are the layout's bounds; ``centroids`` (L, m) and ``list`` (n,) speed up the search for
+    ``low``, ``high`` (d,) are the layout's bounds; ``centroids`` (L, m) and ``lists`` (n,) speed up the search for
     neighbours; ``axes`` (m, d) where the reducer is linear; ``chosen_*`` the rows of a `top` or pair view,
     with their ``chosen_x`` in a pair. ``metrics`` holds what ``run.json`` shows.
 
@@ -70,10 +74,9 @@ def fit(inputs: Inputs, params: Params) -> State:
     raw = vectors_of(inputs, view, keys)
     with one_thread():
         components, center = fit_components(raw, min(spec.components, raw.shape[1], len(raw)), spec.metric)
-        vectors = project(raw, components, center, spec.metric)
-        dims = 1 if view.pair else 2
-        reduction = REDUCERS[spec.method](vectors, dims, clamp(spec, len(vectors), view.name, inputs.warn), params.seed)
-        centroids, lists = fit_lists(vectors, params.seed)
+        index = Index.build(project(raw, components, center, spec.metric), params.seed)
+        options = clamp(spec, len(raw), view.name, inputs.warn)
+        reduction = REDUCERS[spec.method](index, 1 if view.pair else 2, options, params.seed)
         low, high = limits(reduction.layout)
         metrics = {"method": spec.method, "rows": total, "fitted_rows": len(keys), "components": components.shape[1]}
         metrics |= fidelity(raw, reduction.layout, spec.metric, params.seed)
@@ -81,12 +84,12 @@ def fit(inputs: Inputs, params: Params) -> State:
         "components": components,
         "center": center,
         **_as_arrays(keys, ""),
-        "vectors": vectors,
+        "vectors": index.vectors,
         "layout": reduction.layout,
         "low": low,
         "high": high,
-        "centroids": centroids,
-        "list": lists,
+        "centroids": index.centroids,
+        "lists": index.lists,
         "metrics": metrics,
     }
     if reduction.axes is not None:
@@ -115,7 +118,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         raw = to_numpy(inputs.part(view.rows_table, shard.index, [view.vector_column])[view.vector_column])
         with one_thread():
             vectors = project(raw[mine][fitted < 0], state["components"], state["center"], params.reduce.metric)
-            layout[fitted < 0] = Places.of(state).place(vectors)
+            index = Index(state["vectors"], state["centroids"], state["lists"])
+            layout[fitted < 0] = place(vectors, index, state["layout"], state.get("axes"))
     places = normalise(layout, state["low"], state["high"])
     if "chosen_x" in state:
         places = np.stack([state["chosen_x"][chosen[mine]], places[:, 0]], 1)

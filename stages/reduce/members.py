@@ -232,4 +232,3 @@ def vectors_of(inputs: Inputs, view: ViewSpec, keys: pa.Table) -> np.ndarray:
             "check the model's weights, or set extract.dtype: float32 where values are too large"
         )
     return out
-

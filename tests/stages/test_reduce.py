@@ -10,7 +10,8 @@ from stages.reduce import REDUCERS, STAGE, Params, ReduceSpec
 from stages.reduce.components import fit_components, project, unit
 from stages.reduce.fidelity import fidelity
 from stages.reduce.members import preference, row_hash, sample
-from stages.reduce.place import Places, fit_lists, limits, normalise
+from stages.reduce.neighbours import Index
+from stages.reduce.place import limits, normalise, place
 from stages.stage import Shard, UserError
 from stages.tables import positions
 from tests.stages.rows import blobs, memory, view, with_features
@@ -114,7 +115,7 @@ class TestReducers:
         assert xy.shape == (60, 2) and np.isfinite(xy).all() and (xy >= 0).all() and (xy < 1).all()
 
 
-@pytest.mark.parametrize("method, option", [("umap", "n_neighbors"), ("tsne", "perplexity")])
+@pytest.mark.parametrize("method, option", [("umap", "n_neighbors"), ("tsne", "n_neighbors"), ("tsne", "perplexity")])
 def test_options_clamp_to_the_rows_and_say_so(method, option):
     inputs = memory(blobs(20))
     laid_out(inputs, params({"method": method, option: 90}))
@@ -301,14 +302,40 @@ def test_neighbours_in_one_list_are_exact_and_in_many_nearly():
     asked = unit(blobs(50, 20, seed=0)[:50] + rng.gamma(1, 0.2, size=(50, 20)))
     square = ((asked[:, None] - vectors[None]) ** 2).sum(2)
     true = np.argsort(square, axis=1, kind="stable")[:, :15]
-    layout = rng.normal(size=(6000, 2)).astype(np.float32)
-    exact = Places(vectors, layout, np.zeros((1, 20), np.float32), np.zeros(6000, np.int32))
-    assert (exact.neighbours(asked, 15)[0] == true).mean() > 0.99
-    centroids, lists = fit_lists(vectors, 0)
-    assert len(centroids) == 77
-    index, _ = Places(vectors, layout, centroids, lists).neighbours(asked, 15)
-    kept = np.mean([len(set(a) & set(b)) / 15 for a, b in zip(index.tolist(), true.tolist(), strict=True)])
+    exact = Index(vectors, np.zeros((1, 20), np.float32), np.zeros(6000, np.int32))
+    assert (exact.search(asked, 15)[0] == true).mean() > 0.99
+    index = Index.build(vectors, 0)
+    assert len(index.centroids) == 77
+    found = index.search(asked, 15)[0]
+    kept = np.mean([len(set(a) & set(b)) / 15 for a, b in zip(found.tolist(), true.tolist(), strict=True)])
     assert kept > 0.9
+
+
+@pytest.mark.parametrize("rows", [300, 5000])
+def test_the_graph_leaves_each_row_itself_out(rows):
+    vectors = unit(blobs(rows, 20))
+    near, distance = Index.build(vectors, 0).graph(10)
+    assert near.shape == distance.shape == (rows, 10)
+    assert not (near == np.arange(rows)[:, None]).any() and near.min() >= 0
+    assert (np.diff(distance, axis=1) >= 0).all()
+    assert np.allclose(distance[7], np.linalg.norm(vectors[near[7]] - vectors[7], axis=1), atol=1e-6)
+
+
+def test_a_row_is_placed_with_most_of_its_neighbours_and_not_between_islands():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(scale=0.01, size=(15, 3)).astype(np.float32)
+    layout = np.zeros((15, 2), np.float32)
+    layout[:6] = [100, 100]
+    index = Index.build(vectors, 0)
+    asked = np.zeros((1, 3), np.float32)
+    weight = 1 / (vectors.astype(np.float64) ** 2).sum(1)
+    most = [100, 100] if weight[:6].sum() > weight[6:].sum() else [0, 0]
+    assert place(asked, index, layout, None).tolist() == [most]
+
+
+def test_the_graph_of_equal_rows():
+    near, distance = Index.build(np.ones((20, 3), np.float32), 0).graph(5)
+    assert near.min() >= 0 and not distance.any()
 
 
 def test_an_unfitted_twin_lies_where_its_fitted_twin_lies():
@@ -359,7 +386,7 @@ def test_fidelity_is_sklearns_trustworthiness():
 
 def test_metrics_name_their_reference():
     inputs = memory(blobs(200))
-    laid_out(inputs, params({"fit_rows": 150}))
+    laid_out(inputs, params({"fit_rows": 150, "n_neighbors": 15}))
     metrics = inputs.states["reduce", "atlas"]["metrics"]
     assert metrics["rows"] == 200 and metrics["fitted_rows"] == 150
     assert "150 of 150 fitted rows" in metrics["reference"] and 0.8 < metrics["trustworthiness"] <= 1
