@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import yaml
-
 import stages
 from pipeline.config import Config
 from pipeline.executors import Map, executor
@@ -222,7 +220,7 @@ def about(config: Config) -> dict[str, Any]:
     plain = config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"run": {"out"}})
     plain["images"].pop("storage_options", None)
     return {
-        "config": yaml.safe_dump(plain, sort_keys=False, allow_unicode=True),
+        "config": plain,
         "versions": {"python": platform.python_version(), **{n: v for n in LIBRARIES if (v := _installed(n))}},
     }
 
