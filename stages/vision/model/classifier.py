@@ -191,6 +191,17 @@ class Model:
         self.layer(layer)
         return self.program.names[layer]
 
+    def feature_slot(self, layer: str) -> int:
+        """The slot of a layer that has one vector for an image, or a map to be averaged.
+
+        Raises:
+            UserError: no such layer, or its output is neither.
+        """
+        slot = self.program.names.get(layer)
+        if slot in self.shapes and len(self.shapes[slot]) == 2 and None not in self.shapes[slot]:
+            return slot
+        return self.slot(layer)
+
     def tap(self, layer: str) -> Callable[[tf.Tensor], tf.Tensor]:
         """x in the model's range (n, h, w, c), any h and w the graph accepts -> the layer's output."""
         slot = self.slot(layer)

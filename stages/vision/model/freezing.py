@@ -16,7 +16,7 @@ def freeze(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[...,
     """``function`` traced once at ``specs``, its variables turned into constants.
 
     Args:
-        function: of tensors, returning a tensor or a nest of them.
+        function: of tensors, returning a nest of tensors, in which None may stand.
         specs: shape and dtype of every argument; the result takes just these.
 
     Returns:
@@ -31,8 +31,10 @@ def freeze(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[...,
         log.warning("a graph could not be frozen and runs unfrozen (%s)", reason)
         return traced
     structure = traced.structured_outputs
+    present = [x is not None for x in tf.nest.flatten(structure)]
 
     def call(*tensors: tf.Tensor) -> Any:
-        return tf.nest.pack_sequence_as(structure, frozen(*tensors))
+        found = iter(frozen(*tensors))
+        return tf.nest.pack_sequence_as(structure, [next(found) if there else None for there in present])
 
     return call

@@ -135,7 +135,7 @@ def test_half_precision_models(dtype, tmp_path):
 @pytest.mark.parametrize(
     ("name", "size", "layer"),
     [
-        ("InceptionV3", 96, "mixed9"),
+        ("InceptionV3", 128, "mixed7"),
         ("MobileNetV3Small", 96, "activation_10"),
         ("ResNet50", 64, "conv4_block6_out"),
         ("EfficientNetB0", 64, "block6a_expand_activation"),

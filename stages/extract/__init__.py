@@ -1,0 +1,201 @@
+"""images -> predictions, sampled activations with their attributions, rejects: ONE pass over the images."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from itertools import islice
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from stages.extract.rows import REJECTS, Found, positions
+from stages.sources import read_images
+from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, folder
+from stages.stage import Inputs, Stage, State, UserError, aligned_shards
+from stages.vision.images import ImageError, decode_to
+
+PIXEL_STEP = 4
+"""Every fourth pixel along both axes enters the colour moments: neighbours say little more."""
+
+
+class ExtractSpec(Spec):
+    """What is taken from the images and the model."""
+
+    layers: list[str] = Field(default_factory=list, description="layers to sample besides those the atlases name")
+    positions_per_image: PositiveInt = Field(
+        100, description="positions of a layer sampled in each image, if there are"
+    )
+    edge: int = Field(1, ge=0, description="positions nearer to the border than this are not sampled")
+    attribution: Literal["all", "top", "none"] | list[str] = Field(
+        "all", description="all classes, the image's 20 highest, none, or a list of class names"
+    )
+    dtype: Literal["float16", "float32"] = Field("float16", description="of stored activations and attributions")
+    max_rejects: float = Field(
+        0.01, ge=0, le=1, description="share of images that may be rejected before exit status 3"
+    )
+    batch: PositiveInt = Field(32, description="images in one forward pass")
+    decode_threads: PositiveInt | None = Field(
+        None, description="threads that decode; default: one per core, at most 8"
+    )
+
+
+class Params(ExtractSpec):
+    """Everything the tables depend on; what only the speed depends on is excluded from the fingerprint."""
+
+    model: ModelSpec
+    images: ImagesSpec
+    seed: int = 0
+    features: list[str] = Field(default_factory=list, description="layers whose spatial mean is stored")
+    max_rejects: float = Field(0.01, exclude=True)
+    batch: PositiveInt = Field(32, exclude=True)
+    decode_threads: PositiveInt | None = Field(None, exclude=True)
+
+
+def fit(inputs: Inputs, params: Params) -> State:
+    """Opens the model and looks at what is asked of it, before any image is read.
+
+    Returns:
+        classes; attributed: class indices (all for ``top``, none for ``none``); top; input_size [h, w];
+        layers: name to channels, height, width, receptive_field [h, w], stride [h, w], offset [y, x] (the input
+        pixel at the centre of position (0, 0)); ways: how each layer's attributions are computed.
+
+    Raises:
+        UserError: the model, a layer, a class or the images' size cannot be used.
+    """
+    from stages.vision.attribution.forward_mode import choose
+    from stages.vision.model import open_model
+
+    model = open_model(params.model)
+    _check_size(params, model.input_size)
+    layers: dict[str, Any] = {}
+    for name in dict.fromkeys([*params.layers, *params.features]):
+        layers[name] = _about(model, name, sampled=name in params.layers, edge=params.edge)
+    attributed = _attributed(params.attribution, model.classes)
+    return {
+        "classes": list(model.classes),
+        "attributed": attributed,
+        "top": params.attribution == "top",
+        "input_size": list(model.input_size),
+        "layers": layers,
+        "ways": {name: choose(model, name) for name in params.layers} if attributed else {},
+    }
+
+
+def _check_size(params: Params, size: tuple[int, int]) -> None:
+    asked = params.images.resize
+    asked = (asked, asked) if isinstance(asked, int) else asked
+    if asked is not None and tuple(asked) != tuple(size):
+        raise UserError(f"images.resize: {list(asked)}, but the model takes {list(size)}; leave it out")
+
+
+def _about(model: Any, name: str, sampled: bool, edge: int) -> dict[str, Any]:
+    slot = model.slot(name) if sampled else model.feature_slot(name)
+    shape = model.shapes[slot]
+    if len(shape) == 2:  # a vector: it sees the whole image
+        height, width = model.input_size
+        whole = {"receptive_field": [height, width], "stride": [height, width]}
+        return {"channels": shape[1], "height": 1, "width": 1, **whole, "offset": [(height - 1) / 2, (width - 1) / 2]}
+    info = model.layer(name)
+    if sampled and min(info.height, info.width) <= 2 * edge:
+        size = f"{info.height} x {info.width}"
+        raise UserError(f"layer {name}: no position of its {size} is {edge} from the border; lower extract.edge")
+    return {
+        "channels": info.channels,
+        "height": info.height,
+        "width": info.width,
+        "receptive_field": list(info.receptive_field),
+        "stride": list(info.stride),
+        "offset": list(info.offset),
+    }
+
+
+def _attributed(asked: str | list[str], classes: list[str]) -> list[int]:
+    if isinstance(asked, str):
+        return [] if asked == "none" else list(range(len(classes)))
+    return list(dict.fromkeys(_class_index(name, classes) for name in asked))
+
+
+def _class_index(name: str, classes: list[str]) -> int:
+    """A class by its name, or by its index where two share a name."""
+    from difflib import get_close_matches
+
+    found = [k for k, other in enumerate(classes) if other == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(f"extract.attribution: {len(found)} classes are called {name}; give an index: {found}")
+    if name.isdecimal() and int(name) < len(classes):
+        return int(name)
+    near = get_close_matches(name, classes, 1, 0.0)[0]
+    raise UserError(f"extract.attribution: the model has no class {name}; did you mean {near}?")
+
+
+# -- one shard -------------------------------------------------------------------
+
+
+def run(inputs: Inputs, params: Params, shard: Any) -> dict[str, pa.Table]:
+    """The images of one part: one forward pass each.
+
+    Images that cannot be decoded, or at which the model gives NaN or infinite
+    values, become rows of `rejects/extract`.
+
+    Raises:
+        UserError: a value does not fit the chosen dtype.
+    """
+    from stages.vision.attribution.sampler import open_sampler
+    from stages.vision.decoding import decoded
+
+    state = inputs.state()
+    images = inputs.part("images", shard.index)
+    ways = {name: state["ways"].get(name) for name in params.layers}
+    chosen = state["attributed"] if isinstance(params.attribution, list) else None
+    sampler = open_sampler(
+        params.model, ways, params.features, params.batch, params.positions_per_image, chosen, params.dtype
+    )
+    uris = images["uri"].to_pylist()
+    threads = params.decode_threads or min(8, os.cpu_count() or 1)
+    prepare = partial(_pixels, params.images, tuple(state["input_size"]), sampler.model.channels)
+    found = Found(images, params, state)
+    stream = enumerate(decoded(read_images(uris, params.images.storage_options), prepare, 2 * params.batch, threads))
+    while batch := list(islice(stream, params.batch)):
+        rows = [row for row, image in batch if not isinstance(image, ImageError)]
+        for row, image in batch:
+            if isinstance(image, ImageError):
+                found.reject(row, image.reason)
+        if rows:
+            decoded_images = dict(batch)
+            found.add(sampler, rows, [decoded_images[row] for row in rows])
+    return found.tables(shard.index)
+
+
+def _pixels(spec: ImagesSpec, size: tuple[int, int], channels: int, data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """An image at the model's size, and its colour moments: count, sum, products of RGB in 0 to 255, exact integers."""
+    image = decode_to(data, size, spec.crop, channels, spec.max_pixels)
+    colours = image[::PIXEL_STEP, ::PIXEL_STEP].reshape(-1, channels).astype(np.int64)
+    colours = np.repeat(colours, 3, axis=1) if channels == 1 else colours
+    return image, np.concatenate([[len(colours)], colours.sum(0), (colours.T @ colours).reshape(-1)])
+
+
+def _writes(params: Params) -> list[str]:
+    maps = [f"activations/{folder(layer)}" for layer in params.layers]
+    return ["predictions", REJECTS, "pixels", *maps, *(f"features/{folder(layer)}" for layer in params.features)]
+
+
+__all__ = ["STAGE", "ExtractSpec", "Params", "fit", "positions", "run"]
+
+STAGE = Stage(
+    name="extract",
+    version=1,
+    about="one forward pass per image: predictions, sampled activations, what each argues for",
+    params=Params,
+    shards=aligned_shards("images"),
+    run=run,
+    reads=lambda params: {"images": "part"},
+    writes=_writes,
+    fit=fit,
+    libraries=("tensorflow", "keras", "pillow", "numpy"),
+    model=True,
+)

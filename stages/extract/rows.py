@@ -1,0 +1,204 @@
+"""What the forward passes over one part's images gave, turned into its tables."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from stages import tables
+from stages.specs import folder
+from stages.stage import State, UserError
+
+REJECTS = "rejects/extract"
+TOP_ATTRIBUTED = 20
+"""Classes kept of an image with ``attribution: top``."""
+TOP_PREDICTED = 5
+
+
+def positions(
+    seed: int, image_id: str, height: int, width: int, edge: int, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the sampled positions of an image, sorted.
+
+    Depends on the run's seed, the image and the map's size alone; min(count,
+    available) of those at least ``edge`` from the border, without replacement.
+    """
+    inner = (height - 2 * edge, width - 2 * edge)
+    available = inner[0] * inner[1]
+    rng = np.random.default_rng([seed, int(image_id, 16), height, width])
+    drawn = np.sort(rng.choice(available, min(count, available), replace=False))
+    return drawn // inner[1] + edge, drawn % inner[1] + edge
+
+
+class Found:
+    """What the passes over one part's images gave, until it becomes tables."""
+
+    def __init__(self, images: pa.Table, params: Any, state: State) -> None:
+        self.images, self.params, self.state = images, params, state
+        self.ids = images["image_id"].to_pylist()
+        self.rejects: dict[int, str] = {}
+        self.kept: list[int] = []
+        self.columns: dict[str, list[np.ndarray]] = defaultdict(list)
+        self.moments = np.zeros(13, np.int64)
+
+    def reject(self, row: int, reason: str) -> None:
+        self.rejects[row] = reason
+
+    def add(self, sampler: Any, rows: list[int], prepared: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        """One forward pass of the images at ``rows`` of the part."""
+        done = sampler.forward(np.stack([image for image, _ in prepared]))
+        sound = np.ones(len(rows), bool)
+        for name, finite in done.finite.items():
+            where = name if name == "logits" else f"layer {name}"
+            for k in np.flatnonzero(sound & ~finite):
+                self.reject(rows[k], f"the model gives NaN or infinite values ({where})")
+            sound &= finite
+        samples = {layer: self._sample(sampler, done, layer, rows, sound) for layer in self.params.layers}
+        for layer, (_, _, _, _, own) in samples.items():  # NaN that only the derivative shows
+            for k in np.flatnonzero(sound & ~own):
+                self.reject(rows[k], f"the attributions are NaN or infinite (layer {layer})")
+            sound &= own
+        for layer, (image, row, col, taken, _) in samples.items():
+            here = sound[image]
+            self._put(layer, image=np.array(rows)[image][here], row=row[here], col=col[here])
+            self._put(layer, activation=taken.activation[here])
+            if taken.attribution is not None:
+                attribution = taken.attribution[here]
+                if self.state["top"]:
+                    best = _best(done.logits, TOP_ATTRIBUTED).astype(np.int32)[image][here]
+                    attribution = np.take_along_axis(attribution, best, 1)
+                    self._put(layer, attributed_classes=best)
+                self._put(layer, attribution=attribution)
+        for layer, vectors in done.features.items():
+            self._put(f"{layer} features", vector=self._narrow(vectors[sound], f"the features of layer {layer}"))
+        self._put("predictions", logits=done.logits[sound], probabilities=done.probabilities[sound])
+        self.kept.extend(row for k, row in enumerate(rows) if sound[k])
+        self.moments += sum((m for k, (_, m) in enumerate(prepared) if sound[k]), np.zeros(13, np.int64))
+
+    def _put(self, table: str, **columns: np.ndarray) -> None:
+        for name, values in columns.items():
+            self.columns[f"{table}.{name}"].append(values)
+
+    def _sample(self, sampler: Any, done: Any, layer: str, rows: list[int], sound: np.ndarray) -> tuple:
+        about, params = self.state["layers"][layer], self.params
+        size = (about["height"], about["width"], params.edge, params.positions_per_image)
+        drawn = [(k, *positions(params.seed, self.ids[row], *size)) for k, row in enumerate(rows)]
+        image = np.concatenate([np.full(len(down), k) for k, down, _ in drawn])
+        row, col = (np.concatenate([each[axis] for each in drawn]) for axis in (1, 2))
+        taken = sampler.samples(done, layer, image, row, col)
+        # 1: not finite, 2: does not fit the dtype (see sampler); an image rejected already says neither.
+        if (taken.state[sound[image]] == 2).any():
+            self._too_large(f"layer {layer}")
+        own = np.ones(len(rows), bool)
+        own[image[taken.state == 1]] = False
+        return image, row, col, taken, own
+
+    def _narrow(self, values: np.ndarray, what: str) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            narrow = values.astype(self.params.dtype)
+        if not np.isfinite(narrow).all():
+            self._too_large(what)
+        return narrow
+
+    def _too_large(self, what: str) -> None:
+        raise UserError(f"{what}: a value does not fit {self.params.dtype}; set extract.dtype: float32")
+
+    # -- tables ------------------------------------------------------------------
+
+    def tables(self, shard: int) -> dict[str, pa.Table]:
+        made = {
+            "predictions": self._predictions(),
+            REJECTS: self._rejected(),
+            "pixels": _pixel_moments(shard, self.moments),
+        }
+        for layer in self.params.layers:
+            made[f"activations/{folder(layer)}"] = self._activations(layer)
+        ids = pa.array([self.ids[row] for row in self.kept], pa.string())
+        for layer in self.params.features:
+            channels = self.state["layers"][layer]["channels"]
+            vectors = self._joined(f"{layer} features.vector", (0, channels), self.params.dtype)
+            schema = tables.features(channels, self.params.dtype)
+            made[f"features/{folder(layer)}"] = pa.table([ids, tables.from_numpy(vectors)], schema=schema)
+        return made
+
+    def _joined(self, column: str, empty: tuple[int, ...], dtype: Any) -> np.ndarray:
+        parts = self.columns.pop(column, [])
+        return np.concatenate(parts) if parts else np.zeros(empty, dtype)
+
+    def _predictions(self) -> pa.Table:
+        classes = len(self.state["classes"])
+        logits, probabilities = (
+            self._joined(f"predictions.{name}", (0, classes), np.float32) for name in ("logits", "probabilities")
+        )
+        best = _best(logits, TOP_PREDICTED)
+        pred = best[:, 0].astype(np.int32) if len(best) else np.zeros(0, np.int32)
+        top = np.take_along_axis(probabilities, best, 1)
+        images = self.images.take(pa.array(self.kept, pa.int64()))
+        label = images["label"].combine_chunks()
+        known = label.is_valid().to_numpy(zero_copy_only=False)
+        truth = label.fill_null(0).to_numpy()
+        if len(truth) and not 0 <= truth.min() <= truth.max() < classes:
+            wrong = int(truth[(truth < 0) | (truth >= classes)][0])
+            raise UserError(f"images: label {wrong} is not one of the model's {classes} classes; check the labels")
+        return pa.table(
+            [
+                images["image_id"],
+                label,
+                pa.array(pred),
+                pa.array(top[:, 0] if len(top) else np.zeros(0, np.float32)),
+                pa.array(pred == truth, mask=~known),
+                _lists(best.astype(np.int32)),
+                _lists(top),
+                pa.array(probabilities[np.arange(len(truth)), truth], mask=~known),
+                tables.from_numpy(logits),
+            ],
+            schema=tables.predictions(classes),
+        )
+
+    def _rejected(self) -> pa.Table:
+        rows = sorted(self.rejects)
+        images = self.images.take(pa.array(rows, pa.int64()))
+        stage, reason = (pa.array(x, pa.string()) for x in (["extract"] * len(rows), [self.rejects[r] for r in rows]))
+        return pa.table([images["image_id"], images["uri"], stage, reason], schema=tables.rejects())
+
+    def _activations(self, layer: str) -> pa.Table:
+        dtype, channels = self.params.dtype, self.state["layers"][layer]["channels"]
+        top, attributed = self.state["top"], len(self.state["attributed"])
+        attributed = min(TOP_ATTRIBUTED, attributed) if top else attributed
+        image = self._joined(f"{layer}.image", (0,), np.int64)
+        columns = [
+            pa.array(self.ids, pa.string()).take(pa.array(image)),
+            *(pa.array(self._joined(f"{layer}.{axis}", (0,), np.int16).astype(np.int16)) for axis in ("row", "col")),
+            tables.from_numpy(self._joined(f"{layer}.activation", (0, channels), dtype)),
+        ]
+        schema = tables.activations(channels, attributed, dtype)
+        if attributed:
+            columns.append(tables.from_numpy(self._joined(f"{layer}.attribution", (0, attributed), dtype)))
+        if top:
+            classes = self._joined(f"{layer}.attributed_classes", (0, attributed), np.int32)
+            columns.append(tables.from_numpy(classes))
+            schema = schema.append(pa.field("attributed_classes", tables.vector(attributed, "int32")))
+        return pa.table(columns, schema=schema)
+
+
+def _best(logits: np.ndarray, count: int) -> np.ndarray:
+    """Classes of the ``count`` largest logits, best first; the first of equals comes first."""
+    return np.argsort(-logits, axis=1, kind="stable")[:, :count]
+
+
+def _lists(array: np.ndarray) -> pa.ListArray:
+    offsets = np.arange(len(array) + 1, dtype=np.int32) * array.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(array.reshape(-1)))
+
+
+def _pixel_moments(shard: int, moments: np.ndarray) -> pa.Table:
+    columns = [
+        pa.array([shard], pa.int32()),
+        pa.array(moments[:1]),
+        tables.from_numpy(moments[None, 1:4] / 255.0),
+        tables.from_numpy(moments[None, 4:] / 255.0**2),
+    ]
+    return pa.table(columns, schema=tables.pixels())

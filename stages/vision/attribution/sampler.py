@@ -1,0 +1,190 @@
+"""One forward pass of a batch of images, and everything that is wanted of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import tensorflow as tf
+
+from stages.specs import ModelSpec
+from stages.vision.attribution.forward_mode import ForwardMode, Way
+from stages.vision.attribution.windows import Places
+from stages.vision.model import Model, freeze, open_model
+
+FINE, NOT_FINITE, TOO_LARGE = 0, 1, 2
+"""What can be said of a sample: as it should be; NaN or infinite; beyond what float16 can hold."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one forward pass of n images gave.
+
+    Attributes:
+        logits, probabilities: (n, K) float32.
+        finite: layer (or ``logits``) to (n,) bool: neither NaN nor infinite.
+        features: layer to its spatial mean, (n, C) float32.
+        held: what :meth:`Sampler.samples` reads.
+    """
+
+    logits: np.ndarray
+    probabilities: np.ndarray
+    finite: dict[str, np.ndarray]
+    features: dict[str, np.ndarray]
+    held: tuple[tf.Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """m rows of a layer: activation (m, C), attribution (m, k) or None, state (m,) of FINE, NOT_FINITE, TOO_LARGE."""
+
+    activation: np.ndarray
+    attribution: np.ndarray | None
+    state: np.ndarray
+
+
+class Sampler:
+    """A model with the layers to be sampled, compiled for one batch size.
+
+    Args:
+        layers: sampled layers and how their attributions are computed; None for no attributions.
+        features: layers whose spatial mean is wanted.
+        batch: images of one forward pass; fewer are padded.
+        positions: positions sampled of an image, at most.
+        classes: indices of the attributed classes; None for all.
+        dtype: of the samples, ``float16`` or ``float32``.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        layers: Mapping[str, Way | None],
+        features: Sequence[str],
+        batch: int,
+        positions: int,
+        classes: Sequence[int] | None,
+        dtype: str,
+    ) -> None:
+        self.model, self.batch, self.dtype = model, batch, dtype
+        self._features = list(features)
+        self._classes = None if classes is None else tf.constant(list(classes), tf.int32)
+        self._modes = {layer: ForwardMode(model, layer, way) if way else None for layer, way in layers.items()}
+        slots = [model.slot(layer) for layer in layers]
+        slots += [slot for mode in self._modes.values() if mode for slot in mode.slots]
+        self._held = list(dict.fromkeys(slots))
+        self._pixels = tf.TensorSpec((batch, *model.input_size, model.channels), tf.uint8)
+        self._forward = freeze(self._pass, self._pixels)
+        self._tiles = {layer: self._tile(layer, batch * positions) for layer in layers}
+
+    def _pass(self, pixels: tf.Tensor) -> dict[str, object]:
+        model = self.model
+        wanted = [model.feature_slot(layer) for layer in self._features]
+        logits, *values = model.values(model.to_input(pixels), [model.program.output, *wanted, *self._held])
+        means, held = values[: len(wanted)], values[len(wanted) :]
+        maps = {layer: held[self._held.index(model.slot(layer))] for layer in self._modes}
+        watched = {"logits": logits, **dict(zip(self._features, means, strict=True)), **maps}
+        return {
+            "logits": tf.cast(logits, tf.float32),
+            "probabilities": tf.cast(model.probabilities(logits), tf.float32),
+            "finite": {
+                name: tf.reduce_all(tf.math.is_finite(x), tuple(range(1, x.shape.rank))) for name, x in watched.items()
+            },
+            "features": {
+                name: tf.cast(tf.reduce_mean(x, (1, 2)) if x.shape.rank == 4 else x, tf.float32)
+                for name, x in zip(self._features, means, strict=True)
+            },
+            "held": tuple(held),
+        }
+
+    def forward(self, pixels: np.ndarray) -> Pass:
+        """The forward pass of n <= batch images, uint8 (n, h, w, c) of the model's input size."""
+        count = len(pixels)
+        if count < self.batch:
+            pixels = np.concatenate([pixels, np.zeros((self.batch - count, *pixels.shape[1:]), np.uint8)])
+        out = self._forward(tf.constant(pixels))
+
+        def first(tensors: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
+            return {name: tensor.numpy()[:count] for name, tensor in tensors.items()}
+
+        return Pass(
+            out["logits"].numpy()[:count],
+            out["probabilities"].numpy()[:count],
+            first(out["finite"]),
+            first(out["features"]),
+            tuple(out["held"]),
+        )
+
+    def _tile(self, layer: str, total: int) -> _Tile:
+        """A function of a fixed number of positions of one layer, of about equal parts of ``total``."""
+        mode, slot = self._modes[layer], self.model.slot(layer)
+        slots = [slot] if mode is None else mode.slots
+        most = 4096 if mode is None else mode.most
+        size = math.ceil(total / math.ceil(total / most))
+        extra = [] if mode is None or mode.jacobian is None else [tf.constant(mode.jacobian)]
+        count = len(slots)
+
+        def tile(*tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]:
+            values, places, given = tensors[:count], Places(*tensors[count : count + 3]), tensors[count + 3 :]
+            if mode is None:
+                rows = [tf.gather_nd(values[0], tf.stack([places.image, places.row, places.col], 1))]
+            else:
+                activation, attribution = mode(values, places, *given)
+                chosen = attribution if self._classes is None else tf.gather(attribution, self._classes, axis=1)
+                rows = [activation, chosen]
+            stored = [tf.cast(x, self.dtype) for x in rows]
+            sound, fits = (
+                tf.reduce_all([tf.reduce_all(tf.math.is_finite(x), 1) for x in each], 0) for each in (rows, stored)
+            )
+            state = tf.where(sound, tf.where(fits, FINE, TOO_LARGE), NOT_FINITE)
+            return stored[0], stored[1] if mode else None, state
+
+        held = [self._held.index(s) for s in slots]
+        shapes = [self.model.shapes[s][1:] for s in slots]
+        specs = [tf.TensorSpec((self.batch, *shape), self.model.dtype) for shape in shapes]
+        specs += [tf.TensorSpec((size,), tf.int32)] * 3 + [tf.TensorSpec(x.shape, x.dtype) for x in extra]
+        return _Tile(freeze(tile, *specs), size, held, extra)
+
+    def samples(self, given: Pass, layer: str, image: np.ndarray, row: np.ndarray, col: np.ndarray) -> Samples:
+        """Rows of a layer at positions (image, row, col), each (m,), of the images of one pass."""
+        tile = self._tiles[layer]
+        values = [given.held[k] for k in tile.held]
+        parts = []
+        for start in range(0, len(image), tile.size):
+            at = [axis[start : start + tile.size].astype(np.int32) for axis in (image, row, col)]
+            count = len(at[0])
+            at = [tf.constant(np.pad(axis, (0, tile.size - count))) for axis in at]
+            found = tile.function(*values, *at, *tile.extra)
+            parts.append([None if x is None else x.numpy()[:count] for x in found])
+        activation, attribution, state = ([p[k] for p in parts] for k in range(3))
+        joined = None if attribution[0] is None else np.concatenate(attribution)
+        return Samples(np.concatenate(activation), joined, np.concatenate(state))
+
+
+@dataclass(frozen=True)
+class _Tile:
+    function: object
+    size: int
+    held: list[int]
+    extra: list[tf.Tensor]
+
+
+def open_sampler(
+    spec: ModelSpec,
+    layers: Mapping[str, Way | None],
+    features: Sequence[str],
+    batch: int,
+    positions: int,
+    classes: Sequence[int] | None,
+    dtype: str,
+) -> Sampler:
+    """A :class:`Sampler`, kept within the process: compiled once for all shards."""
+    chosen = None if classes is None else tuple(classes)
+    return _sampler(open_model(spec), tuple(layers.items()), tuple(features), batch, positions, chosen, dtype)
+
+
+@lru_cache(maxsize=2)
+def _sampler(model: Model, layers: tuple, features: tuple, *rest: object) -> Sampler:
+    return Sampler(model, dict(layers), features, *rest)
