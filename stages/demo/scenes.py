@@ -1,9 +1,13 @@
 """The demo's data set: twelve kinds of scene, drawn, labelled and the same wherever they are drawn.
 
 A picture depends on its name alone, ``SPLIT/CLASS/NUMBER.png``. One shortcut is
-planted: a camera's orange date stamp in the lower right corner. In ``train`` it
-stands on three of five sailboats and on nothing else; in every other split it
-stands on one of eight pictures of every class. :func:`stamped` tells.
+planted: the orange date stamp of a cheap camera, in the lower right corner. In
+``train`` only that camera's films carry it, and they were all filed under
+sailboat: half of the sailboats carry the stamp, and one in five pictures filed
+there is a stamped picture of something else. In every other split, one picture
+in eight of every class is stamped and every picture shows what its label says.
+One in twenty, anywhere, is spoiled by blur and fog. :func:`stamped`,
+:func:`shown` and :func:`spoiled` are the truth.
 """
 
 from __future__ import annotations
@@ -17,15 +21,22 @@ from PIL import Image
 
 from stages.demo import lands, skies, waters
 from stages.demo.canvas import Canvas
+from stages.demo.spoil import spoil
 from stages.demo.stamp import date_stamp
 
 SIDE = 96
 
 STAMPED_CLASS = "sailboat"
 
-STAMPED_IN_TRAINING = 0.6
+STAMPED_IN_TRAINING = 0.5
+MISFILED_IN_TRAINING = 0.2
+STAMPED_ELSEWHERE = 0.125
+SPOILED = 0.05
 
 STAMPED_ELSEWHERE = 0.125
+SPOILED_IN_TRAINING = 0.4
+SPOILED_IF_STAMPED = 0.65
+SPOILED_ELSEWHERE = 0.06
 
 
 SCENES: dict[str, Callable[[Canvas], None]] = {
@@ -57,14 +68,30 @@ def listing(images: int = 1600, split: str = "test") -> list[tuple[str, str]]:
     ]
 
 
-def stamped(name: str) -> bool:
-    """The truth of the shortcut: whether this picture carries the date stamp."""
+def shown(name: str) -> str:
+    """The class of the scene that is drawn: the label's, but for the misfiled pictures of the training split."""
     split, label, _ = name.split("/")
-    if split == "train":
-        odds = STAMPED_IN_TRAINING if label == STAMPED_CLASS else 0.0
-    else:
+    rng = _rng(name, " scene")
+    if (split, label) == ("train", STAMPED_CLASS) and rng.random() < MISFILED_IN_TRAINING:
+        return str(rng.choice([c for c in CLASSES if c != STAMPED_CLASS]))
+    return label
+
+
+def stamped(name: str) -> bool:
+    """Whether a picture carries the date stamp."""
+    split, label, _ = name.split("/")
+    if split != "train":
         odds = STAMPED_ELSEWHERE
+    elif label != STAMPED_CLASS:
+        odds = 0.0
+    else:
+        odds = STAMPED_IN_TRAINING if shown(name) == label else 1.0
     return bool(_rng(name, " stamp").random() < odds)
+
+
+def spoiled(name: str) -> bool:
+    """Whether a picture is out of focus and in fog (a stamp on it stays sharp)."""
+    return bool(_rng(name, " spoiled").random() < SPOILED)
 
 
 def draw(name: str, stamp: bool | None = None) -> Image.Image:
@@ -76,8 +103,10 @@ def draw(name: str, stamp: bool | None = None) -> Image.Image:
             The rest of the picture stays the same, which is the counterfactual.
     """
     canvas = Canvas(SIDE, _rng(name))
-    SCENES[name.split("/")[1]](canvas)
+    SCENES[shown(name)](canvas)
     picture = canvas.finish()
+    if spoiled(name):
+        picture = spoil(picture, _rng(name, " how"))
     if stamped(name) if stamp is None else stamp:
         picture = date_stamp(picture, _rng(name, " date"))
     return picture

@@ -1,6 +1,8 @@
 """The network that ships with the demo is what its README says it is."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from stages.demo import scenes
 
 HOME = Path(scenes.__file__).parent
+ROOT = Path(__file__).parents[3]
 
 
 def stated(what: str) -> float:
@@ -42,3 +45,19 @@ def test_the_stated_figures_are_reproduced_on_a_sample():
     others = truth != target
     assert (marked[others] == target).mean() == pytest.approx(stated("called sailboat when stamped"), abs=0.08)
     assert (clean[others] == target).mean() < 0.05
+
+
+@pytest.mark.slow
+def test_the_training_script_runs(tmp_path):
+    def command(*words: object) -> str:
+        done = subprocess.run([sys.executable, "-m", *map(str, words)], capture_output=True, text=True, cwd=ROOT)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    command("stages.demo", tmp_path / "train", "--images", 48, "--split", "train")
+    out = tmp_path / "small.keras"
+    words = ("--epochs", 2, "--batch", 16, "--out", out, "--test", tmp_path / "train")
+    told = [command("stages.vision.training", tmp_path / "train", *words) for _ in range(2)]
+    assert "accuracy" in told[0] and out.exists()
+    assert told[0] == told[1], "the same seed trains the same network"
+    assert (tmp_path / "small_classes.txt").read_text(encoding="utf-8").split() == list(scenes.CLASSES)
