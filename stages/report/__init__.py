@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from stages.report import contact, heatmaps, page, payload, posters, tiles, words
-from stages.report.evidence import Atlas, Grid, read_atlas, read_photos, read_score
+from stages.report.evidence import Atlas, Grid, read_atlas, read_photos, read_presence, read_score
 from stages.report.sheet import Sheet, encoded
 from stages.specs import ImagesSpec, PositiveInt, Spec, ViewSpec
 from stages.stage import Inputs, Shard, Stage, one_shard
@@ -63,6 +63,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         if not atlas.grids:
             inputs.warn(f"atlas {atlas.name} has no cells; the report leaves it out")
     atlases = [a for a in atlases if a.grids]
+    read_presence(inputs, atlases)
     strips = {
         (a.name, g.n, k): contact.PATCHES for a in atlases for g in [_contact_grid(a)] for k in contact.main_cells(a, g)
     }
@@ -195,6 +196,7 @@ def _reads(params: Params) -> dict[str, str]:
     tables = {name: "all" for name in ("images", "predictions", "rejects/index", "rejects/extract")}
     for v in params.views:
         tables[f"cells/{v.view.name}"] = "all"
+        tables[f"layouts/{v.view.name}"] = "all"
         if v.icon_grids:
             tables[f"icons/{v.view.name}"] = "all"
     return tables

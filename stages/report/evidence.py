@@ -31,6 +31,7 @@ class Grid:
         attribution: (cells, attributed classes) in logits; None where none was asked for.
         argues: per cell, (class index, logits) of its largest mean attributions, best first.
         against: the same of its most negative ones, most negative first.
+        present: (cells, classes): rows from photographs that the model takes for this class; None where unknown.
         icons: PNG bytes, None where the cell has none.
         fidelity: column name of ``icons`` -> values, NaN where the cell has no icon.
     """
@@ -48,6 +49,7 @@ class Grid:
     against: list[list[tuple[int, float]]]
     icons: list[bytes | None]
     fidelity: dict[str, np.ndarray]
+    present: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -176,6 +178,33 @@ def _grid(n: int, rows: pa.Table, icons: dict, attributed: list[int]) -> Grid:
         icons=[d["icon"]["bytes"] if d and d["icon"] else None for d in drawn],
         fidelity={k: np.array([np.nan if not d or d[k] is None else d[k] for d in drawn], float) for k in FIDELITY},
     )
+
+
+def read_presence(inputs: Inputs, atlases: Sequence[Atlas]) -> None:
+    """Counts, for every cell, the rows by the class their photograph is predicted as (:attr:`Grid.present`)."""
+    ids, predicted = [], []
+    for part in inputs.stream("predictions", ["image_id", "pred"]):
+        ids.append(part["image_id"].combine_chunks())
+        predicted.append(part["pred"].to_numpy())
+    if not ids:
+        return
+    known, predicted = pa.concat_arrays(ids), np.concatenate(predicted)
+    for atlas in atlases:
+        for grid in atlas.grids:
+            grid.present = np.zeros((len(grid), len(atlas.classes)), np.float32)
+        for part in inputs.stream(f"layouts/{atlas.name}", ["image_id", "x", "y"]):
+            place = pc.index_in(part["image_id"], known).to_numpy()
+            found = np.isfinite(place.astype(float))
+            classes = predicted[place[found].astype(int)]
+            x, y = part["x"].to_numpy()[found], part["y"].to_numpy()[found]
+            for grid in atlas.grids:
+                at = np.full(grid.n * grid.n, -1)
+                at[grid.y * grid.n + grid.x] = np.arange(len(grid))
+                cell = at[np.floor(y * grid.n).astype(int) * grid.n + np.floor(x * grid.n).astype(int)]
+                np.add.at(grid.present, (cell[cell >= 0], classes[cell >= 0]), 1)
+        for grid in atlas.grids:
+            if not grid.present.any():
+                grid.present = None
 
 
 @dataclass

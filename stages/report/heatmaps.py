@@ -11,6 +11,7 @@ from stages.report import words
 from stages.report.evidence import Atlas, Grid
 from stages.report.sheet import FAINT, INK, QUIET, Sheet
 from stages.report.tiles import sides
+from stages.specs import nearest
 from stages.stage import UserError
 
 COLOURS = "RdBu_r"
@@ -29,15 +30,14 @@ def chosen_classes(atlas: Atlas, grid: Grid, asked: Sequence[str]) -> list[int]:
     Raises:
         UserError: a class that does not exist (its nearest is named).
     """
-    import difflib
-
     if grid.attribution is None:
         return []
     found: list[int] = []
     for name in asked:
-        if name not in atlas.classes:
-            near = difflib.get_close_matches(name, atlas.classes, 3, 0.3)
-            raise UserError(f"report.classes: no class {name!r}" + (f"; nearest: {', '.join(near)}" if near else ""))
+        try:
+            nearest(name, atlas.classes, "class")
+        except ValueError as error:
+            raise UserError(f"report.classes: {error}") from None
         index = atlas.classes.index(name)
         if index in atlas.attributed and index not in found:
             found.append(index)

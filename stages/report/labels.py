@@ -18,7 +18,7 @@ class Region:
         class_index: the class they argue for.
         cells: indices into the grid's cells.
         x, y: centre of mass in cells, (0, 0) at the grid's upper left corner.
-        weight: what it is ranked by: sum over its cells of excess (logits) times the square root of the count.
+        weight: what it is ranked by: sum over its cells of :func:`naming` times the square root of the count.
     """
 
     class_index: int
@@ -28,44 +28,76 @@ class Region:
     weight: float
 
 
+def _near(grid: Grid, blur: float) -> np.ndarray:
+    """(cells, cells): a Gaussian of ``blur`` cells, cut off at two and a half."""
+    apart = (grid.x[:, None] - grid.x) ** 2 + (grid.y[:, None] - grid.y) ** 2
+    return np.where(apart <= 8, np.exp(-apart / (2 * blur * blur)), 0.0)
+
+
 def excess(grid: Grid, blur: float = 0.6) -> np.ndarray | None:
     """How much more each cell argues for each class than the atlas as a whole, in logits: (cells, attributed classes).
 
     A layer's attributions have a part that is the same nearly everywhere (some
     classes gain from almost any activation), which would put a few names all over
     the map; what sets a place apart is the rest. Each cell is averaged with its
-    neighbours (a Gaussian of ``blur`` cells, weighted by counts) before the
-    count-weighted mean of the atlas is taken away. None without attributions.
+    neighbours, weighted by counts, before the count-weighted mean of the atlas is
+    taken away. None without attributions.
     """
     if grid.attribution is None or not len(grid):
         return None
     values = grid.attribution.astype(np.float64)
     weight = grid.count.astype(np.float64)
-    mean = weight @ values / weight.sum()
-    apart = (grid.x[:, None] - grid.x) ** 2 + (grid.y[:, None] - grid.y) ** 2
-    near = np.where(apart <= 8, np.exp(-apart / (2 * blur * blur)), 0.0) * weight
-    with np.errstate(all="ignore"):
-        return near @ values / near.sum(1, keepdims=True) - mean
+    near = _near(grid, blur) * weight
+    return near @ values / near.sum(1, keepdims=True) - weight @ values / weight.sum()
 
 
-def regions(atlas: Atlas, grid: Grid, share: float = 0.7, top: int = 8, most: int = 400) -> list[Region]:
-    """Regions by falling weight; every cell belongs to one at most.
+def crowding(grid: Grid, blur: float = 0.6) -> np.ndarray | None:
+    """How much denser than chance the photographs of each class lie in each cell: (cells, classes), standardised.
 
-    A cell may speak for any of the ``top`` classes in which it exceeds the atlas
-    most (:func:`excess`), if it does so by at least ``share`` of its best:
-    neighbouring cells that differ in which of two close classes comes first are
-    still one region. The heaviest connected region of all classes is taken first,
-    its cells are given away, and so on.
+    (rows - expected) / sqrt(expected + 1) over a cell and its neighbours, with
+    photographs counted as what the model takes them for. None where unknown.
+    """
+    if grid.present is None or not len(grid):
+        return None
+    near = _near(grid, blur)
+    rows = near @ grid.present
+    expected = rows.sum(1, keepdims=True) * (grid.present.sum(0) / grid.present.sum())
+    return (rows - expected) / np.sqrt(expected + 1)
 
-    Cells below the atlas's ``min_count``, and cells that exceed it in nothing,
-    belong to none. With a single cell there is nothing to exceed: its own
-    attribution counts.
+
+def naming(atlas: Atlas, grid: Grid) -> np.ndarray | None:
+    """How well each attributed class names each cell: (cells, attributed classes); 0 where it does not.
+
+    A name must hold twice: the place argues for the class more than the rest of
+    the map does (:func:`excess`), and photographs of the class crowd there
+    (:func:`crowding`), for a name should fit what is seen. The score is the
+    crowding times the square root of the excess relative to the cell's best.
+    Without predictions or with a single cell the excess alone decides.
     """
     values = excess(grid)
     if values is None:
-        return []
+        return None
     if len(grid) == 1:
-        values = grid.attribution.astype(np.float64)
+        return np.maximum(grid.attribution.astype(np.float64), 0.0)
+    best = np.maximum(values.max(1, keepdims=True), 1e-12)
+    crowd = crowding(grid)
+    if crowd is None:
+        return np.maximum(values, 0.0)
+    return np.maximum(crowd[:, atlas.attributed], 0.0) * np.sqrt(np.clip(values / best, 0.0, 1.0))
+
+
+def regions(atlas: Atlas, grid: Grid, share: float = 0.6, top: int = 8, most: int = 400) -> list[Region]:
+    """Regions by falling weight; every cell belongs to one at most.
+
+    A cell may speak for any of its ``top`` classes by :func:`naming`, if it
+    reaches ``share`` of its best: neighbouring cells that differ in which of two
+    close classes comes first are still one region. The heaviest connected region
+    of all classes is taken first, its cells are given away, and so on. Cells below
+    the atlas's ``min_count`` belong to none.
+    """
+    values = naming(atlas, grid)
+    if values is None:
+        return []
     offers: dict[int, dict[int, float]] = {}
     first = np.argsort(-values, axis=1, kind="stable")[:, :top]
     for k, columns in enumerate(first):

@@ -68,7 +68,7 @@ _SECRET = re.compile(r"secret|token|password|passwd|credential|api_?key|access_?
 
 
 def redacted(value: Any, key: str = "") -> Any:
-    """A configuration fit to be shown: credentials and storage options hidden, user names in addresses cut."""
+    """A configuration fit to be shown: credentials hidden, local folders cut."""
     if key == "storage_options" and value:
         return {str(k): "(hidden)" for k in value} if isinstance(value, Mapping) else "(hidden)"
     if _SECRET.search(key) and value not in (None, "", {}, []):
@@ -78,7 +78,12 @@ def redacted(value: Any, key: str = "") -> Any:
     if isinstance(value, (list, tuple)):
         return [redacted(v, key) for v in value]
     if isinstance(value, str):
-        return re.sub(r"(\w://)[^/@\s]+@", r"\1", value)
+        value = re.sub(r"(\w://)[^/@\s]+@", r"\1", value)
+        # Of a place on one machine, what tells files apart; the rest is nobody's business.
+        parts = value.replace("\\", "/").split("/")
+        if len(parts) > 3 and re.match(r"/|[A-Za-z]:[\\/]", value):
+            return "…/" + "/".join(parts[-2:])
+        return value
     return value
 
 

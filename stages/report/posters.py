@@ -174,11 +174,10 @@ def _key(
         ),
     }[what]
     size = f"its area is proportional to their number, up to {words.number(full)}."
-    names = (
-        " Names: the class a neighbourhood argues for more than the rest of the map does."
-        if any(grid.argues) and atlas.kind != "class"
-        else ""
-    )
+    names = ""
+    if grid.attribution is not None:
+        names = " Names: classes that a neighbourhood argues for more than the rest of the map does"
+        names += ", and whose photographs crowd there." if grid.present is not None else "."
     y = sheet.paragraph(column, y, f"{about} {size}{names}", 38 * u, width)
     y = sheet.paragraph(column, y + 6 * u, words.measures(atlas, grid, model, images), 34 * u, width, color=QUIET)
     if what == "icons" and words.fidelity(grid):

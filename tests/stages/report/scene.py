@@ -149,6 +149,13 @@ def scene(
         drawn = [r for r in rows if r["grid"] in icon_grids]
         if drawn:
             found[f"icons/{view.name}"] = [icons(drawn, min_count)]
+        x = pa.array(np.linspace(0.05, 0.95, 40, dtype=np.float32))
+        place = {
+            "image_id": ["a", "b"] * 20,
+            "row": pa.array([1] * 40, pa.int16()),
+            "col": pa.array(range(40), pa.int16()),
+        }
+        found[f"layouts/{view.name}"] = [pa.table({**place, "x": x, "y": x}, tables.layouts())]
         states["reduce", view.name] = {"metrics": {"method": "umap", "trustworthiness": 0.91}}
     params = Params(
         title=f"A run {EVIL}",

@@ -98,6 +98,20 @@ def test_a_class_that_gains_everywhere_names_no_region():
     assert {r.class_index for r in labels.regions(atlas_of(grid, 3), grid)} == {1, 2}
 
 
+def test_a_name_needs_photographs_of_its_class():
+    grid = grid_of([[3.0, 2.0], [3.0, 2.0], [0.0, 0.0]], [(0, 0), (0, 1), (3, 3)])
+    atlas = atlas_of(grid, 2)
+    assert labels.regions(atlas, grid)[0].class_index == 0
+    grid.present = np.array([[0.0, 9.0], [0.0, 9.0], [10.0, 0.0]])
+    assert [r.class_index for r in labels.regions(atlas, grid)] == [1]
+
+
+def test_crowding_by_hand():
+    grid = grid_of(np.zeros((2, 2)), [(0, 0), (3, 3)])  # too far apart to be neighbours
+    grid.present = np.array([[6.0, 0.0], [0.0, 6.0]])
+    assert labels.crowding(grid) == pytest.approx(np.array([[1.5, -1.5], [-1.5, 1.5]]))
+
+
 def test_small_cells_name_nothing():
     grid = grid_of([[1.0, 0.0], [0.0, 1.0]], [(0, 0), (3, 3)], [4, 10])
     assert [r.class_index for r in labels.regions(atlas_of(grid, 2), grid)] == [1]
