@@ -126,9 +126,17 @@ def test_whitening_equals_numpy(model):
 def test_whitened_directions_tell_apart_what_raw_means_do_not():
     # Two cells that share a loud channel and differ in faint ones.
     means = np.array([[10.0, 1.0, 0.0], [10.0, 0.0, 1.0]])
-    v = directions(means, whitening(means.T @ means / 2, 1e-3))
+    v = directions(means, whitening(means.T @ means / 2, 1e-3), raw=0)
     assert means[0] @ means[1] > 0.98 * (means[0] @ means[0]) and v[0] @ v[1] < 0.1
     np.testing.assert_allclose(np.linalg.norm(v, axis=1), 1)
+
+
+def test_directions_by_hand():
+    means, whiten = np.array([[3.0, 4.0], [0.0, 0.0]]), np.diag([4.0, 3.0])
+    np.testing.assert_allclose(directions(means, whiten, 0), [[np.sqrt(0.5), np.sqrt(0.5)], [0, 0]])
+    np.testing.assert_allclose(directions(means, whiten, 1), [[0.6, 0.8], [0, 0]])
+    half = np.sqrt(0.5) * np.ones(2) + [0.6, 0.8]
+    np.testing.assert_allclose(directions(means, whiten, 0.5)[0], half / np.linalg.norm(half))
 
 
 def test_colour_root_by_hand():

@@ -31,8 +31,8 @@ class Spectrum:
             strided convolutions leave their speckle.
     """
 
-    decay: float = 1.4
-    amplitude: float = 0.5
+    decay: float = 1.5
+    amplitude: float = 0.55
     finest: float = 1 / 3
 
     def waves(self, size: int) -> int:

@@ -22,13 +22,13 @@ class Jitter:
 
     Attributes:
         rotate: degrees to either side.
-        scale: largest change of size, as a share (0.1: 0.9 to 1.1).
+        scale: largest change of size, as a share (0.2: 0.8 to 1.2).
         shift: pixels to either side, on both axes.
     """
 
-    rotate: float = 10.0
-    scale: float = 0.1
-    shift: float = 8.0
+    rotate: float = 15.0
+    scale: float = 0.2
+    shift: float = 12.0
 
     def matrix(self, seed: int, step: int) -> np.ndarray:
         """The view of one step, from (seed, step) alone: float32 (2, 3).
