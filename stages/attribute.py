@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from stages.keys import cell, find
 from stages.specs import Spec, ViewSpec
 from stages.stage import Inputs, Shard, Stage, State, one_shard
-from stages.tables import cell, cells, find, from_numpy, to_numpy
+from stages.tables import cells, from_numpy, to_numpy
 
 TOP = 5
 CHUNK = 4096

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
+from stages.keys import find, positions
 from stages.reduce.components import fit_components, project
 from stages.reduce.fidelity import fidelity
 from stages.reduce.members import Members, sample, vectors_of
@@ -21,7 +22,7 @@ from stages.reduce.place import limits, normalise, place
 from stages.reduce.reducers import REDUCERS, clamp, one_thread
 from stages.specs import PositiveInt, Spec, ViewSpec, nearest
 from stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
-from stages.tables import find, layouts, positions, to_numpy
+from stages.tables import layouts, to_numpy
 
 __all__ = ["REDUCERS", "STAGE", "Params", "ReduceSpec"]
 

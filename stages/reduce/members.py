@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from stages.keys import find, positions
 from stages.specs import ViewSpec, nearest
 from stages.stage import Inputs, State, UserError
-from stages.tables import find, positions, to_numpy
+from stages.tables import to_numpy
 
 KEY = ["image_id", "row", "col"]
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from stages.attribute import STAGE, Params
-from stages.tables import cell as cell_of
-from stages.tables import cells, find, to_numpy
+from stages.keys import cell as cell_of
+from stages.keys import find
+from stages.tables import cells, to_numpy
 from tests.stages.rows import blobs, memory, view, with_features
 from tests.stages.test_grid import gridded, lay_out
 

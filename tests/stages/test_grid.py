@@ -11,8 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from stages.grid import STAGE, Params
+from stages.keys import cell, find, positions
 from stages.stage import UserError
-from stages.tables import cell, find, layouts, positions, to_numpy
+from stages.tables import layouts, to_numpy
 from tests.memory import MemoryInputs
 from tests.stages.rows import blobs, memory, view, with_features
 

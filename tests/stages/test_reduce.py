@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from stages.keys import positions
 from stages.reduce import REDUCERS, STAGE, Params, ReduceSpec
 from stages.reduce.components import fit_components, project, unit
 from stages.reduce.fidelity import fidelity
@@ -13,7 +14,6 @@ from stages.reduce.members import preference, row_hash, sample
 from stages.reduce.neighbours import Index
 from stages.reduce.place import limits, normalise, place
 from stages.stage import Shard, UserError
-from stages.tables import positions
 from tests.stages.rows import blobs, memory, view, with_features
 
 
