@@ -162,7 +162,6 @@ def _root(loaded, out: str | None) -> str:
 
 def main() -> None:
     """The command ``activation-atlas``: turns outcomes into exit statuses."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(app(standalone_mode=False) or 0)

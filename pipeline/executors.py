@@ -49,7 +49,6 @@ def _processes(workers: int) -> Iterator[Map]:
         # The workers share the cores instead of each starting as many threads as there are.
         "TF_NUM_INTRAOP_THREADS": str(threads),
         "OMP_NUM_THREADS": str(threads),
-        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
     }
     import dask
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.digest import content_digest
 from stages.stage import Stage, State
 
 
@@ -45,6 +46,9 @@ class MemoryInputs:
 
     def state(self, stage: str | None = None, label: str | None = None) -> State:
         return self.states[stage or self.stage, self.label if label is None else label]
+
+    def digest(self, table: str) -> str:
+        return content_digest(self.table(table)) if self.parts(table) else content_digest(pa.table({}))
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)

@@ -81,15 +81,14 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         )
     score, assets = read_score(inputs), payload.Assets()
     files, previews = {}, []
-    for name, form, content in _figures(inputs, atlases, evidence, spec, model, score.images):
+    for name, form, content in _figures(inputs, atlases, evidence, spec, model):
         files[f"figures/{name}"] = content
         if form is not None:
             previews.append({**form, "file": name, "src": assets.add(form["src"], form.pop("preview"))})
     ids = sorted(set(photos) & wanted, key=lambda i: (photos[i].uri, i))
     order = {image_id: k for k, image_id in enumerate(ids)}
     described = [
-        payload.describe_atlas(a, evidence, order, spec.thumbnails, spec.patch, assets, model, score.images)
-        for a in atlases
+        payload.describe_atlas(a, evidence, order, spec.thumbnails, spec.patch, assets, model) for a in atlases
     ]
     shown = payload.describe_photos(photos, ids, evidence, assets)
     links = assets.links(round(spec.inline * 1e6))
@@ -107,7 +106,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "posters": previews,
         "config": page.as_yaml(params.about.get("config")),
         "versions": page.redacted(params.about.get("versions") or {}),
-        "fingerprints": page.redacted(params.about.get("fingerprints") or {}),
+        "fingerprints": {table: inputs.digest(table)[:16] for table in _reads(params) if inputs.parts(table)},
         "missing": len(evidence.missing),
     }
     files["site/index.html"] = page.page(params.title, data, atlases, score, facts)
@@ -135,7 +134,11 @@ Figure = tuple[str, dict[str, Any] | None, bytes]
 
 
 def _figures(
-    inputs: Inputs, atlases: Sequence[Atlas], evidence: tiles.Evidence, spec: ReportSpec, model: str, images: int
+    inputs: Inputs,
+    atlases: Sequence[Atlas],
+    evidence: tiles.Evidence,
+    spec: ReportSpec,
+    model: str,
 ) -> Iterator[Figure]:
     for atlas in atlases:
         for grid in atlas.grids:
@@ -146,7 +149,7 @@ def _figures(
             }
             drawn = {what: tiles_ for what, tiles_ in drawn.items() if tiles_ and any(t is not None for t in tiles_)}
             for what, pictures in drawn.items():
-                sheet = posters.poster(atlas, grid, pictures, what, model, images, spec.poster)
+                sheet = posters.poster(atlas, grid, pictures, what, model, spec.poster)
                 pixels = sheet.pixels()
                 shown = {
                     "src": f"{name}-{what}-poster.webp",
@@ -164,9 +167,7 @@ def _figures(
                 else:
                     yield f"{name}-photographs.jpg", shown, encoded(pixels, "JPEG", 90)
             if len(drawn) == 2:
-                both = posters.side_by_side(
-                    atlas, grid, drawn["icons"], drawn["photographs"], model, images, spec.poster
-                )
+                both = posters.side_by_side(atlas, grid, drawn["icons"], drawn["photographs"], model, spec.poster)
                 yield f"{name}-side-by-side.jpg", None, encoded(both.pixels(), "JPEG", 90)
             classes = heatmaps.chosen_classes(atlas, grid, spec.classes)
             if classes:

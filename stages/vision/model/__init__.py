@@ -6,6 +6,7 @@ import os
 import threading
 
 from stages.specs import ModelSpec
+from stages.vision import quiet as _quiet  # noqa: F401 - before what imports TensorFlow
 from stages.vision.model.classifier import LayerInfo, Model
 from stages.vision.model.freezing import freeze
 from stages.vision.model.loading import load
