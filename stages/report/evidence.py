@@ -61,7 +61,13 @@ class Grid:
 
 @dataclass
 class Atlas:
-    """One named view and its grids, coarsest first; ``attributed``: class index of each attribution column."""
+    """One named view and its grids, coarsest first.
+
+    Attributes:
+        attributed: class index of each attribution column.
+        layer: receptive_field, stride, offset, in pixels of the model's input.
+        images: distinct photographs its rows come from; None where not known.
+    """
 
     view: ViewSpec
     min_count: int
@@ -71,6 +77,7 @@ class Atlas:
     input_size: tuple[int, int]
     metrics: dict[str, Any]
     grids: list[Grid] = field(default_factory=list)
+    images: int | None = None
 
     @property
     def name(self) -> str:
@@ -92,6 +99,12 @@ class Atlas:
 
     def label(self, index: int) -> str:
         return self.classes[index] if 0 <= index < len(self.classes) else f"class {index}"
+
+
+def full_count(grid: Grid, min_count: int) -> float:
+    """Rows from which a tile fills its cell: the median of the cells that are drawn."""
+    drawn = grid.count[grid.count >= min_count]
+    return float(np.median(drawn)) if len(drawn) else 1.0
 
 
 FIDELITY = ("objective", "cosine", "retrieval_rank", "retrieval_rank_raw", "contrast", "predicted")
@@ -181,7 +194,7 @@ def _grid(n: int, rows: pa.Table, icons: dict, attributed: list[int]) -> Grid:
 
 
 def read_presence(inputs: Inputs, atlases: Sequence[Atlas]) -> None:
-    """Counts, for every cell, the rows by the class their photograph is predicted as (:attr:`Grid.present`)."""
+    """Where each class's photographs lie: :attr:`Grid.present` and :attr:`Atlas.images`, from the layouts."""
     ids, predicted = [], []
     for part in inputs.stream("predictions", ["image_id", "pred"]):
         ids.append(part["image_id"].combine_chunks())
@@ -192,7 +205,9 @@ def read_presence(inputs: Inputs, atlases: Sequence[Atlas]) -> None:
     for atlas in atlases:
         for grid in atlas.grids:
             grid.present = np.zeros((len(grid), len(atlas.classes)), np.float32)
+        images = 0
         for part in inputs.stream(f"layouts/{atlas.name}", ["image_id", "x", "y"]):
+            images += len(pc.unique(part["image_id"]))  # a part holds all rows of its images
             place = pc.index_in(part["image_id"], known).to_numpy()
             found = np.isfinite(place.astype(float))
             classes = predicted[place[found].astype(int)]
@@ -202,6 +217,7 @@ def read_presence(inputs: Inputs, atlases: Sequence[Atlas]) -> None:
                 at[grid.y * grid.n + grid.x] = np.arange(len(grid))
                 cell = at[np.floor(y * grid.n).astype(int) * grid.n + np.floor(x * grid.n).astype(int)]
                 np.add.at(grid.present, (cell[cell >= 0], classes[cell >= 0]), 1)
+        atlas.images = images or None
         for grid in atlas.grids:
             if not grid.present.any():
                 grid.present = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.report.evidence import Atlas, Grid
+from stages.report.evidence import Atlas, Grid, full_count
 
 
 @dataclass(frozen=True)
@@ -93,16 +93,18 @@ def regions(atlas: Atlas, grid: Grid, share: float = 0.6, top: int = 8, most: in
     reaches ``share`` of its best: neighbouring cells that differ in which of two
     close classes comes first are still one region. The heaviest connected region
     of all classes is taken first, its cells are given away, and so on. Cells below
-    the atlas's ``min_count`` belong to none.
+    the atlas's ``min_count``, or of less than a quarter of the rows that fill a
+    tile, belong to none: a handful of rows may be one photograph.
     """
     values = naming(atlas, grid)
     if values is None:
         return []
+    least = max(atlas.min_count, full_count(grid, atlas.min_count) / 4)
     offers: dict[int, dict[int, float]] = {}
     first = np.argsort(-values, axis=1, kind="stable")[:, :top]
     for k, columns in enumerate(first):
         best = values[k, columns[0]]
-        if grid.count[k] < atlas.min_count or not best > 0:
+        if grid.count[k] < least or not best > 0:
             continue
         for j in columns:
             if values[k, j] >= share * best:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from stages.report import words
-from stages.report.evidence import Atlas, Grid, Photo
+from stages.report.evidence import Atlas, Grid, Photo, full_count
 from stages.report.geometry import patch_box
 from stages.report.labels import excess, regions
-from stages.report.tiles import Evidence, full_count, pictures, side_of_patches, sides, sprite
+from stages.report.tiles import Evidence, pictures, side_of_patches, sides, sprite
 
 TYPES = {"webp": "image/webp", "js": "text/javascript"}
 
@@ -64,7 +64,7 @@ def file_name(uri: str) -> str:
 
 def describe_atlas(
     atlas: Atlas, evidence: Evidence, order: Mapping[str, int], thumbnails: int, asked: int | None, assets: Assets,
-    model: str, images: int,
+    model: str,
 ) -> dict[str, Any]:  # fmt: skip
     """One atlas for the script; ``order``: image_id -> index into the page's photographs."""
     side = side_of_patches(atlas, asked)
@@ -105,7 +105,7 @@ def describe_atlas(
                 "photographs": _sheet(f"{name}-photographs.webp", patches, assets, 80) if any(patches) else None,
                 "fidelity": {k: rounded(v) for k, v in grid.fidelity.items()} if grid.has_icons else None,
                 "heat": _heat(f"{name}-attributions.js", f"{atlas.name}/{grid.n}", grid, assets),
-                "measures": words.measures(atlas, grid, model, images),
+                "measures": words.measures(atlas, grid, model),
             }
         )
     return {

@@ -7,19 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from stages.report import words
-from stages.report.evidence import Atlas, Grid
+from stages.report.evidence import Atlas, Grid, full_count
 from stages.report.labels import Rect, Region, clashes, regions, worth_naming, wrapped
 from stages.report.sheet import FAINT, INK, QUIET, Sheet
-from stages.report.tiles import cell_pixels, full_count, raster, sides
+from stages.report.tiles import cell_pixels, raster, sides
 
 
-def poster(atlas: Atlas, grid: Grid, tiles: Sequence, what: str, model: str, images: int, extent: int) -> Sheet:
+def poster(atlas: Atlas, grid: Grid, tiles: Sequence, what: str, model: str, extent: int) -> Sheet:
     """One atlas, one grid.
 
     Args:
         tiles: one picture per cell, or None.
         what: ``icons`` or ``photographs``: what the tiles are; the key says so.
-        model: the model's name. images: number of photographs the rows come from.
+        model: the model's name.
         extent: side of the map in pixels, about.
     """
     cell = cell_pixels(grid.n, extent)
@@ -32,13 +32,11 @@ def poster(atlas: Atlas, grid: Grid, tiles: Sequence, what: str, model: str, ima
     line = words.subtitle(atlas, model)
     sheet.text(margin, 235 * u, sheet.fitted(line, 44 * u, extent), 44 * u, color=QUIET)
     _atlas(sheet, atlas, grid, tiles, margin, header, cell, u, axis)
-    _key(sheet, atlas, grid, what, model, images, margin, header + extent + axis + 60 * u, extent, u)
+    _key(sheet, atlas, grid, what, model, margin, header + extent + axis + 60 * u, extent, u)
     return sheet
 
 
-def side_by_side(
-    atlas: Atlas, grid: Grid, left: Sequence, right: Sequence, model: str, images: int, extent: int
-) -> Sheet:
+def side_by_side(atlas: Atlas, grid: Grid, left: Sequence, right: Sequence, model: str, extent: int) -> Sheet:
     """Icons and the photographs' patches of the same cells, for comparison by eye."""
     cell = cell_pixels(grid.n, extent)
     extent = grid.n * cell
@@ -54,7 +52,7 @@ def side_by_side(
         sheet.text(start, 165 * u, sheet.fitted(heading, 84 * u, extent, "semibold"), 84 * u, "semibold")
         sheet.text(start, 235 * u, line, 44 * u, color=QUIET)
         _atlas(sheet, atlas, grid, tiles, start, header, cell, u, axis, named=False)
-    line = words.measures(atlas, grid, model, images)
+    line = words.measures(atlas, grid, model)
     sheet.text(margin, header + extent + axis + 100 * u, line, 36 * u, color=QUIET)
     return sheet
 
@@ -137,7 +135,6 @@ def _key(
     grid: Grid,
     what: str,
     model: str,
-    images: int,
     left: float,
     top: float,
     extent: float,
@@ -179,6 +176,6 @@ def _key(
         names = " Names: classes that a neighbourhood argues for more than the rest of the map does"
         names += ", and whose photographs crowd there." if grid.present is not None else "."
     y = sheet.paragraph(column, y, f"{about} {size}{names}", 38 * u, width)
-    y = sheet.paragraph(column, y + 6 * u, words.measures(atlas, grid, model, images), 34 * u, width, color=QUIET)
+    y = sheet.paragraph(column, y + 6 * u, words.measures(atlas, grid, model), 34 * u, width, color=QUIET)
     if what == "icons" and words.fidelity(grid):
         sheet.paragraph(column, y + 6 * u, words.fidelity(grid), 34 * u, width, color=QUIET)

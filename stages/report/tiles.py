@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stages.report.evidence import Atlas, Grid, Photo
+from stages.report.evidence import Atlas, Grid, Photo, full_count
 from stages.report.geometry import patch_box, patch_side
 from stages.report.sheet import encoded
 from stages.specs import ImagesSpec
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 
 SMALLEST = 0.3
 """Side of the smallest tile, as a share of its cell."""
-
-
-def full_count(grid: Grid, min_count: int) -> float:
-    """Rows from which a tile fills its cell: the median of the cells that are drawn."""
-    drawn = grid.count[grid.count >= min_count]
-    return float(np.median(drawn)) if len(drawn) else 1.0
 
 
 def sides(grid: Grid, min_count: int) -> np.ndarray:

@@ -60,13 +60,13 @@ def things(atlas: Atlas) -> str:
     return "photographs" if atlas.view.images else "activations"
 
 
-def measures(atlas: Atlas, grid: Grid, model: str, images: int) -> str:
+def measures(atlas: Atlas, grid: Grid, model: str) -> str:
     """One line of what was laid out and how well."""
     rows = int(grid.count.sum())
     parts = [
         plural(rows, "photograph")
         if atlas.view.images
-        else f"{plural(rows, 'activation')} from {plural(images, 'photograph')}"
+        else plural(rows, "activation") + (f" from {plural(atlas.images, 'photograph')}" if atlas.images else "")
     ]
     if atlas.view.pair:
         parts[0] += f", the {number(atlas.view.rows)} that speak most for each class"

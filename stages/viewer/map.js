@@ -89,8 +89,8 @@ function draw() {
   if (map.state.atlas.pair) drawMiddle(ink, height);
   if (map.before) drawCells(map.before, ink, 1 - fade);
   drawCells(map.state.grid, ink, fade);
-  if (map.state.names) drawNames(ink);
   drawFrames(ink);
+  if (map.state.names) drawNames(ink);
   if (again) redraw();
 }
 

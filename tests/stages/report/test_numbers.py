@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stages.report import heatmaps, labels, payload, tiles
-from stages.report.evidence import Atlas, Grid, read_atlas, wilson
+from stages.report.evidence import Atlas, Grid, full_count, read_atlas, wilson
 from stages.report.geometry import WHOLE, patch_box, patch_side
 from stages.specs import ViewSpec
 from tests.stages.report.scene import scene
@@ -34,7 +34,7 @@ def atlas_of(grid: Grid, classes: int, **view) -> Atlas:
 
 def test_area_follows_the_count():
     grid = grid_of(np.zeros((4, 1)), [(0, 0), (1, 0), (2, 0), (3, 0)], [4, 25, 100, 400])
-    assert tiles.full_count(grid, 5) == 100
+    assert full_count(grid, 5) == 100
     assert tiles.sides(grid, 5).tolist() == [0.0, 0.5, 1.0, 1.0]
 
 
