@@ -55,7 +55,9 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
         stage = stages.stage(name)
         found.append(Step(stage, label, stage.params(**values)))
 
-    add("index", images=images, classes=classes, seed=seed, shard_images=config.run.shard_images)
+    # A file is mostly the user's own, trained on such folders; a published model has an order of its own.
+    own = config.model.path is not None
+    add("index", images=images, classes=classes, numbering=own, seed=seed, shard_images=config.run.shard_images)
     extract = {name: getattr(config.extract, name) for name in ExtractSpec.model_fields if name != "layers"}
     add("extract", model=model, images=images, seed=seed, **{**extract, "layers": layers, "features": features})
     for atlas in config.atlases:

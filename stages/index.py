@@ -21,6 +21,7 @@ REJECTS = "rejects/index"
 class Params(Spec):
     images: ImagesSpec
     classes: list[str] | None = Field(None, description="class names in index order, to match label names with")
+    numbering: bool = Field(True, description="whether label names may be numbered where no class names are given")
     seed: int = 0
     shard_images: int = Field(256, gt=0, description="images of a part")
 
@@ -53,6 +54,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     if shard.index == 0:
         for message in source.warnings:
             inputs.warn(message)
+        if source.classes and params.classes is None:
+            inputs.warn(_numbered(source))
     rows = source.listing.slice(shard.start, shard.stop - shard.start)
     kept, found, reasons = [], [], rows["reject"].to_pylist()
     usable = [k for k, reason in enumerate(reasons) if reason is None]
@@ -72,7 +75,15 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 
 
 def _source(params: Params, refresh: bool = False) -> Source:
-    return open_source(params.images, params.classes, refresh)
+    source = open_source(params.images, params.classes, refresh)
+    if source.classes and params.classes is None and not params.numbering:
+        raise UserError("model.classes: the labels are names, and must be matched with the model's: give its class names")
+    return source
+
+
+def _numbered(source: Source) -> str:
+    first = ", ".join(f"{name} = {k}" for k, name in enumerate(source.classes[:3]))
+    return f"label names are numbered in their order ({first}, ...): give model.classes if the model's order is another"
 
 
 def _bounds(source: Source, params: Params) -> list[Shard]:

@@ -130,3 +130,16 @@ def test_cifar_in_parts(shared):
     whole = inputs.run(index.STAGE, params(shared / "data/cifar10/test.parquet", shard_images=1000, limit=1000))
     assert found["images"].sort_by("image_id").equals(whole["images"].sort_by("image_id"))
     assert np.bincount(whole["images"]["label"].to_numpy()).min() > 60
+
+
+def test_label_names_are_never_numbered_for_a_published_model(tmp_path):
+    for kind in ("zebra", "ant"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "0.png").write_bytes(png(4, 4))
+    spec = ImagesSpec(path=str(tmp_path))
+    with pytest.raises(UserError, match="model.classes: the labels are names"):
+        index.shards(None, index.Params(images=spec, numbering=False))
+    inputs = MemoryInputs()
+    found = inputs.run(index.STAGE, index.Params(images=spec))
+    assert found["images"]["label"].to_pylist().count(1) == 1
+    assert any("ant = 0, zebra = 1" in w for w in inputs.warnings)
