@@ -77,7 +77,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 def _source(params: Params, refresh: bool = False) -> Source:
     source = open_source(params.images, params.classes, refresh)
     if source.classes and params.classes is None and not params.numbering:
-        raise UserError("model.classes: the labels are names, and must be matched with the model's: give its class names")
+        raise UserError("model.classes: the labels are names; give the model's class names to match them with")
     return source
 
 
