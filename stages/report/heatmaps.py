@@ -79,7 +79,7 @@ def colours(values: np.ndarray, top: float) -> np.ndarray:
 
 def heat_maps(atlas: Atlas, grid: Grid, classes: Sequence[int], model: str) -> Sheet:
     """The maps of ``classes`` side by side, all on one colour scale; empty cells stay blank."""
-    across = min(len(classes), 4 if len(classes) > 6 else 3)
+    across = min(len(classes), 4 if len(classes) == 4 or len(classes) > 6 else 3)
     down = -(-len(classes) // across)
     side, gap, margin = 520, 60, 90
     width = across * side + (across - 1) * gap + 2 * margin
