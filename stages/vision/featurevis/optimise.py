@@ -47,6 +47,16 @@ def plain(function: Callable, *signature: tf.TensorSpec) -> Callable:
     return tf.function(function, input_signature=signature, autograph=False)
 
 
+LOT = 16
+"""Images are computed in multiples of this. Small matrices are summed in another order than large ones, so the
+bytes of a single image would differ from those of the same image in a batch; from 16 rows on they do not."""
+
+
+def filled(rows: np.ndarray) -> np.ndarray:
+    """Rows repeated from the last one up to a multiple of :data:`LOT`."""
+    return np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % LOT, axis=0)])
+
+
 class Adam:
     """A tensor and its two running moments, moved in place by one fused operation a step (Kingma & Ba 2015)."""
 
@@ -87,6 +97,7 @@ class Painter:
         respond: (n, frame height, width, c) in [0, 1] -> the layer's maps (n, H, W, C); traceable.
         colour: (c, c), see :func:`~stages.vision.featurevis.image_param.painter`.
         channels: C.
+        closely: as ``respond``, but maps of which only what is tapped need be right; what is climbed.
         compiler: ``(function, *signature) -> callable``, e.g. one that freezes the model's weights.
     """
 
@@ -97,9 +108,10 @@ class Painter:
         channels: int,
         recipe: Recipe,
         compiler: Callable[..., Callable] = plain,
+        closely: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ) -> None:
         self.recipe, self.colours = recipe, len(colour)
-        self.respond, self.tap = respond, TAPS[recipe.tap]
+        self.respond, self.closely, self.tap = respond, closely or respond, TAPS[recipe.tap]
         self.objective: Objective = direction(recipe.power)
         self.paint = painter(recipe.size, colour, recipe.spectrum)
         self.transform = affine(recipe.size, recipe.frame)
@@ -114,7 +126,7 @@ class Painter:
     def value(self, coefficients: tf.Tensor, directions: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
         """The objective of each image (n,) as seen through ``matrix``."""
         seen = self.framed(self.paint(coefficients), matrix)
-        return self.objective(self.tap(self.respond(seen)), directions)
+        return self.objective(self.tap(self.closely(seen)), directions)
 
     def framed(self, pixels: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
         """Pixels (n, c, size, size) -> what the model is shown (n, frame height, width, c), in [0, 1]."""
@@ -144,12 +156,12 @@ class Painter:
         """
         recipe = self.recipe
         begin = [start(s, recipe.size, self.colours, recipe.spectrum) for s in seeds]
-        drawn = Adam(np.stack(begin))
-        towards = tf.constant(directions, tf.float32)
+        drawn = Adam(filled(np.stack(begin)))
+        towards = tf.constant(filled(directions), tf.float32)
         for step in range(recipe.steps):
             matrix = tf.constant(recipe.jitter.matrix(seed, step))
             drawn.ascend(self.climb(drawn.value, towards, matrix), recipe.rate(step))
-        pixels = self._finish(drawn.value).numpy().transpose(0, 2, 3, 1)
+        pixels = self._finish(drawn.value).numpy()[: len(seeds)].transpose(0, 2, 3, 1)
         return np.rint(pixels * 255).astype(np.uint8)
 
     def answer(self, icons: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -157,5 +169,5 @@ class Painter:
         framed = np.full((len(icons), *self.recipe.frame, self.colours), GREY, np.float32)
         top, left = ((side - self.recipe.size) // 2 for side in self.recipe.frame)
         framed[:, top : top + self.recipe.size, left : left + self.recipe.size] = icons.astype(np.float32) / 255
-        activations, value = self._measure(tf.constant(framed), tf.constant(directions, tf.float32))
-        return activations.numpy(), value.numpy()
+        activations, value = self._measure(tf.constant(filled(framed)), tf.constant(filled(directions), tf.float32))
+        return activations.numpy()[: len(icons)], value.numpy()[: len(icons)]

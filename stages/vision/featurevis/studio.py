@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from stages.specs import ModelSpec
+from stages.vision.featurevis.close_up import close_up
 from stages.vision.featurevis.optimise import Painter, Recipe
 from stages.vision.model import Model, freeze, open_model
 
@@ -56,10 +57,16 @@ def _studio(model: Model, layer: str, recipe: Recipe, colour: bytes) -> Studio:
     root = np.frombuffer(colour).reshape(3, 3) if model.channels == 3 else np.ones((1, 1))
     tap = model.tap(layer)
 
+    near = close_up(model, layer, recipe.frame) if recipe.tap == "centre" else tap
+
     def respond(images: tf.Tensor) -> tf.Tensor:
         return tf.cast(tap(model.from_unit(images)), tf.float32)
 
-    return Studio(model, Painter(respond, root, model.layer(layer).channels, recipe, freeze), native)
+    def closely(images: tf.Tensor) -> tf.Tensor:
+        return tf.cast(near(model.from_unit(images)), tf.float32)
+
+    painter = Painter(respond, root, model.layer(layer).channels, recipe, freeze, closely)
+    return Studio(model, painter, native)
 
 
 @functools.lru_cache(maxsize=4)
