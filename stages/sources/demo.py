@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -44,6 +44,7 @@ def list_demo(place: Place, spec: ImagesSpec) -> Rows | None:
     )
 
 
+@lru_cache(maxsize=4096)  # some 15 kB each; drawing one takes longer than all else that is done with it
 def draw(uri: str) -> bytes:
     """The PNG bytes of a demo image.
 
