@@ -36,7 +36,7 @@ class ExtractSpec(Spec):
     max_rejects: float = Field(
         0.01, ge=0, le=1, description="share of images that may be rejected before exit status 3"
     )
-    batch: PositiveInt = Field(32, description="images in one forward pass")
+    batch: PositiveInt = Field(64, description="images in one forward pass")
     decode_threads: PositiveInt | None = Field(
         None, description="threads that decode; default: one per core, at most 8"
     )
@@ -50,7 +50,7 @@ class Params(ExtractSpec):
     seed: int = 0
     features: list[str] = Field(default_factory=list, description="layers whose spatial mean is stored")
     max_rejects: float = Field(0.01, exclude=True)
-    batch: PositiveInt = Field(32, exclude=True)
+    batch: PositiveInt = Field(64, exclude=True)
     decode_threads: PositiveInt | None = Field(None, exclude=True)
 
 
