@@ -146,7 +146,12 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, Any]:
     with threadpool_limits(limits=1):
         towards = directions(means, np.asarray(state["whitening"]), params.render.raw)
     here = slice(shard.start, shard.stop)
-    studio = _open(inputs, params, np.asarray(state["colour"]))
+    studio = _open(params, np.asarray(state["colour"]))
+    if studio.native and shard.index == 0:
+        inputs.warn(
+            f"atlas {params.view.name}: the model takes images of its own size only, "
+            f"so icons are {studio.painter.recipe.size} pixels wide"
+        )
     icons, answers, objective = _best_of(studio.painter, towards[here], keys[here], params)
     with threadpool_limits(limits=1):
         measured = fidelity(answers, keys[here], keys, means, towards)
@@ -188,18 +193,12 @@ def recipe(spec: RenderSpec, size: int, tap: str) -> Any:
     )
 
 
-def _open(inputs: Inputs, params: Params, colour: np.ndarray) -> Any:
+def _open(params: Params, colour: np.ndarray) -> Any:
     from stages.vision.featurevis.studio import open_studio, smallest_side
 
     size = params.render.size or min(96, smallest_side(params.model))
     drawing = recipe(params.render, size, "mean" if params.view.images else "centre")
-    studio = open_studio(params.model, params.view.layer, drawing, colour)
-    if studio.native:
-        inputs.warn(
-            f"atlas {params.view.name}: the model takes no images {drawing.frame[0]} pixels wide, "
-            f"so icons are {studio.painter.recipe.size} pixels wide"
-        )
-    return studio
+    return open_studio(params.model, params.view.layer, drawing, colour)
 
 
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]

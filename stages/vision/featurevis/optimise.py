@@ -121,7 +121,7 @@ class Painter:
         framed = tf.TensorSpec((None, *recipe.frame, self.colours), tf.float32)
         self.climb = compiler(self.slope, coefficients, vectors, tf.TensorSpec((2, 3), tf.float32))
         self._measure = compiler(self._answer, framed, vectors)
-        self._finish = plain(self.paint, coefficients)
+        self._finish = compiler(self.paint, coefficients)
 
     def value(self, coefficients: tf.Tensor, directions: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
         """The objective of each image (n,) as seen through ``matrix``."""
