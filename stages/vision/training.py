@@ -3,10 +3,10 @@
 ``python -m stages.vision.training TRAIN_FOLDER --out MODEL.keras --test FOLDER...``
 
 The images are moved, turned, recoloured, blurred, made noisy and partly hidden
-while it learns, and then changed once more by the smallest step that hurts it
-most (adversarial training in one step of bounded L2 norm; Goodfellow et al.
-2015, Engstrom et al. 2019): a network that has to stand that has features
-people recognise when they are drawn.
+while it learns; with ``--attack`` they are then changed once more by the step
+that hurts it most (adversarial training in one step of bounded L2 norm;
+Goodfellow et al. 2015, Engstrom et al. 2019). A network that has to stand that
+has features people recognise when they are drawn.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def augmented(images, seed):
 
 
 def train(
-    images: np.ndarray, labels: np.ndarray, classes: int, epochs: int, batch: int, seed: int, attack: float = 2.0
+    images: np.ndarray, labels: np.ndarray, classes: int, epochs: int, batch: int, seed: int, attack: float = 0.0
 ):
     """A fitted network: Adam, a rate that warms up and falls along a cosine, smoothed labels.
 
@@ -154,9 +154,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--test", type=Path, nargs="*", default=[], help="folders to state the accuracy on")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--attack", type=float, default=2.0, help="L2 norm of the adversarial step; 0: none")
+    parser.add_argument("--attack", type=float, default=0.0, help="L2 norm of the adversarial step; 0: none")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     images, labels, classes = read(options.folder)
