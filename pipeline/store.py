@@ -13,9 +13,11 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
+from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -143,9 +145,9 @@ class Store:
 
     def _state_head(self, stage: str, label: str) -> dict[str, Any] | None:
         try:
-            with np.load(self.state_path(stage, label), allow_pickle=False) as data:
+            with open(self.state_path(stage, label), "rb") as file, np.load(file, allow_pickle=False) as data:
                 return json.loads(bytes(data["__head__"]))
-        except (OSError, KeyError, ValueError):
+        except (OSError, EOFError, KeyError, ValueError, BadZipFile):
             return None
 
     def state_footer(self, stage: str, label: str) -> tuple[dict[str, Any], str] | None:
@@ -166,6 +168,9 @@ class Store:
         """Writes a stage's files, then the list of them: the list is the checkpoint."""
         total = 0
         before = self.file_list(stage)
+        # Until all are written the list names both the old and the new, for no fingerprint: a page that was
+        # half replaced is never taken for either, and what is left over of both is known.
+        self._list_files(stage, {**before, **dict.fromkeys(files, "")}, None)
         for name, content in files.items():
             target = self.root / name
             if not target.resolve().is_relative_to(self.root.resolve()):
@@ -173,9 +178,11 @@ class Store:
             total += self._replace(target, lambda path, content=content: path.write_bytes(content))
         for name in set(before) - set(files):
             (self.root / name).unlink(missing_ok=True)
-        listing = {"fingerprint": fingerprint, "files": {n: hashlib.sha256(c).hexdigest() for n, c in files.items()}}
-        self.write_json(f"state/{stage}.files.json", listing)
+        self._list_files(stage, {n: hashlib.sha256(c).hexdigest() for n, c in files.items()}, fingerprint)
         return total
+
+    def _list_files(self, stage: str, files: Mapping[str, str], fingerprint: Mapping[str, Any] | None) -> None:
+        self.write_json(f"state/{stage}.files.json", {"fingerprint": fingerprint, "files": files})
 
     def file_list(self, stage: str) -> dict[str, str]:
         return (self.read_json(f"state/{stage}.files.json") or {}).get("files", {})
@@ -199,9 +206,13 @@ class Store:
             return None
 
     def append_log(self, event: Mapping[str, Any]) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
-        with open(self.root / "log.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(event, ensure_ascii=False, default=str) + "\n")
+        path = self.root / "log.jsonl"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(event, ensure_ascii=False, default=str) + "\n")
+        except OSError as error:
+            raise _mendable(error, path) from None
 
     def sweep(self) -> None:
         """Removes what a killed run left half written."""
@@ -209,7 +220,8 @@ class Store:
             path.unlink(missing_ok=True)
 
     def _replace(self, path: Path, save) -> int:
-        temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+        # Workers on several hosts may share a process number.
+        temporary = path.with_name(f"{TEMPORARY}{uuid4().hex[:12]}-{path.name}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             save(temporary)
@@ -220,13 +232,7 @@ class Store:
             return size
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
-                raise UserError(
-                    f"no space left writing {path}: free some and run the same command again; what is finished is kept"
-                ) from None
-            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-                raise UserError(f"cannot write {path} ({_line(error)}): choose another folder with --out") from None
-            raise
+            raise _mendable(error, path) from None
 
     # -- lock ------------------------------------------------------------------
 
@@ -262,10 +268,21 @@ class Store:
                 raise UserError(
                     f"{self.root} is in use by {holder}: wait for it to end, or choose another folder with --out"
                 ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
+            with suppress(OSError):  # a full disk: the lock holds without a name
+                file.truncate(0)
+                os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
             yield
+
+
+def _mendable(error: OSError, path: Path) -> Exception:
+    """What to raise for an error of writing: a line for the user where it can be mended, else the error itself."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+        return UserError(
+            f"no space left writing {path}: free some and run the same command again; what is finished is kept"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        return UserError(f"cannot write {path} ({_line(error)}): choose another folder with --out")
+    return error
 
 
 def _line(error: BaseException) -> str:

@@ -97,6 +97,33 @@ def test_files_are_current_only_while_all_are_there(store):
     assert store.files_footer("report") is None
 
 
+def test_files_that_were_half_replaced_belong_to_nobody(store, monkeypatch):
+    store.write_files("report", {"site/index.html": b"old", "site/old.png": b"1"}, {"v": 1})
+    replace = store._replace
+
+    def killed(path, save):
+        if path.name == "later.png":
+            raise KeyboardInterrupt
+        return replace(path, save)
+
+    monkeypatch.setattr(store, "_replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        files = {"site/index.html": b"new", "site/new.png": b"2", "site/later.png": b"3"}
+        store.write_files("report", files, {"v": 2})
+    monkeypatch.undo()
+    assert store.files_footer("report") is None  # neither the old page, though all its files are there, nor the new
+    store.write_files("report", {"site/index.html": b"old", "site/old.png": b"1"}, {"v": 1})
+    assert sorted(p.name for p in (store.root / "site").iterdir()) == ["index.html", "old.png"]
+
+
+@pytest.mark.parametrize("left", [0, 40, 300])
+def test_damaged_state_counts_as_missing(store, left):
+    store.write_state("reduce", "x", {"m": np.eye(3)}, {"version": 2})
+    path = store.state_path("reduce", "x")
+    path.write_bytes(path.read_bytes()[:left])
+    assert store.state_footer("reduce", "x") is None
+
+
 def test_files_stay_inside_the_run_folder(store):
     with pytest.raises(ValueError, match="outside"):
         store.write_files("report", {"../escaped": b""}, {})
@@ -138,3 +165,21 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_file(store, monkeypatch):
     with pytest.raises(UserError, match="no space left writing"):
         store.write("a", 0, table(), {})
     assert list((store.root / "a").iterdir()) == []
+
+
+def test_a_log_on_a_full_disk_is_one_line(store):
+    store.root.mkdir()
+    (store.root / "log.jsonl").symlink_to("/dev/full")
+    with pytest.raises(UserError, match="no space left writing"):
+        store.append_log({"event": "start"})
+
+
+def test_two_writers_of_a_part_never_share_a_file(store, monkeypatch):
+    import pyarrow.parquet as pq
+
+    used = []
+    write = pq.write_table
+    monkeypatch.setattr(pq, "write_table", lambda data, path, **k: used.append(path) or write(data, path, **k))
+    store.write("a", 0, table(), {})
+    store.write("a", 0, table(), {})
+    assert len(set(used)) == 2 and [p.name for p in (store.root / "a").iterdir()] == ["part-00000.parquet"]
