@@ -160,6 +160,16 @@ def _root(loaded, out: str | None) -> str:
     return out or loaded.run.out or f"runs/{loaded.run.name}"
 
 
+def _usage(error: Exception) -> str:
+    """A usage error of typer's in one line; the help where no command is given."""
+    said = error.format_message()
+    if len(sys.argv) < 2:
+        return said
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context else "activation-atlas"
+    return f"activation-atlas: {' '.join(said.split()).rstrip('.')}; see {where} --help"
+
+
 def main() -> None:
     """The command ``activation-atlas``: turns outcomes into exit statuses."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -169,14 +179,14 @@ def main() -> None:
         print("interrupted: run the same command again to go on", file=sys.stderr)
         sys.exit(130)
     except UserError as error:
-        print(f"activation-atlas: {error}", file=sys.stderr)
+        print(f"activation-atlas: {' '.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
-        if isinstance(error, typer.BadParameter.__mro__[2]):  # a usage error: what typer would show itself
-            error.show()
+        if isinstance(error, typer.BadParameter.__mro__[2]):
+            print(_usage(error), file=sys.stderr)
             sys.exit(error.exit_code)
         traceback.print_exc()
         print("activation-atlas: this is a fault of ours; the lines above say where", file=sys.stderr)

@@ -101,11 +101,11 @@ def load(path: str, overrides: Sequence[str] = ()) -> Config:
     """
     file = find(path)
     try:
-        data = yaml.safe_load(_environment(file.read_text(encoding="utf-8"), file))
+        data = yaml.load(_environment(file.read_text(encoding="utf-8"), file), _Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{file}:{mark.line + 1}" if mark else str(file)
-        raise UserError(f"{where}: not YAML: {getattr(error, 'problem', None) or 'cannot be read'}") from None
+        raise UserError(f"{where}: not YAML: {_problem(error)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: cannot be read ({error})") from None
     if not isinstance(data, dict):
@@ -117,6 +117,23 @@ def load(path: str, overrides: Sequence[str] = ()) -> Config:
     except ValidationError as error:
         raise UserError(f"{file}: {_words(error)}") from None
     return _rooted(config, file.resolve().parent)
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _problem(error: yaml.YAMLError) -> str:
+    return " ".join(str(getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be read").split())
 
 
 def _environment(text: str, file: Path) -> str:
@@ -150,7 +167,10 @@ def _override(data: Any, override: str) -> None:
             node = node.setdefault(step, {}) if node.get(step) is not None else node.update({step: {}}) or node[step]
         else:
             raise UserError(f"--set {key}: nothing can be set below {step!r}")
-    value = yaml.safe_load(text)
+    try:
+        value = yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {override}: the value is not YAML ({_problem(error)}); put it in quotes") from None
     if isinstance(node, list):
         if not last.isdigit() or int(last) >= len(node):
             raise UserError(f"--set {key}: {last!r} is not an index below {len(node)}")
@@ -165,7 +185,8 @@ def _words(error: ValidationError) -> str:
     """One line for a pydantic error: the key, what is wrong, and the nearest known key."""
     errors = error.errors()
     first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
-    place = ".".join(str(p) for p in first["loc"]) or "the file"
+    # Pydantic names the branches of a union among the keys.
+    place = ".".join(str(p) for p in first["loc"] if not _BRANCH.fullmatch(str(p))) or "the file"
     if first["type"] == "extra_forbidden":
         known = _keys_at(first["loc"][:-1])
         near = difflib.get_close_matches(str(first["loc"][-1]), known, 1, 0.4)
@@ -177,6 +198,9 @@ def _words(error: ValidationError) -> str:
         if "input" in first and not isinstance(first["input"], (dict, list)):
             text += f" (got {first['input']!r})"
     return text + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else "")
+
+
+_BRANCH = re.compile(r"int|str|(literal|list|tuple|constrained-int)\[.*", re.DOTALL)
 
 
 def _keys_at(location: tuple) -> list[str]:

@@ -12,7 +12,11 @@ from stages.stage import UserError
 class _Site(SimpleHTTPRequestHandler):
     def send_head(self):
         root = Path(self.directory).resolve()
-        if not Path(self.translate_path(self.path)).resolve().is_relative_to(root):
+        try:
+            inside = Path(self.translate_path(self.path)).resolve().is_relative_to(root)
+        except (OSError, ValueError):  # links that go in circles, a NUL in the name
+            inside = False
+        if not inside:
             self.send_error(404, "File not found")
             return None
         return super().send_head()
@@ -34,6 +38,8 @@ def server(root: str, port: int = 0) -> ThreadingHTTPServer:
     site = Path(root) / "site"
     if not (site / "index.html").is_file():
         raise UserError(f"{root} holds no site/index.html: give a finished run folder")
+    if not 0 <= port <= 65535:
+        raise UserError(f"--port {port}: give 0 (a free one) to 65535")
     try:
         return ThreadingHTTPServer(("127.0.0.1", port), partial(_Site, directory=str(site)))
     except OSError as error:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 import stages
 from pipeline.config import AtlasSpec, Config
 from pipeline.plan import Step
@@ -53,7 +55,12 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
 
     def add(name: str, label: str = "", **values: Any) -> None:
         stage = stages.stage(name)
-        found.append(Step(stage, label, stage.params(**values)))
+        try:
+            params = stage.params(**values)
+        except ValidationError as error:  # what only the stage itself checks
+            about_it = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise UserError(f"{f'atlas {label}' if label else name}: {about_it}") from None
+        found.append(Step(stage, label, params))
 
     # A file is mostly the user's own, trained on such folders; a published model has an order of its own.
     own = config.model.path is not None

@@ -68,7 +68,18 @@ class Store:
             return None
 
     def rows(self, table: str) -> int:
-        return sum(pq.read_metadata(self.part_path(table, k)).num_rows for k in range(self.parts(table)))
+        """Rows of all parts.
+
+        Raises:
+            UserError: a part is damaged.
+        """
+        return sum(self._rows(self.part_path(table, k)) for k in range(self.parts(table)))
+
+    def _rows(self, path: Path) -> int:
+        try:
+            return pq.read_metadata(path).num_rows
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UserError(f"{path} cannot be read ({_line(error)}): delete it and run again") from None
 
     def write(self, table: str, index: int, data: pa.Table, fingerprint: Mapping[str, Any]) -> int:
         """Writes one part; returns its bytes."""
@@ -93,7 +104,8 @@ class Store:
         """Removes parts from number ``parts`` on: a source has shrunk."""
         folder = self.root / table
         for path in sorted(folder.glob("part-*.parquet")):
-            if int(path.stem.removeprefix("part-")) >= parts:
+            number = path.stem.removeprefix("part-")
+            if number.isdecimal() and int(number) >= parts:
                 path.unlink()
 
     def drop(self, table: str) -> None:
@@ -198,12 +210,13 @@ class Store:
         text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         self._replace(self.root / name, lambda path: path.write_text(text, encoding="utf-8"))
 
-    def read_json(self, name: str) -> Any:
-        """None where it is absent or unreadable."""
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """A record; None where it is absent, unreadable or no JSON object."""
         try:
-            return json.loads((self.root / name).read_text(encoding="utf-8"))
+            found = json.loads((self.root / name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
+        return found if isinstance(found, dict) else None
 
     def append_log(self, event: Mapping[str, Any]) -> None:
         path = self.root / "log.jsonl"
@@ -217,7 +230,10 @@ class Store:
     def sweep(self) -> None:
         """Removes what a killed run left half written."""
         for path in self.root.rglob(f"{TEMPORARY}*"):
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise UserError(f"{path} cannot be removed ({_line(error)}): remove it and run again") from None
 
     def _replace(self, path: Path, save) -> int:
         # Workers on several hosts may share a process number.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -84,6 +85,8 @@ def _file(spec: ModelSpec) -> Loaded:
         raise UserError(f"model.path: {path} does not exist" + (f"; did you mean {near[0]}?" if near else ""))
     if path.suffix not in (".keras", ".h5", ".hdf5") or path.name.endswith(".weights.h5"):
         raise UserError(f"model.path: {path} must be a whole model saved as .keras or .h5 (model.save('model.keras'))")
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):  # Keras would say that there is no such file
+        raise UserError(f"model.path: {path} cannot be loaded: it is damaged, or was not saved by Keras; copy or save it again")
     try:
         model = keras.saving.load_model(str(path), compile=False, safe_mode=True)
     except Exception as error:
