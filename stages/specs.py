@@ -27,11 +27,15 @@ class ModelSpec(Spec):
     preset: str | None = Field(None, description="a KerasHub preset, e.g. resnet_50_imagenet")
     weights: str | None = Field("imagenet", description="for `application`: imagenet, none, or a weights file")
     range: tuple[float, float] | None = Field(
-        None, description="the values the model receives for black and white; default [0, 255], or the application's own"
+        None, description="the values the model receives for black and white; default [0, 255] or the application's own"
     )
-    classes: str | list[str] | None = Field(None, description="class names in index order: a text or JSON file, or a list")
+    classes: str | list[str] | None = Field(
+        None, description="class names in index order: a text or JSON file, or a list"
+    )
     output: Literal["auto", "logits", "probabilities"] = Field("auto", description="what the model returns")
-    input_size: int | tuple[int, int] | None = Field(None, description="height and width, where the model leaves them free")
+    input_size: int | tuple[int, int] | None = Field(
+        None, description="height and width, where the model leaves them free"
+    )
 
     @model_validator(mode="after")
     def _one_origin(self) -> ModelSpec:
@@ -43,14 +47,20 @@ class ModelSpec(Spec):
 class ImagesSpec(Spec):
     """Where the images come from and how they are brought to the model's size."""
 
-    path: str = Field(description="folder of class folders, flat folder, CSV or Parquet of paths, Parquet of {bytes, path}; any fsspec URL")
+    path: str = Field(
+        description="folder (of class folders or flat), CSV or Parquet of paths, Parquet of {bytes, path}; any fsspec URL"
+    )
     labels: str | None = Field(None, description="CSV or Parquet with a path column and a label column, for a folder")
-    image_column: str | None = Field(None, description="default: image, path, file, filename or uri, whichever is there")
+    image_column: str | None = Field(
+        None, description="default: image, path, file, filename or uri, whichever is there"
+    )
     label_column: str | None = Field(None, description="default: label, class or target, whichever is there")
     split: str | None = Field(None, description="keep only rows whose split column has this value")
     limit: int | None = Field(None, gt=0, description="keep the first n images (in the order of their ids)")
     storage_options: dict[str, Any] = Field(default_factory=dict, description="passed to fsspec")
-    resize: int | tuple[int, int] | None = Field(None, description="side, or height and width; default: the model's own")
+    resize: int | tuple[int, int] | None = Field(
+        None, description="side, or height and width; default: the model's own"
+    )
     crop: Literal["center", "none", "pad"] = "center"
     max_pixels: int = Field(178_956_970, gt=0, description="larger images are rejected unread (decompression bombs)")
 

@@ -6,3 +6,5 @@ Four questions, four modules: what is wanted (`objectives`), what may be drawn
 model that nobody asks. Source: Olah et al., Feature Visualization (Distill
 2017), and lucid.
 """
+
+from stages.vision import quiet as _quiet  # noqa: F401 - before what imports TensorFlow

@@ -86,7 +86,7 @@ def _file(spec: ModelSpec) -> Loaded:
     if path.suffix not in (".keras", ".h5", ".hdf5") or path.name.endswith(".weights.h5"):
         raise UserError(f"model.path: {path} must be a whole model saved as .keras or .h5 (model.save('model.keras'))")
     if path.suffix == ".keras" and not zipfile.is_zipfile(path):  # Keras would say that there is no such file
-        raise UserError(f"model.path: {path} cannot be loaded: it is damaged, or was not saved by Keras; copy or save it again")
+        raise UserError(f"model.path: {path} cannot be loaded: damaged, or not saved by Keras; copy or save it again")
     try:
         model = keras.saving.load_model(str(path), compile=False, safe_mode=True)
     except Exception as error:
