@@ -48,7 +48,7 @@ class ImagesSpec(Spec):
     """Where the images come from and how they are brought to the model's size."""
 
     path: str = Field(
-        description="folder (of class folders or flat), CSV or Parquet of paths, Parquet of {bytes, path}; any fsspec URL"
+        description="folder (flat, or of class folders), table of paths, Parquet of {bytes, path}; any fsspec URL"
     )
     labels: str | None = Field(None, description="CSV or Parquet with a path column and a label column, for a folder")
     image_column: str | None = Field(
