@@ -70,7 +70,7 @@ def plan(config: Config, out: Out = None, settings: Settings = None) -> None:
     """The stages, their shards, what would run and why. Opens no model."""
     from pipeline.config import load
     from pipeline.plan import Planner
-    from pipeline.runner import about
+    from pipeline.record import about
     from pipeline.steps import steps
     from pipeline.store import Store
 
@@ -82,6 +82,8 @@ def plan(config: Config, out: Out = None, settings: Settings = None) -> None:
         shards = "?" if found.shards is None else str(found.shards)
         if found.done:
             text = f"done, {shards} shards"
+        elif found.surplus and not found.todo:
+            text = f"would drop parts: {found.reason}"
         elif found.todo:
             kind = "fit and its shards" if found.shards is None else f"{len(found.todo)} of {shards} shards"
             text = f"would run {kind}: {found.reason}"
@@ -108,7 +110,7 @@ def status(folder: Folder) -> None:
         typer.echo(f"  {'peak memory of a process':<40} {record['peak_mib']:>10,} MiB")
     rejected = sum(store.rows(t) for t in tables if t.startswith("rejects/"))
     typer.echo(f"  {'rejected images':<40} {rejected:>10,}")
-    for message in record.get("warnings", []):
+    for message in dict.fromkeys(m for said in record.get("warnings", {}).values() for m in said):
         typer.echo(f"  warning: {message}")
     if "finished" not in record:
         typer.echo("  unfinished: run the same command again")

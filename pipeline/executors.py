@@ -77,13 +77,22 @@ def _address(address: str) -> Iterator[Map]:
 
 
 def _dask_map(client: Any, function: Callable, tasks: Iterable[Any]) -> Iterator[Any]:
-    from distributed import as_completed
+    from distributed import CancelledError, KilledWorker, as_completed
 
     futures = client.map(function, list(tasks), pure=False)
     try:
         for future in as_completed(futures):
             yield future.result()
             future.release()
+    except KilledWorker:
+        raise UserError(
+            "the workers died again and again over one shard, most likely for want of memory: "
+            "run the same command again with fewer --workers; what is finished is kept"
+        ) from None
+    except CancelledError:
+        raise UserError(
+            "the Dask scheduler went away: start it and run the same command again; what is finished is kept"
+        ) from None
     finally:
         client.cancel(futures, force=True)
 

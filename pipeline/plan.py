@@ -97,10 +97,11 @@ class StepPlan:
     shards: int | None = None
     todo: list[Work] = field(default_factory=list)
     reason: str = ""
+    surplus: bool = False
 
     @property
     def done(self) -> bool:
-        return self.shards is not None and not self.todo
+        return self.shards is not None and not self.todo and not self.surplus
 
 
 class Planner:
@@ -145,6 +146,8 @@ class Planner:
             if reason:
                 result.todo.append(self._work(step, shard, wanted, stamp))
                 result.reason = result.reason or reason
+        if not stage.files and any(store.parts(t) > len(shards) for t in tables):
+            result.surplus, result.reason = True, result.reason or "there is less than before"
         return result
 
     def preview(self, steps: Sequence[Step]) -> list[StepPlan]:
@@ -176,13 +179,15 @@ class Planner:
     # -- fingerprints ----------------------------------------------------------
 
     def _work(self, step: Step, shard: Shard | None, fingerprint: Mapping, stamp: str | None = None) -> Work:
-        return Work(str(self.store.root), step.stage.name, step.label, step.params, shard, fingerprint, stamp)
+        # Absolute: workers at an address were started somewhere else.
+        root = str(self.store.root.absolute())
+        return Work(root, step.stage.name, step.label, step.params, shard, fingerprint, stamp)
 
     def _base(self, step: Step) -> dict[str, Any]:
         stage = step.stage
         found: dict[str, Any] = {"stage": stage.name, "version": stage.version}
         found.update(_flat("params", _plain(step)))
-        found.update({f"library {name}": _version(name) for name in stage.libraries})
+        found.update({f"library {name}": library_version(name) for name in stage.libraries})
         if stage.model:
             found["model"] = self._model(step.params.model)
         return found
@@ -249,6 +254,7 @@ def differs(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str | None
 
 # What an image is and how it is cut decides the later stages; where it came from does not.
 _LATER = ("resize", "crop", "max_pixels")
+_CUT = ("resize", "crop")
 
 
 def _plain(step: Step) -> dict[str, Any]:
@@ -259,7 +265,9 @@ def _plain(step: Step) -> dict[str, Any]:
         params["model"]["classes"] = hashlib.sha256(json.dumps(names).encode()).hexdigest()
     if isinstance(params.get("images"), dict):
         params["images"].pop("storage_options", None)
-        if step.stage.name != "index":
+        if step.stage.name == "index":
+            params["images"] = {k: v for k, v in params["images"].items() if k not in _CUT}
+        else:
             params["images"] = {k: params["images"][k] for k in _LATER}
     return params
 
@@ -271,7 +279,7 @@ def _flat(prefix: str, value: Any) -> dict[str, Any]:
 
 
 @cache
-def _version(distribution: str) -> str:
+def library_version(distribution: str) -> str:
     try:
         return version(distribution)
     except PackageNotFoundError:

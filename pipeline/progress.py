@@ -89,7 +89,11 @@ class Bars(Progress):
         self._bars.advance(self._tasks[step])
 
     def say(self, message: str, level: str = "info") -> None:
-        self._bars.console.print(message if level == "info" else f"[yellow]{level}:[/] {message}", highlight=False)
+        from rich.text import Text
+
+        # Not markup: names of files may hold brackets.
+        said = Text(message) if level == "info" else Text.assemble((f"{level}:", "yellow"), " ", message)
+        self._bars.console.print(said, highlight=False)
 
 
 def progress(log_format: str, quiet: bool) -> Progress:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import platform
 import resource
 import sys
+import threading
 import time
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 
 import stages
 from pipeline.config import Config
 from pipeline.executors import Map, executor
-from pipeline.plan import STAMPS, Planner, Step, View, Work
+from pipeline.plan import STAMPS, Planner, Step, View, Work, library_version
 from pipeline.progress import Progress
+from pipeline.record import Record, about, counts, now
 from pipeline.steps import steps
 from pipeline.store import Store
-from stages.stage import UserError
-
-LIBRARIES = ("tensorflow", "keras", "numpy", "pyarrow", "pillow", "umap-learn", "openTSNE", "scikit-learn", "dask")
+from stages.stage import Stage, UserError
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,6 @@ class Outcome:
     rejected: int = 0
     images: int = 0
     page: str | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def work(task: Work) -> Done:
@@ -55,23 +51,46 @@ def work(task: Work) -> Done:
     started = time.perf_counter()
     store = Store(task.root)
     stage = stages.stage(task.stage)
+    _check_versions(task, stage)
     inputs = View(store, task.stage, task.label)
     rows = 0
+    # A Dask worker at an address may have several threads.
+    with nullcontext() if stage.threads else _ALONE:
+        output = stage.run(inputs, task.params, task.shard) if task.shard else stage.fit(inputs, task.params)
     if task.shard is None:
-        size = store.write_state(task.stage, task.label, stage.fit(inputs, task.params), task.fingerprint)
+        size = store.write_state(task.stage, task.label, output, task.fingerprint)
+    elif stage.files:
+        size = store.write_files(task.stage, output, task.fingerprint)
     else:
-        output = stage.run(inputs, task.params, task.shard)
-        if stage.files:
-            size = store.write_files(task.stage, output, task.fingerprint)
-        else:
-            declared = set(stage.writes(task.params))
-            if set(output) != declared:
-                raise RuntimeError(f"stage {task.stage} wrote {sorted(output)}, declares {sorted(declared)}")
-            size = sum(store.write(t, task.shard.index, output[t], task.fingerprint) for t in sorted(output))
-            rows = sum(table.num_rows for table in output.values())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
-    process = f"{platform.node()}:{os.getpid()}"
-    return Done(task, time.perf_counter() - started, rows, size, inputs.warnings, process, peak)
+        declared = set(stage.writes(task.params))
+        if set(output) != declared:
+            raise RuntimeError(f"stage {task.stage} wrote {sorted(output)}, declares {sorted(declared)}")
+        size = sum(store.write(t, task.shard.index, output[t], task.fingerprint) for t in sorted(output))
+        rows = sum(table.num_rows for table in output.values())
+    return Done(task, time.perf_counter() - started, rows, size, inputs.warnings, _process(), _peak_mib())
+
+
+_ALONE = threading.Lock()
+"""Held by stages that set something of the whole process while they work."""
+
+
+def _check_versions(task: Work, stage: Stage) -> None:
+    """What stands in the fingerprint must be what works here: a worker's environment may be another."""
+    here = {"version": stage.version, **{f"library {name}": library_version(name) for name in stage.libraries}}
+    for key, value in here.items():
+        if task.fingerprint.get(key) != value:
+            raise UserError(
+                f"worker {_process()}: {key} of stage {task.stage} is {value} there and {task.fingerprint.get(key)} "
+                "here; give the workers this environment"
+            )
+
+
+def _process() -> str:
+    return f"{platform.node()}:{os.getpid()}"
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
 
 
 class Run:
@@ -81,21 +100,25 @@ class Run:
         self.config, self.store, self.told = config, store, told
         self.scheduler, self.workers = scheduler, workers
         self.planner = Planner(store)
-        self.record: dict[str, Any] = store.read_json("run.json") or {}
+        self.record = Record(store)
         self.outcome = Outcome()
-        self.peaks: dict[str, float] = {}
+        self.said: set[str] = set()
 
     def execute(self, until: str | None, redo: Sequence[str]) -> Outcome:
-        chosen = steps(self.config, about(self.config))
+        chosen = self.chosen = steps(self.config, about(self.config))
         for name in [*redo, *([until] if until else [])]:
             if name not in stages.ORDER:
                 raise UserError(f"--until/--redo {name}: no such stage; there are {', '.join(stages.ORDER)}")
-        for step in chosen:
-            if step.stage.name in redo:
-                self._forget(step)
-        self._begin()
         order = stages.ORDER[: stages.ORDER.index(until) + 1] if until else stages.ORDER
+        if late := [name for name in redo if name not in order]:
+            raise UserError(f"--redo {late[0]}: comes after --until {until}; leave one of them out")
         with executor(self.scheduler, self.workers) as pooled, executor("sync") as alone:
+            if redo:
+                self.planner.preview(chosen)  # what cannot run is said before anything is deleted
+            for step in chosen:
+                if step.stage.name in redo:
+                    self._forget(step)
+            self._begin()
             for name in order:
                 group = [s for s in chosen if s.stage.name == name]
                 if group:
@@ -111,6 +134,9 @@ class Run:
         if fits:
             label = f"{group[0].stage.name} (fit)"
             self._map(run, label, [w for _, w in fits], len(group), "missing or stale")
+        for step in self.chosen:
+            if step.stage.check and step.stage.check[0] == group[0].stage.name:
+                step.stage.check[1](View(self.store, step.stage.name, step.label), step.params)
         plans = [self.planner.plan(step) for step in group]
         todo = [w for plan in plans for w in plan.todo]
         total = sum(plan.shards or 0 for plan in plans)
@@ -121,30 +147,29 @@ class Run:
             if not plan.step.stage.files:
                 for table in plan.step.stage.writes(plan.step.params):
                     self.store.trim(table, plan.shards or 0)
+            self.record.trim(plan)
 
     def _map(self, run: Map, name: str, todo: list[Work], shards: int, reason: str) -> None:
         self.told.begin(name, len(todo), shards, reason)
         started, rows = time.perf_counter(), 0
         stamps = self.store.read_json(STAMPS) or {}
-        busy: dict[str, float] = defaultdict(float)
+        before = self.record.spent(name)
         for done in run(work, todo):
             rows += done.rows
-            busy[done.work.stage] += done.seconds
             self.outcome.ran += 1
-            self.peaks[done.process] = max(self.peaks.get(done.process, 0.0), done.peak_mib)
             if done.work.stamp is not None and done.work.shard is not None:
                 stamps[f"{done.work.stage}/{done.work.shard.index}"] = done.work.stamp
                 self.store.write_json(STAMPS, stamps)
             self._log(done)
+            seconds = before + time.perf_counter() - started
+            self.record.add(done.work, name, seconds, done.peak_mib, done.warnings)
             self.told.advance(name)
-        seconds = time.perf_counter() - started
-        self.outcome.seconds[name] = self.outcome.seconds.get(name, 0.0) + seconds
-        self.told.end(name, seconds, rows)
+        self.told.end(name, time.perf_counter() - started, rows)
 
     def _log(self, done: Done) -> None:
         task = done.work
         event = {
-            "time": _now(),
+            "time": now(),
             "stage": task.stage,
             "label": task.label,
             "shard": task.shard.index if task.shard else "fit",
@@ -156,16 +181,15 @@ class Run:
         }
         self.store.append_log(event)
         for message in done.warnings:
-            seen = self.record.setdefault("warnings", [])
-            if message not in seen:
-                seen.append(message)
-                self.store.append_log({"time": _now(), "warning": message})
+            if message not in self.said:
+                self.said.add(message)
+                self.store.append_log({"time": now(), "warning": message})
                 self.told.say(message, "warning")
 
     def _forget(self, step: Step) -> None:
         stage = step.stage
         if stage.files:
-            (self.store.root / f"state/{stage.name}.files.json").unlink(missing_ok=True)
+            self.store.forget_files(stage.name)
         else:
             for table in stage.writes(step.params):
                 self.store.drop(table)
@@ -173,8 +197,7 @@ class Run:
 
     def _check_rejects(self) -> None:
         store = self.store
-        self.outcome.rejected = store.rows("rejects/index") + store.rows("rejects/extract")
-        self.outcome.images = store.rows("images") + store.rows("rejects/index")
+        self.outcome.images, self.outcome.rejected = counts(store)
         if self.outcome.images == self.outcome.rejected:
             table = "rejects/index" if store.rows("rejects/index") else "rejects/extract"
             first = store.read(table, 0).slice(0, 1).to_pylist()
@@ -183,46 +206,15 @@ class Run:
 
     def _begin(self) -> None:
         self.store.sweep()
-        self.record["warnings"] = []
-        self.record["started"] = _now()
-        self.store.append_log({"time": _now(), "event": "start", "scheduler": self.scheduler})
+        self.record.begin(self.config)
+        self.store.append_log({"time": now(), "event": "start", "scheduler": self.scheduler})
 
     def _finish(self, chosen: list[Step]) -> None:
-        store, record = self.store, self.record
-        spent = record.get("seconds", {})
-        spent.update({k: round(v, 2) for k, v in self.outcome.seconds.items()})
-        metrics = {}
-        for step in chosen:
-            if step.stage.fit is not None and store.state_footer(step.stage.name, step.label):
-                found = store.read_state(step.stage.name, step.label).get("metrics")
-                if found:
-                    metrics[step.name] = found
-        tables = store.tables()
-        record.update(
-            about(self.config),
-            finished=_now(),
-            seconds=spent,
-            peak_mib=round(max([*self.peaks.values(), record.get("peak_mib", 0)])),
-            tables={t: {"rows": store.rows(t), "bytes": store.size(t), "digest": store.digest(t)} for t in tables},
-            metrics=metrics,
-            rejected=self.outcome.rejected,
-            images=self.outcome.images,
-        )
-        store.write_json("run.json", record)
+        self.record.finish(chosen, _peak_mib())
         self.planner.save()
-        store.append_log({"time": _now(), "event": "finish", "ran": self.outcome.ran})
-        page = store.root / "site" / "index.html"
+        self.store.append_log({"time": now(), "event": "finish", "ran": self.outcome.ran})
+        page = self.store.root / "site" / "index.html"
         self.outcome.page = str(page) if page.exists() else None
-
-
-def about(config: Config) -> dict[str, Any]:
-    """How a run was made, without anything that changes from run to run: configuration and versions."""
-    plain = config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"run": {"out"}})
-    plain["images"].pop("storage_options", None)
-    return {
-        "config": plain,
-        "versions": {"python": platform.python_version(), **{n: v for n in LIBRARIES if (v := _installed(n))}},
-    }
 
 
 def run(
@@ -244,16 +236,6 @@ def run(
         try:
             return Run(config, store, told, scheduler, workers).execute(until, redo)
         except BaseException as error:
-            store.append_log({"time": _now(), "event": "stop", "error": f"{type(error).__name__}: {error}"})
+            with suppress(UserError, OSError):  # a full disk must not hide what happened
+                store.append_log({"time": now(), "event": "stop", "error": f"{type(error).__name__}: {error}"})
             raise
-
-
-def _installed(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

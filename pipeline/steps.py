@@ -47,10 +47,9 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
     seed, images = config.run.seed, config.images
     classes = class_names(config.model)
     model = config.model.model_copy(update={"classes": classes})
-    layers = list(dict.fromkeys(a.layer for a in config.atlases if not a.images))
-    if config.extract.layers:
-        layers = list(dict.fromkeys([*config.extract.layers, *layers]))
-    features = list(dict.fromkeys(a.layer for a in config.atlases if a.images))
+    # Sorted: atlases in another order are the same work.
+    layers = sorted({*config.extract.layers, *(a.layer for a in config.atlases if not a.images)})
+    features = sorted({a.layer for a in config.atlases if a.images})
     found: list[Step] = []
 
     def add(name: str, label: str = "", **values: Any) -> None:

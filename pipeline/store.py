@@ -182,7 +182,7 @@ class Store:
         before = self.file_list(stage)
         # Until all are written the list names both the old and the new, for no fingerprint: a page that was
         # half replaced is never taken for either, and what is left over of both is known.
-        self._list_files(stage, {**before, **dict.fromkeys(files, "")}, None)
+        self._list_files(stage, {**dict.fromkeys(files, ""), **before}, None)
         for name, content in files.items():
             target = self.root / name
             if not target.resolve().is_relative_to(self.root.resolve()):
@@ -198,6 +198,10 @@ class Store:
 
     def file_list(self, stage: str) -> dict[str, str]:
         return (self.read_json(f"state/{stage}.files.json") or {}).get("files", {})
+
+    def forget_files(self, stage: str) -> None:
+        """Makes a stage's files stale; the next ones take their place."""
+        self._list_files(stage, self.file_list(stage), None)
 
     def files_footer(self, stage: str) -> dict[str, Any] | None:
         """Fingerprint of a stage's files, None unless every one of them is still there."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from stages.keys import cell, find
 from stages.specs import PositiveInt, Spec, ViewSpec
@@ -26,11 +26,11 @@ CHUNK = 4096
 
 
 class Params(Spec):
-    """Everything the cells depend on."""
+    """Everything the cells depend on; cells of few rows are kept, so ``min_count`` is not in the fingerprint."""
 
     view: ViewSpec
     grids: list[PositiveInt] = [10, 20, 40]
-    min_count: PositiveInt = 5
+    min_count: PositiveInt = Field(5, exclude=True)
 
     @field_validator("grids")
     @classmethod

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from pipeline.config import load
+from pipeline.plan import _plain
 from pipeline.steps import class_names, steps
 from stages.specs import ModelSpec
 from stages.stage import UserError
@@ -103,6 +104,21 @@ def test_icons_for_a_grid_that_is_not_there(write):
     config = load(write(atlases=[{"name": "a", "layer": "c", "grids": [5, 10], "render": {"grids": [20]}}]))
     with pytest.raises(UserError, match=r"render.grids \[20\] are not among its grids \[5, 10\]"):
         steps(config)
+
+
+def test_what_changes_no_output_is_in_no_fingerprint(write):
+    """The order of atlases, the images' size where they are only listed, the cells that get an icon."""
+
+    def fingerprints(**changes):
+        return {step.name: _plain(step) for step in steps(load(write(**changes)))}
+
+    one, two = {"name": "a", "layer": "z"}, {"name": "b", "layer": "c"}
+    before = fingerprints(atlases=[one, two])
+    after = fingerprints(atlases=[two, one])
+    assert before["extract"] == after["extract"]
+    after = fingerprints(atlases=[one | {"min_count": 2}, two], images={"path": "images", "resize": 64, "crop": "pad"})
+    assert before["index"] == after["index"] and before["grid/a"] == after["grid/a"]
+    assert before["extract"] != after["extract"] and before["render/a"] != after["render/a"]
 
 
 def test_class_names(tmp_path):

@@ -23,6 +23,21 @@ def test_all_results_come_back_and_faults_come_through(name):
             list(run(square, [1, -1, 2]))
 
 
+def die(n):
+    import os
+
+    os._exit(1)
+
+
+@pytest.mark.slow
+def test_workers_that_die_are_one_line():
+    import dask
+
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), executor("processes", 1) as run:
+        with pytest.raises(UserError, match="died again and again.*fewer --workers"):
+            list(run(die, [1]))
+
+
 @pytest.mark.slow
 def test_a_dask_cluster_by_its_address():
     from distributed import LocalCluster

@@ -1,12 +1,15 @@
 """What is stale, and why: the toy pipeline, run by hand."""
 
 import dataclasses
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from pipeline.plan import Planner, differs
 from pipeline.runner import work
 from pipeline.store import Store
+from stages.stage import UserError
 from tests.pipeline import toy
 
 
@@ -91,11 +94,55 @@ def test_a_lost_file_of_the_page_is_made_again(run, file):
     assert run(toy.steps(file))[0] == [("total", 0)]
 
 
-def test_a_new_version_of_a_stage_is_named(run, file):
+def test_a_new_version_of_a_stage_is_named(run, file, monkeypatch):
     run(toy.steps(file))
+    monkeypatch.setitem(toy.STAGES, "squares", dataclasses.replace(toy.SQUARES, version=2))
+    assert run(toy.steps(file))[1]["squares"] == "version was 1, is 2"
+
+
+def test_a_worker_of_another_version_writes_nothing(run, file, monkeypatch):
     steps = toy.steps(file)
-    steps[1] = dataclasses.replace(steps[1], stage=dataclasses.replace(toy.SQUARES, version=2))
-    assert run(steps)[1]["squares"] == "version was 1, is 2"
+    run(steps[:1])
+    task = Planner(run.store).fit(steps[1])
+    monkeypatch.setitem(toy.STAGES, "squares", dataclasses.replace(toy.SQUARES, version=2))
+    with pytest.raises(UserError, match="version of stage squares is 2 there and 1 here"):
+        work(task)
+    assert not run.store.state_path("squares", "").exists()
+
+
+def test_work_is_done_in_the_run_folder_wherever_the_worker_was_started(file, tmp_path, monkeypatch):
+    toy.install(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    task = Planner(Store("run")).plan(toy.steps(file)[0]).todo[0]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    work(task)
+    assert Store(tmp_path / "run").parts("numbers") == 1
+
+
+def test_a_stage_that_bears_no_threads_works_alone(run, file, monkeypatch):
+    together, most = [], []
+
+    def slow(inputs, params, shard):
+        together.append(shard)
+        time.sleep(0.05)
+        most.append(len(together))
+        together.remove(shard)
+        return toy._run_numbers(inputs, params, shard)
+
+    monkeypatch.setitem(toy.STAGES, "numbers", dataclasses.replace(toy.NUMBERS, run=slow, threads=False))
+    todo = Planner(run.store).plan(toy.steps(file)[0]).todo
+    with ThreadPoolExecutor(3) as pool:  # as a Dask worker at an address may have
+        list(pool.map(work, todo))
+    assert most == [1, 1, 1]
+
+
+def test_preview_sees_that_the_source_has_shrunk(run, file):
+    run(toy.steps(file))
+    file.write_text("1 2 3\n4 5")
+    numbers, squares, total = Planner(run.store).preview(toy.steps(file))
+    assert (numbers.done, numbers.todo, numbers.reason) == (False, [], "there is less than before")
+    assert squares.reason == "after numbers" and not total.done
 
 
 def test_preview_says_what_waits_for_what(run, file):

@@ -1,0 +1,115 @@
+"""``run.json``: how a run folder was made, what it took, what it holds and what it warned of."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from pipeline.config import Config
+from pipeline.plan import Step, StepPlan, Work
+from pipeline.store import Store
+
+NAME = "run.json"
+LIBRARIES = ("tensorflow", "keras", "numpy", "pyarrow", "pillow", "umap-learn", "openTSNE", "scikit-learn", "dask")
+
+
+class Record:
+    """The record of one run folder, kept up to date while it runs: a killed run loses none of it."""
+
+    def __init__(self, store: Store):
+        self._store = store
+        self._values: dict[str, Any] = store.read_json(NAME) or {}
+        self._resumed = False
+
+    def begin(self, config: Config) -> None:
+        """A run that was stopped goes on: its seconds add up. What a finished one warned of still holds."""
+        values, made = self._values, about(config)
+        self._resumed = "finished" not in values and values.get("config") == made["config"]
+        for stale in ("finished", "tables", "metrics", "images", "rejected"):
+            values.pop(stale, None)
+        if not self._resumed:
+            values["started"] = now()
+        if not isinstance(values.get("warnings"), dict):
+            values["warnings"] = {}
+        values.update(made)
+        self.save()
+
+    def spent(self, name: str) -> float:
+        """Seconds a stage took before the run was stopped."""
+        return self._values.get("seconds", {}).get(name, 0.0) if self._resumed else 0.0
+
+    def add(self, task: Work, name: str, seconds: float, peak_mib: float, warnings: list[str]) -> None:
+        """A piece of work was done: what its stage took in all, and what it warned of in place of the last time."""
+        values = self._values
+        values.setdefault("seconds", {})[name] = round(seconds, 2)
+        values["peak_mib"] = round(max(values.get("peak_mib", 0), peak_mib))
+        step = f"{task.stage}/{task.label}" if task.label else task.stage
+        key = f"{step} {task.shard.index if task.shard else 'fit'}"
+        values["warnings"].pop(key, None)
+        if warnings:
+            values["warnings"][key] = warnings
+        self.save()
+
+    def trim(self, plan: StepPlan) -> None:
+        """Forgets what was said of shards that are no more."""
+        kept = {f"{plan.step.name} {what}" for what in ("fit", *range(plan.shards or 0))}
+        said = self._values["warnings"]
+        for key in [k for k in said if k.rpartition(" ")[0] == plan.step.name and k not in kept]:
+            del said[key]
+
+    def finish(self, steps: Sequence[Step], peak_mib: float) -> None:
+        """What the folder holds now."""
+        store, values, metrics = self._store, self._values, {}
+        for step in steps:
+            if step.stage.fit is not None and store.state_footer(step.stage.name, step.label):
+                found = store.read_state(step.stage.name, step.label).get("metrics")
+                if found:
+                    metrics[step.name] = found
+        images, rejected = counts(store)
+        known = {step.name for step in steps}
+        values.update(
+            finished=now(),
+            peak_mib=round(max(peak_mib, values.get("peak_mib", 0))),
+            tables={
+                t: {"rows": store.rows(t), "bytes": store.size(t), "digest": store.digest(t)} for t in store.tables()
+            },
+            metrics=metrics,
+            warnings={k: said for k, said in values["warnings"].items() if k.rpartition(" ")[0] in known},
+            images=images,
+            rejected=rejected,
+        )
+        self.save()
+
+    def save(self) -> None:
+        self._store.write_json(NAME, self._values)
+
+
+def counts(store: Store) -> tuple[int, int]:
+    """Images of the source, and how many of them were rejected."""
+    images, early, late = (store.rows(t) for t in ("images", "rejects/index", "rejects/extract"))
+    return images + early, early + late
+
+
+def about(config: Config) -> dict[str, Any]:
+    """How a run was made, without anything that changes from run to run: configuration and versions."""
+    plain = config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"run": {"out"}})
+    plain["images"].pop("storage_options", None)
+    return {
+        "config": plain,
+        "versions": {"python": platform.python_version(), **{n: v for n in LIBRARIES if (v := _installed(n))}},
+    }
+
+
+def _installed(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def now() -> str:
+    """The time, UTC, ISO 8601."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
