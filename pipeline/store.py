@@ -11,9 +11,8 @@ import errno
 import hashlib
 import json
 import os
-import socket
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.digest import canonical, content_digest
+from pipeline.lock import hold, one_line
 from stages.stage import State, UserError
 
 FINGERPRINT = b"atlas.fingerprint"
@@ -56,7 +56,7 @@ class Store:
         except FileNotFoundError:
             raise UserError(f"{path} is missing: run the pipeline again to restore it") from None
         except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"{path} cannot be read ({_line(error)}): delete it and run again") from None
+            raise UserError(f"{path} cannot be read ({one_line(error)}): delete it and run again") from None
 
     def footer(self, table: str, index: int) -> tuple[dict[str, Any], str] | None:
         """(fingerprint, content digest) of a part; None where it is absent or unreadable."""
@@ -79,7 +79,7 @@ class Store:
         try:
             return pq.read_metadata(path).num_rows
         except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"{path} cannot be read ({_line(error)}): delete it and run again") from None
+            raise UserError(f"{path} cannot be read ({one_line(error)}): delete it and run again") from None
 
     def write(self, table: str, index: int, data: pa.Table, fingerprint: Mapping[str, Any]) -> int:
         """Writes one part; returns its bytes."""
@@ -237,7 +237,7 @@ class Store:
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
-                raise UserError(f"{path} cannot be removed ({_line(error)}): remove it and run again") from None
+                raise UserError(f"{path} cannot be removed ({one_line(error)}): remove it and run again") from None
 
     def _replace(self, path: Path, save) -> int:
         # Workers on several hosts may share a process number.
@@ -254,44 +254,9 @@ class Store:
             temporary.unlink(missing_ok=True)
             raise _mendable(error, path) from None
 
-    # -- lock ------------------------------------------------------------------
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Holds the run folder for this process.
-
-        The operating system drops the lock when its holder dies, however it dies,
-        so a killed run can be resumed at once.
-
-        Raises:
-            UserError: another process holds it, or the folder is somebody else's.
-        """
-        import fcntl
-
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot make {self.root} ({_line(error)}): choose another folder with --out") from None
-        path = self.root / "run.lock"
-        if not path.exists() and any(self.root.iterdir()):
-            raise UserError(f"{self.root} is not empty and not a run folder: choose another with --out")
-        try:
-            file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - held until the end of the run
-        except OSError as error:
-            raise UserError(f"cannot write {path} ({_line(error)}): choose another folder with --out") from None
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise UserError(
-                    f"{self.root} is in use by {holder}: wait for it to end, or choose another folder with --out"
-                ) from None
-            with suppress(OSError):  # a full disk: the lock holds without a name
-                file.truncate(0)
-                os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-            yield
+    def lock(self) -> AbstractContextManager[None]:
+        """Holds the run folder for this process: see :func:`pipeline.lock.hold`."""
+        return hold(self.root)
 
 
 def _mendable(error: OSError, path: Path) -> Exception:
@@ -301,9 +266,5 @@ def _mendable(error: OSError, path: Path) -> Exception:
             f"no space left writing {path}: free some and run the same command again; what is finished is kept"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-        return UserError(f"cannot write {path} ({_line(error)}): choose another folder with --out")
+        return UserError(f"cannot write {path} ({one_line(error)}): choose another folder with --out")
     return error
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
