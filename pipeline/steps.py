@@ -93,6 +93,6 @@ def _icon_grids(atlas: AtlasSpec) -> list[int]:
     if atlas.render is None:
         return []
     unknown = sorted(set(atlas.render.grids) - set(atlas.grids))
-    if unknown and "grids" in atlas.render.model_fields_set:
+    if len(unknown) == len(set(atlas.render.grids)) or (unknown and "grids" in atlas.render.model_fields_set):
         raise UserError(f"atlas {atlas.name}: render.grids {unknown} are not among its grids {sorted(atlas.grids)}")
     return sorted(set(atlas.render.grids) & set(atlas.grids))

@@ -18,7 +18,7 @@ from stages.stage import Inputs, Shard, Shared, Stage, State, UserError
 class RenderSpec(Spec):
     """How icons are drawn."""
 
-    grids: list[PositiveInt] = Field([10, 20], description="grids that get icons")
+    grids: list[PositiveInt] = Field([10, 20], min_length=1, description="grids that get icons")
     size: int | None = Field(
         None, ge=8, description="side of an icon, pixels; default 96, or the model's own side where that is less"
     )
@@ -266,6 +266,16 @@ def _file(icon: np.ndarray, key: np.ndarray) -> dict[str, Any]:
     return {"bytes": png(icon), "path": "{}-{}-{}.png".format(*key.tolist())}
 
 
+def _check(inputs: Inputs, params: Params) -> None:
+    """An icon is drawn towards what a map answers: a layer that is one vector has no map."""
+    about = inputs.state("extract", "")["layers"].get(params.view.layer)
+    if params.view.images and about and about["height"] * about["width"] == 1:
+        raise UserError(
+            f"atlas {params.view.name}: layer {params.view.layer} has no positions, so no icons can be drawn; "
+            "set render: null, or choose a layer that has"
+        )
+
+
 def _reads(params: Params) -> dict[str, Shared]:
     return {grids_table(params): "all"}
 
@@ -277,6 +287,7 @@ STAGE = Stage(
     params=Params,
     shards=shards,
     run=run,
+    check=("extract", _check),
     reads=_reads,
     writes=lambda params: [f"icons/{params.view.name}"],
     fit=fit,

@@ -158,6 +158,7 @@ STAGE = Stage(
     reads=lambda params: {params.view.rows_table: "part"},
     fit_reads=lambda params: (params.view.rows_table,),
     writes=lambda params: (f"layouts/{params.view.name}",),
+    check=("extract", lambda inputs, params: Members.of(inputs, params.view)),
     state_of=lambda params: (("extract", ""),) if params.view.class_ or params.view.pair else (),
     libraries=("numpy", "umap-learn", "pynndescent", "numba", "openTSNE"),
     # BLAS threads are set for the whole process while a row is placed.

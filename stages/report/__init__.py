@@ -15,8 +15,8 @@ from pydantic import Field
 from stages.report import contact, heatmaps, page, payload, posters, tiles, words
 from stages.report.evidence import Atlas, Grid, read_atlas, read_photos, read_presence, read_score
 from stages.report.sheet import Sheet, encoded
-from stages.specs import ImagesSpec, PositiveInt, Spec, ViewSpec
-from stages.stage import Inputs, Shard, Stage, one_shard
+from stages.specs import ImagesSpec, PositiveInt, Spec, ViewSpec, nearest
+from stages.stage import Inputs, Shard, Stage, UserError, one_shard
 
 
 class ReportSpec(Spec):
@@ -193,6 +193,21 @@ def _preview(pixels: Any, width: int = 1200) -> bytes:
     return encoded(np.asarray(image), "WEBP", 82)
 
 
+def _check(inputs: Inputs, params: Params) -> None:
+    """Classes asked for must be the model's, and have attributions."""
+    extract = inputs.state("extract", "")
+    for name in params.report.classes:
+        try:
+            index = extract["classes"].index(nearest(name, extract["classes"], "class"))
+        except ValueError as error:
+            raise UserError(f"report.classes: {error}") from None
+        if index not in extract["attributed"]:
+            raise UserError(
+                f"report.classes: attributions of class {name!r} were not extracted; "
+                "add it to extract.attribution, or leave it out"
+            )
+
+
 def _reads(params: Params) -> dict[str, str]:
     tables = {name: "all" for name in ("images", "predictions", "rejects/index", "rejects/extract")}
     for v in params.views:
@@ -210,6 +225,7 @@ STAGE = Stage(
     params=Params,
     shards=one_shard,
     run=run,
+    check=("extract", _check),
     reads=_reads,
     writes=lambda params: ("site", "figures"),
     state_of=lambda params: [("extract", ""), *(("reduce", v.view.name) for v in params.views)],
