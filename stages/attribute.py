@@ -61,6 +61,8 @@ def _means(inputs: Inputs, view: ViewSpec, grid: pa.Table, extract: State, size:
         rows = inputs.part(view.rows_table, index, columns)
         own = cell(layout["x"].to_numpy(), side) * side + cell(layout["y"].to_numpy(), side)
         where, own = find(layout, rows), np.searchsorted(codes, own)
+        if (where < 0).any():
+            raise ValueError(f"part {index} of layouts/{view.name} holds rows that {view.rows_table} does not")
         values = to_numpy(rows["attribution"])
         known = _known(to_numpy(rows["attributed_classes"]), extract) if extract["top"] else None
         _add(sums, own, where, values, known)

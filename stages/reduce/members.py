@@ -76,7 +76,15 @@ class Members:
     def choose(cls, inputs: Inputs, view: ViewSpec) -> Members:
         """With the rows that only a look at all attributions can choose."""
         self = cls.of(inputs, view)
-        if not self.indices or (view.pair is None and view.keep == "winner"):
+        if not self.indices:
+            return self
+        if view.pair is None and view.keep == "winner":
+            known, classes = len(self.extract["attributed"]), len(self.extract["classes"])
+            if known < classes:
+                inputs.warn(
+                    f"atlas {view.name!r}: keep: winner compares the {known} extracted classes only, of {classes}; "
+                    "set extract.attribution: all, or use keep: top"
+                )
             return self
         best: list[pa.Table | None] = [None] * len(self.indices)
         for part in range(inputs.parts(view.rows_table)):

@@ -60,7 +60,10 @@ def clamp(spec: Any, rows: int, view: str, warn: Callable[[str], None]) -> Optio
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """BLAS and OpenMP on one thread: their sums depend on the number of threads."""
+    """BLAS and OpenMP on one thread: their sums depend on the number of threads.
+
+    Holds what is loaded: who imports a library within it, enters it again.
+    """
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
@@ -86,7 +89,7 @@ def umap(index: Index, dims: int, options: Options, seed: int) -> Reduction:
     near, distance = index.graph(max(options.n_neighbors, 2) - 1)
     near = np.concatenate([np.arange(rows)[:, None], near], 1)
     distance = np.concatenate([np.zeros((rows, 1)), distance], 1)
-    with warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = UMAP(
             n_neighbors=near.shape[1],
@@ -115,7 +118,7 @@ def tsne(index: Index, dims: int, options: Options, seed: int) -> Reduction:
     count = options.n_neighbors if options.perplexity is None else int(3 * options.perplexity)
     known = PrecomputedNeighbors(*index.graph(min(count, len(index.vectors) - 1)))
     start = _start(index, dims, 1.0, seed)
-    with warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if options.perplexity is None:
             attraction = affinity.Uniform(knn_index=known, k_neighbors=count)

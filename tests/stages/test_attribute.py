@@ -90,3 +90,12 @@ def test_whole_images_have_no_attributions():
 def test_the_same_bytes_on_a_rerun():
     first, second = (attributed(lay_out(memory(blobs(100), VALUES))) for _ in range(2))
     assert first.equals(second)
+
+
+def test_a_layout_of_other_rows_is_refused():
+    inputs = lay_out(memory(blobs(20), VALUES[:20]))
+    gridded(inputs, [2])
+    part = inputs.tables["activations/deep"][0]
+    inputs.tables["activations/deep"][0] = part.slice(1)
+    with pytest.raises(ValueError, match="part 0 of layouts/atlas holds rows that activations/deep does not"):
+        inputs.run(STAGE, Params(view=view()), "atlas")

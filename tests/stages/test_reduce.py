@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -205,6 +209,7 @@ def test_chosen_classes_are_found_by_their_index():
     layout = laid_out(inputs, params({"method": "pca"}, class_="streetcar", keep="winner"))
     keys = every_key(inputs)
     assert chosen(layout) == {keys[i] for i in np.flatnonzero(values[:, 1] > values[:, 0])}
+    assert "compares the 2 extracted classes only, of 4" in inputs.warnings[0]
 
 
 def test_in_the_mode_top_unlisted_classes_count_zero():
@@ -390,3 +395,37 @@ def test_metrics_name_their_reference():
     metrics = inputs.states["reduce", "atlas"]["metrics"]
     assert metrics["rows"] == 200 and metrics["fitted_rows"] == 150
     assert "150 of 150 fitted rows" in metrics["reference"] and 0.8 < metrics["trustworthiness"] <= 1
+
+
+@pytest.mark.parametrize("method", ["tsne", "umap"])
+def test_libraries_loaded_on_the_way_are_held_to_one_thread_as_well(method):
+    """In a process of its own, where they are not loaded yet."""
+    code = f"""
+import os
+import subprocess
+import sys
+
+import numpy as np
+from threadpoolctl import threadpool_info
+from stages.reduce.neighbours import Index
+from stages.reduce.reducers import Options, one_thread, import_umap, {method}
+used = []
+def told(kind, name):
+    own = getattr(kind, name)
+    def call(*a, **k):
+        used.append(max(pool["num_threads"] for pool in threadpool_info()))
+        return own(*a, **k)
+    setattr(kind, name, call)
+index = Index.build(np.random.default_rng(0).normal(size=(40, 5)).astype("f4"), 0)
+with one_thread():
+    if {method!r} == "tsne":
+        import openTSNE
+        told(openTSNE.TSNE, "fit")
+    else:
+        told(import_umap(), "fit_transform")
+    {method}(index, 2, Options(5, 0.1, None), 0)
+assert used == [1], used
+"""
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
