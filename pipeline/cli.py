@@ -42,15 +42,22 @@ def run(
 ) -> None:
     """Runs what is missing or stale; with nothing to do it says so."""
     from pipeline.config import load
-    from pipeline.progress import progress
+    from pipeline.progress import logged, progress
     from pipeline.runner import run as execute
 
     if log_format not in ("text", "json"):
         raise UserError(f"--log-format {log_format}: choose text or json")
     loaded = load(config, settings or ())
     root = _root(loaded, out)
-    with progress(log_format, quiet) as told:
-        outcome = execute(loaded, root, told, until, redo or (), scheduler, workers)
+    lines = log_format == "json" and not quiet
+    with progress(log_format, quiet) as told, logged(told):
+        try:
+            outcome = execute(loaded, root, told, until, redo or (), scheduler, workers)
+        except UserError as error:
+            if not lines:
+                raise
+            told.say(str(error), "error")
+            raise typer.Exit(2) from None
     if not quiet:
         if not outcome.ran:
             typer.echo(f"nothing to do: {root} is up to date")
@@ -61,7 +68,8 @@ def run(
     allowed = loaded.extract.max_rejects
     if outcome.images and outcome.rejected > allowed * outcome.images:
         share = outcome.rejected / outcome.images
-        typer.echo(f"too many rejects: {share:.1%} of the images, extract.max_rejects is {allowed:.1%}", err=True)
+        message = f"too many rejects: {share:.1%} of the images, extract.max_rejects is {allowed:.1%}"
+        told.say(message, "error") if lines else typer.echo(message, err=True)
         raise typer.Exit(3)
 
 

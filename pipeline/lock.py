@@ -27,7 +27,7 @@ def hold(root: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"cannot make {root} ({one_line(error)}): choose another folder with --out") from None
     path = root / "run.lock"
-    if not path.exists() and any(root.iterdir()):
+    if not path.exists() and not (root / "run.json").exists() and any(root.iterdir()):
         raise UserError(f"{root} is not empty and not a run folder: choose another with --out")
     try:
         file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - held until the end of the run

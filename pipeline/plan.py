@@ -273,6 +273,8 @@ def _plain(step: Step) -> dict[str, Any]:
 
 
 def _flat(prefix: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        value = dict(enumerate(value))
     if isinstance(value, dict) and value:
         return {k: v for name, item in value.items() for k, v in _flat(f"{prefix}.{name}", item).items()}
     return {prefix: value}

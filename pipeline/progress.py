@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 
@@ -94,6 +95,29 @@ class Bars(Progress):
         # Not markup: names of files may hold brackets.
         said = Text(message) if level == "info" else Text.assemble((f"{level}:", "yellow"), " ", message)
         self._bars.console.print(said, highlight=False)
+
+
+class _Logged(logging.Handler):
+    def __init__(self, told: Progress):
+        super().__init__(logging.WARNING)
+        self._told = told
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._told.say(" ".join(record.getMessage().split()), "warning")
+
+
+@contextmanager
+def logged(told: Progress) -> Iterator[None]:
+    """Tells what the stages log in this process in the same way as everything else."""
+    logger, handler = logging.getLogger("stages"), _Logged(told)
+    before = logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.propagate = before
+        logger.removeHandler(handler)
 
 
 def progress(log_format: str, quiet: bool) -> Progress:

@@ -6,6 +6,7 @@ Import this module before anything that imports TensorFlow. With another
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -26,6 +27,7 @@ def _import() -> None:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # advice on tracing, for those who write models
 
 
 if "tensorflow" not in sys.modules and os.environ.setdefault(LEVEL, "3") == "3":
