@@ -10,6 +10,13 @@ import numpy as np
 from stages.report.evidence import Atlas, Grid, full_count
 
 
+DISTINCT = 1.2
+"""Standard deviations of a class's :func:`excess` over the map that a cell must exceed to be named after it."""
+
+CROWDED = 6.0
+"""Standardised :func:`crowding` that a name needs; high, for the positions of one photograph are not independent."""
+
+
 @dataclass(frozen=True)
 class Region:
     """Connected cells of one class.
@@ -70,8 +77,9 @@ def naming(atlas: Atlas, grid: Grid) -> np.ndarray | None:
 
     A name must hold twice: the place argues for the class more than the rest of
     the map does (:func:`excess`), and photographs of the class crowd there
-    (:func:`crowding`), for a name should fit what is seen. The score is the
-    crowding times the square root of the excess relative to the cell's best.
+    (:func:`crowding`), for a name should fit what is seen. Both must stand out
+    (:data:`DISTINCT`, :data:`CROWDED`): better no name than a doubtful one. The score
+    is the crowding times the square root of the excess relative to the cell's best.
     Without predictions or with a single cell the excess alone decides.
     """
     values = excess(grid)
@@ -83,7 +91,9 @@ def naming(atlas: Atlas, grid: Grid) -> np.ndarray | None:
     crowd = crowding(grid)
     if crowd is None:
         return np.maximum(values, 0.0)
-    return np.maximum(crowd[:, atlas.attributed], 0.0) * np.sqrt(np.clip(values / best, 0.0, 1.0))
+    crowd = crowd[:, atlas.attributed]
+    holds = (crowd >= CROWDED) & (values >= DISTINCT * values.std(0))
+    return np.where(holds, crowd * np.sqrt(np.clip(values / best, 0.0, 1.0)), 0.0)
 
 
 def regions(atlas: Atlas, grid: Grid, share: float = 0.6, top: int = 8, most: int = 400) -> list[Region]:

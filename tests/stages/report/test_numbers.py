@@ -99,11 +99,19 @@ def test_a_class_that_gains_everywhere_names_no_region():
 
 
 def test_a_name_needs_photographs_of_its_class():
-    grid = grid_of([[3.0, 2.0], [3.0, 2.0], [0.0, 0.0]], [(0, 0), (0, 1), (3, 3)])
+    empty = [(3, y) for y in range(6)]
+    grid = grid_of([[3.0, 2.0], [3.0, 2.0], *[[0.0, 0.0]] * 6], [(0, 0), (0, 1), *empty])
     atlas = atlas_of(grid, 2)
     assert labels.regions(atlas, grid)[0].class_index == 0
-    grid.present = np.array([[0.0, 9.0], [0.0, 9.0], [10.0, 0.0]])
+    grid.present = np.array([[0.0, 30.0], [0.0, 30.0], *[[100.0, 0.0]] * 6])
     assert [r.class_index for r in labels.regions(atlas, grid)] == [1]
+
+
+def test_a_doubtful_name_is_left_out():
+    empty = [(3, y) for y in range(6)]
+    grid = grid_of([[1.0, 2.0], [1.0, 2.0], *[[0.0, 0.0]] * 6], [(0, 0), (0, 1), *empty])
+    grid.present = np.array([[5.0, 1.0], [5.0, 1.0], *[[9.0, 1.0]] * 6])  # hardly more than chance
+    assert labels.regions(atlas_of(grid, 2), grid) == []
 
 
 def test_crowding_by_hand():
