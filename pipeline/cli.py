@@ -184,7 +184,10 @@ def main() -> None:
     """The command ``activation-atlas``: turns outcomes into exit statuses."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        status = app(standalone_mode=False) or 0
+        if status == 130:  # typer's own answer to an interrupt
+            raise KeyboardInterrupt
+        sys.exit(status)
     except (typer.Abort, KeyboardInterrupt):
         print("interrupted: run the same command again to go on", file=sys.stderr)
         sys.exit(130)

@@ -1,0 +1,25 @@
+"""The command line: outcomes become exit statuses and one line."""
+
+import signal
+import sys
+
+import pytest
+
+import pipeline.config
+from pipeline.cli import main
+
+
+def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline.config, "load", interrupted)
+    monkeypatch.setattr(sys, "argv", ["activation-atlas", "plan", "config.yaml"])
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "interrupted: run the same command again to go on\n"
