@@ -7,9 +7,11 @@ stops the rest.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 from stages.stage import UserError
@@ -40,8 +42,17 @@ def _threads(workers: int) -> Iterator[Map]:
         yield run
 
 
+# A terminal sends Ctrl-C to the workers too: ending them is up to the process that began them. What Dask logs of
+# it is noise: a fault of ours comes back with its traceback, and dead workers are an error here.
+_WORKER = """import logging, signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+logging.getLogger("distributed").setLevel(logging.CRITICAL)
+"""
+
+
 @contextmanager
 def _processes(workers: int) -> Iterator[Map]:
+    import dask
     from distributed import Client, LocalCluster
 
     threads = max(1, (os.cpu_count() or 1) // workers)
@@ -50,10 +61,9 @@ def _processes(workers: int) -> Iterator[Map]:
         "TF_NUM_INTRAOP_THREADS": str(threads),
         "OMP_NUM_THREADS": str(threads),
     }
-    import dask
-
-    quiet = {"distributed.nanny.pre-spawn-environ": environment, "distributed.logging.distributed": "error"}
-    with dask.config.set(quiet):
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    settings = {"distributed.nanny.pre-spawn-environ": environment, "distributed.worker.preload": [_WORKER]}
+    with dask.config.set(settings):
         with LocalCluster(
             n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
         ) as cluster:
@@ -76,13 +86,24 @@ def _address(address: str) -> Iterator[Map]:
         yield lambda function, tasks: _dask_map(client, function, tasks)
 
 
+def _answer(function: Callable, task: Any) -> Any:
+    """An error for the user is an answer: one that is raised, a worker prints with its traceback."""
+    try:
+        return function(task)
+    except UserError as error:
+        return error
+
+
 def _dask_map(client: Any, function: Callable, tasks: Iterable[Any]) -> Iterator[Any]:
     from distributed import CancelledError, KilledWorker, as_completed
 
-    futures = client.map(function, list(tasks), pure=False)
+    futures = client.map(partial(_answer, function), list(tasks), pure=False)
     try:
         for future in as_completed(futures):
-            yield future.result()
+            found = future.result()
+            if isinstance(found, UserError):
+                raise found
+            yield found
             future.release()
     except KilledWorker:
         raise UserError(

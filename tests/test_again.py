@@ -9,8 +9,12 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -172,6 +176,32 @@ def test_an_interrupt_is_status_130(bench, monkeypatch):
     monkeypatch.setitem(EXECUTORS, "sync", interrupted)
     code, _, said = bench.run("interrupted")
     assert code == 130 and "run the same command again" in said
+
+
+@pytest.mark.slow
+def test_processes_end_without_tracebacks(bench):
+    def start(out: str, *settings: str) -> subprocess.Popen:
+        words = ["run", bench.config, "--out", bench.folder / out, "--scheduler", "processes", "--workers", "2"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "pipeline.cli", *map(str, words), *settings],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parent.parent,
+            start_new_session=True,
+        )
+
+    wrong = start("processes", "--set", "atlases.0.layer=secnd")
+    said = wrong.communicate(timeout=120)[1]
+    assert wrong.returncode == 2 and "did you mean second?" in said and "Traceback" not in said
+    long = start("interrupted-too", "--set", "atlases.0.render.steps=100000")
+    while not (bench.folder / "interrupted-too/state/render/all.npz").exists():
+        assert long.poll() is None
+        time.sleep(0.1)
+    time.sleep(1)
+    os.killpg(long.pid, signal.SIGINT)  # as a terminal does: the workers hear it too
+    said = long.communicate(timeout=60)[1]
+    assert long.returncode == 130 and "run the same command again" in said and "Traceback" not in said
 
 
 def test_json_lines_are_json_whatever_happens(bench):
