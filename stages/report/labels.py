@@ -9,7 +9,6 @@ import numpy as np
 
 from stages.report.evidence import Atlas, Grid, full_count
 
-
 DISTINCT = 1.2
 """Standard deviations of a class's :func:`excess` over the map that a cell must exceed to be named after it."""
 
