@@ -49,7 +49,7 @@ def write_model(path: Path, size: int = 32) -> Path:
             layers.Conv2D(8, 5, strides=2, padding="same", activation="relu", name="first"),
             layers.Conv2D(12, 3, strides=2, padding="same", activation="relu", name="second"),
             layers.GlobalAveragePooling2D(),
-            layers.Dense(len(CLASSES), activation="softmax"),
+            layers.Dense(len(CLASSES), activation="softmax", name="dense"),
         ]
     )
     model.save(path)
