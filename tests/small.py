@@ -48,7 +48,7 @@ def write_model(path: Path, size: int = 32) -> Path:
             layers.Rescaling(1 / 127.5, offset=-1),
             layers.Conv2D(8, 5, strides=2, padding="same", activation="relu", name="first"),
             layers.Conv2D(12, 3, strides=2, padding="same", activation="relu", name="second"),
-            layers.GlobalAveragePooling2D(),
+            layers.GlobalAveragePooling2D(name="global_average_pooling2d"),
             layers.Dense(len(CLASSES), activation="softmax", name="dense"),
         ]
     )
