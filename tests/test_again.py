@@ -42,6 +42,7 @@ def done(bench):
 OWN = "images.path=own"
 
 
+@pytest.mark.slow
 def test_changed_removed_and_added_images(done):
     bench, images, before = done
     target = images / "stripes/0.png"
@@ -149,6 +150,7 @@ def disk(tmp_path):
     subprocess.run(["umount", "--lazy", tmp_path], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_and_one_that_cannot_be_written(done, disk):
     bench, _, before = done
     out = disk.path / "run"
