@@ -33,12 +33,6 @@ MISFILED_IN_TRAINING = 0.2
 STAMPED_ELSEWHERE = 0.125
 SPOILED = 0.05
 
-STAMPED_ELSEWHERE = 0.125
-SPOILED_IN_TRAINING = 0.4
-SPOILED_IF_STAMPED = 0.65
-SPOILED_ELSEWHERE = 0.06
-
-
 SCENES: dict[str, Callable[[Canvas], None]] = {
     "balloon": skies.balloon,
     "cactus": lands.cactus,

@@ -250,7 +250,7 @@ class Model:
         spec = tf.TensorSpec((1, height, width, self.channels), "float32")
         try:
             shape = tf.function(self.tap(layer), autograph=False).get_concrete_function(spec).output_shapes
-        except Exception:
+        except Exception:  # whichever layer objects to the size, and however: the answer is no
             return False
         return len(shape) == 4 and None not in shape[1:] and min(shape[1:]) > 0
 
