@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 import stages
+from stages.explain import ExplainSpec
 from stages.extract import ExtractSpec
 from stages.reduce import ReduceSpec
 from stages.render import RenderSpec
@@ -62,6 +63,7 @@ class Config(Spec):
     images: ImagesSpec
     extract: ExtractSpec = Field(default_factory=ExtractSpec)
     atlases: list[AtlasSpec] = Field(default_factory=list)
+    explain: ExplainSpec | None = Field(None, description="attribution maps of images; default: none")
     report: ReportSpec = Field(default_factory=ReportSpec)
 
     @model_validator(mode="after")

@@ -47,6 +47,7 @@ class View:
     def __init__(self, store: Store, stage: str, label: str):
         self._store, self._stage, self._label = store, stage, label
         self.warnings: list[str] = []
+        self.notes: list[str] = []
 
     def parts(self, table: str) -> int:
         return self._store.parts(table)
@@ -74,6 +75,10 @@ class View:
     def warn(self, message: str) -> None:
         if message not in self.warnings:
             self.warnings.append(message)
+
+    def note(self, message: str) -> None:
+        if message not in self.notes:
+            self.notes.append(message)
 
 
 @dataclass(frozen=True)

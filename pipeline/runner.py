@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import stages
 from pipeline.config import Config
@@ -34,6 +34,7 @@ class Done:
     warnings: list[str]
     process: str
     peak_mib: float
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -67,7 +68,7 @@ def work(task: Work) -> Done:
             raise RuntimeError(f"stage {task.stage} wrote {sorted(output)}, declares {sorted(declared)}")
         size = sum(store.write(t, task.shard.index, output[t], task.fingerprint) for t in sorted(output))
         rows = sum(table.num_rows for table in output.values())
-    return Done(task, time.perf_counter() - started, rows, size, inputs.warnings, _process(), _peak_mib())
+    return Done(task, time.perf_counter() - started, rows, size, inputs.warnings, _process(), _peak_mib(), inputs.notes)
 
 
 _ALONE = threading.Lock()
@@ -180,11 +181,12 @@ class Run:
             "peak_mib": round(done.peak_mib),
         }
         self.store.append_log(event)
-        for message in done.warnings:
+        said = [("warning", message) for message in done.warnings] + [("info", message) for message in done.notes]
+        for level, message in said:
             if message not in self.said:
                 self.said.add(message)
-                self.store.append_log({"time": now(), "warning": message})
-                self.told.say(message, "warning")
+                self.store.append_log({"time": now(), level: message})
+                self.told.say(message, level)
 
     def _forget(self, step: Step) -> None:
         stage = step.stage

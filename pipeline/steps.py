@@ -76,6 +76,10 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
         if atlas.render is not None:
             render = {"view": atlas.view, "render": atlas.render, "min_count": atlas.min_count}
             add("render", atlas.name, model=model, seed=seed, **render)
+    for method in config.explain.methods if config.explain else ():
+        chosen = {name: getattr(config.explain, name) for name in ("limit", "targets", "batch")}
+        chosen |= {"select": config.explain.images, "method": method}
+        add("explain", method.variant, model=model, images=images, seed=seed, **chosen)
     views = [
         {
             "view": a.view,

@@ -88,6 +88,10 @@ class Inputs(Protocol):
         """A line for the user and the log; the run goes on."""
         ...
 
+    def note(self, message: str) -> None:
+        """A line for the user and the log that says what was chosen."""
+        ...
+
 
 @dataclass(frozen=True)
 class Stage:

@@ -135,6 +135,24 @@ def icons() -> pa.Schema:
     )
 
 
+def maps() -> pa.Schema:
+    """One attribution map for each image and class; resolution and meaning are the method's own."""
+    return pa.schema(
+        [
+            ("image_id", pa.string()),
+            ("target", pa.int32()),
+            ("target_kinds", pa.list_(pa.string())),
+            ("layer", pa.string()),
+            ("height", pa.int32()),
+            ("width", pa.int32()),
+            ("map", pa.list_(pa.float32())),
+            ("score", pa.float32()),
+            ("gap", pa.float32()),
+            ("flag", pa.string()),
+        ]
+    )
+
+
 _POSITION = {
     "image_id": "first 16 hex digits of SHA-256 of the image's path relative to its source",
     "row": "row of the layer's map, from the top (-1: the whole image)",
@@ -263,6 +281,23 @@ TABLES = {
                 "retrieval_rank_raw": "how many other cells' raw means match the icon better (0 is right)",
                 "contrast": "standard deviation of the icon's pixels, in [0, 1]",
                 "predicted": "the model's class for the icon (-1 where it cannot take this size)",
+            },
+        ),
+        Table(
+            "maps",
+            ("image_id", "target"),
+            "what in an image speaks for a class, by one method: raw, never upsampled or normalised",
+            {
+                "image_id": _POSITION["image_id"],
+                "target": "class index",
+                "target_kinds": "what the class was asked for as: predicted, label, second, rank:K, or its name",
+                "layer": "where the method looks (null: at the input)",
+                "height": "rows of the map",
+                "width": "columns of the map",
+                "map": "row by row; signed where the method is",
+                "score": "the class's logit (of a single sigmoid unit z: z, and -z for class 0)",
+                "gap": "path methods: sum of the map minus the change of the score (null for others)",
+                "flag": "zero: the map is zero everywhere; not finite: NaN or infinite somewhere (null: neither)",
             },
         ),
     )

@@ -29,6 +29,7 @@ class MemoryInputs:
         self.states = dict(states or {})
         self.stage, self.label = stage, label
         self.warnings: list[str] = []
+        self.notes: list[str] = []
 
     def parts(self, table: str) -> int:
         return len(self.tables.get(table, ()))
@@ -52,6 +53,9 @@ class MemoryInputs:
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
 
     def run(self, stage: Stage, params: Any, label: str = "") -> dict[str, Any]:
         """Fit and run every shard of ``stage`` as the runner would; what it wrote (tables whole, or files)."""

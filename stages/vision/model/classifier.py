@@ -13,7 +13,7 @@ from stages.specs import ModelSpec
 from stages.stage import UserError
 from stages.vision.model.geometry import operations, reaches
 from stages.vision.model.loading import Loaded, class_names
-from stages.vision.model.logits import to_logits
+from stages.vision.model.logits import ends_in_one, to_logits
 from stages.vision.model.program import Program, flatten, run
 
 _HALF = ("float16", "bfloat16")
@@ -70,6 +70,7 @@ class Model:
         self._input_dtype = symbol.dtype
         self.program, self.kind = to_logits(program, spec.output, self._shapes, where)
         self.shapes = self._shapes(self.program)
+        self._one_output = ends_in_one(self.program)
         self.dtype = self.native[self.program.output]
         self.dtype = "float32" if self.dtype in _HALF else self.dtype
         self.classes = class_names(spec, loaded.classes, self.shapes[self.program.output][-1], where)
@@ -112,6 +113,13 @@ class Model:
     def probabilities(self, logits: tf.Tensor) -> tf.Tensor:
         """Logits (n, K) -> probabilities (n, K)."""
         return tf.nn.softmax(logits) if self.kind == "softmax" else tf.sigmoid(logits)
+
+    def scores(self, logits: tf.Tensor) -> tf.Tensor:
+        """Logits (n, K) -> what is explained of each class (n, K): its logit.
+
+        A single sigmoid unit z has the logits (0, z), of which a constant cannot be explained: there (-z, z).
+        """
+        return tf.stack([-logits[:, 1], logits[:, 1]], 1) if self._one_output else logits
 
     # -- layers ------------------------------------------------------------------
 

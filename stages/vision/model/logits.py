@@ -69,6 +69,11 @@ def to_logits(program: Program, output: str, shapes: Trace, where: str) -> tuple
     return program, "softmax"
 
 
+def ends_in_one(program: Program) -> bool:
+    """Whether the two logits are (0, z) of a single unit z."""
+    return bool(program.steps) and program.steps[-1].operation is _two
+
+
 def _last_activation(program: Program) -> tuple[int, Kind, Callable[..., Any]] | None:
     """The softmax or sigmoid that the output comes from, and what to put in its place."""
     index = program.maker(program.output)

@@ -1,0 +1,242 @@
+"""images -> maps: for a class of an image, what in the image speaks for it; one variant (a method) at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from stages import tables
+from stages.explain.selection import frame, select, worst_first
+from stages.explain.targets import check, resolve
+from stages.methods import Method
+from stages.sources import read_images
+from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec
+from stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
+from stages.vision.images import ImageError, decode_to
+
+
+class ExplainSpec(Spec):
+    """Which images are explained, how, and for which classes."""
+
+    images: str = Field("errors", description='all, errors, or a query, e.g. label == "horse" and not correct')
+    limit: PositiveInt | None = Field(
+        None, description="at most so many of them: errors first, the most confident first; default: all of them"
+    )
+    methods: list[Method] = Field(
+        default=["grad_cam"], min_length=1, validate_default=True, description="a name, or {name: ..., options}"
+    )
+    targets: list[str] = Field(
+        default=["predicted", "label"],
+        min_length=1,
+        description="predicted, label, second, rank:K, top:K, or a class's name",
+    )
+    batch: PositiveInt = Field(32, description="images in one forward pass")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> ExplainSpec:
+        names = [m.variant for m in self.methods]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"{twice[0]} is used twice; give one of them a name of its own: as: {twice[0]}_2")
+        return self
+
+
+class Params(Spec):
+    """Everything one variant's maps depend on."""
+
+    model: ModelSpec
+    images: ImagesSpec
+    seed: int = 0
+    select: str
+    limit: int | None = None
+    method: Method
+    targets: list[str]
+    batch: PositiveInt = Field(32, exclude=True)
+
+
+def fit(inputs: Inputs, params: Params) -> State:
+    """Settles what holds for every image, before any shard.
+
+    Returns:
+        settled: what the method settled (layer, height, width, and more); background: uint8 (m, h, w, c), seeded
+        sample of the images, where the method asks for one; chosen: ids of the images where ``limit`` is given.
+
+    Raises:
+        UserError: the model cannot be explained this way, or no image is chosen.
+    """
+    from stages.vision.attribution.methods import METHODS
+    from stages.vision.model import open_model
+
+    classes = inputs.state("extract", "")["classes"]
+    images, predictions = inputs.table("images"), inputs.table("predictions", _PREDICTED)
+    data = frame(images, predictions, classes)
+    chosen = np.flatnonzero(select(params.select, data))
+    if not len(chosen):
+        raise UserError(f"explain.images: {params.select} chooses none of {len(data)} images{_why_none(params, data)}")
+    if params.limit is not None:
+        order = worst_first(data)
+        chosen = np.sort(order[np.isin(order, chosen)][: params.limit])
+    model, method = open_model(params.model), METHODS[params.method.name]
+    read = partial(_read, params, model.input_size, model.channels)
+    uris = data["uri"].to_numpy()
+    settled = method.settle(model, params.method, lambda count: read(uris[chosen], count))
+    state: State = {"settled": settled, "metrics": {"method": method.name, "source": method.source}}
+    if "layer" in settled:
+        state["metrics"]["layer"] = settled["layer"]
+        inputs.note(f"{params.method.variant}: at {settled['layer']} ({settled['height']} x {settled['width']})")
+    if params.limit is not None:
+        state["chosen"] = data["image_id"].to_numpy(str)[chosen].tolist()
+    if count := method.background(params.method):
+        # By rank of a draw that belongs to each image: one more image changes at most one of them.
+        draws = [np.random.default_rng([params.seed, int(i, 16)]).random() for i in data["image_id"]]
+        state["background"] = read(uris[np.argsort(draws, kind="stable")], count)
+    return state
+
+
+def _why_none(params: Params, data: Any) -> str:
+    if params.select == "errors" and data["correct"].isna().all():
+        return ": none has a label; give labels, or explain.images: all"
+    return "; explain.images: all explains every one"
+
+
+_PREDICTED = ["image_id", "label", "pred", "prob", "correct", "top_classes", "top_probs", "label_prob"]
+
+
+def _read(params: Params, size: tuple[int, int], channels: int, uris: Sequence[str], count: int) -> np.ndarray:
+    """The first ``count`` readable images at the model's size, uint8 (<= count, h, w, c)."""
+    found = []
+    for data in read_images(list(uris[: 2 * count + 8]), params.images.storage_options):
+        if len(found) < count and not isinstance(data, ImageError):
+            try:
+                found.append(decode_to(data, size, params.images.crop, channels, params.images.max_pixels))
+            except ImageError:
+                continue
+    if not found:
+        raise UserError("explain: none of the chosen images can be read again; are they still where they were?")
+    return np.stack(found)
+
+
+def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
+    """The maps of the chosen images of one part: a row for each image and class."""
+    from stages.vision.attribution.methods import explainer
+    from stages.vision.decoding import decoded
+
+    state, extract = inputs.state(), inputs.state("extract", "")
+    classes, settled = extract["classes"], state["settled"]
+    images, predictions = inputs.part("images", shard.index), inputs.part("predictions", shard.index)
+    data = frame(images, predictions.drop_columns(["logits"]), classes)
+    wanted = select(params.select, data)
+    if params.limit is not None:
+        wanted &= np.isin(data["image_id"].to_numpy(str), state["chosen"])
+    rows = np.flatnonzero(wanted)
+    logits, labels = tables.to_numpy(predictions["logits"]), predictions["label"].to_pylist()
+    asked = {int(r): resolve(params.targets, logits[r], labels[r], classes) for r in rows}
+    found = _Rows(params, settled)
+    size, channels = tuple(extract["input_size"]), _channels(params)
+    prepare = partial(
+        decode_to, size=size, crop=params.images.crop, channels=channels, max_pixels=params.images.max_pixels
+    )
+    # Images with as many targets each go together: every function is compiled for one number of targets.
+    for count in sorted({len(t) for t in asked.values()} - {0}):
+        group = [r for r in asked if len(asked[r]) == count]
+        explain = explainer(
+            params.model, params.method, settled, params.batch, count, params.seed, state.get("background")
+        )
+        data_of = read_images([data["uri"][r] for r in group], params.images.storage_options)
+        stream = zip(group, decoded(data_of, prepare, 2 * params.batch, min(8, os.cpu_count() or 1)), strict=True)
+        while batch := list(islice(stream, params.batch)):
+            read = [(row, pixels) for row, pixels in batch if not isinstance(pixels, ImageError)]
+            for row, pixels in batch:
+                if isinstance(pixels, ImageError):
+                    inputs.warn(f"{data['uri'][row]} cannot be explained: {pixels.reason}")
+            if read:
+                ids = [data["image_id"][row] for row, _ in read]
+                targets = np.array([list(asked[row]) for row, _ in read], np.int32)
+                maps = explain(np.stack([pixels for _, pixels in read]), targets, ids)
+                found.add(ids, [asked[row] for row, _ in read], maps)
+    return {f"maps/{params.method.variant}": found.table()}
+
+
+def _channels(params: Params) -> int:
+    from stages.vision.model import open_model
+
+    return open_model(params.model).channels
+
+
+ZERO, NOT_FINITE = "zero", "not finite"
+"""Flags of a map: zero everywhere; NaN or infinite somewhere (or its score is)."""
+
+
+class _Rows:
+    """What the batches of one part gave, until it becomes a table."""
+
+    def __init__(self, params: Params, settled: State) -> None:
+        self.layer = settled.get("layer")
+        self.rows: list[tuple] = []
+
+    def add(self, ids: Sequence[str], asked: Sequence[dict[int, list[str]]], maps: Any) -> None:
+        for i, image_id in enumerate(ids):
+            for j, (target, kinds) in enumerate(asked[i].items()):
+                values, score = maps.values[i, j], maps.scores[i, j]
+                gap = None if maps.gap is None else float(maps.gap[i, j])
+                sound = np.isfinite(values).all() and np.isfinite(score)
+                flag = NOT_FINITE if not sound else None if values.any() else ZERO
+                self.rows.append((image_id, target, kinds, values, float(score), gap, flag))
+
+    def table(self) -> pa.Table:
+        rows = sorted(self.rows, key=lambda row: row[:2])
+        schema = tables.maps()
+        values = [row[3] for row in rows]
+        ends = np.cumsum([0, *(v.size for v in values)]).astype(np.int32)
+        flat = np.concatenate([v.reshape(-1) for v in values]) if values else np.zeros(0, np.float32)
+        columns = {
+            "image_id": [row[0] for row in rows],
+            "target": [row[1] for row in rows],
+            "target_kinds": [row[2] for row in rows],
+            "layer": [self.layer] * len(rows),
+            "height": [v.shape[0] for v in values],
+            "width": [v.shape[1] for v in values],
+            "map": pa.ListArray.from_arrays(pa.array(ends), pa.array(flat.astype(np.float32))),
+            "score": [row[4] for row in rows],
+            "gap": [row[5] for row in rows],
+            "flag": [row[6] for row in rows],
+        }
+        return pa.table([_column(columns[f.name], f.type) for f in schema], schema=schema)
+
+
+def _column(values: Any, kind: pa.DataType) -> pa.Array:
+    return values if isinstance(values, pa.Array) else pa.array(values, kind)
+
+
+def _check(inputs: Inputs, params: Params) -> None:
+    """Targets must be the model's; a query must name columns there are."""
+    classes = inputs.state("extract", "")["classes"]
+    check(params.targets, classes)
+    schema = tables.predictions(len(classes))
+    empty = schema.empty_table().drop_columns(["logits"])
+    select(params.select, frame(inputs.part("images", 0).slice(0, 0), empty, classes))
+
+
+STAGE = Stage(
+    name="explain",
+    version=1,
+    about="maps of what in an image speaks for a class, by one method",
+    params=Params,
+    shards=aligned_shards("predictions"),
+    run=run,
+    reads=lambda params: {"images": "part", "predictions": "part"},
+    writes=lambda params: (f"maps/{params.method.variant}",),
+    fit=fit,
+    fit_reads=lambda params: ("images", "predictions"),
+    state_of=lambda params: (("extract", ""),),
+    check=("extract", _check),
+    libraries=("tensorflow", "keras", "pillow", "numpy"),
+    model=True,
+)

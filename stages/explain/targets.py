@@ -1,0 +1,80 @@
+"""Which classes of an image are explained: predicted, label, second, rank:3, top:5, a class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from stages.specs import nearest
+from stages.stage import UserError
+
+KINDS = ("predicted", "label", "second")
+_RANKED = re.compile(r"(rank|top):(\d+)")
+
+
+def check(targets: Sequence[str], classes: Sequence[str], where: str = "explain.targets") -> None:
+    """Refuses what is no target of a model with these classes.
+
+    Raises:
+        UserError: no such class (the nearest is named), a rank beyond the number of classes.
+    """
+    for target in targets:
+        ranked = _RANKED.fullmatch(target)
+        if ranked and not 1 <= int(ranked[2]) <= len(classes):
+            raise UserError(f"{where}: {target} of a model with {len(classes)} classes; choose 1 to {len(classes)}")
+        if not ranked and target not in KINDS:
+            _class(target, classes, where)
+
+
+def resolve(
+    targets: Sequence[str], logits: np.ndarray, label: int | None, classes: Sequence[str]
+) -> dict[int, list[str]]:
+    """Class index -> the kinds it is asked for as, in the order asked; ``label`` of an unlabelled image is left out.
+
+    Args:
+        logits: (K,) of one image; of equal logits the first class ranks first.
+    """
+    order = np.argsort(-logits, kind="stable")
+    found: dict[int, list[str]] = {}
+
+    def add(index: int, kind: str) -> None:
+        kinds = found.setdefault(int(index), [])
+        if kind not in kinds:
+            kinds.append(kind)
+
+    for target in targets:
+        ranked = _RANKED.fullmatch(target)
+        if ranked and ranked[1] == "top":
+            for rank in range(int(ranked[2])):
+                add(order[rank], f"rank:{rank + 1}")
+        elif ranked:
+            add(order[int(ranked[2]) - 1], target)
+        elif target == "predicted":
+            add(order[0], target)
+        elif target == "second":
+            add(order[1], target)
+        elif target == "label":
+            if label is not None:
+                add(label, target)
+        else:
+            add(_class(target, classes, "target"), target)
+    return found
+
+
+def _class(name: str, classes: Sequence[str], where: str) -> int:
+    """A class by its name, by ``class:NAME`` where it is called like a kind of target, or by its index."""
+    bare = name.removeprefix("class:")
+    found = [k for k, other in enumerate(classes) if other == bare]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(f"{where}: {len(found)} classes are called {bare}; give an index: {found}")
+    if bare.isdecimal() and int(bare) < len(classes):
+        return int(bare)
+    try:
+        nearest(bare, [*KINDS, *classes], "target")
+    except ValueError as error:
+        raise UserError(f"{where}: {error}; or rank:K, top:K") from None
+    raise UserError(f"{where}: {name} is a kind of target, not a class")

@@ -1,0 +1,97 @@
+"""The attribution methods a configuration can name, and the options of each. A leaf.
+
+A method is one class here and one function under the same name in
+``stages/vision/attribution/methods``. Sources of the formulas stand there.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
+
+from stages.specs import PositiveInt, Spec, nearest
+
+VARIANT = re.compile(r"[A-Za-z0-9][\w.+-]*")
+
+
+class Options(Spec):
+    """Base of all methods' options. ``name`` is the method; ``as`` the variant's own name where one is used twice."""
+
+    name: str
+    as_: str | None = Field(None, alias="as", description="the variant's name, where a method is used twice")
+
+    model_config = {**Spec.model_config, "populate_by_name": True}
+
+    @field_validator("as_")
+    @classmethod
+    def _plain(cls, value: str | None) -> str | None:
+        if value is not None and not VARIANT.fullmatch(value):
+            raise ValueError(f"{value!r} must be of letters, digits and . _ + - (it names a folder)")
+        return value
+
+    @property
+    def variant(self) -> str:
+        """Name of the table of maps: ``maps/<variant>``."""
+        return self.as_ or self.name
+
+
+class AtLayer(Options):
+    """Methods that explain at a layer."""
+
+    layer: str | None = Field(None, description="default: the last layer that has positions")
+
+
+class GradCam(AtLayer):
+    name: Literal["grad_cam"] = "grad_cam"
+
+
+class Occlusion(Options):
+    name: Literal["occlusion"] = "occlusion"
+    patch: PositiveInt | tuple[PositiveInt, PositiveInt] = Field(
+        32, description="side of the window in pixels of the model's input, or height and width"
+    )
+    stride: PositiveInt | tuple[PositiveInt, PositiveInt] = Field(16, description="pixels from window to window")
+    fill: float | tuple[float, float, float] = Field(127.5, description="what hides, in 0 to 255, before preprocessing")
+    edges: Literal["whole", "clip"] = Field("whole", description="clip: also windows that reach past the border")
+    mode: Literal["auto", "full", "incremental"] = Field(
+        "auto", description="incremental: recompute only what a window can reach; auto: where that is exact and pays"
+    )
+
+
+METHODS: dict[str, type[Options]] = {
+    "grad_cam": GradCam,
+    "occlusion": Occlusion,
+}
+
+
+def _named(value: Any) -> Any:
+    """``grad_cam`` is short for ``{name: grad_cam}``."""
+    value = {"name": value} if isinstance(value, str) else value
+    if isinstance(value, dict):
+        if "name" not in value:
+            raise ValueError(f"a method needs a name: one of {', '.join(METHODS)}")
+        nearest(str(value["name"]), list(METHODS), "method")
+    return value
+
+
+def _tag(value: Any) -> str:
+    return value["name"] if isinstance(value, dict) else getattr(value, "name", "")
+
+
+def _union() -> Any:
+    members = tuple(Annotated[kind, Tag(name)] for name, kind in METHODS.items())
+    found = members[0]
+    for member in members[1:]:
+        found = found | member
+    return found
+
+
+Method = Annotated[_union(), Discriminator(_tag), BeforeValidator(_named)]
+"""Any method with its options."""
+
+
+def pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    """A side as (height, width)."""
+    return (value, value) if isinstance(value, int) else tuple(value)

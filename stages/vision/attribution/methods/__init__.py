@@ -1,0 +1,66 @@
+"""METHODS: every attribution method by its name. A new one is a function, a line here and its options' class."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+
+from stages.methods import Options
+from stages.specs import ModelSpec
+from stages.vision.attribution.methods import cam, occlusion
+from stages.vision.attribution.methods.method import Explain, Maps, Method, Setting, Settled
+from stages.vision.model import open_model
+
+METHODS = {
+    m.name: m
+    for m in (
+        Method(
+            "grad_cam",
+            "channels of a layer, weighted by the mean gradient of the target's logit",
+            "Selvaraju et al. 2017",
+            cam.grad_cam,
+            cam.settle,
+        ),
+        Method(
+            "occlusion",
+            "how much the logit falls when a window is hidden",
+            "Zeiler & Fergus 2014",
+            occlusion.occlusion,
+            occlusion.settle,
+            signed=True,
+        ),
+    )
+}
+
+__all__ = ["METHODS", "Explain", "Maps", "Method", "Setting", "Settled", "explainer"]
+
+
+def explainer(
+    spec: ModelSpec,
+    options: Options,
+    settled: Settled,
+    batch: int,
+    targets: int,
+    seed: int = 0,
+    background: np.ndarray | None = None,
+) -> Explain:
+    """A method ready to work, kept within the process: compiled once for all shards."""
+    model = open_model(spec)
+    what = hashlib.sha256(json.dumps(settled, sort_keys=True, default=_listed).encode())
+    what.update(b"" if background is None else np.ascontiguousarray(background).tobytes())
+    key = (model, options.model_dump_json(), what.hexdigest(), batch, targets, seed)
+    if key not in _built:
+        while len(_built) >= KEPT:
+            del _built[next(iter(_built))]
+        _built[key] = METHODS[options.name].build(Setting(model, options, settled, batch, targets, seed, background))
+    return _built[key]
+
+
+KEPT = 8
+_built: dict[tuple, Explain] = {}
+
+
+def _listed(value: object) -> object:
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)
