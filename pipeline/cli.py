@@ -23,9 +23,7 @@ app = typer.Typer(
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="a YAML file, or the name of one that ships: demo")]
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="a run folder")]
 Out = Annotated[str | None, typer.Option("--out", metavar="DIR", help="the run folder; overrides run.out")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="overrides a key: run.seed=1")
-]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="overrides a key: run.seed=1")]
 
 
 @app.command()

@@ -97,4 +97,3 @@ class Full:
 def occlusion(setting: Setting) -> Explain:
     """score - score with the window hidden, on the grid of windows."""
     return Full(setting)
-

@@ -1,0 +1,169 @@
+"""Every table of a run folder: its key and its columns. A leaf. What each means stands in ``described``.
+
+Schemas whose vectors depend on the model (channels, classes, dtype) are
+functions of those sizes. Vectors are stored as fixed-size lists; helpers turn
+them into NumPy arrays without copying and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from stages.tables.described import TABLES as TABLES
+
+POSITION = [("image_id", pa.string()), ("row", pa.int16()), ("col", pa.int16())]
+CELL = [("grid", pa.int16()), ("cell_x", pa.int16()), ("cell_y", pa.int16())]
+MEMBER = pa.struct([("image_id", pa.string()), ("row", pa.int16()), ("col", pa.int16())])
+PNG = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def vector(size: int, dtype: str | pa.DataType = "float32") -> pa.DataType:
+    """Arrow type of a vector of ``size`` numbers."""
+    return pa.list_(_arrow(dtype), size)
+
+
+def _arrow(dtype: str | pa.DataType) -> pa.DataType:
+    return dtype if isinstance(dtype, pa.DataType) else pa.from_numpy_dtype(np.dtype(dtype))
+
+
+def images(meta: Sequence[pa.Field] = ()) -> pa.Schema:
+    """``meta``: one field per metadata column, already named ``meta.*``."""
+    return pa.schema(
+        [
+            ("image_id", pa.string()),
+            ("uri", pa.string()),
+            ("label", pa.int32()),
+            ("split", pa.string()),
+            *meta,
+            ("sha256", pa.string()),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+        ]
+    )
+
+
+def rejects() -> pa.Schema:
+    return pa.schema([("image_id", pa.string()), ("uri", pa.string()), ("stage", pa.string()), ("reason", pa.string())])
+
+
+def predictions(classes: int) -> pa.Schema:
+    return pa.schema(
+        [
+            ("image_id", pa.string()),
+            ("label", pa.int32()),
+            ("pred", pa.int32()),
+            ("prob", pa.float32()),
+            ("correct", pa.bool_()),
+            ("top_classes", pa.list_(pa.int32())),
+            ("top_probs", pa.list_(pa.float32())),
+            ("label_prob", pa.float32()),
+            ("logits", vector(classes)),
+        ]
+    )
+
+
+def features(channels: int, dtype: str = "float16") -> pa.Schema:
+    return pa.schema([("image_id", pa.string()), ("features", vector(channels, dtype))])
+
+
+def activations(channels: int, attributed: int, dtype: str = "float16") -> pa.Schema:
+    """``attributed``: number of attributed classes; 0 leaves the column out."""
+    fields = [*POSITION, ("activation", vector(channels, dtype))]
+    if attributed:
+        fields.append(("attribution", vector(attributed, dtype)))
+    return pa.schema(fields)
+
+
+def pixels() -> pa.Schema:
+    return pa.schema(
+        [
+            ("shard", pa.int32()),
+            ("count", pa.int64()),
+            ("sum", vector(3, "float64")),
+            ("products", vector(9, "float64")),
+        ]
+    )
+
+
+def layouts() -> pa.Schema:
+    return pa.schema([*POSITION, ("x", pa.float32()), ("y", pa.float32())])
+
+
+def grids(channels: int) -> pa.Schema:
+    """Cells before their attributions are known."""
+    return pa.schema(
+        [
+            *CELL,
+            ("count", pa.int64()),
+            ("images", pa.int64()),
+            ("activation", vector(channels)),
+            ("error_rate", pa.float32()),
+            ("label_entropy", pa.float32()),
+            ("exemplars", pa.list_(MEMBER)),
+        ]
+    )
+
+
+def cells(channels: int, attributed: int) -> pa.Schema:
+    """``attributed`` 0 (no attributions were asked for) leaves its three columns out."""
+    base = {f.name: f for f in grids(channels)}
+    argues = [
+        pa.field("attribution", vector(attributed)),
+        pa.field("top_classes", pa.list_(pa.int32())),
+        pa.field("top_attributions", pa.list_(pa.float32())),
+    ]
+    head = ["grid", "cell_x", "cell_y", "count", "images", "activation"]
+    tail = ["error_rate", "label_entropy", "exemplars"]
+    return pa.schema([base[n] for n in head] + (argues if attributed else []) + [base[n] for n in tail])
+
+
+def icons() -> pa.Schema:
+    return pa.schema(
+        [
+            *CELL,
+            ("icon", PNG),
+            ("objective", pa.float32()),
+            ("cosine", pa.float32()),
+            ("retrieval_rank", pa.int32()),
+            ("retrieval_rank_raw", pa.int32()),
+            ("contrast", pa.float32()),
+            ("predicted", pa.int32()),
+        ]
+    )
+
+
+def maps() -> pa.Schema:
+    """One attribution map for each image and class; resolution and meaning are the method's own."""
+    return pa.schema(
+        [
+            ("image_id", pa.string()),
+            ("target", pa.int32()),
+            ("target_kinds", pa.list_(pa.string())),
+            ("layer", pa.string()),
+            ("height", pa.int32()),
+            ("width", pa.int32()),
+            ("map", pa.list_(pa.float32())),
+            ("score", pa.float32()),
+            ("gap", pa.float32()),
+            ("flag", pa.string()),
+        ]
+    )
+
+
+def to_numpy(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """A fixed-size-list column as an array of shape (rows, size), without copying where it lies in one chunk."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    size = column.type.list_size
+    if len(column) == 0:
+        return np.zeros((0, size), column.type.value_type.to_pandas_dtype())
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), size)
+
+
+def from_numpy(array: np.ndarray) -> pa.FixedSizeListArray:
+    """An array of shape (rows, size) as a fixed-size-list column of the same dtype."""
+    array = np.ascontiguousarray(array)
+    return pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), array.shape[1])
