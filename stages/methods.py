@@ -47,6 +47,69 @@ class GradCam(AtLayer):
     name: Literal["grad_cam"] = "grad_cam"
 
 
+class GradCamPlusPlus(AtLayer):
+    name: Literal["grad_cam_plus_plus"] = "grad_cam_plus_plus"
+
+
+class LayerCam(AtLayer):
+    name: Literal["layer_cam"] = "layer_cam"
+
+
+class Cam(AtLayer):
+    name: Literal["cam"] = "cam"
+
+
+class EigenCam(AtLayer):
+    name: Literal["eigen_cam"] = "eigen_cam"
+    center: bool = Field(False, description="subtract each channel's mean over positions first")
+
+
+class ScoreCam(AtLayer):
+    name: Literal["score_cam"] = "score_cam"
+    channels: PositiveInt | None = Field(None, description="only the channels that vary most; default: all")
+
+
+class Saliency(Options):
+    name: Literal["saliency"] = "saliency"
+
+
+class GradientXInput(Options):
+    name: Literal["gradient_x_input"] = "gradient_x_input"
+
+
+class SmoothGrad(Options):
+    name: Literal["smooth_grad"] = "smooth_grad"
+    samples: PositiveInt = Field(25, description="noisy copies of each image")
+    noise: float = Field(0.2, ge=0, description="standard deviation, as a share of the image's range of values")
+    statistic: Literal["mean", "squared", "variance"] = Field("mean", description="of the copies' gradients")
+
+
+class IntegratedGradients(Options):
+    name: Literal["integrated_gradients"] = "integrated_gradients"
+    steps: PositiveInt = Field(50, description="intervals from the baseline to the image")
+    baseline: Literal["black", "zero"] = Field(
+        "black", description="black: before preprocessing; zero: what the model receives is zero"
+    )
+
+
+class ExpectedGradients(Options):
+    name: Literal["expected_gradients"] = "expected_gradients"
+    samples: PositiveInt = Field(50, description="points between the image and images of the background")
+    background: PositiveInt = Field(32, description="images of the data, a seeded sample")
+
+
+class GuidedBackprop(Options):
+    name: Literal["guided_backprop"] = "guided_backprop"
+
+
+class Deconvnet(Options):
+    name: Literal["deconvnet"] = "deconvnet"
+
+
+class GuidedGradCam(AtLayer):
+    name: Literal["guided_grad_cam"] = "guided_grad_cam"
+
+
 class Occlusion(Options):
     name: Literal["occlusion"] = "occlusion"
     patch: PositiveInt | tuple[PositiveInt, PositiveInt] = Field(
@@ -60,10 +123,33 @@ class Occlusion(Options):
     )
 
 
-METHODS: dict[str, type[Options]] = {
-    "grad_cam": GradCam,
-    "occlusion": Occlusion,
-}
+class Rise(Options):
+    name: Literal["rise"] = "rise"
+    masks: PositiveInt = Field(1000, description="random masks for each image")
+    cells: PositiveInt = Field(8, description="cells of a mask along one side, before it is enlarged")
+    keep: float = Field(0.5, gt=0, lt=1, description="share of the cells that show the image")
+
+
+_KINDS: tuple[type[Options], ...] = (
+    GradCam,
+    GradCamPlusPlus,
+    LayerCam,
+    Cam,
+    EigenCam,
+    ScoreCam,
+    Saliency,
+    GradientXInput,
+    SmoothGrad,
+    IntegratedGradients,
+    ExpectedGradients,
+    GuidedBackprop,
+    Deconvnet,
+    GuidedGradCam,
+    Occlusion,
+    Rise,
+)
+
+METHODS: dict[str, type[Options]] = {kind.model_fields["name"].default: kind for kind in _KINDS}
 
 
 def _named(value: Any) -> Any:

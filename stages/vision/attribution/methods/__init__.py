@@ -1,4 +1,8 @@
-"""METHODS: every attribution method by its name. A new one is a function, a line here and its options' class."""
+"""METHODS: every attribution method by its name.
+
+A new one is a function and its :class:`Method` record in a family's file, and a class of options in
+:mod:`stages.methods`; the contract test over this dict finds it.
+"""
 
 from __future__ import annotations
 
@@ -13,26 +17,7 @@ from stages.vision.attribution.methods import cam, occlusion
 from stages.vision.attribution.methods.method import Explain, Maps, Method, Setting, Settled
 from stages.vision.model import open_model
 
-METHODS = {
-    m.name: m
-    for m in (
-        Method(
-            "grad_cam",
-            "channels of a layer, weighted by the mean gradient of the target's logit",
-            "Selvaraju et al. 2017",
-            cam.grad_cam,
-            cam.settle,
-        ),
-        Method(
-            "occlusion",
-            "how much the logit falls when a window is hidden",
-            "Zeiler & Fergus 2014",
-            occlusion.occlusion,
-            occlusion.settle,
-            signed=True,
-        ),
-    )
-}
+METHODS: dict[str, Method] = {m.name: m for family in (cam, occlusion) for m in family.METHODS}
 
 __all__ = ["METHODS", "Explain", "Maps", "Method", "Setting", "Settled", "explainer"]
 

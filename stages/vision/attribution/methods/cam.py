@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from stages.stage import UserError
 from stages.vision.attribution.affine import is_affine, jacobian
-from stages.vision.attribution.methods.method import Explain, Maps, Sample, Setting, Settled, padded
+from stages.vision.attribution.methods.method import Explain, Maps, Method, Sample, Setting, Settled, padded
 from stages.vision.model import Model, freeze
 
 Weigh = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -113,3 +113,14 @@ def weighted(activation: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         product = tf.matmul(weights[:, :, 0, 0], flat, transpose_b=True)
         return tf.reshape(product, (n, weights.shape[1], height, width))
     return tf.reduce_sum(activation * weights, -1)
+
+
+METHODS = (
+    Method(
+        "grad_cam",
+        "channels of a layer, weighted by the mean gradient of the target's logit",
+        "Selvaraju et al. 2017",
+        grad_cam,
+        settle,
+    ),
+)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from stages.methods import Occlusion, pair
 from stages.stage import UserError
-from stages.vision.attribution.methods.method import Explain, Maps, Sample, Setting, Settled, packed, padded
+from stages.vision.attribution.methods.method import Explain, Maps, Method, Sample, Setting, Settled, packed, padded
 from stages.vision.model import Model, freeze
 
 
@@ -97,3 +97,15 @@ class Full:
 def occlusion(setting: Setting) -> Explain:
     """score - score with the window hidden, on the grid of windows."""
     return Full(setting)
+
+
+METHODS = (
+    Method(
+        "occlusion",
+        "how much the logit falls when a window is hidden",
+        "Zeiler & Fergus 2014",
+        occlusion,
+        settle,
+        signed=True,
+    ),
+)
