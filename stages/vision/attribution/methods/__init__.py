@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 
 import numpy as np
 
@@ -36,15 +37,18 @@ def explainer(
     what = hashlib.sha256(json.dumps(settled, sort_keys=True, default=_listed).encode())
     what.update(b"" if background is None else np.ascontiguousarray(background).tobytes())
     key = (model, options.model_dump_json(), what.hexdigest(), batch, targets, seed)
-    if key not in _built:
-        while len(_built) >= KEPT:
-            del _built[next(iter(_built))]
-        _built[key] = METHODS[options.name].build(Setting(model, options, settled, batch, targets, seed, background))
-    return _built[key]
+    with _lock:
+        if key not in _built:
+            while len(_built) >= KEPT:
+                del _built[next(iter(_built))]
+            setting = Setting(model, options, settled, batch, targets, seed, background)
+            _built[key] = METHODS[options.name].build(setting)
+        return _built[key]
 
 
 KEPT = 8
 _built: dict[tuple, Explain] = {}
+_lock = threading.Lock()
 
 
 def _listed(value: object) -> object:
