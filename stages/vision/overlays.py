@@ -1,0 +1,262 @@
+"""Pictures of attribution maps: enlarged, coloured, laid over the photograph they explain.
+
+Sizes are (height, width) in pixels. A map covers the model's input evenly, whatever its resolution; where the
+model's input lies on the photograph is :func:`stages.vision.images.source_box`'s to say.
+
+Two colour scales. Unsigned maps: from 0, transparent, to ``top``. Signed ones: red for, blue against, transparent at
+0. Both are told apart by colour-blind readers, and the photograph shows where a map says little. What is not finite
+is hatched grey and never a colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from stages.vision.images import Crop, source_box
+
+How = Literal["bilinear", "nearest"]
+
+SIGNED, UNSIGNED = "RdBu_r", "inferno"
+"""Names of matplotlib's colour maps."""
+
+_LOWEST = 0.25  # the unsigned map begins here: what is darker looks like shadow on a photograph
+_FULL = 0.6  # share of the top from which on a colour has its whole opacity
+_GREY, _PERIOD = 150, 8  # of the hatching
+
+
+def enlarged(values: np.ndarray, size: tuple[int, int], how: How = "bilinear") -> np.ndarray:
+    """A map (h, w) at another size, float32 (H, W).
+
+    ``bilinear`` with half-pixel centres, as ``tf.image.resize``; where it gets smaller, antialiased. A pixel that
+    takes part of a value that is not finite is not finite.
+    """
+    return _taken(values, (0.0, 0.0, values.shape[1], values.shape[0]), size, how)
+
+
+def _taken(values: np.ndarray, box: tuple[float, ...], size: tuple[int, int], how: How) -> np.ndarray:
+    """Part of a map, (left, top, right, bottom) in its own cells, at ``size``."""
+    kind = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}[how]
+    image = Image.fromarray(np.ascontiguousarray(values, np.float32))
+    return np.array(image.resize((size[1], size[0]), kind, box=box))
+
+
+def spread(
+    values: np.ndarray,
+    size: tuple[int, int],
+    patch: tuple[int, int],
+    stride: tuple[int, int],
+    edges: Literal["whole", "clip"] = "whole",
+    reduce: Literal["mean", "sum"] = "mean",
+) -> np.ndarray:
+    """Values of occlusion windows as values of pixels: of the windows over a pixel, their mean or their sum.
+
+    Args:
+        values: (rows, cols); window (i, j) hides pixels [i stride, i stride + patch), cut off at the border.
+        size: of the image.
+        edges: as the windows were laid, see :class:`stages.methods.Occlusion`.
+
+    Returns:
+        (H, W) float32; NaN where no window reaches.
+
+    Raises:
+        ValueError: not as many values as there are windows.
+    """
+    covers = []
+    for axis in (0, 1):
+        end = size[axis] if edges == "clip" else size[axis] - patch[axis] + 1
+        start, pixel = np.arange(0, end, stride[axis]), np.arange(size[axis])[:, None]
+        covers.append(((pixel >= start) & (pixel < start + patch[axis])).astype(np.float64))
+    down, right = covers
+    if values.shape != (down.shape[1], right.shape[1]):
+        raise ValueError(f"{values.shape} values of {down.shape[1]} x {right.shape[1]} windows")
+    finite = np.isfinite(values)
+    total = down @ np.where(finite, values, 0) @ right.T
+    count = down.sum(1)[:, None] * right.sum(1)
+    lost = (down @ ~finite @ right.T > 0) | (count == 0)
+    pixels = total / np.maximum(count, 1) if reduce == "mean" else total
+    return np.where(lost, np.nan, pixels).astype(np.float32)
+
+
+def scale(values: np.ndarray | Iterable[np.ndarray], signed: bool) -> float:
+    """Top of the colour scale of maps that are shown together, > 0.
+
+    The 99th percentile of the absolute values (of the positive part where maps are unsigned), rounded up to two
+    digits; the largest value where fewer than a hundredth are not zero; 1 where all are.
+    """
+    maps = [values] if isinstance(values, np.ndarray) else list(values)
+    flat = np.concatenate([np.ravel(m) for m in maps]) if maps else np.zeros(0)
+    flat = flat[np.isfinite(flat)].astype(np.float64)
+    flat = np.abs(flat) if signed else np.maximum(flat, 0)
+    if not flat.any():
+        return 1.0
+    top = float(np.percentile(flat, 99)) or float(flat.max())
+    step = 10.0 ** (np.floor(np.log10(top)) - 1)
+    return float(np.ceil(top / step - 1e-9) * step)
+
+
+def coloured(values: np.ndarray, top: float, signed: bool) -> np.ndarray:
+    """A map (H, W) as colours, uint8 RGBA (H, W, 4); values beyond ``top`` take the colour of ``top``."""
+    finite = np.isfinite(values)
+    share = np.clip(np.where(finite, values, 0) / top, -1 if signed else 0, 1)
+    colours = _colours(signed)[np.rint(127.5 * (share + 1) if signed else 255 * share).astype(int)]
+    alpha = np.clip(np.abs(share) / _FULL, 0, 1)
+    alpha = alpha * alpha * (3 - 2 * alpha)  # smooth at both ends: no edge where the colour sets in
+    painted = np.concatenate([colours, np.rint(255 * alpha).astype(np.uint8)[..., None]], -1)
+    if not finite.all():
+        down, right = np.indices(values.shape)
+        line = (down + right) % _PERIOD < _PERIOD // 2
+        hatch = np.where(line[..., None], (_GREY, _GREY, _GREY, 255), (_GREY, _GREY, _GREY, 110)).astype(np.uint8)
+        painted = np.where(finite[..., None], painted, hatch)
+    return painted
+
+
+@lru_cache(maxsize=2)
+def _colours(signed: bool) -> np.ndarray:
+    """256 colours, uint8 (256, 3)."""
+    from matplotlib import colormaps
+
+    start = 0.0 if signed else _LOWEST
+    return np.rint(255 * colormaps[SIGNED if signed else UNSIGNED](np.linspace(start, 1, 256))[:, :3]).astype(np.uint8)
+
+
+def overlay(
+    photo: np.ndarray,
+    values: np.ndarray,
+    top: float,
+    signed: bool,
+    opacity: float = 0.55,
+    contour: float | None = None,
+) -> np.ndarray:
+    """A map over the photograph, both (H, W), uint8 (H, W, 3).
+
+    Args:
+        photo: uint8 (H, W, 3).
+        opacity: of the colours of the top of the scale, 0 to 1.
+        contour: a line around the pixels whose value reaches this quantile of the map, in (0, 1): around the
+            strongest tenth for 0.9. None is drawn where that value is not above 0.
+    """
+    painted = coloured(values, top, signed)
+    alpha = painted[..., 3:] * (opacity / 255)
+    mixed = np.rint(photo * (1 - alpha) + painted[..., :3] * alpha).astype(np.uint8)
+    finite = np.isfinite(values)
+    if contour is not None and finite.any():
+        level = np.quantile(values[finite], contour)
+        if level > 0:
+            _outline(mixed, np.where(finite, values, -np.inf) >= level)
+    return mixed
+
+
+def _outline(pixels: np.ndarray, inside: np.ndarray) -> None:
+    """Draws a white line, edged in black, along the border of a region; it reads on any photograph."""
+    width = max(1, round(min(inside.shape) / 250))
+    grown = inside
+    for step, colour in ((width, 255), (1, 0)):
+        before = grown
+        for _ in range(step):
+            grown = _dilated(grown)
+        pixels[grown & ~before] = colour
+
+
+def _dilated(mask: np.ndarray) -> np.ndarray:
+    grown = mask.copy()
+    grown[1:] |= mask[:-1]
+    grown[:-1] |= mask[1:]
+    grown[:, 1:] |= mask[:, :-1]
+    grown[:, :-1] |= mask[:, 1:]
+    return grown
+
+
+def seen(upright: tuple[int, int], size: tuple[int, int], crop: Crop) -> tuple[int, int, int, int]:
+    """What the model sees of a photograph: (left, top, right, bottom) in pixels of the upright image."""
+    return tuple(round(v) for v in source_box((0, 0, size[1], size[0]), upright, size, crop))
+
+
+def placed(
+    values: np.ndarray,
+    upright: tuple[int, int],
+    size: tuple[int, int],
+    crop: Crop,
+    how: How = "bilinear",
+    factor: int = 1,
+) -> np.ndarray:
+    """The part of a map that lies on the photograph, at the size of :func:`seen` times ``factor``, float32.
+
+    Args:
+        values: (h, w), of any resolution, over the whole of the model's input.
+        upright: size of the photograph.
+        size: of the model's input, to which the photograph was brought with ``crop``.
+    """
+    left, top, right, bottom = seen(upright, size, crop)
+    x0, y0, x1, y1 = source_box((0, 0, size[1], size[0]), upright, size, crop, clip=False)
+    across, down = values.shape[1] / (x1 - x0), values.shape[0] / (y1 - y0)
+    box = ((left - x0) * across, (top - y0) * down, (right - x0) * across, (bottom - y0) * down)
+    box = (max(box[0], 0), max(box[1], 0), min(box[2], values.shape[1]), min(box[3], values.shape[0]))
+    return _taken(values, box, (factor * (bottom - top), factor * (right - left)), how)
+
+
+def laid(
+    photo: np.ndarray,
+    values: np.ndarray,
+    size: tuple[int, int],
+    crop: Crop,
+    top: float,
+    signed: bool,
+    how: How = "bilinear",
+    opacity: float = 0.55,
+    contour: float | None = None,
+    factor: int = 1,
+) -> np.ndarray:
+    """A map on the whole upright photograph, uint8 (factor H, factor W, 3); what the model does not see is dimmed.
+
+    Args:
+        photo: uint8 (H, W, 3) or (H, W, 1), upright.
+        values, size, crop: as for :func:`placed`.
+        factor: shows every pixel as a square of so many; see :func:`magnification`.
+    """
+    upright = photo.shape[:2]
+    left, above, right, below = (factor * v for v in seen(upright, size, crop))
+    photo = np.repeat(np.repeat(np.broadcast_to(photo, (*upright, 3)), factor, 0), factor, 1)
+    within = (slice(above, below), slice(left, right))
+    picture = _dimmed(photo)
+    picture[within] = overlay(
+        photo[within], placed(values, upright, size, crop, how, factor), top, signed, opacity, contour
+    )
+    return picture
+
+
+def _dimmed(photo: np.ndarray) -> np.ndarray:
+    """Grey and pale: plainly not part of what is explained, and still to be recognised."""
+    luma = photo @ np.array([0.299, 0.587, 0.114])
+    return np.repeat(np.rint(0.5 * luma + 0.5 * 235).astype(np.uint8)[..., None], 3, -1)
+
+
+def magnification(upright: tuple[int, int], least: int = 224) -> int:
+    """The whole factor by which a photograph is enlarged so that its longer side has ``least`` pixels, at least 1."""
+    return max(1, -(-least // max(upright)))
+
+
+def bar(top: float, signed: bool, width: int, height: int, opacity: float = 0.55) -> np.ndarray:
+    """The colour scale as it looks on a light photograph (upper half) and on a dark one, uint8 (height, width, 3)."""
+    ramp = np.linspace(-top if signed else 0.0, top, width)[None].repeat(height, 0)
+    under = np.full((height, width, 3), 245, np.uint8)
+    under[height // 2 :] = 40
+    return overlay(under, ramp, top, signed, opacity)
+
+
+def ticks(top: float, signed: bool) -> list[tuple[float, str]]:
+    """Where the bar is numbered: (share of its width, number)."""
+    shares = (-1.0, -0.5, 0.0, 0.5, 1.0) if signed else (0.0, 0.5, 1.0)
+    return [((s + 1) / 2 if signed else s, number(s * top, signed)) for s in shares]
+
+
+def number(value: float, signed: bool = False) -> str:
+    """A value as a short number with a true minus; with its sign where there are both."""
+    if value == 0:
+        return "0"
+    text = f"{value:+.2g}" if signed else f"{value:.2g}"
+    return text.replace("-", "−")
