@@ -113,15 +113,15 @@ def decode_to(
     return _array(_fit(_upright(data, channels, max_pixels), size, crop))
 
 
-def fit_size(image: np.ndarray, size: tuple[int, int], crop: Crop = "center") -> np.ndarray:
+def fit_size(image: np.ndarray, size: tuple[int, int], crop: Crop = "center", fill: int = GREY) -> np.ndarray:
     """A uint8 (height, width, channels) image brought to ``size`` = (height, width).
 
     Antialiased bilinear. ``center`` first takes the largest centred rectangle of
     the target's shape (a square for a square), ``none`` squashes, ``pad`` keeps
-    the whole image and fills the rest with grey.
+    the whole image and fills the rest with grey, or with ``fill``.
     """
     flat = image[:, :, 0] if image.shape[2] == 1 else image
-    return _array(_fit(Image.fromarray(np.ascontiguousarray(flat)), size, crop))
+    return _array(_fit(Image.fromarray(np.ascontiguousarray(flat)), size, crop, fill))
 
 
 def source_box(
@@ -157,6 +157,20 @@ def source_box(
     return tuple(found)
 
 
+def input_box(
+    box: tuple[float, float, float, float], upright: tuple[int, int], size: tuple[int, int], crop: Crop = "center"
+) -> tuple[float, float, float, float]:
+    """Where a box of the upright image lies in the model's input: :func:`source_box` the other way, cut at the border.
+
+    A box that the crop leaves out comes back without width or height.
+    """
+    (x0, y0, x1, y1), (left, top, right, bottom) = _placement(upright, size, crop)
+    across, down = (right - left) / (x1 - x0), (bottom - top) / (y1 - y0)
+    xs = [min(max(left + (x - x0) * across, left), right) for x in box[::2]]
+    ys = [min(max(top + (y - y0) * down, top), bottom) for y in box[1::2]]
+    return xs[0], ys[0], xs[1], ys[1]
+
+
 def _placement(upright: tuple[int, int], size: tuple[int, int], crop: Crop) -> tuple[tuple, tuple]:
     """(box taken from the image, box it fills in the target), whole pixels both."""
     (height, width), (rows, cols) = upright, size
@@ -178,7 +192,7 @@ def _placement(upright: tuple[int, int], size: tuple[int, int], crop: Crop) -> t
     raise ValueError(f"crop is center, none or pad, not {crop!r}")
 
 
-def _fit(image: Image.Image, size: tuple[int, int], crop: Crop) -> Image.Image:
+def _fit(image: Image.Image, size: tuple[int, int], crop: Crop, fill: int = GREY) -> Image.Image:
     upright = (image.height, image.width)
     taken, filled = _placement(upright, size, crop)
     if taken != (0, 0, image.width, image.height):
@@ -188,7 +202,7 @@ def _fit(image: Image.Image, size: tuple[int, int], crop: Crop) -> Image.Image:
     if image.size != scaled:
         image = image.resize(scaled, Image.Resampling.BILINEAR)
     if scaled != (size[1], size[0]):
-        whole = Image.new(image.mode, (size[1], size[0]), (GREY,) * len(image.getbands()))
+        whole = Image.new(image.mode, (size[1], size[0]), (fill,) * len(image.getbands()))
         whole.paste(image, filled[:2])
         image = whole
     return image

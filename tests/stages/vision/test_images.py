@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from stages.vision.images import GREY, ImageError, decode, decode_to, fit_size, probe, source_box
+from stages.vision.images import GREY, ImageError, decode, decode_to, fit_size, input_box, probe, source_box
 
 # Pillow's own remarks on damaged files; outside of tests the module silences them.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -296,6 +296,10 @@ def test_unknown_crop():
         fit_size(noise(), (8, 8), "middle")
 
 
+def test_pad_fills_with_what_is_asked_for():
+    assert not fit_size(noise(20, 40), (32, 32), "pad", fill=0)[:8].any()
+
+
 @pytest.mark.parametrize("crop", ["center", "none", "pad"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_decode_to_is_both_steps(crop, channels):
@@ -360,3 +364,17 @@ def test_real_photographs_go_there_and_back(shared):
         left, top, right, bottom = source_box((0, 0, 224, 224), image.shape[:2], (224, 224))
         cut = image[round(top) : round(bottom), round(left) : round(right)]
         assert np.array_equal(fit_size(cut, (224, 224)), decode_to(data, (224, 224)))
+
+
+def test_boxes_in_the_input_by_hand():
+    assert input_box((70, 40, 110, 50), (100, 200), (50, 50), "center") == (10, 20, 30, 25)
+    assert input_box((0, 0, 200, 100), (100, 200), (50, 50), "center") == (0, 0, 50, 50)
+    assert input_box((0, 0, 40, 100), (100, 200), (50, 50), "center") == (0, 0, 0, 50)  # left of the crop
+    assert input_box((0, 0, 200, 100), (100, 200), (50, 50), "pad") == (0, 12, 50, 37)
+
+
+@pytest.mark.parametrize("crop", ["center", "none", "pad"])
+def test_a_box_goes_to_the_input_and_back(crop):
+    box, upright, size = (60.0, 30.0, 120.0, 70.0), (100, 180), (64, 48)
+    there = input_box(box, upright, size, crop)
+    assert source_box(there, upright, size, crop) == pytest.approx(box)
