@@ -3,6 +3,7 @@
 #   make setup      .venv with the command and all that the tests need
 #   make demo       draws a data set, makes its atlas, and names the page to open
 #   make test       the fast tests; make test-slow: the rest
+#   make test-peers our maps beside those of tf-keras-vis, tf-explain and SHAP, which it installs
 #   make lint       style
 #   make bench      side by side with the machine's limit; BENCH="extract run" chooses
 #   make lock       resolves the dependencies anew (needs uv)
@@ -10,6 +11,7 @@
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.set-up
+PEERS  := $(VENV)/peers
 CONFIG ?= configs/demo.yaml
 PYTEST ?=
 BENCH  ?= extract attribution render reduce
@@ -20,7 +22,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: setup demo test test-slow lint bench lock clean
+.PHONY: setup demo test test-slow test-peers lint bench lock clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -42,10 +44,21 @@ demo: $(STAMP)
 	@$(BIN)/activation-atlas run $(CONFIG)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not slow" $(PYTEST)
+	$(BIN)/python -m pytest -q -m "not slow" --ignore=tests/peers $(PYTEST)
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -q -m slow --durations=10 $(PYTEST)
+	$(BIN)/python -m pytest -q -m slow --durations=10 --ignore=tests/peers $(PYTEST)
+
+# A folder of its own beside the environment, which stays as it is: nothing else can come to lean on these libraries.
+# Their lock holds what requirements.lock does not; wheels for Python 3.11, 3.12 and 3.13, run on 3.11.
+$(PEERS)/.installed: tests/peers/requirements.lock $(STAMP)
+	@rm -rf $(PEERS)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		--target $(PEERS) -r tests/peers/requirements.lock
+	@touch $@
+
+test-peers: $(PEERS)/.installed
+	PYTHONPATH=$(abspath $(PEERS)) $(BIN)/python -m pytest -q tests/peers $(PYTEST)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -53,9 +66,14 @@ lint: $(STAMP)
 bench: $(STAMP)
 	@for what in $(BENCH); do $(BIN)/python -m benchmarks $$what || exit $$?; done
 
+RESOLVE = uv pip compile --no-config --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --upgrade \
+	--no-emit-index-url --no-annotate --no-header
+
+# The second lock is what the peers need on top of the first, at the versions of the first.
 lock:
-	uv pip compile --no-config --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --upgrade \
-		--no-emit-index-url --no-annotate --no-header --extra dev pyproject.toml -o requirements.lock
+	$(RESOLVE) --extra dev pyproject.toml -o requirements.lock
+	$(RESOLVE) --extra peers -c requirements.lock pyproject.toml -o tests/peers/requirements.lock \
+		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache

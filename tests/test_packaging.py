@@ -16,6 +16,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+PEERS = (ROOT / "tests" / "peers" / "requirements.lock").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -23,18 +24,20 @@ def canonical(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", re.match(r"[A-Za-z0-9._-]+", requirement).group()).lower()
 
 
-def entries() -> list[str]:
-    """The lock's requirements, each with its hashes on one line."""
-    return [line for line in LOCK.replace("\\\n", " ").splitlines() if line.strip() and not line.startswith("#")]
+def entries(lock: str = LOCK) -> list[str]:
+    """A lock's requirements, each with its hashes on one line."""
+    return [line for line in lock.replace("\\\n", " ").splitlines() if line.strip() and not line.startswith("#")]
 
 
-def test_the_lock_names_no_place():
+@pytest.mark.parametrize("lock", [LOCK, PEERS], ids=["all", "peers"])
+def test_the_lock_names_no_place(lock):
     for word in ("://", "index-url", "find-links", "file:", " @ ", ".org", ".com", "/"):
-        assert word not in LOCK, f"requirements.lock contains {word!r}"
+        assert word not in lock, f"the lock contains {word!r}"
 
 
-def test_the_lock_pins_every_package_by_hash():
-    for entry in entries():
+@pytest.mark.parametrize("lock", [LOCK, PEERS], ids=["all", "peers"])
+def test_the_lock_pins_every_package_by_hash(lock):
+    for entry in entries(lock):
         assert re.match(r"[a-z0-9-]+==[^ ;]+( ;|\s)", entry), entry[:80]
         assert re.findall(r"--hash=sha256:[0-9a-f]{64}\b", entry), entry[:80]
 
@@ -43,6 +46,9 @@ def test_the_lock_covers_what_the_project_asks_for():
     locked = {canonical(entry) for entry in entries()}
     asked = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
     assert {canonical(r) for r in asked} <= locked
+    added = {canonical(entry) for entry in entries(PEERS)}
+    assert {canonical(r) for r in PROJECT["optional-dependencies"]["peers"]} <= added
+    assert not added & locked, "the peers' lock holds what requirements.lock does not"
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess:
