@@ -25,8 +25,9 @@ SIGNED, UNSIGNED = "RdBu_r", "inferno"
 """Names of matplotlib's colour maps."""
 
 _LOWEST = 0.25  # the unsigned map begins here: what is darker looks like shadow on a photograph
+_SIGNED_ENDS = (0.08, 0.92)  # beyond them red and blue turn to brown and black
 _FULL = 0.6  # share of the top from which on a colour has its whole opacity
-_GREY, _PERIOD = 150, 8  # of the hatching
+_GREY = 150  # of the hatching
 
 
 def enlarged(values: np.ndarray, size: tuple[int, int], how: How = "bilinear") -> np.ndarray:
@@ -109,7 +110,8 @@ def coloured(values: np.ndarray, top: float, signed: bool) -> np.ndarray:
     painted = np.concatenate([colours, np.rint(255 * alpha).astype(np.uint8)[..., None]], -1)
     if not finite.all():
         down, right = np.indices(values.shape)
-        line = (down + right) % _PERIOD < _PERIOD // 2
+        period = max(8, min(values.shape) // 40)  # as wide on a large photograph as on a small one
+        line = (down + right) % period < period // 2
         hatch = np.where(line[..., None], (_GREY, _GREY, _GREY, 255), (_GREY, _GREY, _GREY, 110)).astype(np.uint8)
         painted = np.where(finite[..., None], painted, hatch)
     return painted
@@ -120,8 +122,8 @@ def _colours(signed: bool) -> np.ndarray:
     """256 colours, uint8 (256, 3)."""
     from matplotlib import colormaps
 
-    start = 0.0 if signed else _LOWEST
-    return np.rint(255 * colormaps[SIGNED if signed else UNSIGNED](np.linspace(start, 1, 256))[:, :3]).astype(np.uint8)
+    name, ends = (SIGNED, _SIGNED_ENDS) if signed else (UNSIGNED, (_LOWEST, 1.0))
+    return np.rint(255 * colormaps[name](np.linspace(*ends, 256))[:, :3]).astype(np.uint8)
 
 
 def overlay(
@@ -141,7 +143,7 @@ def overlay(
             strongest tenth for 0.9. None is drawn where that value is not above 0.
     """
     painted = coloured(values, top, signed)
-    alpha = painted[..., 3:] * (opacity / 255)
+    alpha = painted[..., 3:] * np.float32(opacity / 255)
     mixed = np.rint(photo * (1 - alpha) + painted[..., :3] * alpha).astype(np.uint8)
     finite = np.isfinite(values)
     if contour is not None and finite.any():
@@ -231,7 +233,7 @@ def laid(
 
 def _dimmed(photo: np.ndarray) -> np.ndarray:
     """Grey and pale: plainly not part of what is explained, and still to be recognised."""
-    luma = photo @ np.array([0.299, 0.587, 0.114])
+    luma = photo @ np.array([0.299, 0.587, 0.114], np.float32)
     return np.repeat(np.rint(0.5 * luma + 0.5 * 235).astype(np.uint8)[..., None], 3, -1)
 
 

@@ -1,0 +1,144 @@
+"""What is known of an image that was explained: its predictions, its maps, and pictures of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from stages import tables
+from stages.methods import Occlusion, Options, pair
+from stages.vision import overlays
+from stages.vision.images import Crop
+
+
+@dataclass(frozen=True)
+class Map:
+    """What in an image speaks for a class, by one method.
+
+    Attributes:
+        options: the method and its options.
+        signed: whether values below zero mean "against".
+        layer: where the method looks; None at the input.
+        target, name, kinds: class index, its name, what it was asked for as.
+        probability, score: the model's, and the logit.
+        values: (height, width) float32, raw, at the method's own resolution.
+        gap: of path methods, see the table ``maps``.
+        flag: ``zero``, ``not finite`` or None.
+    """
+
+    options: Options
+    signed: bool
+    layer: str | None
+    target: int
+    name: str
+    kinds: list[str]
+    probability: float
+    score: float
+    values: np.ndarray
+    gap: float | None
+    flag: str | None
+
+    @property
+    def variant(self) -> str:
+        return self.options.variant
+
+    def surface(self, size: tuple[int, int]) -> np.ndarray:
+        """The values as they lie over the model's input of ``size``: occlusion's windows are spread to pixels."""
+        if isinstance(self.options, Occlusion):
+            o = self.options
+            return overlays.spread(self.values, size, pair(o.patch), pair(o.stride), o.edges)
+        return self.values
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One image and its maps.
+
+    Attributes:
+        uri, image_id: of the file; the id seeds what methods draw.
+        photo: upright, uint8 (height, width, 3).
+        pixels: what the model received, uint8 (h, w, channels); brought to that size with ``crop``.
+        label: class index, where one was given.
+        classes: names in the order of the logits.
+        logits, probabilities: (K,) float32.
+        maps: by method, then by target, both in the order asked.
+    """
+
+    uri: str
+    image_id: str
+    photo: np.ndarray
+    pixels: np.ndarray
+    crop: Crop
+    label: int | None
+    classes: Sequence[str]
+    logits: np.ndarray
+    probabilities: np.ndarray
+    maps: list[Map] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.uri.rstrip("/").rsplit("/", 1)[-1]
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) of the model's input."""
+        return self.pixels.shape[:2]
+
+    def best(self, count: int) -> list[int]:
+        """Class indices of the ``count`` largest logits, best first."""
+        return np.argsort(-self.logits, kind="stable")[:count].tolist()
+
+    def of(self, variant: str) -> list[Map]:
+        """The maps of one method: they share a colour scale."""
+        return [m for m in self.maps if m.variant == variant]
+
+    def top(self, variant: str) -> float:
+        """Top of the colour scale that one method's maps of this image share."""
+        own = self.of(variant)
+        return overlays.scale([m.values for m in own], own[0].signed)
+
+    def picture(self, found: Map, factor: int = 1, opacity: float = 0.55) -> np.ndarray:
+        """The map over the photograph, uint8 (factor height, factor width, 3).
+
+        A line encloses the strongest tenth where the map is coarse (a line around single pixels would be noise).
+        """
+        coarse = 4 * found.values.shape[0] <= self.input_size[0]
+        return overlays.laid(
+            self.photo,
+            found.surface(self.input_size),
+            self.input_size,
+            self.crop,
+            self.top(found.variant),
+            found.signed,
+            opacity=opacity,
+            contour=0.9 if coarse and found.values.size > 1 else None,
+            factor=factor,
+        )
+
+
+def table(images: Sequence[Explained]) -> pa.Table:
+    """The maps as rows of the table ``maps``, with ``variant`` and ``uri``."""
+    rows = [
+        {
+            "image_id": image.image_id,
+            "target": m.target,
+            "target_kinds": m.kinds,
+            "layer": m.layer,
+            "height": m.values.shape[0],
+            "width": m.values.shape[1],
+            "map": m.values.ravel(),
+            "score": m.score,
+            "gap": m.gap,
+            "flag": m.flag,
+            "variant": m.variant,
+            "uri": image.uri,
+        }
+        for image in images
+        for m in image.maps
+    ]
+    schema = tables.maps().append(pa.field("variant", pa.string())).append(pa.field("uri", pa.string()))
+    return pa.Table.from_pylist(rows, schema=schema)

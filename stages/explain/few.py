@@ -1,0 +1,184 @@
+"""A few images explained at once, without a run: for the command ``explain`` and for notebooks.
+
+from stages.explain.few import explain_images
+
+for image in explain_images(["dog.jpg"], "model.keras", ["grad_cam", "occlusion"], ["predicted", "second"]):
+    for found in image.maps:
+        print(image.name, found.variant, found.name, found.probability)
+        picture = image.picture(found)  # uint8 RGB, as large as the photograph
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from stages.explain import NOT_FINITE, ZERO
+from stages.explain.explained import Explained, Map, table
+from stages.explain.targets import check, resolve
+from stages.methods import Method, Options
+from stages.sources import image_id, read_images
+from stages.specs import ModelSpec, nearest, origin
+from stages.stage import UserError
+from stages.vision.images import EXTENSIONS, Crop, ImageError, decode, decode_to
+
+__all__ = ["Explained", "Map", "explain_images", "files", "table"]
+
+
+def explain_images(
+    images: Iterable[str | Path],
+    model: ModelSpec | str,
+    methods: Sequence[Options | dict[str, Any] | str] = ("grad_cam",),
+    targets: Sequence[str] = ("predicted",),
+    label: str | None = None,
+    crop: Crop = "center",
+    seed: int = 0,
+    batch: int = 16,
+    rejected: Callable[[str, str], object] | None = None,
+) -> list[Explained]:
+    """Maps of a few images, which are held in memory together.
+
+    Args:
+        images: files, folders, globs, or URIs as in the table ``images``.
+        model: a file, ``application:NAME``, ``preset:NAME``, or a section ``model`` with more said.
+        methods: names, or options as in a configuration.
+        targets: predicted, label, second, rank:K, top:K, or a class's name.
+        label: the class that the images show, for the target ``label``.
+        rejected: called with (uri, reason) for an image that cannot be used; without it, that is an error.
+
+    Returns:
+        The images that could be used, in the order given.
+
+    Raises:
+        UserError: no such model, layer, target or image; one line.
+    """
+    from stages.vision.attribution.methods import METHODS, explainer
+    from stages.vision.model import open_model
+
+    spec = model if isinstance(model, ModelSpec) else ModelSpec(**origin(model))
+    chosen = [TypeAdapter(Method).validate_python(m) for m in methods]
+    opened = open_model(spec)
+    classes = opened.classes
+    check(targets, classes, "target")
+    if "label" in targets and label is None:
+        raise UserError("target label: nothing says what the images show; give the class as label")
+    truth = None if label is None else _index(label, classes)
+    found = _read(files(images), opened, crop, truth, batch, rejected or _refuse)
+    asked = [resolve(targets, one.logits, truth, classes) for one in found]
+    for options in chosen if found else ():
+        method = METHODS[options.name]
+        settled = method.settle(opened, options, lambda count: np.stack([one.pixels for one in found[:count]]))
+        background = _background(options, method.background(options), found, seed)
+        # Images with as many targets each go together: every function is compiled for one number of targets.
+        for count in sorted({len(t) for t in asked}):
+            explain = explainer(spec, options, settled, batch, count, seed, background)
+            group = [k for k, t in enumerate(asked) if len(t) == count]
+            for start in range(0, len(group), batch):
+                some = group[start : start + batch]
+                maps = explain(
+                    np.stack([found[k].pixels for k in some]),
+                    np.array([list(asked[k]) for k in some], np.int32),
+                    [found[k].image_id for k in some],
+                )
+                for i, k in enumerate(some):
+                    found[k].maps.extend(_maps(found[k], asked[k], options, method.signed, settled, maps, i))
+    return found
+
+
+def files(images: Iterable[str | Path]) -> list[str]:
+    """Files, folders (all images below, by name) and globs as a list without repetitions.
+
+    Raises:
+        UserError: a folder without images, a glob that matches none.
+    """
+    found: list[str] = []
+    for given in map(str, images):
+        path = Path(given)
+        if path.is_dir():
+            own = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.name[0] != ".")
+            if not own:
+                raise UserError(f"{given}: no image in this folder")
+        elif has_magic(given) and "://" not in given and not path.exists():
+            own = sorted(p for p in glob(given, recursive=True) if Path(p).is_file())
+            if not own:
+                raise UserError(f"{given}: no file is called like this")
+        else:
+            own = [given]
+        found += own
+    return list(dict.fromkeys(found))
+
+
+def _refuse(uri: str, reason: str) -> None:
+    raise UserError(f"{uri}: {reason}")
+
+
+def _index(label: str, classes: Sequence[str]) -> int:
+    if label not in classes and label.isdecimal() and int(label) < len(classes):
+        return int(label)
+    try:
+        return list(classes).index(nearest(label, list(classes), "class"))
+    except ValueError as error:
+        raise UserError(f"label: {error}") from None
+
+
+def _read(
+    uris: Sequence[str], model: Any, crop: Crop, label: int | None, batch: int, rejected: Callable[[str, str], object]
+) -> list[Explained]:
+    """The images that can be read and classified, still without maps."""
+    from stages.vision.predicting import predict
+
+    read = []
+    for uri, data in zip(uris, read_images(uris), strict=True):
+        try:
+            if isinstance(data, ImageError):
+                raise data
+            read.append((uri, decode(data), decode_to(data, model.input_size, crop, model.channels)))
+        except ImageError as error:
+            rejected(uri, error.reason)
+    if not read:
+        return []
+    logits, probabilities = predict(model, np.stack([pixels for _, _, pixels in read]), batch)
+    found = []
+    for (uri, photo, pixels), own, shares in zip(read, logits, probabilities, strict=True):
+        if np.isfinite(own).all():
+            about = (uri, image_id(uri), photo, pixels, crop, label, model.classes, own, shares)
+            found.append(Explained(*about))
+        else:
+            rejected(uri, "the model gives NaN or infinite values (logits)")
+    return found
+
+
+def _background(options: Options, count: int, images: Sequence[Explained], seed: int) -> np.ndarray | None:
+    """A seeded sample of the images themselves, where a method wants one."""
+    if not count:
+        return None
+    if len(images) < 2:
+        raise UserError(f"{options.name}: compares with other images; give two or more")
+    draws = [np.random.default_rng([seed, int(one.image_id, 16)]).random() for one in images]
+    return np.stack([images[k].pixels for k in np.argsort(draws, kind="stable")[:count]])
+
+
+def _maps(
+    image: Explained, asked: dict[int, list[str]], options: Options, signed: bool, settled: Any, maps: Any, row: int
+) -> Iterator[Map]:
+    for j, (target, kinds) in enumerate(asked.items()):
+        values, score = maps.values[row, j], float(maps.scores[row, j])
+        sound = np.isfinite(values).all() and np.isfinite(score)
+        yield Map(
+            options=options,
+            signed=signed,
+            layer=settled.get("layer"),
+            target=target,
+            name=image.classes[target],
+            kinds=kinds,
+            probability=float(image.probabilities[target]),
+            score=score,
+            values=values,
+            gap=None if maps.gap is None else float(maps.gap[row, j]),
+            flag=NOT_FINITE if not sound else None if values.any() else ZERO,
+        )
