@@ -66,8 +66,8 @@ def _through(step: Step, sources: list[int], slot: int, axis: int, found: dict[i
     parts = [found[i][axis] for i in sources]
     reach = replace(parts[0], first=min(p.first for p in parts), last=max(p.last for p in parts))
     inside, outside = shapes[sources[0]][axis + 1], shapes[slot][axis + 1]
-    window = _window(step, axis, inside)
-    if window is None:
+    seen = window(step, axis, inside)
+    if seen is None:
         if inside == outside or outside == 1:
             return reach
         # Resized by an unknown operation: each position sees its share of the old ones.
@@ -77,7 +77,7 @@ def _through(step: Step, sources: list[int], slot: int, axis: int, found: dict[i
             reach.first + reach.stride * min(0.0, (ratio - 1) / 2),
             reach.last + reach.stride * max(0.0, (ratio - 1) * 1.0),
         )
-    span, stride, before = window
+    span, stride, before = seen
     return Reach(
         reach.stride * stride,
         reach.first - reach.stride * before,
@@ -85,7 +85,7 @@ def _through(step: Step, sources: list[int], slot: int, axis: int, found: dict[i
     )
 
 
-def _window(step: Step, axis: int, inside: int) -> tuple[int, int, int] | None:
+def window(step: Step, axis: int, inside: int) -> tuple[int, int, int] | None:
     """(span, stride, padding before) of a windowed operation along one axis; None for others."""
     layer = step.operation
     if step.kind in ("ZeroPadding2D", "Pad"):
