@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -53,33 +54,68 @@ def select(query: str, data: Any) -> np.ndarray:
     """Which rows of :func:`frame` are explained, (rows,) bool.
 
     Args:
-        query: ``all``, ``errors``, or an expression of pandas' ``DataFrame.query``.
+        query: ``all``, ``errors``, or an expression of pandas' ``DataFrame.query`` over each image by itself. What is
+            unknown (whether an unlabelled image is correct) is not chosen.
 
     Raises:
         UserError: the expression names no column, cannot be read, or does not say yes or no.
     """
+    import pandas as pd
+
     if query == "all":
         return np.ones(len(data), bool)
     if query == "errors":
         return (data["correct"] == False).fillna(False).to_numpy(bool)  # noqa: E712 - unknown is no error
+    query = " ".join(query.splitlines()).strip()
+    if not query:
+        raise UserError(f"explain.images: is empty; {_EXAMPLE}, or all, or errors")
     where = f"explain.images: {query}"
-    if "@" in query or "__" in query:
-        raise UserError(f"{where}: a query compares columns with values, and nothing else")
+    _only_compares(query, list(data.columns), where)
     try:
         found = data.eval(query, engine="python")
     except Exception as error:
-        named = re.match(r"name '(.+?)' is not defined", str(error))
-        if named:
-            try:
-                nearest(named[1], list(data.columns), "column")
-            except ValueError as unknown:
-                raise UserError(f"{where}: {unknown}") from None
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f'{where}: cannot be read ({reason}); write e.g. label == "horse" and not correct') from None
-    kind = getattr(getattr(found, "dtype", None), "name", "")
-    if kind not in ("bool", "boolean", "object") or len(found) != len(data):
-        raise UserError(f"{where}: says neither yes nor no; write a comparison, e.g. prob > 0.9")
-    return found.fillna(False).to_numpy(bool) if kind != "bool" else found.to_numpy(bool)
+        raise UserError(f"{where}: cannot be read ({_reason(error)}); {_EXAMPLE}") from None
+    answers = found.to_list() if np.shape(found) == (len(data),) and hasattr(found, "dtype") else ["none"]
+    known = [None if answer is None or answer is pd.NA or answer != answer else answer for answer in answers]
+    if not all(answer is None or isinstance(answer, (bool, np.bool_)) for answer in known):
+        raise UserError(f"{where}: says neither yes nor no of each image; write a comparison, e.g. prob > 0.9")
+    return np.array([answer is not None and bool(answer) for answer in known], bool)
+
+
+_EXAMPLE = 'write e.g. label == "horse" and not correct'
+_QUOTED = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|`[^`]*`""")
+ATTRIBUTES = {"str", "contains", "startswith", "endswith", "lower", "upper", "len", "isna", "notna", "isin", "between"}
+"""What may follow a dot in a query: pandas would call any method of a column, also one that writes a file."""
+
+
+def _only_compares(query: str, columns: Sequence[str], where: str) -> None:
+    """Refuses what is more than a comparison of columns with values, before pandas sees it.
+
+    Raises:
+        UserError: not one expression, a name that is no column, a call of what a query has no need of.
+    """
+    quoted = [match[0][1:-1] for match in _QUOTED.finditer(query) if match[1] is None]
+    text = _QUOTED.sub(lambda match: match[1] or columns[0], query)  # `a column` of pandas is no Python
+    try:
+        nodes = list(ast.walk(ast.parse(text, mode="eval")))
+    except (SyntaxError, ValueError) as error:
+        hint = "write == to compare" if re.search(r"[^=!<>]=[^=]", text) else _EXAMPLE
+        raise UserError(f"{where}: cannot be read ({_reason(error)}); {hint}") from None
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and node.attr not in ATTRIBUTES:
+            raise UserError(f"{where}: .{node.attr} is no part of a query, which compares columns with values")
+    if "@" in _QUOTED.sub("", query) or '"""' in query or "'''" in query:
+        raise UserError(f"{where}: a query compares columns with values, and nothing else")
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    try:
+        for name in [node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in called] + quoted:
+            nearest(name, columns, "column")
+    except ValueError as unknown:
+        raise UserError(f"{where}: {unknown}") from None
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].replace(" (<unknown>, line 1)", "")
 
 
 def worst_first(data: Any) -> np.ndarray:
