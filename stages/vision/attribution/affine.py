@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 Head = Callable[[Sequence[tf.Tensor]], tf.Tensor]
 MAGNITUDES = (0.01, 1.0, 100.0)
-TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
+TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "float16": 1e-2, "bfloat16": 8e-2}
+EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+"""By the type the head computes in: what may be missing of the largest change, and how it rounds."""
 LARGEST = 256 * 2**20
 """Bytes a Jacobian may take; a larger one is not kept and the head is treated as any other."""
 
 
-def is_affine(head: Head, shapes: Sequence[tuple], dtype: str) -> bool:
+def is_affine(head: Head, shapes: Sequence[tuple], dtype: str, computed_in: Iterable[str] = ()) -> bool:
     """Whether logits change by the same linear map whatever the layer and the other tensors hold.
 
     Decided by numbers, not by the names of operations: additivity and
@@ -22,7 +24,10 @@ def is_affine(head: Head, shapes: Sequence[tuple], dtype: str) -> bool:
 
     Args:
         shapes: of the layer's output and of the other tensors the head reads, without the batch.
+        dtype: of the layer's output and of the logits.
+        computed_in: types of what is in between.
     """
+    coarsest = max((t for t in (dtype, *computed_in) if t in TOLERANCE), key=TOLERANCE.__getitem__)
     rng = np.random.default_rng(0)
     apply = tf.function(head, autograph=False)
     for magnitude in MAGNITUDES:
@@ -41,8 +46,9 @@ def is_affine(head: Head, shapes: Sequence[tuple], dtype: str) -> bool:
             gaps.append(apply([x, *other]) - other_zero - alone)
             largest = tf.maximum(largest, tf.reduce_max(tf.abs(other_zero)))
         # A small change of large logits drowns in their rounding; the larger magnitudes tell.
-        slack = 64 * np.finfo(dtype).eps * float(largest)
-        if max(float(tf.reduce_max(tf.abs(gap))) for gap in gaps) > TOLERANCE[dtype] * scale + slack:
+        slack = 64 * EPSILON[coarsest] * float(largest)
+        widest = np.max([np.abs(gap.numpy()).max() for gap in gaps])
+        if not widest <= TOLERANCE[coarsest] * scale + slack:  # also where something overflowed
             return False
     return True
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from stages.methods import Options
 from stages.specs import ModelSpec
-from stages.vision.attribution.methods import cam, occlusion
+from stages.vision.attribution.methods import cam, eigen_cam, occlusion, score_cam
 from stages.vision.attribution.methods.method import Explain, Maps, Method, Setting, Settled
 from stages.vision.model import open_model
 
-METHODS: dict[str, Method] = {m.name: m for family in (cam, occlusion) for m in family.METHODS}
+METHODS: dict[str, Method] = {m.name: m for family in (cam, eigen_cam, score_cam, occlusion) for m in family.METHODS}
 
 __all__ = ["METHODS", "Explain", "Maps", "Method", "Setting", "Settled", "explainer"]
 

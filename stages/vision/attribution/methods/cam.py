@@ -14,6 +14,8 @@ import tensorflow as tf
 
 from stages.stage import UserError
 from stages.vision.attribution.affine import is_affine, jacobian
+from stages.vision.attribution.default_layer import default_layer
+from stages.vision.attribution.gradient_path import require_gradient
 from stages.vision.attribution.methods.method import Explain, Maps, Method, Sample, Setting, Settled, padded
 from stages.vision.model import Model, freeze
 
@@ -22,29 +24,48 @@ Weigh = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 to maps (n, k, H, W)."""
 
 
-def settle(model: Model, options: Any, sample: Sample) -> Settled:
-    """The layer, its size, and whether the head behind it is affine.
+def at_layer(model: Model, options: Any, sample: Sample) -> Settled:
+    """The layer and its size.
 
     Raises:
         UserError: no such layer, or it has no positions.
     """
-    layer = options.layer or default_layer(model)
-    info = model.layer(layer)
-    shapes = [model.shapes[slot][1:] for slot in (model.slot(layer), *model.program.frontier(model.slot(layer)))]
-    affine = is_affine(model.head(layer), shapes, model.dtype)
-    return {"layer": layer, "height": info.height, "width": info.width, "affine": bool(affine)}
+    info = model.layer(options.layer or default_layer(model))
+    return {"layer": info.name, "height": info.height, "width": info.width}
 
 
-def default_layer(model: Model) -> str:
-    """The last layer that has positions.
+def settle(model: Model, options: Any, sample: Sample) -> Settled:
+    """The layer, its size, and whether the head behind it is affine.
 
     Raises:
-        UserError: the model has none.
+        UserError: no such layer, it has no positions, or no gradient reaches it.
     """
-    layers = model.layers()
-    if not layers:
-        raise UserError(f"model {model.name}: no layer has positions; choose a method that explains at the input")
-    return layers[-1].name
+    found = at_layer(model, options, sample)
+    slot = model.slot(found["layer"])
+    require_gradient(model, slot, f"layer {found['layer']}")
+    natives = {model.native[i] for step in model.program.after(slot) for i in step.outputs}
+    affine = is_affine(model.head(found["layer"]), _shapes(model, found["layer"]), model.dtype, natives)
+    return {**found, "affine": bool(affine)}
+
+
+def settle_linear(model: Model, options: Any, sample: Sample) -> Settled:
+    """As :func:`settle`, for a method that has a meaning only where the head is affine.
+
+    Raises:
+        UserError: it is not.
+    """
+    found = settle(model, options, sample)
+    if not found["affine"]:
+        raise UserError(
+            f"cam: between layer {found['layer']} and the logits model {model.name} is not linear, so a class has no "
+            "weights of its own for the layer's channels; use grad_cam, which is the same where it is"
+        )
+    return found
+
+
+def _shapes(model: Model, layer: str) -> list[tuple]:
+    slot = model.slot(layer)
+    return [model.shapes[i][1:] for i in (slot, *model.program.frontier(slot))]
 
 
 class Cam:
@@ -54,47 +75,45 @@ class Cam:
         model, layer = setting.model, setting.settled["layer"]
         self.model, self.batch, self.weigh = model, setting.batch, weigh
         self.trunk, self.head = model.trunk(layer), model.head(layer)
-        self.matrix: np.ndarray | None = None
-        if setting.settled["affine"]:
-            slots = (model.slot(layer), *model.program.frontier(model.slot(layer)))
-            shapes = [model.shapes[slot][1:] for slot in slots]
-            self.matrix = jacobian(lambda t: model.scores(self.head(t)), shapes, len(model.classes), model.dtype)
         self.size = (setting.settled["height"], setting.settled["width"])
+        matrix = None
+        if setting.settled["affine"]:
+            scores = lambda tensors: model.scores(self.head(tensors))  # noqa: E731
+            matrix = jacobian(scores, _shapes(model, layer), len(model.classes), model.dtype)
+        # (K, 1 or H * W, C): what an image needs of it are rows. Given to the graph, which would else hold a copy.
+        self.rows = [] if matrix is None else [tf.constant(matrix.transpose(2, 0, 1))]
         pixels = tf.TensorSpec((setting.batch, *model.input_size, model.channels), tf.uint8)
         targets = tf.TensorSpec((setting.batch, setting.targets), tf.int32)
-        given = [] if self.matrix is None else [tf.TensorSpec(self.matrix.shape, model.dtype)]
-        self.given = [] if self.matrix is None else [tf.constant(self.matrix)]
-        self.apply = freeze(self._apply, pixels, targets, *given)
+        self.apply = freeze(self._apply, pixels, targets, *(tf.TensorSpec(x.shape, x.dtype) for x in self.rows))
 
-    def _apply(self, pixels: tf.Tensor, targets: tf.Tensor, *matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _apply(self, pixels: tf.Tensor, targets: tf.Tensor, *rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         activation, *rest = self.trunk(self.model.to_input(pixels))
-        if matrix:
-            scores = tf.gather(self.model.scores(self.head([activation, *rest])), targets, axis=1, batch_dims=1)
-            gradient = self._by_matrix(matrix[0], targets)
+        if rows:
+            scores = self._scores([activation, *rest], targets)
+            gradient = self._by_rows(rows[0], targets)
         else:
             scores, gradient = self._by_tape(activation, rest, targets)
         maps = self.weigh(activation[:, None], gradient)
         return tf.cast(maps, tf.float32), tf.cast(scores, tf.float32)
 
-    def _by_matrix(self, matrix: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        own = tf.gather(tf.transpose(matrix, (2, 0, 1)), targets)  # (n, k, positions or 1, C)
-        size = self.size if matrix.shape[0] > 1 else (1, 1)
-        return tf.reshape(own, (*targets.shape, *size, matrix.shape[1]))
+    def _scores(self, tensors: Sequence[tf.Tensor], targets: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self.model.scores(self.head(tensors)), targets, axis=1, batch_dims=1)
+
+    def _by_rows(self, rows: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        size = self.size if rows.shape[1] > 1 else (1, 1)
+        return tf.reshape(tf.gather(rows, targets), (*targets.shape, *size, rows.shape[2]))
 
     def _by_tape(self, activation: tf.Tensor, rest: Sequence[tf.Tensor], targets: tf.Tensor) -> tuple:
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(activation)
-            scores = tf.gather(self.model.scores(self.head([activation, *rest])), targets, axis=1, batch_dims=1)
+            scores = self._scores([activation, *rest], targets)
             each = tf.unstack(scores, axis=1)
-        gradients = [tape.gradient(score, activation) for score in each]
-        if any(g is None for g in gradients):
-            raise UserError(f"model {self.model.name}: the logits have no gradient with respect to this layer")
-        return scores, tf.stack(gradients, 1)
+        return scores, tf.stack([tape.gradient(score, activation) for score in each], 1)
 
     def __call__(self, pixels: np.ndarray, targets: np.ndarray, ids: Sequence[str]) -> Maps:
         count = len(pixels)
         found = self.apply(
-            tf.constant(padded(pixels, self.batch)), tf.constant(padded(targets, self.batch)), *self.given
+            tf.constant(padded(pixels, self.batch)), tf.constant(padded(targets, self.batch)), *self.rows
         )
         maps, scores = (x.numpy()[:count] for x in found)
         return Maps(maps, scores)
@@ -103,6 +122,48 @@ class Cam:
 def grad_cam(setting: Setting) -> Explain:
     """ReLU(sum_k w_k A_k), w_k = mean over positions of d logit / d A_k (Selvaraju et al. 2017, eq. 1 and 2)."""
     return Cam(setting, lambda a, g: tf.nn.relu(weighted(a, tf.reduce_mean(g, (2, 3), keepdims=True))))
+
+
+def grad_cam_plus_plus(setting: Setting) -> Explain:
+    """ReLU(sum_k w_k A_k), w_k = sum over positions of alpha ReLU(g), alpha = g^2 / (2 g^2 + g^3 sum(A_k)).
+
+    Chattopadhay et al. 2018, eq. 9 to 19, for the logit itself: the paper's exp(logit) is one factor per image.
+    """
+    return Cam(setting, lambda a, g: tf.nn.relu(weighted(a, _plus_plus_weights(a, g))))
+
+
+SMALLEST_DENOMINATOR = 1e-6
+
+
+def _plus_plus_weights(activation: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+    """(n, k, 1, 1, C).
+
+    Divided through by g^2, so that nothing underflows: alpha = 1 / (2 + g sum(A)). That is at least 2 where the
+    layer is a ReLU's; elsewhere it can meet 0, and is kept at least SMALLEST_DENOMINATOR in size, its sign as it is.
+    """
+    total = tf.reduce_sum(activation, (2, 3), keepdims=True)
+    denominator = 2 + gradient * total
+    small = tf.where(denominator < 0, -SMALLEST_DENOMINATOR, tf.cast(SMALLEST_DENOMINATOR, denominator.dtype))
+    denominator = tf.where(tf.abs(denominator) < SMALLEST_DENOMINATOR, small, denominator)
+    # Where g = 0 alpha is 0 by definition, and ReLU(g) is 0 as well.
+    weights = tf.reduce_sum(tf.nn.relu(gradient) / denominator, (2, 3), keepdims=True)
+    positions = activation.shape[2] * activation.shape[3] // (gradient.shape[2] * gradient.shape[3])
+    return weights * positions
+
+
+def layer_cam(setting: Setting) -> Explain:
+    """ReLU(sum_k ReLU(g) A_k), a weight for each position of each channel (Jiang et al. 2021, eq. 5 to 7)."""
+    return Cam(setting, lambda a, g: tf.nn.relu(weighted(a, tf.nn.relu(g))))
+
+
+def cam(setting: Setting) -> Explain:
+    """sum_k w_k A_k with the weights of a linear head (Zhou et al. 2016, eq. 2), signed.
+
+    w = H W g, which for pooling and a Dense are the Dense's weights: the mean of the map plus what does not come from
+    the layer (the bias) is the logit. Also where each position has weights of its own.
+    """
+    height, width = setting.settled["height"], setting.settled["width"]
+    return Cam(setting, lambda a, g: weighted(a, g * (height * width)))
 
 
 def weighted(activation: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
@@ -122,5 +183,27 @@ METHODS = (
         "Selvaraju et al. 2017",
         grad_cam,
         settle,
+    ),
+    Method(
+        "grad_cam_plus_plus",
+        "channels of a layer, weighted by where the logit's gradient is positive",
+        "Chattopadhay et al. 2018",
+        grad_cam_plus_plus,
+        settle,
+    ),
+    Method(
+        "layer_cam",
+        "a layer's activations, weighted one by one by the positive part of the logit's gradient",
+        "Jiang et al. 2021",
+        layer_cam,
+        settle,
+    ),
+    Method(
+        "cam",
+        "channels of a layer, weighted as the linear head weights them",
+        "Zhou et al. 2016",
+        cam,
+        settle_linear,
+        signed=True,
     ),
 )

@@ -1,0 +1,58 @@
+"""Whether gradients can flow from the logits back to a tensor, and which operation stops them where they cannot."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from stages.stage import UserError
+from stages.vision.model import Model
+from stages.vision.model.program import Step
+
+
+def require_gradient(model: Model, slot: int, where: str) -> None:
+    """Refuses a model whose logits have no gradient with respect to ``slot``; traces the head, runs nothing.
+
+    Args:
+        where: what the slot is, in the message: ``layer conv_5``, ``the image``.
+
+    Raises:
+        UserError: an operation on every path from there to the logits has no gradient; it is named.
+    """
+    step = blocked_by(model, slot)
+    if step is not None:
+        raise UserError(
+            f"model {model.name}: no gradient of the logits reaches {where}, because {step.name} ({step.kind}) has "
+            "none; use a method without gradients: occlusion, rise, score_cam or eigen_cam"
+        )
+
+
+def blocked_by(model: Model, slot: int) -> Step | None:
+    """The step nearest the logits that stops their gradient on its way to ``slot``; None where it arrives.
+
+    An operation without a gradient is one that TensorFlow gives none for (argmax, round, stop_gradient); one whose
+    gradient is zero everywhere, as of a sign, is not found here but gives maps of zeros.
+    """
+    program = model.program
+    steps, given = program.after(slot), [slot, *program.frontier(slot)]
+    blocked: list[Step] = []
+
+    def trace(*tensors: tf.Tensor) -> tf.Tensor:
+        values = dict(zip(given, tensors, strict=True))
+        watched = {slot: values[slot]}
+        with tf.GradientTape() as tape:
+            tape.watch(values[slot])
+            for step in steps:
+                step(values)
+                # Every float on the way counts as a variable: a gradient reaches what lies behind the obstacle.
+                own = {i: values[i] for i in step.outputs if values[i].dtype.is_floating}
+                tape.watch(list(own.values()))
+                watched.update(own)
+            total = tf.reduce_sum(values[program.output])
+        gradients = dict(zip(watched, tape.gradient(total, list(watched.values())), strict=True))
+        if gradients[slot] is None:
+            blocked.extend(step for step in steps if any(gradients.get(i, 0) is None for i in step.inputs))
+        return total
+
+    specs = [tf.TensorSpec(model.shapes[i], model.native[i]) for i in given]
+    tf.function(trace, autograph=False).get_concrete_function(*specs)
+    return blocked[-1] if blocked else None

@@ -1,0 +1,103 @@
+"""Score-CAM: channels of a layer, weighted by the score of the image seen through each (Wang et al. 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from stages.vision.attribution.methods.cam import at_layer
+from stages.vision.attribution.methods.method import Explain, Maps, Method, Setting, packed, padded
+from stages.vision.model import freeze
+
+
+class ScoreCam:
+    """The method at work: (image, channel) pairs of several images share a batch, targets share the forwards."""
+
+    def __init__(self, setting: Setting) -> None:
+        model, self.batch, self.channels = setting.model, setting.batch, setting.options.channels
+        self.model, self.slot = model, model.slot(setting.settled["layer"])
+        size = (setting.settled["height"], setting.settled["width"])
+        self.enlarge = [bilinear(*ends) for ends in zip(size, model.input_size, strict=True)]
+        pixels = tf.TensorSpec((setting.batch, *model.input_size, model.channels), tf.uint8)
+        image = tf.TensorSpec((setting.batch,), tf.int32)
+        channel = tf.TensorSpec((setting.batch, *size), tf.float32)
+        self.look = freeze(self._look, pixels)
+        self.mask = freeze(self._mask, pixels, image, channel)
+        black = tf.zeros(pixels.shape, tf.uint8)
+        self.black = self.look(black)[1].numpy()[0]
+
+    def _look(self, pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        activation, logits = self.model.values(self.model.to_input(pixels), [self.slot, self.model.program.output])
+        return tf.cast(activation, tf.float32), tf.cast(self.model.scores(logits), tf.float32)
+
+    def _mask(self, pixels: tf.Tensor, image: tf.Tensor, channel: tf.Tensor) -> tf.Tensor:
+        """Scores (batch, K) of images seen through a channel (batch, H, W) enlarged to their size, from 0 to 1."""
+        down, right = (tf.constant(m) for m in self.enlarge)
+        large = tf.matmul(tf.matmul(down, channel), right, transpose_b=True)[..., None]
+        least, most = (f(large, (1, 2, 3), keepdims=True) for f in (tf.reduce_min, tf.reduce_max))
+        mask = tf.math.divide_no_nan(large - least, most - least)
+        seen = mask * tf.cast(tf.gather(pixels, image), tf.float32)
+        (logits,) = self.model.values(self.model.to_input(seen), [self.model.program.output])
+        return tf.cast(self.model.scores(logits), tf.float32)
+
+    def __call__(self, pixels: np.ndarray, targets: np.ndarray, ids: Sequence[str]) -> Maps:
+        shown = tf.constant(padded(pixels, self.batch))
+        activation, scores = (x.numpy()[: len(pixels)] for x in self.look(shown))
+        chosen = [most_varied(a, self.channels) for a in activation]
+        lit = [c[a.max((0, 1))[c] > a.min((0, 1))[c]] for a, c in zip(activation, chosen, strict=True)]
+        gains = [np.zeros((activation.shape[-1], targets.shape[1])) for _ in pixels]
+        for image, number, count in packed([len(c) for c in lit], self.batch):
+            channel = np.array([lit[i][j] for i, j in zip(image, number, strict=True)])
+            seen = self.mask(shown, tf.constant(image), tf.constant(activation[image, :, :, channel])).numpy()
+            for i, c, score in zip(image[:count], channel[:count], seen, strict=False):
+                gains[i][c] = score[targets[i]] - self.black[targets[i]]
+        maps = [combined(a[..., c], g[c]) for a, c, g in zip(activation, chosen, gains, strict=True)]
+        return Maps(np.stack(maps), np.take_along_axis(scores, targets, 1))
+
+
+def bilinear(size: int, larger: int) -> np.ndarray:
+    """The matrix (larger, size) float32 that enlarges one side: half-pixel centres, the border repeated."""
+    place = np.clip((np.arange(larger) + 0.5) * size / larger - 0.5, 0, size - 1)
+    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(size))).astype(np.float32)
+
+
+def most_varied(activation: np.ndarray, count: int | None) -> np.ndarray:
+    """The ``count`` channels of (H, W, C) that vary most over positions, or all; in rising order, ties: the first."""
+    channels = activation.shape[-1]
+    if count is None or count >= channels:
+        return np.arange(channels)
+    variance = activation.reshape(-1, channels).astype(np.float64).var(0)
+    return np.sort(np.argsort(-variance, kind="stable")[:count])
+
+
+def combined(activation: np.ndarray, gains: np.ndarray) -> np.ndarray:
+    """ReLU(sum of softmax over channels of gains (C, k) x activation (H, W, C)): (k, H, W) float32."""
+    with np.errstate(invalid="ignore"):  # infinite scores: the map is NaN, and flagged
+        powers = np.exp(gains - gains.max(0))
+    weights = powers / powers.sum(0)
+    maps = np.tensordot(weights.T, activation.astype(np.float64), (1, 2))
+    return np.maximum(maps, 0).astype(np.float32)
+
+
+def score_cam(setting: Setting) -> Explain:
+    """ReLU(sum_k w_k A_k), w = softmax over channels of score(image x mask_k) - score(black image).
+
+    mask_k: A_k enlarged to the image, minus its least, over its range; applied to pixels, so that what is hidden is
+    black before preprocessing. A channel that is the same everywhere, at zero or not, has a mask of zeros: it hides
+    everything, its gain is 0 without a forward pass, and it counts in the softmax (and adds its constant).
+    ``channels``: softmax and sum run over those alone.
+    """
+    return ScoreCam(setting)
+
+
+METHODS = (
+    Method(
+        "score_cam",
+        "channels of a layer, weighted by the logit of the image seen through each",
+        "Wang et al. 2020",
+        score_cam,
+        at_layer,
+    ),
+)
