@@ -80,6 +80,8 @@ def fit(inputs: Inputs, params: Params) -> State:
     chosen = np.flatnonzero(select(params.select, data))
     if not len(chosen):
         raise UserError(f"explain.images: {params.select} chooses none of {len(data)} images{_why_none(params, data)}")
+    if set(params.targets) == {"label"} and data["label"].iloc[chosen].isna().all():
+        raise UserError("explain.targets: label, but no chosen image has one; give labels, or another target")
     if params.limit is not None:
         order = worst_first(data)
         chosen = np.sort(order[np.isin(order, chosen)][: params.limit])
