@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 import stages
+from stages.evaluate import RANDOM, EvaluateSpec
 from stages.explain import ExplainSpec
 from stages.extract import ExtractSpec
 from stages.reduce import ReduceSpec
@@ -64,6 +65,7 @@ class Config(Spec):
     extract: ExtractSpec = Field(default_factory=ExtractSpec)
     atlases: list[AtlasSpec] = Field(default_factory=list)
     explain: ExplainSpec | None = Field(None, description="attribution maps of images; default: none")
+    evaluate: EvaluateSpec | None = Field(None, description="do the maps tell the truth; default: not asked")
     report: ReportSpec = Field(default_factory=ReportSpec)
 
     @model_validator(mode="after")
@@ -75,6 +77,10 @@ class Config(Spec):
             asks = atlas.class_ is not None or atlas.pair is not None
             if asks and self.extract.attribution == "none":
                 raise ValueError(f"atlas {atlas.name} chooses rows by attribution, but extract.attribution is none")
+        if self.evaluate is not None and self.explain is None:
+            raise ValueError("evaluate: there are no maps; give explain too, e.g. explain: {methods: [grad_cam]}")
+        if self.evaluate is not None and RANDOM in [m.variant for m in self.explain.methods]:
+            raise ValueError(f"explain: a variant cannot be called {RANDOM}: evaluate calls the random map so")
         return self
 
 
@@ -236,7 +242,10 @@ def _rooted(config: Config, folder: Path) -> Config:
     images = images.model_copy(update={"path": rooted(images.path, folder)})
     if images.labels:
         images = images.model_copy(update={"labels": rooted(images.labels, folder)})
-    return config.model_copy(update={"model": model, "images": images})
+    evaluate = config.evaluate
+    if evaluate is not None and evaluate.masks is not None:
+        evaluate = evaluate.model_copy(update={"masks": rooted(evaluate.masks, folder)})
+    return config.model_copy(update={"model": model, "images": images, "evaluate": evaluate})
 
 
 def rooted(path: str, folder: Path) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from pydantic import ValidationError
 import stages
 from pipeline.config import AtlasSpec, Config
 from pipeline.plan import Step
+from stages.evaluate import RANDOM
+from stages.evaluate.truth import listed
 from stages.extract import ExtractSpec
 from stages.specs import ModelSpec
 from stages.stage import UserError
@@ -80,6 +84,8 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
         chosen = {name: getattr(config.explain, name) for name in ("limit", "targets", "batch")}
         chosen |= {"select": config.explain.images, "method": method}
         add("explain", method.variant, model=model, images=images, seed=seed, **chosen)
+    if config.evaluate is not None:
+        _evaluation(config, add, {"model": model, "images": images, "seed": seed})
     views = [
         {
             "view": a.view,
@@ -89,8 +95,31 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
         }
         for a in config.atlases
     ]
-    add("report", title=config.run.name, views=views, images=images, about=about or {}, report=config.report)
+    explained = None
+    if config.explain:
+        explained = {name: getattr(config.explain, name) for name in ("limit", "methods", "targets")}
+        explained["select"] = config.explain.images
+    made = {"title": config.run.name, "about": about or {}, "report": config.report}
+    add("report", views=views, images=images, explain=explained, **made)
     return found
+
+
+def _evaluation(config: Config, add: Callable[..., None], common: dict[str, Any]) -> None:
+    """Each variant and the random map evaluated, each variant's randomisation check, and what holds of all."""
+    asked, methods = config.evaluate, config.explain.methods
+    common = {**common, "batch": asked.batch}
+    stamps = sorted(listed(asked.masks).items()) if asked.masks is not None else None
+    chosen = {name: getattr(asked, name) for name in ("deletion", "insertion", "steps", "limit", "masks", "tolerance")}
+    chosen["boxes"] = (asked.boxes,) if isinstance(asked.boxes, str) else asked.boxes or ()
+    chosen["masks_stamp"] = hashlib.sha256(json.dumps(stamps).encode()).hexdigest() if stamps else None
+    for method in (*methods, None):
+        # The random map is asked of the same images and classes: those of the first variant.
+        maps = f"maps/{(method or methods[0]).variant}"
+        add("evaluate", method.variant if method else RANDOM, method=method, maps=maps, **chosen, **common)
+    for method in methods if asked.randomization is not None else ():
+        again = asked.randomization.model_dump()
+        add("sanity", method.variant, method=method, randomization=again, **common)
+    add("sanity", methods=sorted(methods, key=lambda m: m.variant), agreement=asked.agreement, **common)
 
 
 def _icon_grids(atlas: AtlasSpec) -> list[int]:

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from stages.stage import Stage
 
-ORDER = ("index", "extract", "reduce", "grid", "attribute", "render", "explain", "report")
+ORDER = ("index", "extract", "reduce", "grid", "attribute", "render", "explain", "evaluate", "sanity", "report")
 
 
 def stage(name: str) -> Stage:

@@ -153,6 +153,43 @@ def maps() -> pa.Schema:
     )
 
 
+def faithfulness() -> pa.Schema:
+    """How well one map tells what the model went by."""
+    return pa.schema(
+        [
+            ("image_id", pa.string()),
+            ("target", pa.int32()),
+            ("target_kinds", pa.list_(pa.string())),
+            ("deletion", pa.float32()),
+            ("insertion", pa.float32()),
+            ("pointing", pa.bool_()),
+            ("energy", pa.float32()),
+            ("area", pa.float32()),
+            ("flag", pa.string()),
+        ]
+    )
+
+
+MEAN = [("mean", pa.float64()), ("low", pa.float64()), ("high", pa.float64()), ("n", pa.int32())]
+
+
+def randomization() -> pa.Schema:
+    """One depth of the cascade: maps of a model whose last layers were shuffled, against the model's own."""
+    signless = [(f"{name}_abs", kind) for name, kind in MEAN]
+    head = [("depth", pa.int32()), ("layers", pa.int32()), ("layer", pa.string()), ("images", pa.int32())]
+    return pa.schema([*head, *MEAN, *signless])
+
+
+def agreement() -> pa.Schema:
+    return pa.schema([("variant", pa.string()), ("other", pa.string()), *MEAN])
+
+
+def trust() -> pa.Schema:
+    """Means of ``faithfulness``."""
+    head = [("variant", pa.string()), ("kind", pa.string()), ("measure", pa.string())]
+    return pa.schema([*head, *MEAN, ("better", pa.float64())])
+
+
 def to_numpy(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """A fixed-size-list column as an array of shape (rows, size), without copying where it lies in one chunk."""
     if isinstance(column, pa.ChunkedArray):

@@ -23,6 +23,13 @@ _COUNTED = {
     "exemplars": "up to 8 members nearest the mean by cosine, at most one per image",
 }
 
+_MEAN = {
+    "mean": "over images (null where there is none)",
+    "low": "lower end of its 95 % interval (bootstrap over images)",
+    "high": "upper end of it",
+    "n": "images it is taken over",
+}
+
 TABLES = {
     t.name: t
     for t in (
@@ -149,6 +156,53 @@ TABLES = {
                 "score": "the class's logit (of a single sigmoid unit z: z, and -z for class 0)",
                 "gap": "path methods: sum of the map minus the change of the score (null for others)",
                 "flag": "zero: the map is zero everywhere; not finite: NaN or infinite somewhere (null: neither)",
+            },
+        ),
+        Table(
+            "faithfulness",
+            ("image_id", "target"),
+            "how well each map tells what the model went by; variant `random`: the random map to be beaten",
+            {
+                "image_id": _POSITION["image_id"],
+                "target": "class index",
+                "target_kinds": "as in maps",
+                "deletion": "area under the class's probability while the map's highest pixels turn grey; low is good",
+                "insertion": "area under it while they come back into the blurred image; high is good",
+                "pointing": "whether the map's maximum lies in the box or mask (null: there is none)",
+                "energy": "share of the map's positive part in the box or mask",
+                "area": "share of the model's input that the box or mask takes: the chance level of both",
+                "flag": "why something is missing: the map's own flag, or what is wrong with the image or mask",
+            },
+        ),
+        Table(
+            "randomization",
+            ("depth",),
+            "rank correlation of a variant's maps with those of the model when its last layers are shuffled",
+            {
+                "depth": "layers shuffled, counted from the logits",
+                "layers": "layers with weights that there are",
+                "layer": "the earliest one shuffled",
+                "images": "images whose maps were made again",
+                **_MEAN,
+                **{f"{name}_abs": f"the same of absolute values: {what}" for name, what in _MEAN.items()},
+            },
+        ),
+        Table(
+            "agreement",
+            ("variant", "other"),
+            "rank correlation of two variants' maps of one image and class, on the pixels of the model's input",
+            {"variant": "one of them", "other": "the other, later in the alphabet", **_MEAN},
+        ),
+        Table(
+            "trust",
+            ("variant", "kind", "measure"),
+            "means of faithfulness over images",
+            {
+                "variant": "a method's, or `random`",
+                "kind": "what the class was asked for as: predicted, label, ...",
+                "measure": "deletion, insertion, pointing, energy or area",
+                **_MEAN,
+                "better": "share of images in which the map beats the random one (null for other measures)",
             },
         ),
     )

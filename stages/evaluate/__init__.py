@@ -1,0 +1,228 @@
+"""maps -> how well each map tells what the model went by: deletion, insertion, pointing game, energy inside.
+
+One step for each variant, and one for a random map of each image: what a map must beat.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, model_validator
+
+from stages.evaluate.truth import Box, boxes_of, inside_boxes, inside_mask, listed, matched
+from stages.methods import Method
+from stages.sources import read_image, read_images
+from stages.sources.places import Place
+from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, nearest
+from stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
+from stages.vision.images import ImageError, decode, fit_size
+
+RANDOM = "random"
+"""The variant that is no method: a random map for each image."""
+
+
+class RandomizationSpec(Spec):
+    """The parameter-randomisation check: do maps change when the model forgets?"""
+
+    images: PositiveInt = Field(16, description="images whose maps are made again; a seeded sample")
+    depths: int = Field(6, ge=2, le=32, description="how often: the last layer alone, all layers, and between")
+
+
+class EvaluateSpec(Spec):
+    """What is asked of the maps."""
+
+    deletion: bool = Field(True, description="how fast the class goes when its pixels go")
+    insertion: bool = Field(True, description="how fast the class comes when its pixels come")
+    steps: PositiveInt = Field(32, description="equal shares of the pixels that go or come, a forward pass each")
+    limit: PositiveInt | None = Field(200, description="images evaluated, a seeded sample; null: all that have maps")
+    boxes: str | tuple[str, str, str, str] | None = Field(
+        None,
+        description="columns of the images that hold x0, y0, x1, y1 in pixels of the upright image, "
+        "or one column of texts such as [x0, y0, x1, y1]",
+    )
+    masks: str | None = Field(None, description="folder of PNG files named like the images, white inside")
+    tolerance: float = Field(0, ge=0, description="pixels of the model's input that the pointing game forgives")
+    randomization: RandomizationSpec | None = Field(default_factory=RandomizationSpec, description="null: none")
+    agreement: bool = Field(True, description="rank correlation between every two methods")
+    batch: PositiveInt = Field(32, description="images in one forward pass")
+
+    @model_validator(mode="after")
+    def _one_truth(self) -> EvaluateSpec:
+        if self.boxes is not None and self.masks is not None:
+            raise ValueError("give boxes or masks, not both")
+        return self
+
+
+class Params(Spec):
+    """Everything one variant's figures depend on; ``method`` None: the random map."""
+
+    model: ModelSpec
+    images: ImagesSpec
+    seed: int = 0
+    method: Method | None
+    maps: str
+    deletion: bool
+    insertion: bool
+    steps: PositiveInt
+    limit: PositiveInt | None
+    boxes: tuple[str, ...] = ()
+    masks: str | None = Field(None, exclude=True)
+    masks_stamp: str | None = None
+    tolerance: float
+    batch: PositiveInt = Field(32, exclude=True)
+
+    @property
+    def variant(self) -> str:
+        return self.method.variant if self.method else RANDOM
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the images table that hold the boxes."""
+        return [f"meta.{name.removeprefix('meta.')}" for name in self.boxes]
+
+
+def fit(inputs: Inputs, params: Params) -> State:
+    """Chooses the images, and finds the mask of each.
+
+    Returns:
+        chosen: image ids, in the order of a draw that belongs to each image, so that the first n are a sample too;
+        masks: image id to path below the folder of masks, of the chosen ones that have one.
+
+    Raises:
+        UserError: a mask that fits several images.
+    """
+    ids = sorted({i for part in inputs.stream(params.maps, ["image_id"]) for i in part["image_id"].to_pylist()})
+    draws = [np.random.default_rng([params.seed, int(i, 16)]).random() for i in ids]
+    chosen = [ids[k] for k in np.argsort(draws, kind="stable")][: params.limit]
+    state: State = {"chosen": chosen, "masks": {}, "metrics": {"images": len(chosen)}}
+    if not params.columns and params.masks is None:
+        return state
+    if params.masks is not None:
+        about = inputs.table("images", ["image_id", "uri"])
+        uris = dict(zip(about["image_id"].to_pylist(), about["uri"].to_pylist(), strict=True))
+        found = matched(uris, list(listed(params.masks)))
+        state["masks"] = {i: found[i] for i in sorted(set(chosen) & found.keys())}
+        known = len(state["masks"])
+    else:
+        boxes = _boxes(inputs.table("images", ["image_id", "uri", *params.columns]), params.columns)
+        known = sum(bool(boxes.get(i)) for i in chosen)
+    state["metrics"]["without"] = len(chosen) - known
+    if known < len(chosen):
+        what = "mask" if params.masks else "box"
+        inputs.note(f"evaluate: {len(chosen) - known} of {len(chosen)} images have no {what}")
+    return state
+
+
+def _boxes(images: pa.Table, columns: Sequence[str]) -> dict[str, list[Box]]:
+    """Boxes of each image that has any.
+
+    Raises:
+        UserError: a text that is no box.
+    """
+    found = {}
+    for image_id, uri, *values in zip(*(images[c].to_pylist() for c in ("image_id", "uri", *columns)), strict=True):
+        try:
+            boxes = boxes_of(values)
+        except (ValueError, TypeError):
+            shown = ", ".join(str(v) for v in values)[:80]
+            names = ", ".join(c.removeprefix("meta.") for c in columns)
+            raise UserError(
+                f"evaluate.boxes: {names} of {uri} is {shown}, not a box; write four numbers, e.g. [0, 0, 64, 48]"
+            ) from None
+        if boxes:
+            found[image_id] = boxes
+    return found
+
+
+def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
+    """The figures of the chosen images of one part: a row for each of their maps."""
+    from stages.evaluate.figures import Figures
+
+    state, size = inputs.state(), tuple(inputs.state("extract", "")["input_size"])
+    names = ["image_id", "target", "target_kinds", "height", "width", "map", "flag"]
+    maps = inputs.part(params.maps, shard.index, names)
+    maps = maps.filter(pc.is_in(maps["image_id"], value_set=pa.array(state["chosen"], pa.string())))
+    images = inputs.part("images", shard.index, ["image_id", "uri", *params.columns])
+    boxes = _boxes(images, params.columns) if params.columns else {}
+    uris = dict(zip(images["image_id"].to_pylist(), images["uri"].to_pylist(), strict=True))
+    figures = Figures(params, size, maps)
+    ids = list(figures.rows)
+    masks = Place.at(params.masks) if params.masks else None
+    for image_id, image in zip(ids, _decoded(params, size, figures.channels, [uris[i] for i in ids]), strict=True):
+        if isinstance(image, ImageError):
+            inputs.warn(f"{uris[image_id]} cannot be evaluated: {image.reason}")
+            figures.flag(image_id, f"the image cannot be read: {image.reason}")
+            continue
+        pixels, upright = image
+        inside = None
+        try:
+            if image_id in state["masks"]:
+                data = read_image(masks.uri(state["masks"][image_id]))
+                inside = inside_mask(data, upright, size, params.images.crop)
+            elif image_id in boxes:
+                inside = inside_boxes(boxes[image_id], upright, size, params.images.crop)
+            if inside is not None and not inside.any():
+                raise ValueError("nothing of the box or mask is in what the model sees")
+        except (ImageError, ValueError) as error:
+            inside, why = None, f"the mask cannot be read: {error}" if isinstance(error, ImageError) else str(error)
+            figures.flag(image_id, why)
+            inputs.warn(f"{uris[image_id]}: {why}; no pointing game there")
+        figures.add(image_id, pixels, inside)
+    return {f"faithfulness/{params.variant}": figures.table()}
+
+
+def _decoded(params: Params, size: tuple[int, int], channels: int, uris: Sequence[str]) -> Any:
+    """(pixels at the model's size, (height, width) of the upright image) of each, or why not."""
+    from stages.vision.decoding import decoded
+
+    def prepare(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
+        image = decode(data, channels, params.images.max_pixels)
+        return fit_size(image, size, params.images.crop), image.shape[:2]
+
+    data = read_images(uris, params.images.storage_options)
+    return decoded(data, prepare, params.batch, min(8, os.cpu_count() or 1))
+
+
+def _check(inputs: Inputs, params: Params) -> None:
+    """Boxes must be in columns there are, and numbers."""
+    if not params.columns:
+        return
+    schema = inputs.part("images", 0).schema
+    known = [name.removeprefix("meta.") for name in schema.names if name.startswith("meta.")]
+    for column in params.columns:
+        try:
+            nearest(column.removeprefix("meta."), known, "column")
+        except ValueError as error:
+            told = str(error) if known else f"unknown column {column.removeprefix('meta.')!r}: the images have none"
+            raise UserError(
+                f"evaluate.boxes: {told} (lists in a source are left out: give four columns, or one of texts)"
+            ) from None
+        kind = schema.field(column).type
+        number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+        if len(params.columns) == 4 and not number:
+            raise UserError(f"evaluate.boxes: column {column.removeprefix('meta.')} holds {kind}, not numbers")
+    for part in inputs.stream("images", ["image_id", "uri", *params.columns]) if len(params.columns) == 1 else ():
+        _boxes(part, params.columns)
+
+
+STAGE = Stage(
+    name="evaluate",
+    version=1,
+    about="deletion, insertion, pointing game and energy of every map, and of a random one",
+    params=Params,
+    shards=lambda inputs, params: aligned_shards(params.maps)(inputs, params),
+    run=run,
+    reads=lambda params: {"images": "part", params.maps: "part"},
+    writes=lambda params: (f"faithfulness/{params.variant}",),
+    fit=fit,
+    fit_reads=lambda params: ("images", params.maps),
+    state_of=lambda params: (("extract", ""),),
+    check=("extract", _check),
+    libraries=("tensorflow", "keras", "pillow", "numpy"),
+    model=True,
+)

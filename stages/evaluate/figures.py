@@ -1,0 +1,96 @@
+"""The figures of one part's maps, gathered image by image; forward passes are made a full batch at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from stages import tables
+from stages.evaluate.pointing import energy, pointing
+from stages.vision.attribution.pixels import at_input, draw, order
+
+MEASURES = ("deletion", "insertion", "pointing", "energy", "area")
+
+
+class Figures:
+    """Rows of ``faithfulness``, one for each row of ``maps``.
+
+    Attributes:
+        rows: image id to the numbers of its rows.
+        channels: of the pixels that :meth:`add` takes.
+    """
+
+    def __init__(self, params: Any, size: tuple[int, int], maps: pa.Table) -> None:
+        self.params, self.size, self.maps = params, size, maps
+        self.targets, self.flags = maps["target"].to_pylist(), maps["flag"].to_pylist()
+        self.rows: dict[str, list[int]] = {}
+        for row, image_id in enumerate(maps["image_id"].to_pylist()):
+            self.rows.setdefault(image_id, []).append(row)
+        self.found: dict[str, list[Any]] = {name: [None] * len(maps) for name in MEASURES}
+        self.waiting: list[tuple[np.ndarray, np.ndarray, list[int]]] = []
+        self.walk, self.channels = None, 3
+        if len(maps) and (params.deletion or params.insertion):
+            from stages.vision.attribution.deletion import walk
+
+            self.walk = walk(params.model, params.batch, params.steps, params.deletion, params.insertion)
+            self.channels = self.walk.model.channels
+
+    def flag(self, image_id: str, reason: str) -> None:
+        """Says of an image's rows why something is missing; what the map itself is flagged for stays."""
+        for row in self.rows[image_id]:
+            self.flags[row] = self.flags[row] or reason
+
+    def add(self, image_id: str, pixels: np.ndarray, inside: np.ndarray | None) -> None:
+        """An image: uint8 (h, w, c) at the model's size, and where the thing is, (h, w) bool."""
+        random = draw(image_id, self.params.seed, self.size)
+        same: dict[bytes, tuple[np.ndarray, list[int]]] = {}
+        for row in self.rows[image_id]:
+            if inside is not None:
+                self.found["area"][row] = float(inside.mean())
+            values = self._values(row, random)
+            if values is None:
+                continue
+            if inside is not None:
+                self.found["pointing"][row] = pointing(values, inside, self.params.tolerance)
+                self.found["energy"][row] = energy(values, inside)
+            # Targets whose maps are one share their forward passes.
+            same.setdefault(values.tobytes(), (values, []))[1].append(row)
+        if self.walk is not None:
+            for values, rows in same.values():
+                self.waiting.append((pixels, order(values, random), rows))
+                if len(self.waiting) == self.params.batch:
+                    self._walk()
+
+    def _values(self, row: int, random: np.ndarray) -> np.ndarray | None:
+        """The map on the pixels of the model's input; None for one that orders nothing."""
+        if self.params.method is None:
+            return random
+        if self.maps["flag"][row].as_py() is not None:
+            return None
+        shape = (self.maps["height"][row].as_py(), self.maps["width"][row].as_py())
+        values = self.maps["map"][row].values.to_numpy(zero_copy_only=False).reshape(shape)
+        return at_input(values, self.params.method, self.size)
+
+    def _walk(self) -> None:
+        from stages.vision.attribution.deletion import area
+
+        if not self.waiting:
+            return
+        curves = self.walk(np.stack([w[0] for w in self.waiting]), np.stack([w[1] for w in self.waiting]))
+        for name in ("deletion", "insertion"):
+            curve = getattr(curves, name)
+            for k, (_, _, rows) in enumerate(self.waiting) if curve is not None else ():
+                for row in rows:
+                    score = float(area(curve[k, :, self.targets[row]]))
+                    self.found[name][row] = score if np.isfinite(score) else None
+        self.waiting.clear()
+
+    def table(self) -> pa.Table:
+        self._walk()
+        columns = {name: self.maps[name] for name in ("image_id", "target", "target_kinds")}
+        columns |= {**self.found, "flag": self.flags}
+        schema = tables.faithfulness()
+        made = [c if isinstance(c := columns[f.name], pa.ChunkedArray) else pa.array(c, f.type) for f in schema]
+        return pa.table(made, schema=schema)

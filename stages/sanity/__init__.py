@@ -1,0 +1,124 @@
+"""maps and their figures -> what holds of methods: means, agreement, whether maps change when the model forgets.
+
+One step for each variant (the model is shuffled layer by layer), and one over all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from stages import tables
+from stages.methods import Method
+from stages.sanity.agreement import agreement
+from stages.sanity.faithfulness import summary
+from stages.sanity.randomization import randomization
+from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec
+from stages.stage import Inputs, Shard, Stage, State, one_shard
+
+
+class Randomization(Spec):
+    """Images whose maps are made again, and how often."""
+
+    images: PositiveInt
+    depths: PositiveInt
+
+
+class Params(Spec):
+    """``method`` given: that variant's randomisation check. None: what is said of all ``methods`` together."""
+
+    model: ModelSpec
+    images: ImagesSpec
+    seed: int = 0
+    method: Method | None = None
+    randomization: Randomization | None = None
+    methods: list[Method] = Field(default_factory=list)
+    agreement: bool = False
+    random: str = Field("random", description="the variant of the random map")
+    batch: PositiveInt = Field(32, exclude=True)
+
+    @property
+    def variants(self) -> list[str]:
+        return [m.variant for m in self.methods]
+
+
+def fit(inputs: Inputs, params: Params) -> State:
+    """The rows of the tables that are written, and what of them belongs into the run's record."""
+    if params.method is not None:
+        rows = randomization(inputs, params)
+        said = {f"{r['depth']} of {r['layers']} layers": _short(r["mean"]) for r in rows}
+        return {f"randomization/{params.method.variant}": rows, "metrics": said}
+    means = summary(inputs, params.variants, params.random, params.seed)
+    state: State = {"trust": means, "metrics": _metrics(means, params.random)}
+    if params.agreement:
+        chosen = inputs.state("evaluate", params.variants[0])["chosen"]
+        size = tuple(inputs.state("extract", "")["input_size"])
+        variants = {m.variant: m for m in params.methods}
+        state["agreement"] = agreement(inputs, variants, chosen, size, params.seed)
+        state["metrics"]["agreement"] = {f"{r['variant']}, {r['other']}": _short(r["mean"]) for r in state["agreement"]}
+    return state
+
+
+def _metrics(means: list[dict[str, Any]], random: str) -> dict[str, Any]:
+    """Mean of each measure beside the random map's, by variant and kind of target."""
+    baseline = {(r["kind"], r["measure"]): r["mean"] for r in means if r["variant"] == random}
+    found: dict[str, Any] = {}
+    for row in means:
+        if row["variant"] != random:
+            said = {"mean": _short(row["mean"]), "random": _short(baseline.get((row["kind"], row["measure"])))}
+            said |= {} if row["better"] is None else {"better than random": _short(row["better"])}
+            found.setdefault(row["variant"], {}).setdefault(row["kind"], {})[row["measure"]] = said
+    return found
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
+    """What ``fit`` found, as tables."""
+    state, found = inputs.state(), {}
+    for name in _writes(params):
+        schema = getattr(tables, name.partition("/")[0])()
+        rows = sorted(state[name], key=lambda row: tuple(row[k] for k in tables.TABLES[name.partition("/")[0]].key))
+        found[name] = pa.Table.from_pylist(rows, schema=schema)
+    return found
+
+
+def _writes(params: Params) -> tuple[str, ...]:
+    if params.method is not None:
+        return (f"randomization/{params.method.variant}",)
+    return ("agreement", "trust") if params.agreement else ("trust",)
+
+
+def _fit_reads(params: Params) -> tuple[str, ...]:
+    if params.method is not None:
+        return ("images", f"maps/{params.method.variant}")
+    maps = [f"maps/{v}" for v in params.variants] if params.agreement else []
+    return (*maps, *(f"faithfulness/{v}" for v in (*params.variants, params.random)))
+
+
+def _state_of(params: Params) -> tuple[tuple[str, str], ...]:
+    if params.method is not None:
+        return (("evaluate", params.method.variant), ("explain", params.method.variant))
+    return (("extract", ""), ("evaluate", params.variants[0]))
+
+
+STAGE = Stage(
+    name="sanity",
+    version=1,
+    about="how far maps are to be trusted: means, agreement of methods, maps of a model that forgets",
+    params=Params,
+    shards=one_shard,
+    run=run,
+    reads=lambda params: {},
+    writes=_writes,
+    fit=fit,
+    fit_reads=_fit_reads,
+    state_of=_state_of,
+    libraries=("tensorflow", "keras", "pillow", "numpy"),
+    model=True,
+    threads=False,
+)

@@ -1,0 +1,70 @@
+"""Do methods agree? Rank correlation between the maps of every two variants, image by image."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stages.methods import Options
+from stages.sanity.ranks import correlation, mean, standard
+from stages.stage import Inputs
+from stages.vision.attribution.pixels import at_input
+
+_COLUMNS = ["image_id", "target", "height", "width", "map", "flag"]
+
+
+def agreement(
+    inputs: Inputs, variants: Mapping[str, Options], chosen: Sequence[str], size: tuple[int, int], seed: int
+) -> list[dict[str, Any]]:
+    """A row for every two variants, in the order of their names.
+
+    Maps are compared on the pixels of the model's input, as deletion orders them; an image's targets are averaged
+    first. Flagged maps, and maps of one value, have no ranks and are left out. One part is held at a time.
+    """
+    names = sorted(variants)
+    pairs = [(a, b) for k, a in enumerate(names) for b in names[k + 1 :]]
+    found: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
+    wanted = pa.array(list(chosen), pa.string())
+    for part in range(min(inputs.parts(f"maps/{v}") for v in names) if pairs else 0):
+        tables = {v: _chosen(inputs.part(f"maps/{v}", part, _COLUMNS), wanted) for v in names}
+        rows = {v: _rows(tables[v]) for v in names}
+        for image_id in sorted(set().union(*rows.values())):
+            own: dict[tuple[str, str], list[float]] = defaultdict(list)
+            for target in sorted(set().union(*(rows[v].get(image_id, {}) for v in names))):
+                ranked = {
+                    v: standard(at_input(_values(tables[v], k), variants[v], size))
+                    for v in names
+                    if (k := rows[v].get(image_id, {}).get(target)) is not None
+                }
+                for pair in pairs:
+                    value = correlation(*(ranked.get(v) for v in pair))
+                    if value is not None:
+                        own[pair].append(value)
+            for pair, values in own.items():
+                found[pair].append(float(np.mean(values)))
+    return [{"variant": a, "other": b, **asdict(mean(found[a, b], seed))} for a, b in pairs]
+
+
+def _chosen(part: pa.Table, wanted: pa.Array) -> pa.Table:
+    return part.filter(pc.and_(pc.is_in(part["image_id"], value_set=wanted), pc.is_null(part["flag"])))
+
+
+def _rows(table: pa.Table) -> dict[str, dict[int, int]]:
+    """Image id to target to row."""
+    found: dict[str, dict[int, int]] = defaultdict(dict)
+    for row, (image_id, target) in enumerate(
+        zip(table["image_id"].to_pylist(), table["target"].to_pylist(), strict=True)
+    ):
+        found[image_id][target] = row
+    return found
+
+
+def _values(table: pa.Table, row: int) -> np.ndarray:
+    shape = (table["height"][row].as_py(), table["width"][row].as_py())
+    return table["map"][row].values.to_numpy(zero_copy_only=False).reshape(shape)

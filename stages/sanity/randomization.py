@@ -1,0 +1,89 @@
+"""Do maps change when the model forgets? The cascading parameter-randomisation check (Adebayo et al. 2018).
+
+A map that stays what it was although the layers have been shuffled shows the image, not what the model knows.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from stages.sanity.ranks import correlation, mean, standard
+from stages.sources import read_images
+from stages.stage import Inputs
+from stages.vision.images import ImageError, decode_to
+
+
+def stored(inputs: Inputs, table: str, ids: Sequence[str]) -> dict[str, tuple[int, np.ndarray]]:
+    """(target, map) of each image: its map for the predicted class, or its first, where that is not flagged."""
+    wanted, found = set(ids), {}
+    names = ["image_id", "target", "target_kinds", "height", "width", "map", "flag"]
+    for part in inputs.stream(table, names):
+        about = part.drop_columns(["map"]).to_pylist()
+        rows: dict[str, int] = {}
+        for k, row in enumerate(about):
+            if row["image_id"] in wanted and (row["image_id"] not in rows or "predicted" in row["target_kinds"]):
+                rows[row["image_id"]] = k
+        for image_id, k in rows.items():
+            if about[k]["flag"] is None:
+                values = part["map"][k].values.to_numpy(zero_copy_only=False)
+                found[image_id] = (about[k]["target"], values.reshape(about[k]["height"], about[k]["width"]))
+    return {i: found[i] for i in ids if i in found}
+
+
+def randomization(inputs: Inputs, params: Any) -> list[dict[str, Any]]:
+    """A row for each depth of the cascade, from the last layer alone to all layers."""
+    from stages.vision.attribution.methods import METHODS, Setting
+    from stages.vision.model.randomised import cascade
+
+    method, options = METHODS[params.method.name], params.method
+    chosen = inputs.state("evaluate", options.variant)["chosen"][: params.randomization.images]
+    background = inputs.state("explain", options.variant).get("background")
+    maps = stored(inputs, f"maps/{options.variant}", chosen)
+    first = {i: (standard(v), standard(np.abs(v)) if method.signed else None) for i, (_, v) in maps.items()}
+    pixels: dict[str, np.ndarray] = {}
+    rows = []
+    for depth, layers, name, model in cascade(params.model, params.randomization.depths, params.seed):
+        pixels = pixels or _pixels(inputs, params, list(maps), model.input_size, model.channels)
+        ids = list(pixels)
+        settled = method.settle(model, options, lambda count: np.stack([pixels[i] for i in ids[:count]]))  # noqa: B023
+        explain = method.build(Setting(model, options, settled, params.batch, 1, params.seed, background))
+        plain, absolute = [], []
+        for start in range(0, len(ids), params.batch):
+            group = ids[start : start + params.batch]
+            targets = np.array([[maps[i][0]] for i in group], np.int32)
+            for i, (values,) in zip(
+                group, explain(np.stack([pixels[i] for i in group]), targets, group).values, strict=True
+            ):
+                sound = np.isfinite(values).all()
+                plain.append(correlation(first[i][0], standard(values)) if sound else None)
+                absolute.append(correlation(first[i][1], standard(np.abs(values))) if sound else None)
+        about = {"depth": depth, "layers": layers, "layer": name, "images": len(ids)}
+        signless = {f"{key}_abs": v for key, v in asdict(mean(absolute, params.seed)).items()}
+        rows.append({**about, **asdict(mean(plain, params.seed)), **signless})
+    return rows
+
+
+def _pixels(
+    inputs: Inputs, params: Any, ids: Sequence[str], size: tuple[int, int], channels: int
+) -> dict[str, np.ndarray]:
+    """Images at the model's size, uint8 (h, w, c); those that cannot be read again are left out."""
+    from stages.vision.decoding import decoded
+
+    uris: dict[str, str] = {}
+    wanted = set(ids)
+    for part in inputs.stream("images", ["image_id", "uri"]):
+        uris |= {
+            i: u for i, u in zip(part["image_id"].to_pylist(), part["uri"].to_pylist(), strict=True) if i in wanted
+        }
+
+    def prepare(data: bytes) -> np.ndarray:
+        return decode_to(data, size, params.images.crop, channels, params.images.max_pixels)
+
+    data = read_images([uris[i] for i in ids], params.images.storage_options)
+    made = zip(ids, decoded(data, prepare, 32, min(8, os.cpu_count() or 1)), strict=True)
+    return {i: image for i, image in made if not isinstance(image, ImageError)}

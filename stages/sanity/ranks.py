@@ -1,0 +1,58 @@
+"""Spearman's rank correlation, and the mean of a sample with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES = 1000
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks of all values from 0, float64 of the same size, flat; ties share the mean of theirs."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count + 1) / 2)[place.reshape(-1)]
+
+
+def standard(values: np.ndarray) -> np.ndarray | None:
+    """Ranks less their mean, of length 1, float32: their product is the correlation. None where all values are one."""
+    found = ranks(values)
+    found -= found.mean()
+    length = np.linalg.norm(found)
+    return (found / length).astype(np.float32) if length > 0 else None
+
+
+def correlation(one: np.ndarray | None, other: np.ndarray | None) -> float | None:
+    """Spearman's, of two :func:`standard` ranks; None where one of them is."""
+    if one is None or other is None:
+        return None
+    return float(np.clip(np.dot(one, other), -1, 1))
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over images and its 95 % interval; None where there is nothing, or nothing to draw an interval from.
+
+    Attributes:
+        n: images.
+    """
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+def mean(values: Sequence[float | None], seed: int) -> Mean:
+    """Mean of what is not None; the interval is the middle 95 % of the means of resampled images (bootstrap)."""
+    known = np.array([v for v in values if v is not None], np.float64)
+    if not len(known):
+        return Mean(None, None, None, 0)
+    if len(known) == 1:
+        return Mean(float(known[0]), None, None, 1)
+    rng = np.random.default_rng([seed, len(known)])
+    means = np.array([known[rng.integers(0, len(known), len(known))].mean() for _ in range(RESAMPLES)])
+    low, high = np.percentile(means, (2.5, 97.5))
+    return Mean(float(known.mean()), float(low), float(high), len(known))

@@ -1,0 +1,80 @@
+"""A model forgetting what it learned, layer after layer, from the logits down (Adebayo et al. 2018).
+
+A layer forgets by having its weights shuffled: kernels value by value, and whatever has one number for a channel
+(biases, the scale, shift, mean and variance of a batch norm) channel by channel and all alike. So the distribution
+of every tensor of weights stays what training made it, and signals neither die nor explode on their way; what each
+weight stood for is gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from stages.specs import ModelSpec
+from stages.vision.model.classifier import Model
+from stages.vision.model.loading import Loaded, load
+from stages.vision.model.program import flatten
+
+
+def depths(layers: int, count: int) -> list[int]:
+    """Numbers of layers to shuffle: 1, ``layers``, and up to ``count`` evenly spread in all."""
+    return sorted({int(d) for d in np.rint(np.linspace(1, layers, min(count, layers)))})
+
+
+def weighted(loaded: Loaded) -> list[tuple[str, Any]]:
+    """(path, Keras layer) of what has learned weights, in running order; each layer once, where it is called first.
+
+    Normalization of the input is no part of it: it was measured, not learned.
+    """
+    found: dict[int, tuple[str, Any]] = {}
+    for step in flatten(loaded.keras, f"model {loaded.name}").steps:
+        learned = isinstance(step.operation, keras.layers.Layer) and _learned(step.operation)
+        if learned and not isinstance(step.operation, keras.layers.Normalization):
+            found.setdefault(id(step.operation), (step.name.partition("#")[0], step.operation))
+    return list(found.values())
+
+
+def cascade(spec: ModelSpec, count: int, seed: int) -> Iterator[tuple[int, int, str, Model]]:
+    """The model with more and more of its layers shuffled, from the last one down.
+
+    Loaded afresh: :func:`open_model` keeps and returns the model as it was. Each is to be used before the next is
+    asked for, because they share their weights.
+
+    Args:
+        count: how many, the last layer alone and all layers always among them.
+
+    Yields:
+        layers shuffled, layers there are, path of the earliest one shuffled, the model.
+    """
+    loaded = load(spec)
+    layers = weighted(loaded)[::-1]
+    done = 0
+    for depth in depths(len(layers), count):
+        for name, layer in layers[done:depth]:
+            shuffle(layer, name, seed)
+        done = depth
+        yield depth, len(layers), layers[depth - 1][0], Model(loaded, spec)
+
+
+def shuffle(layer: Any, name: str, seed: int) -> None:
+    """Shuffles a layer's weights in place; which way depends on the seed and on the layer's path."""
+    word = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    channels: dict[int, np.ndarray] = {}
+    for number, weight in enumerate(_learned(layer)):
+        value = keras.ops.convert_to_numpy(weight)
+        if value.ndim == 1:
+            rng = np.random.default_rng([seed, word])
+            moved = value[channels.setdefault(value.size, rng.permutation(value.size))]
+        else:
+            moved = np.random.default_rng([seed, word, number]).permutation(value.reshape(-1)).reshape(value.shape)
+        weight.assign(moved)
+
+
+def _learned(layer: Any) -> Sequence[Any]:
+    """Weights that are numbers: not the states of random draws."""
+    return [w for w in layer.weights if keras.backend.is_float_dtype(w.dtype)]
