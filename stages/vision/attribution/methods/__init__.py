@@ -14,11 +14,21 @@ import numpy as np
 
 from stages.methods import Options
 from stages.specs import ModelSpec
-from stages.vision.attribution.methods import cam, eigen_cam, occlusion, score_cam
+from stages.vision.attribution.methods import (
+    cam,
+    eigen_cam,
+    gradients,
+    guided,
+    occlusion,
+    path,
+    score_cam,
+    smooth_grad,
+)
 from stages.vision.attribution.methods.method import Explain, Maps, Method, Setting, Settled
 from stages.vision.model import open_model
 
-METHODS: dict[str, Method] = {m.name: m for family in (cam, eigen_cam, score_cam, occlusion) for m in family.METHODS}
+FAMILIES = (cam, eigen_cam, score_cam, gradients, smooth_grad, path, guided, occlusion)
+METHODS: dict[str, Method] = {m.name: m for family in FAMILIES for m in family.METHODS}
 
 __all__ = ["METHODS", "Explain", "Maps", "Method", "Setting", "Settled", "explainer"]
 

@@ -1,0 +1,199 @@
+"""Guided backprop, deconvnet, guided Grad-CAM: gradients with another rule at every ReLU.
+
+The model's program is rewritten: the same steps and weights, the same values forward, each ReLU with a gradient of
+the rule's own. A ReLU is found as a layer (also with a ``max_value``), as an ``Activation``, as the ``activation`` of
+any layer, and as an operation of ``keras.ops``; not inside a layer's own code.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from stages.stage import UserError
+from stages.vision.attribution.methods import cam, input_gradient
+from stages.vision.attribution.methods.input_gradient import InputGradient, largest_colour
+from stages.vision.attribution.methods.method import Explain, Maps, Method, Sample, Setting, Settled
+from stages.vision.model import Model
+from stages.vision.model.program import Program, Step
+
+Function = Callable[..., tf.Tensor]
+Rule = Callable[[Function], Function]
+"""A ReLU to a function with the same values and the rule's gradient."""
+
+
+def guided(relu: Function) -> Function:
+    """The ReLU's own gradient, where what arrives from above is positive (Springenberg et al. 2015, section 3.4)."""
+
+    @tf.custom_gradient
+    def positive(x: tf.Tensor) -> tuple[tf.Tensor, Function]:
+        return tf.identity(x), tf.nn.relu
+
+    return lambda x: positive(relu(x))
+
+
+def deconv(relu: Function) -> Function:
+    """What arrives from above where it is positive, whatever went in (Zeiler & Fergus 2014, section 2.1)."""
+
+    @tf.custom_gradient
+    def apply(x: tf.Tensor) -> tuple[tf.Tensor, Function]:
+        return relu(x), tf.nn.relu
+
+    return apply
+
+
+RULES: dict[str, Rule] = {"guided_backprop": guided, "deconvnet": deconv, "guided_grad_cam": guided}
+_RELU = {"ReLU", "Relu", "Relu6", "relu", "relu6"}
+
+
+def is_relu(operation: Any) -> bool:
+    """Whether a layer, an operation or an activation function is a ReLU and nothing else; a leaky one is none."""
+    name = getattr(operation, "__name__", type(operation).__name__)
+    return name in _RELU and not getattr(operation, "negative_slope", 0)
+
+
+def under_rule(model: Model, rule: Rule) -> Model:
+    """The model with the rule at each of its ReLUs; its other layers and all weights are the same."""
+    twins: dict[int, keras.layers.Layer] = {}
+
+    def ruled(step: Step) -> Step:
+        operation = step.operation
+        if is_relu(operation):
+            return replace(step, operation=rule(operation))
+        if not is_relu(getattr(operation, "activation", None)):
+            return step
+        if id(operation) not in twins:
+            twins[id(operation)] = _with_activation(operation, rule(operation.activation))
+        return replace(step, operation=twins[id(operation)])
+
+    found = copy.copy(model)
+    steps = tuple(ruled(step) for step in model.program.steps)
+    found.program = replace(model.program, steps=steps, _made_by={})
+    return found
+
+
+def _with_activation(layer: keras.layers.Layer, activation: Function) -> keras.layers.Layer:
+    twin = type(layer).from_config(layer.get_config())
+    twin.build(**(layer.get_build_config() or {}))
+    twin.set_weights(layer.get_weights())
+    twin.activation = activation
+    return twin
+
+
+def require_relu(model: Model, name: str) -> None:
+    """Refuses a model without a ReLU.
+
+    Raises:
+        UserError: it has none; the activations it has are named.
+    """
+    steps = model.program.before([model.program.output])
+    if not any(is_relu(s.operation) or is_relu(getattr(s.operation, "activation", None)) for s in steps):
+        others = activations(model.program)
+        raise UserError(
+            f"{name}: changes the gradient of ReLUs, and model {model.name} has none "
+            f"({'its activations: ' + ', '.join(others) if others else 'nor any other activation'}); use saliency"
+        )
+
+
+def activations(program: Program) -> list[str]:
+    """Names of the activations on the way to the logits."""
+    known = {name.lower().replace("_", "") for name in dir(keras.activations)} - {"linear", "softmax"}
+    found = []
+    for step in program.before([program.output]):
+        own = getattr(step.operation, "activation", None)
+        name = step.kind if own is None else getattr(own, "__name__", type(own).__name__)
+        if name.lower().replace("_", "") in known | {"prelu"}:
+            found.append(name)
+    return list(dict.fromkeys(found))
+
+
+def settle(model: Model, options: Any, sample: Sample) -> Settled:
+    """The input's size.
+
+    Raises:
+        UserError: the model has no ReLU, or no gradient reaches its input.
+    """
+    require_relu(model, options.name)
+    return input_gradient.settle(model, options, sample)
+
+
+def settle_at_layer(model: Model, options: Any, sample: Sample) -> Settled:
+    """The input's size, and for the Grad-CAM what it settles, its own size as ``cam``."""
+    at_input, at_layer = settle(model, options, sample), cam.settle(model, options, sample)
+    return {**at_layer, **at_input, "cam": [at_layer["height"], at_layer["width"]]}
+
+
+def guided_backprop(setting: Setting) -> Explain:
+    """max over colour of |g|, ReLUs passing gradient where both their input and the gradient are positive.
+
+    Springenberg et al. 2015, section 3.4. The paper shows g in colour; reduced as saliency is.
+    """
+    return _backprop(setting)
+
+
+def deconvnet(setting: Setting) -> Explain:
+    """max over colour of |g|, ReLUs passing gradient where it is positive (Zeiler & Fergus 2014, section 2.1).
+
+    Max pooling passes it to where the largest value was, the paper's switches. Reduced as saliency is.
+    """
+    return _backprop(setting)
+
+
+def _backprop(setting: Setting) -> Explain:
+    model = under_rule(setting.model, RULES[setting.options.name])
+    return InputGradient(setting, largest_colour, model)
+
+
+class GuidedGradCam:
+    """Guided backprop's map times Grad-CAM's, enlarged to the input."""
+
+    def __init__(self, setting: Setting) -> None:
+        height, width = setting.settled["cam"]
+        self.cam = cam.grad_cam(replace(setting, settled={**setting.settled, "height": height, "width": width}))
+        self.guided = _backprop(setting)
+
+    def __call__(self, pixels: np.ndarray, targets: np.ndarray, ids: Sequence[str]) -> Maps:
+        fine, coarse = self.guided(pixels, targets, ids), self.cam(pixels, targets, ids)
+        n, k, height, width = fine.values.shape
+        flat = coarse.values.reshape(n * k, *coarse.values.shape[2:], 1)
+        large = tf.image.resize(flat, (height, width), "bilinear").numpy()
+        return Maps(fine.values * large.reshape(fine.values.shape), fine.scores)
+
+
+def guided_grad_cam(setting: Setting) -> Explain:
+    """Guided backprop, colour reduced as there, times Grad-CAM enlarged by half-pixel bilinear interpolation.
+
+    Selvaraju et al. 2017, section 3.3. Grad-CAM is not negative, so that reducing colour after the product is the same.
+    """
+    return GuidedGradCam(setting)
+
+
+METHODS = (
+    Method(
+        "guided_backprop",
+        "saliency through ReLUs that pass no negative gradient",
+        "Springenberg, Dosovitskiy, Brox & Riedmiller 2015",
+        guided_backprop,
+        settle,
+    ),
+    Method(
+        "deconvnet",
+        "saliency through ReLUs that pass every positive gradient",
+        "Zeiler & Fergus 2014",
+        deconvnet,
+        settle,
+    ),
+    Method(
+        "guided_grad_cam",
+        "guided backprop where Grad-CAM is",
+        "Selvaraju et al. 2017",
+        guided_grad_cam,
+        settle_at_layer,
+    ),
+)

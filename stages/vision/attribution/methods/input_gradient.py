@@ -1,0 +1,90 @@
+"""Gradients of the targets' scores with respect to what the model receives: one forward pass for all targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from stages.stage import UserError
+from stages.vision.attribution.gradient_path import require_gradient
+from stages.vision.attribution.methods.method import Maps, Sample, Setting, Settled, padded
+from stages.vision.model import Model, freeze
+
+Reduce = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""What the model received (n, 1, h, w, c) and gradients (n, k, h, w, c) to maps (n, k, h, w)."""
+
+
+def settle(model: Model, options: Any, sample: Sample) -> Settled:
+    """The input's size.
+
+    Raises:
+        UserError: the model receives integers, or no gradient of its logits reaches them; what stops it is named.
+    """
+    require_smooth(model)
+    return {"height": model.input_size[0], "width": model.input_size[1]}
+
+
+def require_smooth(model: Model) -> None:
+    """UserError where the logits have no gradient with respect to what the model receives."""
+    native = model.native[model.program.input]
+    if not tf.as_dtype(native).is_floating:
+        raise UserError(
+            f"model {model.name}: receives {native}, so its logits have no gradient with respect to the image; "
+            "save it with a float32 input, or use a method without gradients: occlusion or rise"
+        )
+    require_gradient(model, model.program.input, "the image")
+
+
+def gradients(model: Model, x: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Scores of the targets and their gradients; traceable.
+
+    Args:
+        x: (n, h, w, c) float32, what the model receives.
+        targets: (n, k) int32.
+
+    Returns:
+        scores (n, k) and gradients (n, k, h, w, c), float32.
+    """
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        (logits,) = model.values(x, [model.program.output])
+        scores = model.scores(logits)
+    found = []
+    for target in tf.unstack(targets, axis=1):
+        of_one = tf.one_hot(target, scores.shape[1], dtype=scores.dtype)
+        gradient = tape.gradient(scores, x, output_gradients=of_one)
+        found.append(tf.cast(tf.convert_to_tensor(gradient), tf.float32))
+    chosen = tf.gather(scores, targets, axis=1, batch_dims=1)
+    return tf.cast(chosen, tf.float32), tf.stack(found, 1)
+
+
+class InputGradient:
+    """Methods that need one gradient of each target.
+
+    Args:
+        model: differentiated instead of the setting's own: the same network with other rules for its gradients.
+    """
+
+    def __init__(self, setting: Setting, reduce: Reduce, model: Model | None = None) -> None:
+        self.model, self.batch, self.reduce = model or setting.model, setting.batch, reduce
+        pixels = tf.TensorSpec((setting.batch, *self.model.input_size, self.model.channels), tf.uint8)
+        targets = tf.TensorSpec((setting.batch, setting.targets), tf.int32)
+        self.apply = freeze(self._apply, pixels, targets)
+
+    def _apply(self, pixels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        x = self.model.to_input(pixels)
+        scores, gradient = gradients(self.model, x, targets)
+        return self.reduce(x[:, None], gradient), scores
+
+    def __call__(self, pixels: np.ndarray, targets: np.ndarray, ids: Sequence[str]) -> Maps:
+        found = self.apply(tf.constant(padded(pixels, self.batch)), tf.constant(padded(targets, self.batch)))
+        maps, scores = (x.numpy()[: len(pixels)] for x in found)
+        return Maps(maps, scores)
+
+
+def largest_colour(x: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+    """max over colour of |g|: how strongly the score depends on a pixel (Simonyan et al. 2014, section 3.1)."""
+    return tf.reduce_max(tf.abs(gradient), -1)
