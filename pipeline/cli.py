@@ -155,6 +155,44 @@ def layers(
 
 
 @app.command()
+def explain(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="files, folders, globs")],
+    model: Annotated[str, typer.Option(metavar="MODEL", help="a .keras or .h5 file, application:NAME, preset:NAME")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="where pictures and tables go")],
+    method: Annotated[list[str] | None, typer.Option(metavar="NAME", help="default: grad_cam; may be repeated")] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CLASS", help="predicted (default), label, second, rank:K, top:K, a class; repeatable"),
+    ] = None,
+    layer: Annotated[str | None, typer.Option(help="where the method looks; default: the last with positions")] = None,
+    label: Annotated[str | None, typer.Option(metavar="CLASS", help="the class that the images show")] = None,
+    classes: Annotated[str | None, typer.Option(metavar="FILE", help="class names in index order")] = None,
+    value_range: Annotated[
+        tuple[float, float] | None, typer.Option("--range", metavar="LOW HIGH", help="the model's black and white")
+    ] = None,
+    input_size: Annotated[int | None, typer.Option(metavar="N", help="where the model leaves it free")] = None,
+    crop: Annotated[str, typer.Option(help="center, none or pad")] = "center",
+    option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="of a method, e.g. patch=24")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="every random choice follows from it")] = 0,
+) -> None:
+    """Maps of a few images: an overlay for each class and method, a panel for each image, and the raw maps."""
+    from pipeline import few
+
+    asked = few.Asked(
+        images=images,
+        model=few.model_of(model, classes=classes, range=value_range, input_size=input_size),
+        methods=few.methods_of(method or ["grad_cam"], layer, option or []),
+        targets=target or ["predicted"],
+        label=label,
+        crop=few.crop_of(crop),
+        seed=seed,
+    )
+    explained, rejected = few.explain(asked, out, typer.echo, lambda line: typer.echo(line, err=True))
+    if rejected:
+        raise typer.Exit(3 if explained else 2)
+
+
+@app.command()
 def schema() -> None:
     """The configuration's JSON Schema, for editors."""
     import json

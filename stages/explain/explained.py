@@ -58,6 +58,7 @@ class Explained:
     """One image and its maps.
 
     Attributes:
+        model: its name.
         uri, image_id: of the file; the id seeds what methods draw.
         photo: upright, uint8 (height, width, 3).
         pixels: what the model received, uint8 (h, w, channels); brought to that size with ``crop``.
@@ -67,6 +68,7 @@ class Explained:
         maps: by method, then by target, both in the order asked.
     """
 
+    model: str
     uri: str
     image_id: str
     photo: np.ndarray
@@ -97,16 +99,19 @@ class Explained:
         return [m for m in self.maps if m.variant == variant]
 
     def top(self, variant: str) -> float:
-        """Top of the colour scale that one method's maps of this image share."""
+        """Top of the colour scale that one method's maps of this image share: of the values as they are drawn."""
         own = self.of(variant)
-        return overlays.scale([m.values for m in own], own[0].signed)
+        return overlays.scale([m.surface(self.input_size) for m in own], own[0].signed)
+
+    def coarse(self, found: Map) -> bool:
+        """Whether a value of the map stands for many pixels, and there is more than one."""
+        return found.values.size > 1 and 4 * found.values.shape[0] <= self.input_size[0]
 
     def picture(self, found: Map, factor: int = 1, opacity: float = 0.55) -> np.ndarray:
         """The map over the photograph, uint8 (factor height, factor width, 3).
 
-        A line encloses the strongest tenth where the map is coarse (a line around single pixels would be noise).
+        A line encloses what reaches half of the scale, where the map is coarse; around single pixels it would be noise.
         """
-        coarse = 4 * found.values.shape[0] <= self.input_size[0]
         return overlays.laid(
             self.photo,
             found.surface(self.input_size),
@@ -115,7 +120,7 @@ class Explained:
             self.top(found.variant),
             found.signed,
             opacity=opacity,
-            contour=0.9 if coarse and found.values.size > 1 else None,
+            contour=0.5 if self.coarse(found) else None,
             factor=factor,
         )
 

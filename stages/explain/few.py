@@ -146,7 +146,7 @@ def _read(
     found = []
     for (uri, photo, pixels), own, shares in zip(read, logits, probabilities, strict=True):
         if np.isfinite(own).all():
-            about = (uri, image_id(uri), photo, pixels, crop, label, model.classes, own, shares)
+            about = (model.name, uri, image_id(uri), photo, pixels, crop, label, model.classes, own, shares)
             found.append(Explained(*about))
         else:
             rejected(uri, "the model gives NaN or infinite values (logits)")

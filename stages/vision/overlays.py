@@ -139,17 +139,14 @@ def overlay(
     Args:
         photo: uint8 (H, W, 3).
         opacity: of the colours of the top of the scale, 0 to 1.
-        contour: a line around the pixels whose value reaches this quantile of the map, in (0, 1): around the
-            strongest tenth for 0.9. None is drawn where that value is not above 0.
+        contour: a line around the pixels whose value reaches this share of ``top``, in (0, 1]. A share and not a
+            quantile: a map that says little gets no line.
     """
     painted = coloured(values, top, signed)
     alpha = painted[..., 3:] * np.float32(opacity / 255)
     mixed = np.rint(photo * (1 - alpha) + painted[..., :3] * alpha).astype(np.uint8)
-    finite = np.isfinite(values)
-    if contour is not None and finite.any():
-        level = np.quantile(values[finite], contour)
-        if level > 0:
-            _outline(mixed, np.where(finite, values, -np.inf) >= level)
+    if contour is not None:
+        _outline(mixed, np.where(np.isfinite(values), values, 0) >= contour * top)
     return mixed
 
 

@@ -1,0 +1,165 @@
+"""Panels: image x method x target. One photograph's maps side by side, or those of several, with their scales."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.report.sheet import FAINT, INK, QUIET, Sheet
+from stages.vision import overlays
+
+SIDE = 420
+"""Longer side of a picture in pixels at most; photographs of fewer are enlarged by a whole factor."""
+
+_LEAST = 330  # width of a column, for its lettering
+_MARGIN, _GAP, _HEAD, _BAR = 60, 28, 58, 92
+
+
+@dataclass(frozen=True)
+class Column:
+    """One method's maps of one image, which share a colour scale.
+
+    Attributes:
+        heading, detail: the method; where it looks, and how its maps are enlarged.
+        top, signed: of the colour scale.
+        pictures: uint8 (h, w, 3), one for each row of its group.
+        notes: in a picture's place to say what colours cannot: ``zero everywhere``; or empty.
+    """
+
+    heading: str
+    detail: str
+    top: float
+    signed: bool
+    pictures: Sequence[np.ndarray]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Group:
+    """One image: the photograph, what is said of it, and a row for each class that is explained.
+
+    Attributes:
+        photo: uint8 (h, w, 3), as large as the pictures.
+        name: of the image.
+        lines: under the photograph.
+        rows: (class, what else is known of it), one for each row.
+        columns: the same methods in every group.
+    """
+
+    photo: np.ndarray
+    name: str
+    lines: Sequence[str]
+    rows: Sequence[tuple[str, str]]
+    columns: Sequence[Column]
+
+
+def shown_size(upright: tuple[int, int]) -> tuple[int, tuple[int, int]]:
+    """How a photograph of a size is shown: whole factor to draw it with, and (height, width) on the panel."""
+    factor = max(1, SIDE // max(upright))
+    height, width = factor * upright[0], factor * upright[1]
+    share = min(1.0, SIDE / max(height, width))
+    return factor, (max(1, round(share * height)), max(1, round(share * width)))
+
+
+def panel(groups: Sequence[Group], title: str, subtitle: str, words: Sequence[str]) -> Sheet:
+    """Rows are targets, columns are methods, the photograph stands at the left; several images under one another.
+
+    Args:
+        words: paragraphs under the pictures: what the colours mean and how maps are enlarged.
+    """
+    sizes = [shown_size(group.photo.shape[:2])[1] for group in groups]
+    cell = max([_LEAST, *(width for _, width in sizes)])
+    count = 1 + len(groups[0].columns)
+    width = count * cell + (count - 1) * _GAP
+    heights = [_height(group, size[0]) for group, size in zip(groups, sizes, strict=True)]
+    foot = _measured(words, width)
+    sheet = Sheet(width + 2 * _MARGIN, 236 + sum(heights) + foot)
+    _line(sheet, _MARGIN, 84, title, 40, width, "semibold")
+    _line(sheet, _MARGIN, 120, subtitle, 22, width, color=QUIET)
+    for k, column in enumerate(groups[0].columns, 1):
+        left = _MARGIN + k * (cell + _GAP)
+        _line(sheet, left, 176, column.heading, 28, cell, "semibold")
+        _line(sheet, left, 202, column.detail, 19, cell, color=QUIET)
+    y = 216
+    for group, size, height in zip(groups, sizes, heights, strict=True):
+        sheet.line([_MARGIN, _MARGIN + width], [y, y], FAINT, 1.5)
+        _group(sheet, group, size, cell, y)
+        y += height
+    sheet.line([_MARGIN, _MARGIN + width], [y, y], FAINT, 1.5)
+    _foot(sheet, words, width, y + 34)
+    return sheet
+
+
+def _height(group: Group, picture: int) -> int:
+    rows = len(group.rows) * (_HEAD + picture) + _BAR
+    return max(rows, _HEAD + picture + 30 * len(group.lines) + 24)
+
+
+def _group(sheet: Sheet, group: Group, size: tuple[int, int], cell: int, top: float) -> None:
+    height, width = size
+    _line(sheet, _MARGIN, top + 46, group.name, 23, cell, "semibold")
+    sheet.picture(_resized(group.photo, size), _MARGIN, top + _HEAD, width, height)
+    for k, line in enumerate(group.lines):
+        _line(sheet, _MARGIN, top + _HEAD + height + 30 * (k + 1), line, 20, cell, color=QUIET)
+    for r, (name, detail) in enumerate(group.rows):
+        y = top + r * (_HEAD + height)
+        across = len(group.columns) * (cell + _GAP) - _GAP
+        left = _MARGIN + cell + _GAP
+        drawn = _line(sheet, left, y + 46, name, 23, 0.7 * across, "semibold")
+        _line(sheet, left + drawn + 14, y + 46, detail, 20, across - drawn - 14, color=QUIET)
+        for k, column in enumerate(group.columns, 1):
+            left = _MARGIN + k * (cell + _GAP)
+            sheet.picture(_resized(column.pictures[r], size), left, y + _HEAD, width, height)
+            if column.notes[r]:
+                middle = (left + width / 2, y + _HEAD + height / 2)
+                words = sheet.fitted(column.notes[r], 22, cell, "semibold")
+                sheet.text(*middle, words, 22, "semibold", halo=4, ha="center", va="center")
+    y = top + len(group.rows) * (_HEAD + height)
+    for k, column in enumerate(group.columns, 1):
+        _bar(sheet, column, _MARGIN + k * (cell + _GAP), y + 16, min(cell, max(width, 220)))
+
+
+def _bar(sheet: Sheet, column: Column, left: float, top: float, width: int) -> None:
+    sheet.picture(overlays.bar(column.top, column.signed, width, 22), left, top, width, 22)
+    for share, number in overlays.ticks(column.top, column.signed):
+        x = left + share * width
+        sheet.line([x, x], [top + 22, top + 29], INK, 1.5)
+        ha = "left" if share == 0 else "right" if share == 1 else "center"
+        sheet.text(x, top + 49, number, 18, ha=ha, color=QUIET)
+
+
+def _line(
+    sheet: Sheet, x: float, y: float, words: str, size: float, width: float, weight: str = "regular", color: str = INK
+) -> float:
+    """One line that spans at most ``width``: smaller where it is long, cut to an ellipsis where that is not enough."""
+    span = sheet.span(words, size, weight)
+    if span > width:
+        size = max(0.72 * size, size * width / span * 0.995)
+        words = sheet.fitted(words, size, width, weight)
+        span = sheet.span(words, size, weight)
+    sheet.text(x, y, words, size, weight, color=color)
+    return span
+
+
+_TEXT = 20
+
+
+def _foot(sheet: Sheet, words: Sequence[str], width: float, y: float) -> float:
+    for words_ in words:
+        y = sheet.paragraph(_MARGIN, y, words_, _TEXT, width, color=QUIET) + 5
+    return y
+
+
+def _measured(words: Sequence[str], width: int) -> int:
+    """Height that the paragraphs take."""
+    return round(_foot(Sheet(width + 2 * _MARGIN, 400), words, width, 34)) + 20
+
+
+def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    from PIL import Image
+
+    if picture.shape[:2] == size:
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.LANCZOS))
