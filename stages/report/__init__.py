@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from stages.report import contact, heatmaps, page, payload, posters, tiles, words
+from stages.report.errors import Explained, error_audit
 from stages.report.evidence import Atlas, Grid, read_atlas, read_photos, read_presence, read_score
 from stages.report.sheet import Sheet, encoded
 from stages.specs import ImagesSpec, PositiveInt, Spec, ViewSpec, nearest
@@ -33,6 +34,7 @@ class ReportSpec(Spec):
     )
     photo: PositiveInt = Field(320, description="shorter side of the photographs on the page, in pixels")
     poster: int = Field(2400, ge=200, le=12000, description="side of a poster's map, in pixels")
+    errors: PositiveInt = Field(200, description="explained images on the page of mistakes, the worst first")
     inline: float = Field(8, ge=0, description="up to so many megabytes of pictures, the page is one single file")
 
 
@@ -53,10 +55,11 @@ class Params(Spec):
     images: ImagesSpec
     about: dict[str, Any] = Field(default_factory=dict)
     report: ReportSpec = Field(default_factory=ReportSpec)
+    explain: Explained | None = None
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
-    """All files of the report: ``site/index.html``, ``site/assets/*``, ``figures/*``."""
+    """All files of the report: ``site/index.html``, ``site/errors.html``, ``site/assets/*``, ``figures/*``."""
     spec, model = params.report, words.model_name(params.about)
     atlases = [read_atlas(inputs, v.view, v.grids, v.icon_grids, v.min_count) for v in params.views]
     for atlas in atlases:
@@ -108,7 +111,14 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "versions": page.redacted(params.about.get("versions") or {}),
         "fingerprints": {table: inputs.digest(table)[:16] for table in _reads(params) if inputs.parts(table)},
         "missing": len(evidence.missing),
+        "errors": None,
     }
+    if params.explain:
+        audit = error_audit(
+            inputs, params.title, params.explain, params.images, spec.errors, spec.photo, spec.inline, params.about
+        )
+        files.update(audit.files)
+        facts["errors"] = audit.facts
     files["site/index.html"] = page.page(params.title, data, atlases, score, facts)
     files.update({f"site/assets/{name}": content for name, content in assets.files.items()})
     return files
@@ -215,6 +225,8 @@ def _reads(params: Params) -> dict[str, str]:
         tables[f"layouts/{v.view.name}"] = "all"
         if v.icon_grids:
             tables[f"icons/{v.view.name}"] = "all"
+    for variant in params.explain.variants if params.explain else ():
+        tables[f"maps/{variant}"] = "all"
     return tables
 
 

@@ -1,4 +1,4 @@
-"""site/index.html: one page, from templates, with everything escaped."""
+"""The pages of a run, from templates, with everything escaped."""
 
 from __future__ import annotations
 
@@ -14,15 +14,35 @@ from stages.report.payload import file_name, safe_json
 
 VIEWER = Path(__file__).parent.parent / "viewer"
 
-SCRIPTS = ("data.js", "map.js", "panel.js", "search.js", "main.js")
+SCRIPTS = ("data.js", "controls.js", "map.js", "panel.js", "search.js", "main.js")
+STYLES = ("style.css",)
 
 
 def page(title: str, run: Mapping[str, Any], atlases: Sequence[Atlas], score: Score, facts: Mapping[str, Any]) -> bytes:
-    """The page.
+    """The run's main page.
 
     Args:
         run: for the script: atlases, photographs, classes, links.
         facts: for the template: model, posters, about.
+    """
+    values = {
+        "atlases": [_facts(a) for a in atlases],
+        "score": score,
+        "interval": wilson(score.correct, score.labelled) if score.labelled else None,
+        "rejected": sum(r[2] for r in score.rejects),
+        **facts,
+    }
+    return rendered("page.html", title, run, SCRIPTS, STYLES, values)
+
+
+def rendered(
+    template: str, title: str, data: Any, scripts: Sequence[str], styles: Sequence[str], values: Mapping[str, Any]
+) -> bytes:
+    """A page that needs no other file than its assets.
+
+    Args:
+        template: in ``stages/viewer``, as are ``scripts`` and ``styles``, which go into the page in this order.
+        data: for the scripts. values: for the template.
     """
     import jinja2
 
@@ -35,17 +55,14 @@ def page(title: str, run: Mapping[str, Any], atlases: Sequence[Atlas], score: Sc
         w: base64.b64encode((VIEWER / "fonts" / f"source-sans-3-latin-{w}-normal.woff2").read_bytes()).decode()
         for w in (400, 600)
     }
-    html = env.get_template("page.html").render(
+    trusted = jinja2.utils.markupsafe.Markup
+    html = env.get_template(template).render(
         title=title,
-        data=jinja2.utils.markupsafe.Markup(safe_json(run)),
-        style=jinja2.utils.markupsafe.Markup((VIEWER / "style.css").read_text(encoding="utf-8")),
-        script=jinja2.utils.markupsafe.Markup("\n".join((VIEWER / s).read_text(encoding="utf-8") for s in SCRIPTS)),
+        data=trusted(safe_json(data)),
+        style=trusted("\n".join((VIEWER / s).read_text(encoding="utf-8") for s in styles)),
+        script=trusted("\n".join((VIEWER / s).read_text(encoding="utf-8") for s in scripts)),
         fonts=fonts,
-        atlases=[_facts(a) for a in atlases],
-        score=score,
-        interval=wilson(score.correct, score.labelled) if score.labelled else None,
-        rejected=sum(r[2] for r in score.rejects),
-        **facts,
+        **values,
     )
     return html.encode("utf-8", "replace")
 

@@ -1,0 +1,118 @@
+"""The error audit: the worst mistakes, and what in each image speaks for the prediction and for the label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from stages.methods import Method
+from stages.report import page, words
+from stages.report.errors import figures, matrix, payload, wording
+from stages.report.errors.cases import Audit, read_audit
+from stages.report.errors.maps import Variant, read_variant
+from stages.report.errors.photographs import read_photographs
+from stages.report.evidence import wilson
+from stages.report.payload import Assets, plain
+from stages.report.sheet import encoded
+from stages.specs import ImagesSpec, Spec
+from stages.stage import Inputs
+
+SCRIPTS = ("data.js", "controls.js", "sheets.js", "confusions.js", "errors.js")
+STYLES = ("style.css", "errors.css")
+
+
+class Explained(Spec):
+    """What of the run was explained."""
+
+    select: str
+    limit: int | None = None
+    methods: list[Method] = Field(min_length=1)
+    targets: list[str]
+
+    @property
+    def variants(self) -> list[str]:
+        return [m.variant for m in self.methods]
+
+
+@dataclass(frozen=True)
+class Written:
+    """Files of the audit, and what the run's main page says of it."""
+
+    files: dict[str, bytes]
+    facts: dict[str, Any]
+
+
+def error_audit(
+    inputs: Inputs,
+    title: str,
+    explained: Explained,
+    images: ImagesSpec,
+    most: int,
+    edge: int,
+    inline: float,
+    about: Mapping[str, Any],
+) -> Written:
+    """``site/errors.html`` with its assets, ``figures/errors-<variant>.jpg`` and ``figures/confusion.*``.
+
+    Args:
+        most: images on the page, see :func:`cases.chosen`.
+        edge: longest shorter side of the photographs, in pixels.
+        inline: up to so many megabytes of pictures and maps, the page is one single file.
+    """
+    extract, model = inputs.state("extract", ""), words.model_name(about)
+    classes, size = list(extract["classes"]), tuple(int(s) for s in extract["input_size"])
+    audit = read_audit(inputs, explained.variants, most)
+    photographs, missing = read_photographs(audit.cases, images, size, edge)
+    if missing:
+        one = min(missing)
+        inputs.warn(
+            f"{words.plural(len(missing), 'explained photograph')} could not be read again, e.g. {one}: {missing[one]}"
+        )
+    assets, files = Assets(), {}
+    variants = [read_variant(inputs, options, [c.image_id for c in audit.cases], size) for options in explained.methods]
+    for variant in variants:
+        if variant.maps:
+            sheet = figures.error_sheet(variant, audit, classes, photographs, model)
+            files[f"figures/errors-{plain(variant.name)}.jpg"] = encoded(sheet.pixels(), "JPEG", 90)
+    whole = audit.labelled > 0 and len(classes) <= matrix.MOST
+    if whole:
+        sheet = figures.confusion_sheet(audit, classes, model)
+        files["figures/confusion.png"], files["figures/confusion.svg"] = sheet.png(), sheet.vector("svg")
+    data = {
+        "classes": classes,
+        "crop": wording.CROPS[images.crop],
+        "cases": [payload.describe_case(c, variants, photographs, missing, assets) for c in audit.cases],
+        "variants": [payload.describe_variant(v, audit.cases, assets) for v in variants],
+        "ramps": payload.ramps(),
+        "confusions": payload.confusions(audit),
+        "matrix": whole,
+        "links": assets.links(round(inline * 1e6)),
+    }
+    facts = {
+        "model": model,
+        "audit": audit,
+        "select": explained.select,
+        "limit": explained.limit,
+        "interval": wilson(audit.mistakes, audit.labelled) if audit.labelled else None,
+        "matrix": matrix.table(audit.counts, classes) if whole else None,
+        "flags": [said for v in variants for said in _flagged(v)],
+        "missing": len(missing),
+    }
+    files["site/errors.html"] = page.rendered("errors.html", title, data, SCRIPTS, STYLES, facts)
+    files.update({f"site/assets/{name}": content for name, content in assets.files.items()})
+    return Written(files, {"mistakes": audit.mistakes, "explained": audit.explained})
+
+
+def _flagged(variant: Variant) -> list[str]:
+    said = {"zero": "zero everywhere", "not finite": "not finite somewhere"}
+    return [
+        f"{words.number(n)} of {words.plural(variant.rows, 'map')} of {variant.name} {'is' if n == 1 else 'are'} "
+        f"{said.get(flag, flag)}"
+        for flag, n in sorted(variant.flags.items())
+    ]
+
+
+__all__ = ["Audit", "Explained", "Written", "error_audit"]

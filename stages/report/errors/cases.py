@@ -1,0 +1,136 @@
+"""Which explained images the page shows, in which order, and what all predictions of the run were taken for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stages.report.payload import file_name
+from stages.stage import Inputs
+
+EACH = 4
+"""Of every confusion (label, prediction), so many of the most confident mistakes are shown besides the worst of all."""
+
+
+@dataclass
+class Case:
+    """One explained image: its file, label and what the model says of it; None where unknown.
+
+    Attributes:
+        second: the class ranked second, and ``second_prob`` its probability.
+        mistake: None where there is no label.
+        rank: place among all explained images, from 1, in the order of the page.
+    """
+
+    image_id: str
+    label: int | None
+    pred: int
+    prob: float
+    label_prob: float | None
+    second: int | None
+    second_prob: float | None
+    mistake: bool | None
+    rank: int = 0
+    uri: str = ""
+    name: str = ""
+
+
+@dataclass
+class Audit:
+    """What the page is made of.
+
+    Attributes:
+        cases: shown: mistakes first, then the rest; the most confident first, ties by image_id.
+        counts: (label, prediction) -> labelled images, the right ones among them.
+        images: with a prediction. explained: with a map. mistakes, explained_mistakes: of these the mistakes.
+        worst: so many mistakes are the most confident of all; further ones stand for their confusion.
+    """
+
+    cases: list[Case] = field(default_factory=list)
+    counts: Counter[tuple[int, int]] = field(default_factory=Counter)
+    images: int = 0
+    explained: int = 0
+    mistakes: int = 0
+    explained_mistakes: int = 0
+    worst: int = 0
+
+    @property
+    def labelled(self) -> int:
+        return sum(self.counts.values())
+
+
+_COLUMNS = ["image_id", "label", "pred", "prob", "correct", "top_classes", "top_probs", "label_prob"]
+
+
+def read_audit(inputs: Inputs, variants: Sequence[str], most: int) -> Audit:
+    """The cases to show of all images that any variant has a map of, and the confusions of the whole run.
+
+    Args:
+        variants: names of tables ``maps/<variant>``.
+        most: images on the page; see :func:`chosen`.
+    """
+    ids = [pc.unique(p["image_id"]) for v in variants for p in inputs.stream(f"maps/{v}", ["image_id"])]
+    explained = pc.unique(pa.concat_arrays(ids)) if ids else pa.array([], pa.string())
+    audit, found = Audit(), []
+    for part in inputs.stream("predictions", _COLUMNS):
+        audit.images += len(part)
+        known = part.filter(pc.is_valid(part["label"]))
+        audit.counts.update(zip(known["label"].to_pylist(), known["pred"].to_pylist(), strict=True))
+        found += [_case(row) for row in part.filter(pc.is_in(part["image_id"], explained)).to_pylist()]
+    audit.mistakes = sum(n for (label, pred), n in audit.counts.items() if label != pred)
+    audit.explained, audit.explained_mistakes = len(found), sum(c.mistake is True for c in found)
+    audit.cases = chosen(found, most)
+    audit.worst = min(most, audit.explained_mistakes)
+    _name(inputs, audit.cases)
+    return audit
+
+
+def _case(row: dict) -> Case:
+    # Of equal logits the first class is the prediction, so the second is the next one in the list.
+    top, probs = row["top_classes"], row["top_probs"]
+    return Case(
+        image_id=row["image_id"],
+        label=row["label"],
+        pred=row["pred"],
+        prob=row["prob"],
+        label_prob=row["label_prob"],
+        second=top[1] if len(top) > 1 else None,
+        second_prob=probs[1] if len(probs) > 1 else None,
+        mistake=None if row["correct"] is None else not row["correct"],
+    )
+
+
+def chosen(cases: Sequence[Case], most: int) -> list[Case]:
+    """The ``most`` worst: mistakes before the rest, the most confident first; and the worst of every confusion.
+
+    So that no confusion leads nowhere, up to :data:`EACH` mistakes of each are added, first the worst of every one,
+    then the second worst, until there are twice ``most``.
+    """
+    ordered = sorted(cases, key=lambda c: (c.mistake is not True, -c.prob, c.image_id))
+    for rank, case in enumerate(ordered, start=1):
+        case.rank = rank
+    kept, seen, more = ordered[:most], Counter(), []
+    for case in ordered:
+        among = seen[case.label, case.pred]
+        seen[case.label, case.pred] += 1
+        if case.mistake and case.rank > most and among < EACH:
+            more.append((among, case.rank, case))
+    more = [case for *_, case in sorted(more, key=lambda m: m[:2])[:most]]
+    return sorted(kept + more, key=lambda c: c.rank)
+
+
+def _name(inputs: Inputs, cases: Sequence[Case]) -> None:
+    """Where each image is read from, and what a person calls it."""
+    known = {c.image_id: c for c in cases}
+    ids = pa.array(sorted(known), pa.string())
+    for part in inputs.stream("images"):
+        # Images that lie in a table have no file of their own; many tables keep the name they once had.
+        columns = ["image_id", "uri", *(c for c in ("meta.path",) if c in part.column_names)]
+        for row in part.select(columns).filter(pc.is_in(part["image_id"], ids)).to_pylist():
+            case = known[row["image_id"]]
+            case.uri = row["uri"]
+            case.name = file_name(str(row.get("meta.path") or row["uri"]))

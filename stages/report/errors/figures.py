@@ -1,0 +1,147 @@
+"""Sheets on paper: the worst mistakes with their maps, and the confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+import numpy as np
+
+from stages.report import words
+from stages.report.errors import wording
+from stages.report.errors.cases import Audit, Case
+from stages.report.errors.maps import Map, Variant
+from stages.report.errors.matrix import matrix, shades
+from stages.report.sheet import FAINT, INK, QUIET, Sheet
+from stages.vision.overlays import bar, coloured, enlarged, number, overlay
+
+CASES, ACROSS = 24, 3
+
+
+def error_sheet(
+    variant: Variant, audit: Audit, classes: Sequence[str], photographs: Mapping[str, bytes], model: str
+) -> Sheet:
+    """The worst mistakes, three in a row, each as photograph, map for the prediction and map for the label."""
+    cases = [c for c in audit.cases if c.image_id in variant.maps][:CASES]
+    tops, side, gap, margin, between = variant.tops(), 196, 8, 80, 56
+    column, row = 3 * side + 2 * gap, side + 118
+    down = -(-len(cases) // ACROSS)
+    sheet = Sheet(ACROSS * column + (ACROSS - 1) * between + 2 * margin, 250 + down * row + 80)
+    inner = sheet.width - 2 * margin
+    wrong = sum(c.mistake is True for c in cases)
+    what = f"{words.plural(wrong, 'mistake')}, the most confident first" if wrong else "no mistakes among the explained"
+    heading = f"{wording.title(variant.options)}: where {model or 'the model'} looked"
+    sheet.text(margin, 100, sheet.fitted(heading, 50, inner, "semibold"), 50, "semibold")
+    line = f"{what}: the photograph as the model was shown it, the map for its prediction, the map for the label"
+    sheet.text(margin, 142, sheet.fitted(line, 26, inner), 26, color=QUIET)
+    line = (
+        wording.meaning(variant)
+        + " "
+        + wording.placement(variant)
+        + " Enlarged bilinearly; both maps of an image on one scale."
+    )
+    sheet.text(margin, 178, sheet.fitted(line, 22, inner), 22, color=QUIET)
+    for position, case in enumerate(cases):
+        left = margin + position % ACROSS * (column + between)
+        top = 262 + position // ACROSS * row
+        _case(sheet, case, variant.maps[case.image_id], classes, left, top, side, gap, column)
+        _pictures(sheet, case, variant, tops[case.image_id], photographs, left, top, side, gap)
+    _key(sheet, variant, margin, 250 + down * row + 12)
+    return sheet
+
+
+def _name(classes: Sequence[str], index: int) -> str:
+    return classes[index] if 0 <= index < len(classes) else f"class {index}"
+
+
+def _percent(share: float | None) -> str:
+    return "?" if share is None or not np.isfinite(share) else words.percent(share, 1)
+
+
+def _case(
+    sheet: Sheet, case: Case, maps: Sequence[Map], classes: Sequence[str], left: float, top: float, side: int, gap: int,
+    column: int,
+) -> None:  # fmt: skip
+    says = f"taken for {_name(classes, case.pred)}, {_percent(case.prob)}"
+    sheet.text(left, top - 36, sheet.fitted(says, 26, column, "semibold"), 26, "semibold")
+    label = "no label" if case.label is None else f"label: {_name(classes, case.label)}, {_percent(case.label_prob)}"
+    sheet.text(left, top - 10, sheet.fitted(label, 22, column), 22, color=QUIET)
+    for slot, under in enumerate([case.name, *(_name(classes, m.target) for m in maps[:2])]):
+        x = left + slot * (side + gap)
+        sheet.text(x, top + side + 20, sheet.fitted(under, 18, side), 18, color=QUIET)
+
+
+def _pictures(
+    sheet: Sheet, case: Case, variant: Variant, top_value: float, photographs: Mapping[str, bytes], left: float,
+    top: float, side: int, gap: int,
+) -> None:  # fmt: skip
+    from PIL import Image
+
+    if case.image_id in photographs:
+        photo = Image.open(BytesIO(photographs[case.image_id])).convert("RGB")
+    else:
+        photo = Image.new("RGB", (side, side), "#efefea")
+    factor = side / max(photo.size)
+    photo = photo.resize(tuple(max(1, round(s * factor)) for s in photo.size), Image.Resampling.BICUBIC)
+    pixels = np.asarray(photo)
+    drawn = [pixels]
+    for shown in variant.maps[case.image_id][:2]:
+        drawn.append(overlay(pixels, enlarged(shown.values, pixels.shape[:2]), top_value, variant.signed, 0.75))
+    for slot, picture in enumerate(drawn):
+        x = left + slot * (side + gap)
+        sheet.picture(picture, x, top, picture.shape[1], picture.shape[0])
+    flags = {m.flag for m in variant.maps[case.image_id][:2] if m.flag}
+    scale = f"scale to {number(top_value)}" + "".join(f", {f}" for f in sorted(flags))
+    right = left + 3 * side + 2 * gap
+    sheet.text(right, top - 10, scale, 18, ha="right", color=QUIET)
+
+
+def _key(sheet: Sheet, variant: Variant, left: float, top: float) -> None:
+    ramp = bar(1.0, variant.signed, 420, 28, 0.75)
+    sheet.picture(ramp, left, top, 420, 28)
+    ends = ("−scale", "0", "scale") if variant.signed else ("0", "", "scale")
+    for share, word in zip((0, 0.5, 1), ends, strict=True):
+        sheet.text(
+            left + share * 420, top + 52, word, 20, ha=("left", "center", "right")[round(2 * share)], color=QUIET
+        )
+    told = "above on a light photograph, below on a dark one; each image’s own scale is given above its maps"
+    sheet.text(left + 450, top + 22, told, 20, color=QUIET)
+
+
+def confusion_sheet(audit: Audit, classes: Sequence[str], model: str) -> Sheet:
+    """The confusion matrix: counts, mistakes shaded."""
+    found = matrix(audit.counts, len(classes))
+    dark = shades(found)
+    cell = 64 if len(classes) <= 20 else 40
+    measure = Sheet(10, 10)
+    names = [measure.fitted(c, 22, 260) for c in classes]
+    wide = max(measure.span(n, 22) for n in names) + 24
+    margin, side = 80, cell * len(classes)
+    left, top = margin + wide + 20, 190 + wide
+    sheet = Sheet(max(760, left + side + margin), top + side + margin)
+    inner = sheet.width - 2 * margin
+    heading = "What is taken for what" + (f": {model}" if model else "")
+    sheet.text(margin, 92, sheet.fitted(heading, 46, inner, "semibold"), 46, "semibold")
+    count = f"{words.plural(audit.labelled, 'labelled image')}, {words.plural(audit.mistakes, 'mistake')}"
+    line = f"{count}; rows: label, columns: prediction"
+    sheet.text(margin, 130, sheet.fitted(line, 24, inner), 24, color=QUIET)
+    for k, name in enumerate(names):
+        sheet.text(left - 14, top + (k + 0.5) * cell, name, 22, ha="right", va="center")
+        sheet.text(left + (k + 0.5) * cell, top - 14, name, 22, ha="center", va="bottom", turn=90)
+    colours = coloured(dark, 1.0, signed=True)[..., :3] / 255  # from white to red
+    for i in range(len(classes)):
+        for j in range(len(classes)):
+            x, y = left + j * cell, top + i * cell
+            sheet.rectangle(x, y, cell, cell, "#efefea" if i == j else tuple(colours[i, j]), FAINT)
+            if found[i, j]:
+                ink = QUIET if i == j else "#ffffff" if dark[i, j] > 0.75 else INK
+                sheet.text(
+                    x + cell / 2,
+                    y + cell / 2,
+                    str(found[i, j]),
+                    20 if cell > 40 else 13,
+                    ha="center",
+                    va="center",
+                    color=ink,
+                )
+    return sheet

@@ -1,0 +1,116 @@
+"""The maps of the images that are shown: read part by part, brought to a size for a page, flags counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stages.methods import Occlusion, Options, pair
+from stages.stage import Inputs
+from stages.vision.overlays import scale, spread
+
+FINEST = 56
+"""Cells along one side of a map on the page; finer ones are pooled."""
+
+
+@dataclass
+class Map:
+    """One map as shown: values (h, w) float32, NaN where the raw ones are not finite."""
+
+    target: int
+    kinds: list[str]
+    values: np.ndarray
+    score: float
+    flag: str | None
+
+
+@dataclass
+class Variant:
+    """The maps of one method for the images shown.
+
+    Attributes:
+        layer: None: at the input.
+        raw: (height, width) in the table. shown: (height, width) on the page.
+        signed: whether any map shown has a value below 0.
+        maps: image_id -> its maps: predicted, label, second, then the others.
+        flags: flag -> maps of the whole table that carry it, of ``rows`` in all.
+    """
+
+    name: str
+    options: Options
+    layer: str | None = None
+    raw: tuple[int, int] = (0, 0)
+    shown: tuple[int, int] = (0, 0)
+    signed: bool = False
+    maps: dict[str, list[Map]] = field(default_factory=dict)
+    flags: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+
+    def tops(self) -> dict[str, float]:
+        """image_id -> top of the colour scale that all its maps share."""
+        return {i: scale([m.values for m in maps], self.signed) for i, maps in self.maps.items()}
+
+
+def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tuple[int, int]) -> Variant:
+    """Maps of the images ``ids``; one part of the table is held at a time.
+
+    Args:
+        size: (height, width) of the model's input.
+    """
+    found = Variant(options.variant, options)
+    wanted = pa.array(sorted(ids), pa.string())
+    for part in inputs.stream(f"maps/{found.name}"):
+        found.rows += len(part)
+        found.flags.update(f for f in part["flag"].to_pylist() if f)
+        for row in _rows(part.filter(pc.is_in(part["image_id"], wanted))):
+            found.layer, found.raw = row["layer"], (row["height"], row["width"])
+            values = pooled(on_pixels(row["map"].reshape(found.raw), options, size))
+            shown = Map(row["target"], row["target_kinds"], values, row["score"], row["flag"])
+            found.maps.setdefault(row["image_id"], []).append(shown)
+    for maps in found.maps.values():
+        maps.sort(key=_place)
+        found.shown = maps[0].values.shape
+    found.signed = any((m.values < 0).any() for maps in found.maps.values() for m in maps)
+    return found
+
+
+def _rows(part: pa.Table):
+    """Rows as dicts, the map as an array."""
+    maps = part["map"]
+    for k, row in enumerate(part.drop_columns(["map"]).to_pylist()):
+        yield {**row, "map": maps[k].values.to_numpy(zero_copy_only=False)}
+
+
+def _place(shown: Map) -> tuple:
+    first = ("predicted", "label", "second")
+    return min(first.index(k) if k in first else len(first) for k in shown.kinds), min(shown.kinds), shown.target
+
+
+def on_pixels(values: np.ndarray, options: Options, size: tuple[int, int]) -> np.ndarray:
+    """A map that covers the model's input evenly: occlusion's windows spread to pixels, others as they are."""
+    if isinstance(options, Occlusion):
+        return spread(values, size, pair(options.patch), pair(options.stride), options.edges)
+    return values
+
+
+def pooled(values: np.ndarray, most: int = FINEST) -> np.ndarray:
+    """A map (h, w) with at most ``most`` cells along a side: means over equal areas, float32.
+
+    A cell that takes part of a value that is not finite is NaN.
+    """
+    from PIL import Image
+
+    height, width = (min(side, most) for side in values.shape)
+    finite = np.isfinite(values)
+    clean = np.where(finite, values, 0).astype(np.float32)
+    if (height, width) == values.shape:
+        return np.where(finite, clean, np.float32(np.nan))
+    box = Image.Resampling.BOX
+    means = np.asarray(Image.fromarray(clean).resize((width, height), box))
+    lost = np.asarray(Image.fromarray((~finite).astype(np.float32)).resize((width, height), box)) > 0
+    return np.where(lost, np.float32(np.nan), means).astype(np.float32)

@@ -1,0 +1,123 @@
+"""What the script of the error page is given: cases as JSON, maps in 8 bits."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from stages.report.errors import wording
+from stages.report.errors.cases import Audit, Case
+from stages.report.errors.maps import Map, Variant
+from stages.report.payload import Assets, plain, safe_json
+from stages.vision.overlays import coloured
+
+CHUNK = 100
+"""Cases whose maps are in one script; it is loaded when the first of them comes into view."""
+
+LOST = -128
+"""Level of a value that is not finite."""
+
+
+def describe_case(
+    case: Case,
+    variants: Sequence[Variant],
+    photographs: Mapping[str, bytes],
+    missing: Mapping[str, str],
+    assets: Assets,
+) -> dict[str, Any]:
+    """One case for the script; ``targets``: [class, kinds] of the maps that any variant has of it."""
+    from PIL import Image
+
+    maps = next((v.maps[case.image_id] for v in variants if case.image_id in v.maps), [])
+    entry: dict[str, Any] = {
+        "name": case.name or case.image_id,
+        "label": case.label,
+        "pred": case.pred,
+        "prob": _share(case.prob),
+        "labelProb": _share(case.label_prob),
+        "second": case.second,
+        "secondProb": _share(case.second_prob),
+        "mistake": case.mistake,
+        "rank": case.rank,
+        "targets": [[m.target, m.kinds] for m in maps],
+    }
+    if case.image_id in photographs:
+        content = photographs[case.image_id]
+        entry["size"] = Image.open(BytesIO(content)).size
+        entry["src"] = assets.add(f"mistake-{plain(case.image_id)}.webp", content)
+    else:
+        entry["missing"] = missing.get(case.image_id, "not read")
+    return entry
+
+
+def _share(value: float | None) -> float | None:
+    return round(float(value), 5) if value is not None and np.isfinite(value) else None
+
+
+def describe_variant(variant: Variant, cases: Sequence[Case], assets: Assets) -> dict[str, Any]:
+    """One variant for the script; its maps become assets, :data:`CHUNK` cases each."""
+    tops, chunks = variant.tops(), []
+    for start in range(0, len(cases), CHUNK):
+        part = [c.image_id for c in cases[start : start + CHUNK]]
+        key = f"{variant.name}/{start // CHUNK}"
+        # A script and not JSON: a page opened from a file may load scripts, but may not fetch.
+        text = f"activationAtlasMaps({safe_json(key)},{safe_json(_chunk(variant, part, tops))});"
+        name = f"maps-{plain(variant.name)}-{start // CHUNK:03}.js"
+        chunks.append({"key": key, "src": assets.add(name, text.encode("ascii"))})
+    return {
+        "name": variant.name,
+        "title": wording.title(variant.options),
+        "meaning": wording.meaning(variant),
+        "placement": wording.placement(variant),
+        "signed": variant.signed,
+        "unit": wording.UNITS.get(variant.options.name),
+        "shape": list(variant.shown),
+        "chunks": chunks,
+        "flags": dict(sorted(variant.flags.items())),
+        "rows": variant.rows,
+    }
+
+
+def _chunk(variant: Variant, ids: Sequence[str], tops: Mapping[str, float]) -> dict[str, Any]:
+    """``maps``: per case [target, kinds, flag, score] of each map; ``levels``: their values in the same order."""
+    described, levels = [], []
+    for image_id in ids:
+        maps = variant.maps.get(image_id, [])
+        described.append([[m.target, m.kinds, m.flag, _score(m)] for m in maps])
+        levels += [quantised(m.values, tops[image_id]) for m in maps]
+    flat = np.concatenate([v.ravel() for v in levels]) if levels else np.zeros(0, np.int8)
+    return {
+        "tops": [tops.get(i, 1.0) for i in ids],
+        "maps": described,
+        "levels": base64.b64encode(flat.tobytes()).decode("ascii"),
+    }
+
+
+def _score(shown: Map) -> float | None:
+    return round(float(shown.score), 3) if np.isfinite(shown.score) else None
+
+
+def quantised(values: np.ndarray, top: float) -> np.ndarray:
+    """int8 levels, +-127 for +-``top`` and beyond, :data:`LOST` where not finite: finer than a screen shows."""
+    finite = np.isfinite(values)
+    levels = np.rint(np.clip(np.where(finite, values, 0) / top, -1, 1) * 127)
+    return np.where(finite, levels, LOST).astype(np.int8)
+
+
+def ramps() -> dict[str, str]:
+    """The colours of the pictures, RGBA of 256 values from the bottom of each scale to its top, base64."""
+    found = {}
+    for name, signed in (("signed", True), ("unsigned", False)):
+        values = np.linspace(-1 if signed else 0, 1, 256, dtype=np.float64)
+        found[name] = base64.b64encode(coloured(values[None], 1.0, signed).tobytes()).decode("ascii")
+    return found
+
+
+def confusions(audit: Audit) -> list[list[int]]:
+    """[label, prediction, images] of every kind of mistake, the most frequent first."""
+    found = [[label, pred, n] for (label, pred), n in audit.counts.items() if label != pred]
+    return sorted(found, key=lambda c: (-c[2], c[0], c[1]))

@@ -1,0 +1,70 @@
+"""What the page says of a method: its name, what its maps mean, and how they are shown."""
+
+from __future__ import annotations
+
+from stages.methods import Occlusion, Options, pair
+from stages.report.errors.maps import FINEST, Variant
+
+METHODS = {
+    "grad_cam": ("Grad-CAM", "where the layer’s channels that raise the class’s logit are active"),
+    "grad_cam_plus_plus": ("Grad-CAM++", "as Grad-CAM, weighting each position by how strongly it raises the logit"),
+    "layer_cam": ("Layer-CAM", "where the layer’s activations themselves raise the class’s logit"),
+    "cam": ("CAM", "what each position of the layer adds to the class’s logit"),
+    "eigen_cam": ("Eigen-CAM", "the layer’s main pattern over positions; the same for every class"),
+    "score_cam": ("Score-CAM", "where channels are active that raise the class’s logit when only they show the image"),
+    "saliency": ("Saliency", "how strongly the class’s logit reacts to a small change of each pixel, either way"),
+    "gradient_x_input": ("Gradient × input", "what each pixel adds to the class’s logit, to first order"),
+    "smooth_grad": ("SmoothGrad", "how the class’s logit reacts to each pixel, averaged over noisy copies"),
+    "integrated_gradients": ("Integrated gradients", "what each pixel adds to the class’s logit on the way from black"),
+    "expected_gradients": (
+        "Expected gradients",
+        "what each pixel adds to the class’s logit compared with other images",
+    ),
+    "guided_backprop": ("Guided backprop", "gradient that flowed through active, raising units only"),
+    "deconvnet": ("Deconvnet", "gradient that flowed where it raises the logit"),
+    "guided_grad_cam": ("Guided Grad-CAM", "guided backprop where Grad-CAM points"),
+    "occlusion": ("Occlusion", "how much the class’s logit falls when a window of the image is hidden"),
+    "rise": ("RISE", "how high the class’s logit stays where random masks leave a pixel visible"),
+}
+"""Method -> its name in prose, and what a map's values say, in one line."""
+
+
+UNITS = {"occlusion": "logits"}
+
+CROPS = {
+    "center": "Photographs are shown as the model was given them: cut to the middle.",
+    "none": "Photographs are shown whole; the model was given them squeezed to its own proportions.",
+    "pad": "Photographs are shown as the model was given them: whole, with grey where they do not fill its frame.",
+}
+
+
+def title(options: Options) -> str:
+    """The method's name; with the variant's own where it was given one."""
+    name = METHODS[options.name][0]
+    return f"{name} ({options.as_})" if options.as_ else name
+
+
+def meaning(variant: Variant) -> str:
+    """One sentence on what high and low values say."""
+    what = METHODS[variant.options.name][1]
+    colours = "red speaks for the class, blue against it" if variant.signed else "the lighter the colour, the more"
+    return f"{title(variant.options)}: {what}; {colours}."
+
+
+def placement(variant: Variant) -> str:
+    """One sentence on where the values lie, and what was done to them for the page."""
+    options = variant.options
+    raw, shown = (f"{h} × {w}" for h, w in (variant.raw, variant.shown))
+    if isinstance(options, Occlusion):
+        patch, stride = ("{} × {}".format(*pair(side)) for side in (options.patch, options.stride))
+        told = (
+            f"{raw} windows of {patch} pixels, {stride} pixels apart; a pixel gets the mean of the windows that hide it"
+        )
+        return f"{told}. Shown as {shown} cells."
+    where = f"At layer {variant.layer}" if variant.layer else "At the model’s input"
+    if variant.raw != variant.shown:
+        return (
+            f"{where}, {raw} cells, pooled to {shown} for this page (means; at most {FINEST} on a side); "
+            f"the table maps/{variant.name} has every cell."
+        )
+    return f"{where}, {raw} cells, stretched evenly over what the model was shown."

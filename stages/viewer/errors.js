@@ -1,0 +1,139 @@
+// The page of mistakes: what the controls say, which cases that leaves, and the address that leads back to it.
+
+const VIEWS = [["over", "Map over photograph", true], ["maps", "Map only", true], ["photo", "Photograph only", true]];
+const ORDERS = [["worst", "most confident first"], ["pred", "grouped by prediction"], ["label", "grouped by label"]];
+const state = { variant: RUN.variants[0], view: "over", opacity: 75, smooth: true, order: "worst", label: null, pred: null, text: "" };
+
+const near = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    target.near = isIntersecting;
+    if (isIntersecting) drawCase(target, state); else emptyCase(target);
+  }
+}, { rootMargin: "400px 0px" });
+
+// Cases that the filters leave, as indices.
+function filtered() {
+  const text = state.text.trim().toLowerCase();
+  const holds = (c) => (state.label === null || c.label === state.label) && (state.pred === null || c.pred === state.pred)
+    && (!text || [c.name, className(c.pred), c.label === null ? "" : className(c.label)].some((name) => name.toLowerCase().includes(text)));
+  return RUN.cases.map((c, k) => k).filter((k) => holds(RUN.cases[k]));
+}
+
+// [heading, indices] in the order they stand on the page; what is no mistake comes last.
+function groups(indices) {
+  const wrong = indices.filter((k) => RUN.cases[k].mistake), rest = indices.filter((k) => !RUN.cases[k].mistake), found = [];
+  if (state.order === "worst") found.push(["Mistakes, the most confident first", wrong]);
+  else {
+    const by = new Map();
+    for (const k of wrong) { const key = RUN.cases[k][state.order]; by.set(key, [...(by.get(key) ?? []), k]); }
+    const sorted = [...by].sort((a, b) => b[1].length - a[1].length || a[0] - b[0]);
+    for (const [key, members] of sorted) found.push([state.order === "pred" ? `Taken for ${className(key)}` : `${className(key)}, taken for something else`, members]);
+  }
+  const labelled = rest.filter((k) => RUN.cases[k].label !== null), unknown = rest.filter((k) => RUN.cases[k].label === null);
+  return [...found, ["Explained, and no mistakes", labelled], ["Explained, without a label", unknown]].filter(([, members]) => members.length);
+}
+
+function drawCases() {
+  near.disconnect();
+  const indices = filtered(), parts = [];
+  for (const [heading, members] of groups(indices)) {
+    const sheet = make("div", { class: "sheet" }, ...members.map((k) => card(k)));
+    parts.push(make("h2", {}, heading, make("small", {}, `  ${group(members.length)}`)), sheet);
+  }
+  if (!parts.length) parts.push(make("p", { class: "none" }, RUN.cases.length ? "No photograph on this page is of this kind." : "No image was explained."));
+  $("cases").replaceChildren(...parts);
+  for (const element of $("cases").querySelectorAll(".case")) near.observe(element);
+  $("status").textContent = status(indices.length);
+  drawConfusions(state);
+}
+
+// One line: how many there are here, and how many in the run.
+function status(count) {
+  const parts = [`${group(count)} of ${plural(RUN.cases.length, "photograph")} on this page`], { label, pred } = state;
+  const kinds = RUN.confusions.filter(([l, p]) => (label === null || l === label) && (pred === null || p === pred));
+  if (label !== null || pred !== null) {
+    const which = [label === null ? null : `of ${className(label)}`, pred === null ? null : `taken for ${className(pred)}`].filter(Boolean).join(" ");
+    parts.push(`the run has ${plural(kinds.reduce((n, k) => n + k[2], 0), "mistake")} ${which}`);
+  }
+  if (state.text.trim()) parts.push(`“${state.text.trim()}”`);
+  return parts.join(" · ");
+}
+
+function redrawMaps() {
+  for (const element of document.querySelectorAll(".case")) if (element.near) drawCase(element, state);
+}
+
+function drawControls() {
+  const { variant } = state;
+  radios($("method"), RUN.variants.map((v) => [v.name, v.title, true]), variant?.name, (key) => { state.variant = RUN.variants.find((v) => v.name === key); changed(redrawMaps); });
+  radios($("view"), VIEWS, state.view, (key) => { state.view = key; changed(redrawMaps); });
+  radios($("smooth"), [["yes", "Smooth", true], ["no", "Cells", true]], state.smooth ? "yes" : "no", (key) => { state.smooth = key === "yes"; changed(redrawMaps); });
+  $("opacity").value = state.opacity;
+  $("opacity").disabled = state.view !== "over";
+  $("order").value = state.order;
+  for (const key of ["label", "pred"]) $(key).value = state[key] === null ? "" : String(state[key]);
+  if (document.activeElement !== $("text")) $("text").value = state.text;
+  $("reset").hidden = state.label === null && state.pred === null && !state.text.trim();
+  if (!variant) return;
+  const how = state.smooth ? "Between the centres of its cells a map is drawn smoothly (bilinear, half-pixel centres)" : "Every cell of a map is drawn as it is, without interpolation";
+  $("reading").textContent = `${variant.meaning} ${variant.placement} ${how}. All maps of one image have the same colours for the same values, up to the number beside the colour bar (the 99th percentile of their size), so that prediction and label can be compared; other images have their own scale. Where a map says little, the photograph shows through. ${RUN.crop}`;
+}
+
+function changed(draw) { drawControls(); draw(); remember(); }
+
+function choices(select, key) {
+  const counts = new Map();
+  for (const c of RUN.cases) if (c[key] !== null) counts.set(c[key], (counts.get(c[key]) ?? 0) + 1);
+  if (state[key] !== null && !counts.has(state[key])) counts.set(state[key], 0);
+  const sorted = [...counts].sort((a, b) => className(a[0]) < className(b[0]) ? -1 : 1);
+  select.replaceChildren(make("option", { value: "" }, "any"), ...sorted.map(([index, n]) => make("option", { value: index }, `${className(index)} (${n})`)));
+}
+
+let remembered = null;
+function remember() {
+  const hash = new URLSearchParams();
+  for (const key of ["label", "pred"]) if (state[key] !== null) hash.set(key, String(state[key]));
+  if (state.text.trim()) hash.set("text", state.text.trim());
+  if (state.order !== "worst") hash.set("order", state.order);
+  if (state.variant !== RUN.variants[0]) hash.set("method", state.variant.name);
+  if (state.view !== "over") hash.set("view", state.view);
+  if (state.opacity !== 75) hash.set("opacity", String(state.opacity));
+  if (!state.smooth) hash.set("smooth", "no");
+  remembered = `#${hash}`;
+  if (remembered !== (location.hash || "#")) history.replaceState(null, "", remembered);
+}
+
+// A link names the filters it wants; of the rest it changes what it names.
+function recall() {
+  const hash = new URLSearchParams(location.hash.slice(1)), whole = (key) => {
+    const value = hash.get(key), index = Number(value);
+    return value !== null && value !== "" && Number.isInteger(index) && index >= 0 && index < RUN.classes.length ? index : null;
+  };
+  Object.assign(state, { label: whole("label"), pred: whole("pred"), text: hash.get("text") ?? "" });
+  state.variant = RUN.variants.find((v) => v.name === hash.get("method")) ?? state.variant;
+  if (ORDERS.some(([key]) => key === hash.get("order"))) state.order = hash.get("order");
+  if (VIEWS.some(([key]) => key === hash.get("view"))) state.view = hash.get("view");
+  const opacity = Number(hash.get("opacity") ?? NaN);
+  if (opacity >= 0 && opacity <= 100) state.opacity = opacity;
+  if (hash.has("smooth")) state.smooth = hash.get("smooth") !== "no";
+  choices($("label"), "label");
+  choices($("pred"), "pred");
+  changed(drawCases);
+}
+
+theme(() => {});
+$("order").replaceChildren(...ORDERS.map(([key, name]) => make("option", { value: key }, name)));
+$("order").addEventListener("change", (event) => { state.order = event.target.value; changed(drawCases); });
+for (const key of ["label", "pred"]) $(key).addEventListener("change", (event) => { state[key] = event.target.value === "" ? null : Number(event.target.value); changed(drawCases); });
+$("text").addEventListener("input", (event) => { state.text = event.target.value; changed(drawCases); });
+$("opacity").addEventListener("input", (event) => { state.opacity = Number(event.target.value); changed(redrawMaps); });
+$("reset").addEventListener("click", () => { Object.assign(state, { label: null, pred: null, text: "" }); changed(drawCases); });
+watchConfusions(state);
+recall();
+window.addEventListener("hashchange", () => {
+  if (location.hash === remembered || location.hash === "#sheets") return;
+  recall();
+  $("sheets").scrollIntoView();
+});
+let resized = 0;
+window.addEventListener("resize", () => { cancelAnimationFrame(resized); resized = requestAnimationFrame(redrawMaps); });

@@ -1,0 +1,159 @@
+// One explained image as a row of pictures: the photograph, and a map for each class, drawn when it comes into view.
+
+const LOST = -128;
+const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+const ramps = { signed: bytesOf(RUN.ramps.signed), unsigned: bytesOf(RUN.ramps.unsigned) };
+const chunkSize = 100;
+
+const maps = new Map(), asked = new Map();
+// Called by the scripts of maps: the maps of some cases by one method, 8 bits each, one scale per case.
+window.activationAtlasMaps = (key, { tops, maps: described, levels }) => {
+  const all = new Int8Array(bytesOf(levels).buffer), name = key.slice(0, key.lastIndexOf("/")), first = chunkSize * Number(key.slice(key.lastIndexOf("/") + 1));
+  const [height, width] = RUN.variants.find((v) => v.name === name).shape;
+  let at = 0;
+  described.forEach((found, k) => {
+    const entries = found.map(([target, kinds, flag, score]) => {
+      const levels = all.subarray(at, at + height * width);
+      at += height * width;
+      return { target, kinds, flag, score, levels, height, width };
+    });
+    maps.set(`${name}/${first + k}`, { top: tops[k], entries });
+  });
+  (asked.get(key) ?? []).forEach((ready) => ready());
+  asked.delete(key);
+};
+
+// The maps of one case by one method; null until their script has been loaded, when `ready` is called.
+function mapsOf(variant, index, ready) {
+  const found = maps.get(`${variant.name}/${index}`);
+  if (found) return found;
+  const chunk = variant.chunks[Math.floor(index / chunkSize)];
+  if (!asked.has(chunk.key)) {
+    asked.set(chunk.key, []);
+    document.head.append(make("script", { src: link(chunk.src) }));
+  }
+  asked.get(chunk.key).push(ready);
+  return null;
+}
+
+// Left neighbours and weights of the right ones: half-pixel bilinear, or the nearest cell.
+function places(cells, pixels, smooth) {
+  const low = new Int32Array(pixels), share = new Float32Array(pixels);
+  for (let p = 0; p < pixels; p++) {
+    const at = (p + 0.5) / pixels * cells;
+    if (!smooth) { low[p] = Math.min(cells - 1, Math.floor(at)); continue; }
+    const inside = Math.min(Math.max(at - 0.5, 0), cells - 1);
+    low[p] = Math.min(Math.floor(inside), Math.max(0, cells - 2));
+    share[p] = cells > 1 ? inside - low[p] : 0;
+  }
+  return { low, share };
+}
+
+// A map as pixels of a canvas; `opaque`: without the transparency that lets a photograph show where a map says little.
+function painted(entry, width, height, signed, smooth, opaque) {
+  const canvas = make("canvas"), context = canvas.getContext("2d"), ramp = signed ? ramps.signed : ramps.unsigned;
+  canvas.width = width; canvas.height = height;
+  const image = context.createImageData(width, height), out = image.data, { levels, width: cols, height: rows } = entry;
+  const x = places(cols, width, smooth), y = places(rows, height, smooth);
+  for (let j = 0, k = 0; j < height; j++) {
+    const up = y.low[j] * cols, v = y.share[j], down = v > 0 ? cols : 0;
+    for (let i = 0; i < width; i++, k += 4) {
+      const a = up + x.low[i], u = x.share[i], next = u > 0 ? 1 : 0;
+      const p = levels[a], q = levels[a + next], r = levels[a + down], s = levels[a + down + next];
+      if (p === LOST || q === LOST || r === LOST || s === LOST) {
+        const line = (i + j) % 8 < 4;
+        out[k] = out[k + 1] = out[k + 2] = 150; out[k + 3] = line ? 255 : 110;
+        continue;
+      }
+      const value = (p * (1 - u) + q * u) * (1 - v) + (r * (1 - u) + s * u) * v;
+      const place = 4 * Math.round(signed ? (value / 127 + 1) * 127.5 : Math.max(0, value) / 127 * 255);
+      out[k] = ramp[place]; out[k + 1] = ramp[place + 1]; out[k + 2] = ramp[place + 2]; out[k + 3] = opaque ? 255 : ramp[place + 3];
+    }
+  }
+  context.putImageData(image, 0, 0);
+  return canvas;
+}
+
+const rate = (share) => share === null || share === undefined ? "?" : share >= 0.9995 ? "> 99.9 %" : share < 0.0005 ? "< 0.1 %" : percent(share, 1);
+const short = (value) => value === 0 ? "0" : String(Number(value.toPrecision(2))).replace("-", "−");
+const called = { predicted: "predicted", label: "label", second: "second" };
+
+// What a class was asked for as, in words.
+function asWhat(kinds) {
+  const told = kinds.map((kind) => called[kind] ?? (/^rank:\d+$/.test(kind) ? `ranked ${kind.slice(5)}` : null)).filter(Boolean);
+  return told.join(", ") || "asked for";
+}
+
+// Where a map is strongest, in words, for those who cannot see it.
+function strongest(entry) {
+  let best = -1;
+  for (let k = 0; k < entry.levels.length; k++) if (entry.levels[k] > 0 && (best < 0 || entry.levels[k] > entry.levels[best])) best = k;
+  if (best < 0) return "nowhere above zero";
+  const third = (at, cells, names) => names[Math.min(2, Math.floor(3 * (at + 0.5) / cells))];
+  const down = third(Math.floor(best / entry.width), entry.height, ["upper", "", "lower"]), across = third(best % entry.width, entry.width, ["left", "", "right"]);
+  return `strongest ${down || across ? `at the ${`${down} ${across}`.trim()}` : "in the middle"}`;
+}
+
+// The card of one case. Its canvases are empty until `drawCase`.
+function card(index) {
+  const found = RUN.cases[index];
+  const box = () => make("div", { class: "frame", style: { aspectRatio: found.size ? found.size.join(" / ") : "1" } });
+  const label = found.label === null ? [make("span", {}, "no label")] : [make("b", {}, className(found.label)), ` ${rate(found.labelProb)}`];
+  const second = found.second !== null && found.second !== found.label ? ` · second: ${className(found.second)} ${rate(found.secondProb)}` : found.second !== null && found.mistake ? " (its second choice)" : "";
+  const photo = box();
+  photo.append(found.src ? make("img", { src: link(found.src), loading: "lazy", decoding: "async", alt: `Photograph ${found.name}`, width: found.size[0], height: found.size[1] }) : make("div", { class: "blank" }, `could not be read again: ${found.missing}`));
+  const element = make("article", { class: "case", "data-index": index, "aria-label": `${className(found.pred)}, ${found.name}` },
+    make("h3", {}, make("span", { class: "rank" }, String(found.rank)), found.mistake === false ? "rightly " : found.mistake ? "taken for " : "taken as ", make("b", {}, className(found.pred)), ` ${rate(found.prob)}`),
+    make("p", {}, found.label === null ? "" : "label: ", ...label, second),
+    make("div", { class: "pictures" },
+      make("figure", {}, photo, make("figcaption", {}, found.name)),
+      ...found.targets.map(([target, kinds]) => {
+        const place = box(), canvas = make("canvas", { role: "img", "data-target": target });
+        canvas.width = canvas.height = 1;
+        place.append(canvas);
+        return make("figure", {}, place, make("figcaption", {}, make("b", {}, className(target)), ` ${asWhat(kinds)}`));
+      })),
+    make("div", { class: "colours" }));
+  return element;
+}
+
+// The colour scale of a case, with its numbers.
+function colourBar(variant, top) {
+  const ramp = variant.signed ? ramps.signed : ramps.unsigned, stops = [];
+  for (let k = 0; k <= 16; k++) { const at = 4 * Math.round(k / 16 * 255); stops.push(`rgb(${ramp[at]},${ramp[at + 1]},${ramp[at + 2]})`); }
+  return [make("span", {}, variant.signed ? short(-top) : "0"), make("i", { style: { background: `linear-gradient(90deg, ${stops.join(", ")})` } }), make("span", {}, short(top)),
+    variant.unit ? make("span", {}, variant.unit) : null].filter(Boolean);
+}
+
+// Draws all maps of a card as the controls stand.
+function drawCase(element, state) {
+  const index = Number(element.dataset.index), found = RUN.cases[index], { variant } = state;
+  const again = () => { if (element.isConnected && element.near) drawCase(element, state); };
+  const all = mapsOf(variant, index, again);
+  if (!all) return;
+  const photo = found.src ? picture(found.src, () => {}) : null;
+  if (photo && !photo.ready) { photo.addEventListener("load", again, { once: true }); return; }
+  element.querySelector(".colours").replaceChildren(...colourBar(variant, all.top));
+  for (const canvas of element.querySelectorAll("canvas")) {
+    const entry = all.entries.find((e) => e.target === Number(canvas.dataset.target)), width = Math.max(1, Math.round(canvas.parentElement.clientWidth * Math.min(2, window.devicePixelRatio || 1)));
+    canvas.width = width;
+    canvas.height = found.size ? Math.max(1, Math.round(width * found.size[1] / found.size[0])) : width;
+    const context = canvas.getContext("2d");
+    context.imageSmoothingQuality = "high";
+    if (photo && state.view !== "maps") context.drawImage(photo, 0, 0, canvas.width, canvas.height);
+    canvas.parentElement.querySelector("em")?.remove();
+    if (!entry) { canvas.parentElement.append(make("em", {}, "no map")); continue; }
+    canvas.setAttribute("aria-label", `${variant.title} for ${className(entry.target)}: ${entry.flag ? said(entry.flag) : strongest(entry)}`);
+    if (entry.flag) canvas.parentElement.append(make("em", {}, said(entry.flag)));
+    if (state.view === "photo") continue;
+    context.globalAlpha = state.view === "maps" ? 1 : state.opacity / 100;
+    context.drawImage(painted(entry, canvas.width, canvas.height, variant.signed, state.smooth, state.view === "maps"), 0, 0);
+  }
+}
+
+const said = (flag) => flag === "zero" ? "zero everywhere" : flag === "not finite" ? "not finite somewhere" : flag;
+
+// Gives back what the canvases of a card hold.
+function emptyCase(element) {
+  for (const canvas of element.querySelectorAll("canvas")) canvas.width = canvas.height = 1;
+}
