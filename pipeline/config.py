@@ -192,11 +192,12 @@ def _override(data: Any, override: str) -> None:
 def _words(error: ValidationError) -> str:
     """One line for a pydantic error: the key, what is wrong, and the nearest known key."""
     errors = error.errors()
-    first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
-    # Pydantic names the branches of a union among the keys.
-    place = ".".join(str(p) for p in first["loc"] if not _BRANCH.fullmatch(str(p))) or "the file"
+    # Of the branches of a union, the one that was followed furthest was meant.
+    first = min(errors, key=lambda e: (e["type"] != "extra_forbidden", -len(e["loc"])))
+    keys, _ = _followed(first["loc"])
+    place = ".".join(keys) or "the file"
     if first["type"] == "extra_forbidden":
-        known = _keys_at(first["loc"][:-1])
+        known = [f.alias or name for m in _followed(first["loc"][:-1])[1][:1] for name, f in m.model_fields.items()]
         near = difflib.get_close_matches(str(first["loc"][-1]), known, 1, 0.4)
         text = f"{place}: unknown key; " + (f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}")
     elif first["type"] == "missing":
@@ -208,20 +209,28 @@ def _words(error: ValidationError) -> str:
     return text + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else "")
 
 
-_BRANCH = re.compile(r"int|str|(literal|list|tuple|constrained-int)\[.*", re.DOTALL)
+_BRANCH = re.compile(r"int|str|float|((literal|list|tuple|constrained)[-\[].*)", re.DOTALL)
 
 
-def _keys_at(location: tuple) -> list[str]:
-    """Known keys of the section at a location of the configuration."""
-    model: Any = Config
+def _followed(location: tuple) -> tuple[list[str], list[type[BaseModel]]]:
+    """The keys of a location, and the sections that may stand there.
+
+    Pydantic names the branches of a union among the keys: a type, or, of methods, the name. They are left out.
+    """
+    keys: list[str] = []
+    models: list[type[BaseModel]] = [Config]
     for step in location:
         if isinstance(step, int):
+            keys.append(str(step))
             continue
-        field = model.model_fields.get(step) or next((f for f in model.model_fields.values() if f.alias == step), None)
-        model = next(iter(_models(field.annotation)), None) if field else None
-        if model is None:
-            return []
-    return [f.alias or name for name, f in model.model_fields.items()]
+        named = [m for m in models if "name" in m.model_fields and m.model_fields["name"].default == step]
+        if named and len(models) > 1:
+            models = named
+        elif not _BRANCH.fullmatch(step):
+            keys.append(step)
+            fields = [f for m in models for name, f in m.model_fields.items() if step in (name, f.alias)]
+            models = _models(fields[0].annotation) if fields else []
+    return keys, models
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -110,13 +110,16 @@ class GuidedGradCam(AtLayer):
     name: Literal["guided_grad_cam"] = "guided_grad_cam"
 
 
+Shade = Annotated[float, Field(ge=0, le=255)]
+
+
 class Occlusion(Options):
     name: Literal["occlusion"] = "occlusion"
     patch: PositiveInt | tuple[PositiveInt, PositiveInt] = Field(
         32, description="side of the window in pixels of the model's input, or height and width"
     )
     stride: PositiveInt | tuple[PositiveInt, PositiveInt] = Field(16, description="pixels from window to window")
-    fill: float | tuple[float, float, float] = Field(127.5, description="what hides, in 0 to 255, before preprocessing")
+    fill: Shade | tuple[Shade, Shade, Shade] = Field(127.5, description="what hides, in 0 to 255, before preprocessing")
     edges: Literal["whole", "clip"] = Field("whole", description="clip: also windows that reach past the border")
     mode: Literal["auto", "full", "incremental"] = Field(
         "auto", description="incremental: recompute only what a window can reach; auto: where that is exact and pays"
@@ -155,6 +158,8 @@ METHODS: dict[str, type[Options]] = {kind.model_fields["name"].default: kind for
 def _named(value: Any) -> Any:
     """``grad_cam`` is short for ``{name: grad_cam}``."""
     value = {"name": value} if isinstance(value, str) else value
+    if not isinstance(value, (dict, Options)):
+        raise ValueError("write a method's name, or {name: ..., and its options}")
     if isinstance(value, dict):
         if "name" not in value:
             raise ValueError(f"a method needs a name: one of {', '.join(METHODS)}")

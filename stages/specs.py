@@ -113,6 +113,7 @@ def nearest(name: str, known: Sequence[str], what: str) -> str:
     """``name`` where it is known; else a ValueError that says what is near."""
     if name in known:
         return name
-    near = difflib.get_close_matches(name, known, 3, 0.5) or list(known[:5])
+    plain = {other.casefold(): other for other in known}
+    near = [plain[n] for n in difflib.get_close_matches(name.casefold(), list(plain), 3, 0.5)] or list(known[:5])
     more = ", ..." if len(near) < len(known) else ""
     raise ValueError(f"unknown {what} {name!r}; nearest: {', '.join(near)}{more}")
