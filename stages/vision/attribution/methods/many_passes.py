@@ -66,12 +66,12 @@ class ManyPasses(ABC):
         self.prepare = freeze(self._prepare, tf.TensorSpec(shape, tf.uint8), targets)
         self.add = freeze(
             self._add,
-            [tf.TensorSpec(zero.shape, zero.dtype) for zero in self.empty],
             tf.TensorSpec(shape, tf.float32),
             targets,
             *(tf.TensorSpec((batch,), tf.int32) for _ in range(2)),
-            [tf.TensorSpec((batch, *spec.shape), spec.dtype) for spec in jobs],
-            [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in self.given],
+            *(tf.TensorSpec(zero.shape, zero.dtype) for zero in self.empty),
+            *(tf.TensorSpec((batch, *spec.shape), spec.dtype) for spec in jobs),
+            *(tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in self.given),
         )
 
     @abstractmethod
@@ -98,15 +98,11 @@ class ManyPasses(ABC):
         return x, tf.cast(scores, tf.float32)
 
     def _add(
-        self,
-        sums: list[tf.Tensor],
-        images: tf.Tensor,
-        targets: tf.Tensor,
-        image: tf.Tensor,
-        row: tf.Tensor,
-        job: list[tf.Tensor],
-        given: list[tf.Tensor],
+        self, images: tf.Tensor, targets: tf.Tensor, image: tf.Tensor, row: tf.Tensor, *rest: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """One batch of passes; ``rest`` is the sums so far, the jobs, and what is given."""
+        first, last = len(self.empty), len(rest) - len(self.given)
+        sums, job, given = rest[:first], rest[first:last], rest[last:]
         x = tf.gather(images, image)
         scores, gradient = gradients(self.model, self.point(x, job, given), tf.gather(targets, image))
         terms = self.terms(x[:, None], gradient, job, given)
@@ -122,8 +118,9 @@ class ManyPasses(ABC):
         first = np.empty((count, targets.shape[1]), np.float32)
         for image, number, real in packed([self.passes] * count, self.batch):
             row = np.where(np.arange(self.batch) < real, image, self.batch).astype(np.int32)
-            own = [tf.constant(job[image, number]) for job in jobs]
-            sums, found = self.add(sums, images, wanted, tf.constant(image), tf.constant(row), own, self.given)
+            own = (tf.constant(array) for array in (image, row))
+            job = (tf.constant(array[image, number]) for array in jobs)
+            sums, found = self.add(images, wanted, *own, *sums, *job, *self.given)
             begins = np.flatnonzero(number[:real] == 0)
             first[image[begins]] = found.numpy()[begins]
         return Totals([s.numpy()[:count] for s in sums], scores.numpy()[:count], first)
