@@ -1,4 +1,4 @@
-"""One small network with fixed weights, as we open it and as the peers are given it; and how maps are compared."""
+"""One small network with fixed weights, as we open it and as the peers are given it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from keras import layers
 
 from stages.methods import Options
 from stages.specs import ModelSpec
-from stages.vision.attribution.methods import METHODS, Maps, explainer
+from stages.vision.attribution.methods import METHODS, Explain, Maps, explainer
 from stages.vision.model import Model, open_model
 
 SIZE, CLASSES = 24, 5
-IDS = [f"{k:040x}" for k in range(3)]
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,8 @@ class Case:
     """A model file as both sides see it, and what to explain with it.
 
     Attributes:
-        ours: the opened file.
-        softmax: the same file as Keras loads it, ending in a softmax.
+        spec: of the file.
+        softmax: the model in it, ending in a softmax.
         logits: its layers up to the logits: what is explained here, for peers that explain the model's output.
         pixels: uint8 (n, h, w, 3).
         targets: int32 (n, k), classes to explain.
@@ -45,22 +44,29 @@ class Case:
         """What the model receives for ``pixels``: peers prepare nothing, they are given this. float32 (n, h, w, 3)."""
         return self.ours.to_input(self.pixels).numpy()
 
+    @property
+    def ids(self) -> list[str]:
+        return [f"{k:040x}" for k in range(len(self.pixels))]
+
+    def explain(self, options: Options, background: np.ndarray | None = None) -> Explain:
+        """Our method, ready for all images at once."""
+        settled = METHODS[options.name].settle(self.ours, options, lambda count: self.pixels[:count])
+        return explainer(self.spec, options, settled, *self.targets.shape, 0, background)
+
     def maps(self, options: Options, background: np.ndarray | None = None) -> Maps:
         """Our maps of all images and targets."""
-        method, ids = METHODS[options.name], [f"{k:040x}" for k in range(len(self.pixels))]
-        settled = method.settle(self.ours, options, lambda count: self.pixels[:count])
-        explain = explainer(self.spec, options, settled, len(ids), self.targets.shape[1], 0, background)
-        return explain(self.pixels, self.targets, ids)
+        return self.explain(options, background)(self.pixels, self.targets, self.ids)
 
 
-def case(folder: Path, values: tuple[float, float] = (0, 255), pooled: bool = False) -> Case:
+def case(folder: Path, values: tuple[float, float] = (0, 255), kind: str = "flat") -> Case:
     """The small network and three random images, two classes to explain of each.
 
     Args:
         values: what the model receives for black and for white.
-        pooled: logits linear in ``last`` (average and Dense) instead of weights for each position.
+        kind: ``flat``: ReLUs, and logits with weights for each position; ``pooled``: logits linear in ``last`` (average
+            and Dense); ``linear``: flat without ReLUs.
     """
-    model = _network(max(map(abs, values)), pooled)
+    model = _network(max(map(abs, values)), kind)
     path = folder / "network.keras"
     model.save(path)
     rng = np.random.default_rng(2)
@@ -76,12 +82,13 @@ def headless(model: keras.Model) -> keras.Model:
     return keras.Model(model.inputs, model.layers[-1].input)
 
 
-def _network(largest: float, pooled: bool) -> keras.Model:
+def _network(largest: float, kind: str) -> keras.Model:
     image = keras.Input((SIZE, SIZE, 3), name="image")
-    x = layers.Conv2D(6, 3, padding="same", activation="relu", name="first")(image)
-    x = layers.Conv2D(12, 3, strides=2, activation="relu", name="middle")(x)
-    x = layers.Conv2D(8, 3, strides=2, activation="relu", name="last")(x)
-    x = layers.GlobalAveragePooling2D()(x) if pooled else layers.Flatten()(x)
+    activation = None if kind == "linear" else "relu"
+    x = layers.Conv2D(6, 3, padding="same", activation=activation, name="first")(image)
+    x = layers.Conv2D(12, 3, strides=2, activation=activation, name="middle")(x)
+    x = layers.Conv2D(8, 3, strides=2, activation=activation, name="last")(x)
+    x = layers.GlobalAveragePooling2D()(x) if kind == "pooled" else layers.Flatten()(x)
     x = layers.Dense(CLASSES, name="logits")(x)
     model = keras.Model(image, layers.Activation("softmax", name="predictions")(x))
     rng = np.random.default_rng(1)
@@ -92,12 +99,3 @@ def _network(largest: float, pooled: bool) -> keras.Model:
     kernel = model.get_layer("first").kernel
     kernel.assign(kernel * (2 / largest))
     return model
-
-
-def difference(found: np.ndarray, expected: np.ndarray) -> float:
-    """max |found - expected| / max |expected|, of maps that say something."""
-    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
-    assert found.shape == expected.shape
-    top = np.abs(expected).max()
-    assert np.isfinite(top) and top > 0, "the peer's maps say nothing"
-    return float(np.abs(found - expected).max() / top)

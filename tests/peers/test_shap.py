@@ -1,0 +1,59 @@
+"""Our expected gradients beside SHAP's GradientExplainer, given the logits. It draws the background image and the share
+of the way for itself: ours are handed to it; and once both draw for themselves and agree in expectation. It keeps
+colours apart: they are added here, as ours are.
+"""
+
+import numpy as np
+import pytest
+import shap
+
+from stages.methods import ExpectedGradients
+from tests.peers.networks import case
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return case(tmp_path_factory.mktemp("small"), (-1, 1))
+
+
+@pytest.fixture(scope="module")
+def background(small):
+    return np.random.default_rng(3).integers(0, 256, (5, *small.pixels.shape[1:])).astype(np.uint8)
+
+
+def expected(case, background, samples, seed=0):
+    """The peer's values of all images and targets, colours added: (n, k, h, w)."""
+    peer = shap.GradientExplainer(case.logits, case.ours.to_input(background).numpy())
+    chosen = {"ranked_outputs": case.targets, "output_rank_order": "custom"}
+    found, _ = peer.shap_values(case.received, nsamples=samples, rseed=seed, **chosen)
+    return np.moveaxis(found.sum(3), -1, 1)
+
+
+def test_expected_gradients_equals_shap(small, background, same, monkeypatch):
+    options = ExpectedGradients(samples=20, background=len(background))
+    explain = small.explain(options, background)
+    shares, images = (jobs.reshape(-1) for jobs in explain.jobs(small.ids))
+    place = {}
+    monkeypatch.setattr(np.random, "seed", lambda seed: place.update(image=iter(images), share=iter(shares)))
+    monkeypatch.setattr(np.random, "choice", lambda count: next(place["image"]))
+    monkeypatch.setattr(np.random, "uniform", lambda: next(place["share"]))
+    peer = expected(small, background, 20)
+    assert next(place["share"], None) is None, "the peer has drawn as often as we have"
+    same(explain(small.pixels, small.targets, small.ids).values, peer)
+
+
+def test_expected_gradients_of_a_linear_model_are_exact(tmp_path, background, same):
+    """With one background image nothing depends on what is drawn."""
+    linear = case(tmp_path, (-1, 1), "linear")
+    ours = linear.maps(ExpectedGradients(samples=2, background=1), background[:1])
+    same(ours.values, expected(linear, background[:1], 2))
+
+
+def test_expected_gradients_agree_in_expectation(small, background):
+    """Both draw for themselves: over 20 x 50 draws of the peer's, and 1,000 of ours."""
+    drawn = np.stack([expected(small, background, 50, seed) for seed in range(20)])
+    ours = small.maps(ExpectedGradients(samples=1000, background=len(background)), background).values
+    error = drawn.std(0, ddof=1) / np.sqrt(len(drawn))
+    assert np.median(error) < 0.05 * np.abs(ours).max(), "the standard errors are small enough to tell"
+    scores = (ours - drawn.mean(0)) / (np.sqrt(2) * error)
+    assert 0.5 < np.sqrt(np.mean(scores**2)) < 1.5 and np.abs(scores).max() < 8
