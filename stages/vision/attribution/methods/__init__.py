@@ -21,13 +21,14 @@ from stages.vision.attribution.methods import (
     guided,
     occlusion,
     path,
+    rise,
     score_cam,
     smooth_grad,
 )
 from stages.vision.attribution.methods.method import Explain, Maps, Method, Setting, Settled
 from stages.vision.model import open_model
 
-FAMILIES = (cam, eigen_cam, score_cam, gradients, smooth_grad, path, guided, occlusion)
+FAMILIES = (cam, eigen_cam, score_cam, gradients, smooth_grad, path, guided, occlusion, rise)
 METHODS: dict[str, Method] = {m.name: m for family in FAMILIES for m in family.METHODS}
 
 __all__ = ["METHODS", "Explain", "Maps", "Method", "Setting", "Settled", "explainer"]

@@ -2,101 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
 
 import numpy as np
 import tensorflow as tf
 
-from stages.methods import Occlusion, pair
-from stages.stage import UserError
-from stages.vision.attribution.methods.method import Explain, Maps, Method, Sample, Setting, Settled, packed, padded
-from stages.vision.model import Model, freeze
+from stages.methods import Occlusion
+from stages.vision.attribution.methods import crops
+from stages.vision.attribution.methods.hiding import Hiding, Windows, hidden
+from stages.vision.attribution.methods.incremental import Incremental
+from stages.vision.attribution.methods.method import Explain, Method, Sample, Setting, Settled
+from stages.vision.model import Model
+
+log = logging.getLogger(__name__)
+
+TOLERANCE = 1e-4
+"""Largest difference of a score between the two ways, relative to the image's largest score."""
+
+WORTH = 1.1
+"""How many times fewer operations the incremental way must take to be chosen by itself."""
 
 
-def starts(size: int, patch: int, stride: int, edges: str) -> np.ndarray:
-    """First pixels of the windows along one side.
+class Full(Hiding):
+    """Every window by a whole forward pass."""
 
-    ``whole``: multiples of the stride at which the window lies inside; ``clip``: all multiples of the stride below
-    ``size`` (the window is cut off at the border).
-    """
-    return np.arange(0, size if edges == "clip" else size - patch + 1, stride, dtype=np.int32)
+    def clean(self, pixels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        x = self.model.to_input(pixels)
+        return self._scored(x, targets), x
+
+    def hide(self, targets: tf.Tensor, image: tf.Tensor, window: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        x = hidden(tf.gather(x, image), *self.corners(window), self.windows.patch, self.fill())
+        return self._scored(x, tf.gather(targets, image))
+
+    def _scored(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        (logits,) = self.model.values(x, [self.model.program.output])
+        return self.scores(logits, targets)
 
 
 def settle(model: Model, options: Occlusion, sample: Sample) -> Settled:
-    """The grid of windows.
+    """The grid of windows, and the way: ``mode`` full or incremental; for the latter ``cut`` (a layer) and ``crop``.
+
+    The incremental way is taken where a layer is found that only local operations lie before, and where every score
+    of the first image's windows proves to be the same; else the log says why not.
 
     Raises:
-        UserError: the window is larger than the image.
+        UserError: the window is larger than the image, or the colour has too many channels.
     """
-    height, width = model.input_size
-    down, right = pair(options.patch)
-    if down > height or right > width:
-        raise UserError(
-            f"occlusion.patch: a window of {down} x {right} pixels is larger than the model's {height} x {width} "
-            "images; give a smaller one"
-        )
-    rows, cols = (
-        starts(size, patch, stride, options.edges)
-        for size, patch, stride in zip(model.input_size, pair(options.patch), pair(options.stride), strict=True)
+    windows = Windows.of(model, options)
+    settled: Settled = {"height": windows.shape[0], "width": windows.shape[1], "mode": "full"}
+    if options.mode == "full":
+        return settled
+    found = crops.best(model, windows)
+    if found is None or (options.mode == "auto" and found.gain < WORTH):
+        if options.mode == "incremental":
+            log.warning("occlusion: full mode: model %s has no layer with only local operations before it", model.name)
+        return settled
+    trial = {**settled, "mode": "incremental", "cut": found.layer, "crop": [found.down.crop, found.right.crop]}
+    gap = difference(model, options, trial, sample(1))
+    if gap <= TOLERANCE:
+        return trial
+    log.warning(
+        "occlusion: full mode: the incremental way differs by %.1e of the largest score when cut at %s",
+        gap,
+        found.layer,
     )
-    return {"height": len(rows), "width": len(cols)}
+    return settled
 
 
-class Full:
-    """Every window by a whole forward pass; windows of several images share a batch, targets share the pass."""
+def difference(model: Model, options: Occlusion, trial: Settled, pixels: np.ndarray) -> float:
+    """How far any class's score of any window is off the full way, relative to the largest score of the image.
 
-    def __init__(self, setting: Setting) -> None:
-        model, options = setting.model, setting.options
-        self.model, self.batch, self.options = model, setting.batch, options
-        size = model.input_size
-        self.rows, self.cols = (
-            starts(size[axis], pair(options.patch)[axis], pair(options.stride)[axis], options.edges) for axis in (0, 1)
-        )
-        pixels = tf.TensorSpec((setting.batch, *size, model.channels), tf.uint8)
-        targets = tf.TensorSpec((setting.batch, setting.targets), tf.int32)
-        image = tf.TensorSpec((setting.batch, *size, model.channels), tf.float32)
-        one = tf.TensorSpec((setting.batch,), tf.int32)
-        self.prepare = freeze(self._prepare, pixels, targets)
-        self.hide = freeze(self._hide, image, targets, one, one, one)
-
-    def _scores(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        (logits,) = self.model.values(x, [self.model.program.output])
-        return tf.cast(tf.gather(self.model.scores(logits), targets, axis=1, batch_dims=1), tf.float32)
-
-    def _prepare(self, pixels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        x = self.model.to_input(pixels)
-        return x, self._scores(x, targets)
-
-    def _hide(self, x: tf.Tensor, targets: tf.Tensor, image: tf.Tensor, top: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
-        """Scores (batch, k) of the images with one window hidden in each."""
-        height, width = self.model.input_size
-        down, right = pair(self.options.patch)
-        rows, cols = tf.range(height)[None, :, None, None], tf.range(width)[None, None, :, None]
-        top, left = top[:, None, None, None], left[:, None, None, None]
-        inside = (rows >= top) & (rows < top + down) & (cols >= left) & (cols < left + right)
-        fill = np.broadcast_to(np.float32(self.options.fill), (1, height, width, self.model.channels))
-        hidden = tf.where(inside, self.model.to_input(tf.constant(fill)), tf.gather(x, image))
-        return self._scores(hidden, tf.gather(targets, image))
-
-    def __call__(self, pixels: np.ndarray, targets: np.ndarray, ids: Sequence[str]) -> Maps:
-        count, (down, right) = len(pixels), (len(self.rows), len(self.cols))
-        wanted = tf.constant(padded(targets, self.batch))
-        x, scores = self.prepare(tf.constant(padded(pixels, self.batch)), wanted)
-        scores = scores.numpy()[:count]
-        hidden = np.empty((count * down * right, targets.shape[1]), np.float32)
-        done = 0
-        for image, window, real in packed([down * right] * count, self.batch):
-            top, left = self.rows[window // right], self.cols[window % right]
-            found = self.hide(x, wanted, *(tf.constant(v) for v in (image, top, left)))
-            hidden[done : done + real] = found.numpy()[:real]
-            done += real
-        drops = scores[:, :, None] - hidden.reshape(count, down * right, -1).transpose(0, 2, 1)
-        return Maps(drops.reshape(count, -1, down, right), scores)
+    Infinite where the incremental way does not run at all or gives NaN.
+    """
+    classes = len(model.classes)
+    setting = Setting(model, options, trial, 16, classes)
+    asked = (pixels[:1], np.arange(classes, dtype=np.int32)[None], [""])
+    expected = Full(setting)(*asked)
+    try:
+        found = Incremental(setting)(*asked)
+    except Exception as error:  # whichever layer objects to a crop, and however
+        log.info("occlusion: no incremental way at %s: %s", trial["cut"], str(error).splitlines()[0][:200])
+        return float("inf")
+    gap = np.abs(found.values - expected.values).max() / max(np.abs(expected.scores).max(), np.finfo(np.float32).tiny)
+    return float("inf") if np.isnan(gap) else float(gap)
 
 
 def occlusion(setting: Setting) -> Explain:
     """score - score with the window hidden, on the grid of windows."""
-    return Full(setting)
+    return Incremental(setting) if setting.settled.get("mode") == "incremental" else Full(setting)
 
 
 METHODS = (
