@@ -178,6 +178,7 @@ def panel_of(images: Sequence[Explained]) -> Sheet:
                     _where(own[0]),
                     image.top(variant),
                     own[0].signed,
+                    image.opacity(own[0]),
                     [image.picture(m, factor) for m in own],
                     [{"zero": "zero everywhere", None: ""}.get(m.flag, m.flag) for m in own],
                 )
@@ -217,14 +218,16 @@ def _words(images: Sequence[Explained]) -> list[str]:
         colours.append("the lighter the colour, the more; nothing is shown at 0")
     scales = (
         f"Colours: {'; '.join(colours)}. Each column of an image has a scale of its own, shared by its rows: rows can "
-        "be compared, columns cannot. It ends at the 99th percentile of what is drawn; the bar shows it on a light photograph above "
-        "and on a dark one below."
+        "be compared, columns cannot. It ends at the 99th percentile of what is drawn; "
+        "the bar shows it on a light photograph above and on a dark one below."
     )
     drawn = "Maps cover the model’s input evenly and are enlarged bilinearly with half-pixel centres"
     if any(isinstance(m.options, Occlusion) for m in methods.values()):
         drawn += "; of occlusion, each pixel gets the mean of the windows that hide it"
     if any(image.coarse(m) for image in images for m in image.maps):
         drawn += ". The white line encloses what reaches half of the scale"
+    if any(image.faded(m) for image in images for m in image.maps):
+        drawn += ". Single pixels’ red and blue are drawn on a grey print"
     outside = images[0].crop == "center" and any(len(set(i.photo.shape[:2])) > 1 for i in images)
     drawn += ". Grey and pale: what the model was not shown." if outside else "."
     return [*said, scales, drawn]

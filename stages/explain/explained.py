@@ -107,7 +107,15 @@ class Explained:
         """Whether a value of the map stands for many pixels, and there is more than one."""
         return found.values.size > 1 and 4 * found.values.shape[0] <= self.input_size[0]
 
-    def picture(self, found: Map, factor: int = 1, opacity: float = 0.55) -> np.ndarray:
+    def faded(self, found: Map) -> bool:
+        """Whether it is drawn on a light grey print: red and blue of single pixels cannot be seen on a photograph."""
+        return found.signed and not self.coarse(found)
+
+    def opacity(self, found: Map) -> float:
+        """Of the strongest colours, 0 to 1."""
+        return 0.95 if self.faded(found) else 0.55
+
+    def picture(self, found: Map, factor: int = 1) -> np.ndarray:
         """The map over the photograph, uint8 (factor height, factor width, 3).
 
         A line encloses what reaches half of the scale, where the map is coarse; around single pixels it would be noise.
@@ -119,9 +127,10 @@ class Explained:
             self.crop,
             self.top(found.variant),
             found.signed,
-            opacity=opacity,
+            opacity=self.opacity(found),
             contour=0.5 if self.coarse(found) else None,
             factor=factor,
+            fade=self.faded(found),
         )
 
 

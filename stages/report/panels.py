@@ -23,7 +23,7 @@ class Column:
 
     Attributes:
         heading, detail: the method; where it looks, and how its maps are enlarged.
-        top, signed: of the colour scale.
+        top, signed, opacity: of the colour scale.
         pictures: uint8 (h, w, 3), one for each row of its group.
         notes: in a picture's place to say what colours cannot: ``zero everywhere``; or empty.
     """
@@ -32,6 +32,7 @@ class Column:
     detail: str
     top: float
     signed: bool
+    opacity: float
     pictures: Sequence[np.ndarray]
     notes: Sequence[str]
 
@@ -118,11 +119,11 @@ def _group(sheet: Sheet, group: Group, size: tuple[int, int], cell: int, top: fl
                 sheet.text(*middle, words, 22, "semibold", halo=4, ha="center", va="center")
     y = top + len(group.rows) * (_HEAD + height)
     for k, column in enumerate(group.columns, 1):
-        _bar(sheet, column, _MARGIN + k * (cell + _GAP), y + 16, min(cell, max(width, 220)))
+        _bar(sheet, column, _MARGIN + k * (cell + _GAP), y + 16, min(cell, max(width, 270)))
 
 
 def _bar(sheet: Sheet, column: Column, left: float, top: float, width: int) -> None:
-    sheet.picture(overlays.bar(column.top, column.signed, width, 22), left, top, width, 22)
+    sheet.picture(overlays.bar(column.top, column.signed, width, 22, column.opacity), left, top, width, 22)
     for share, number in overlays.ticks(column.top, column.signed):
         x = left + share * width
         sheet.line([x, x], [top + 22, top + 29], INK, 1.5)

@@ -209,6 +209,7 @@ def laid(
     opacity: float = 0.55,
     contour: float | None = None,
     factor: int = 1,
+    fade: bool = False,
 ) -> np.ndarray:
     """A map on the whole upright photograph, uint8 (factor H, factor W, 3); what the model does not see is dimmed.
 
@@ -216,22 +217,23 @@ def laid(
         photo: uint8 (H, W, 3) or (H, W, 1), upright.
         values, size, crop: as for :func:`placed`.
         factor: shows every pixel as a square of so many; see :func:`magnification`.
+        fade: draws on a light grey print of the photograph: colours of single pixels drown in its own.
     """
     upright = photo.shape[:2]
     left, above, right, below = (factor * v for v in seen(upright, size, crop))
     photo = np.repeat(np.repeat(np.broadcast_to(photo, (*upright, 3)), factor, 0), factor, 1)
     within = (slice(above, below), slice(left, right))
-    picture = _dimmed(photo)
-    picture[within] = overlay(
-        photo[within], placed(values, upright, size, crop, how, factor), top, signed, opacity, contour
-    )
+    picture = _grey(photo, 0.5, 118)
+    under = _grey(photo[within], 0.4, 153) if fade else photo[within]
+    surface = placed(values, upright, size, crop, how, factor)
+    picture[within] = overlay(under, surface, top, signed, opacity, contour)
     return picture
 
 
-def _dimmed(photo: np.ndarray) -> np.ndarray:
-    """Grey and pale: plainly not part of what is explained, and still to be recognised."""
+def _grey(photo: np.ndarray, contrast: float, black: int) -> np.ndarray:
+    """Without colours, the luma's range narrowed and its black lifted to ``black``."""
     luma = photo @ np.array([0.299, 0.587, 0.114], np.float32)
-    return np.repeat(np.rint(0.5 * luma + 0.5 * 235).astype(np.uint8)[..., None], 3, -1)
+    return np.repeat(np.rint(contrast * luma + black).astype(np.uint8)[..., None], 3, -1)
 
 
 def magnification(upright: tuple[int, int], least: int = 224) -> int:

@@ -1,0 +1,106 @@
+"""The command explain: what it writes, and its one line where something is wrong."""
+
+import csv
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from stages.explain.few import explain_images
+from stages.specs import ModelSpec
+from tests.bench import command, one_line
+from tests.small import CLASSES, draw, write_model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("explain")
+    write_model(made / "model.keras", 16)
+    (made / "classes.txt").write_text("\n".join(CLASSES))
+    (made / "photos").mkdir()
+    draw("stripes", 1, 40).crop((0, 0, 40, 24)).save(made / "photos" / "wide one.png")
+    draw("checks", 1, 300).save(made / "photos" / "large.jpg")
+    (made / "photos" / "broken.jpg").write_bytes(b"\xff\xd8\xffnothing")
+    return made
+
+
+def explain(folder, *words, images=("photos/large.jpg",)):
+    given = [folder / image for image in images]
+    common = ["--model", folder / "model.keras", "--classes", folder / "classes.txt", "--out", folder / "out"]
+    return command("explain", *given, *common, *words)
+
+
+def size_of(path):
+    with Image.open(path) as picture:
+        return picture.size
+
+
+@pytest.mark.slow
+def test_pictures_panels_and_tables(folder):
+    words = "--method grad_cam --method occlusion --option patch=6 --option stride=4 --target top:2 --target label"
+    code, out, err = explain(folder, *words.split(), "--label", "blobs", images=["photos"])
+    assert code == 3  # the others went on
+    assert err.count("\n") == 1 and "broken.jpg: not a readable image: a damaged JPEG" in err
+    assert "grad_cam at second (4 x 4)" in out and "occlusion at the input (3 x 3)" in out
+    made = folder / "out"
+    for stem in ("large", "wide_one", "all images"):
+        assert size_of(made / f"{stem}.png")[0] > 700
+        assert (made / f"{stem}.pdf").read_bytes()[:5] == b"%PDF-"
+    rows = pq.read_table(made / "maps.parquet").to_pylist()
+    assert {r["variant"] for r in rows} == {"grad_cam", "occlusion"}
+    assert all(len(r["map"]) == r["height"] * r["width"] for r in rows)
+    assert {k for r in rows for k in r["target_kinds"]} == {"rank:1", "rank:2", "label"}
+    assert all(r["target"] == 2 for r in rows if "label" in r["target_kinds"])
+    overlays = {p.name: size_of(p) for p in (made / "overlays").iterdir()}
+    assert len(overlays) == len(rows)
+    for name, size in overlays.items():  # the small one six times as large: its longer side has 224 pixels or more
+        assert size == ((300, 300) if name.startswith("large") else (240, 144)), name
+    with (made / "predictions.csv").open() as file:
+        predictions = list(csv.DictReader(file))
+    assert len(predictions) == 2 * 3 and [p["rank"] for p in predictions] == ["1", "2", "3"] * 2
+    assert sum(float(p["probability"]) for p in predictions) == pytest.approx(2, abs=1e-4)
+
+
+def test_from_python_the_same_maps(folder):
+    spec = ModelSpec(path=str(folder / "model.keras"), classes=CLASSES)
+    (image,) = explain_images([folder / "photos" / "large.jpg"], spec, ["grad_cam"], ["checks", "second"])
+    assert [m.kinds for m in image.maps][0][0] == "checks" and image.maps[0].name == "checks"
+    assert image.probabilities.sum() == pytest.approx(1)
+    assert image.picture(image.maps[0]).shape == (300, 300, 3)
+    assert explain(folder, "--target", "checks", "--target", "second")[0] == 0
+    stored = pq.read_table(folder / "out" / "maps.parquet").to_pylist()
+    assert [r["target"] for r in stored] == [m.target for m in image.maps]
+    for row, own in zip(stored, image.maps, strict=True):
+        np.testing.assert_allclose(row["map"], own.values.ravel(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--method grad_cm", "--method: unknown method 'grad_cm'; nearest: grad_cam"),
+        ("--target blobz", "nearest: blobs"),
+        ("--target rank:9", "choose 1 to 3"),
+        ("--target label", "--label NAME"),
+        ("--target label --label blob", "label: unknown class 'blob'; nearest: blobs"),
+        ("--layer secnd", "did you mean second?"),
+        ("--layer dense", "dense"),
+        ("--method occlusion --layer second", "explains at the input"),
+        ("--method occlusion --option patc=3", "nearest: patch"),
+        ("--method occlusion --option patch=big", "occlusion.patch"),
+        ("--method occlusion --option stride=0", "occlusion.stride"),
+        ("--method occlusion --option patch=64", "larger than the 16 x 16 images"),
+        ("--option patch", "write key=value"),
+        ("--crop middle", "choose center, none, pad"),
+        ("--input-size 20", "model.input_size"),
+    ],
+)
+def test_one_line_says_what_is_wrong(folder, words, said):
+    one_line(explain(folder, *words.split()), said)
+
+
+def test_images_that_cannot_be_used(folder):
+    code, _, err = explain(folder, images=["photos/broken.jpg", "none.png"])
+    assert code == 2 and err.count("\n") == 2 and "none.png: no such file" in err
+    one_line(explain(folder, images=["photos/*.gif"]), "no file is called like this")
+    one_line(explain(folder, "--model", folder / "modl.keras"), "did you mean model.keras?")
