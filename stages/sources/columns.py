@@ -47,6 +47,22 @@ def choose(names: Sequence[str], asked: str | None, role: str, where: str) -> st
     return next((lower[usual] for usual in USUAL[role] if usual in lower), None)
 
 
+def choose_label(schema: pa.Schema, asked: str | None, where: str) -> str | None:
+    """The column of labels, one class for an image; None where there is none.
+
+    Raises:
+        UserError: the column asked for is not there, or holds several classes an image.
+    """
+    name = choose(schema.names, asked, "label", where)
+    kind = schema.field(name).type if name is not None else None
+    if kind is not None and pa.types.is_nested(kind):
+        raise UserError(
+            f"images.label_column: {where}: column {name!r} holds {kind}; an image has one class (several, "
+            "multi-label, cannot be used); name another column, or none to go without labels"
+        )
+    return name
+
+
 def wanted(schema: pa.Schema, taken: Collection[str | None]) -> tuple[list[str], list[str]]:
     """(columns to keep as metadata, columns left out for being nested or binary).
 
@@ -91,7 +107,7 @@ def read_table(place: Place, spec: ImagesSpec) -> tuple[pa.Table, str, str | Non
     """
     try:
         if place.extension in PARQUET:
-            table = _parquet(place)
+            table = _parquet(place, spec)
         else:
             table = _csv(place, spec)
     except (pa.ArrowException, OSError) as error:
@@ -113,8 +129,9 @@ def read_table(place: Place, spec: ImagesSpec) -> tuple[pa.Table, str, str | Non
     return table, image, label, split
 
 
-def _parquet(place: Place) -> pa.Table:
+def _parquet(place: Place, spec: ImagesSpec) -> pa.Table:
     with pq.ParquetFile(place.openable()) as parquet:
+        choose_label(parquet.schema_arrow, spec.label_column, place.shown)  # a nested column is left out below
         kept, _ = wanted(parquet.schema_arrow, ())
         return parquet.read(columns=kept)
 

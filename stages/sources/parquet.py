@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.sources.columns import PARQUET, choose, metadata, texts, wanted
+from stages.sources.columns import PARQUET, choose, choose_label, metadata, texts, wanted
 from stages.sources.folder import is_image, split_of
 from stages.sources.places import Place, one_line
 from stages.sources.rows import Rows
@@ -57,7 +57,7 @@ def _part(base: Place, name: str, stamp: str, spec: ImagesSpec) -> Rows | None:
             column = image_column(schema, spec.image_column)
             if column is None:
                 return None
-            label = choose(schema.names, spec.label_column, "label", base.uri(name))
+            label = choose_label(schema, spec.label_column, base.uri(name))
             split = choose(schema.names, None, "split", base.uri(name))
             kept, left = wanted(schema, {column, label, split})
             paths = pa.types.is_struct(schema.field(column).type)

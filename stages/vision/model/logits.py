@@ -60,8 +60,8 @@ def to_logits(program: Program, output: str, shapes: Trace, where: str) -> tuple
     if classes == 1:
         if output == "auto":
             raise UserError(
-                f"{where}: returns one number without a sigmoid; say what it is with "
-                "model.output: logits (or probabilities)"
+                f"{where}: returns one number without a sigmoid; a quantity (regression) is no class; of two classes, "
+                "say what it is with model.output: logits (or probabilities)"
             )
         return program.extended("logits/two", _two if output == "logits" else _two_of_probability), "softmax"
     if output == "probabilities" or (output == "auto" and _sums_to_one(program, shapes, where)):

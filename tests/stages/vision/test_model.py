@@ -174,7 +174,7 @@ def _one_output(activation):
 
 def test_one_output_needs_a_sigmoid_or_a_word(tmp_path):
     path = small.save(_one_output(None), tmp_path)
-    with pytest.raises(UserError, match="one number without a sigmoid; say what it is with model.output: logits"):
+    with pytest.raises(UserError, match="one number without a sigmoid; .* say what it is with model.output: logits"):
         open_model(ModelSpec(path=path))
     model = open_model(ModelSpec(path=path, output="logits"))
     logits = model.forward()(model.to_input(small.pixels()))[1].numpy()
