@@ -86,8 +86,8 @@ def test_cam_equals_tf_keras_vis(pooled, same):
 
 
 class Undivided:
-    """The Keras backend as the peer's Grad-CAM++ uses it, but of its three sums that keep their dimensions (activations,
-    alpha, weights) the one of alpha, by which alpha is divided, is one."""
+    """The Keras backend as the peer's Grad-CAM++ uses it; but of its three sums that keep their dimensions (of
+    activations, alpha, weights) that of alpha, by which alpha is divided, is one."""
 
     def __init__(self, backend):
         self._backend, self.kept = backend, 0
