@@ -53,7 +53,8 @@ function status(count) {
   const kinds = RUN.confusions.filter(([l, p]) => (label === null || l === label) && (pred === null || p === pred));
   if (label !== null || pred !== null) {
     const which = [label === null ? null : `of ${className(label)}`, pred === null ? null : `taken for ${className(pred)}`].filter(Boolean).join(" ");
-    parts.push(`the run has ${plural(kinds.reduce((n, k) => n + k[2], 0), "mistake")} ${which}`);
+    const all = kinds.reduce((n, k) => n + k[2], 0), here = RUN.cases.filter((c) => c.mistake && (label === null || c.label === label) && (pred === null || c.pred === pred)).length;
+    parts.push(`the run has ${plural(all, "mistake")} ${which}${all > here ? `, ${group(all - here)} of them not on this page (report.errors sets how many are)` : ""}`);
   }
   if (state.text.trim()) parts.push(`“${state.text.trim()}”`);
   return parts.join(" · ");
@@ -75,8 +76,10 @@ function drawControls() {
   if (document.activeElement !== $("text")) $("text").value = state.text;
   $("reset").hidden = state.label === null && state.pred === null && !state.text.trim();
   if (!variant) return;
-  const how = state.smooth ? "Between the centres of its cells a map is drawn smoothly (bilinear, half-pixel centres)" : "Every cell of a map is drawn as it is, without interpolation";
-  $("reading").textContent = `${variant.meaning} ${variant.placement} ${how}. All maps of one image have the same colours for the same values, up to the number beside the colour bar (the 99th percentile of their size), so that prediction and label can be compared; other images have their own scale. Where a map says little, the photograph shows through. ${RUN.crop}`;
+  const step = Math.max(...variant.step) > 1 ? ", after a mean over one step of the windows" : "";
+  const how = state.smooth ? `Between the centres of its cells a map is drawn smoothly (bilinear, half-pixel centres${step})` : "Every cell of a map is drawn as it is, without interpolation";
+  $("meaning").textContent = `${variant.meaning} All maps of one image share one scale, so that prediction and label can be compared; other images have their own.`;
+  $("reading").textContent = `${variant.placement} ${how}. Colours reach to the number beside the colour bar, the 99th percentile of the values of all maps of the image; what is beyond takes the last colour. Where a map says little, the photograph shows through. ${variant.lost ? `${variant.lost} ` : ""}${RUN.crop}`;
 }
 
 function changed(draw) { drawControls(); draw(); remember(); }

@@ -49,11 +49,34 @@ function places(cells, pixels, smooth) {
   return { low, share };
 }
 
+// The levels of a map to draw between: as they are, or, where windows were spread to pixels in steps, their means over
+// one step, which is the straight line from the middle of each step to the next.
+function smoothed(entry, [down, across]) {
+  if (down <= 1 && across <= 1) return entry.levels;
+  return entry.smoothed ??= along(along(entry.levels, entry.height, entry.width, across, 1), entry.width, entry.height, down, entry.width);
+}
+
+// Means over `step` neighbours along one direction; what is lost stays so, and counts for nothing.
+function along(levels, lines, cells, step, stride) {
+  const out = new Float32Array(levels.length), reach = Math.ceil((step - 1) / 2), between = stride === 1 ? cells : 1;
+  for (let line = 0; line < lines; line++) for (let cell = 0; cell < cells; cell++) {
+    let sum = 0, weight = 0;
+    for (let k = Math.max(0, cell - reach); k <= Math.min(cells - 1, cell + reach); k++) {
+      const level = levels[line * between + k * stride], share = Math.min(step / 2, k - cell + 0.5) - Math.max(-step / 2, k - cell - 0.5);
+      if (level !== LOST) { sum += share * level; weight += share; }
+    }
+    const at = line * between + cell * stride;
+    out[at] = levels[at] === LOST ? LOST : sum / weight;
+  }
+  return out;
+}
+
 // A map as pixels of a canvas; `opaque`: without the transparency that lets a photograph show where a map says little.
-function painted(entry, width, height, signed, smooth, opaque) {
-  const canvas = make("canvas"), context = canvas.getContext("2d"), ramp = signed ? ramps.signed : ramps.unsigned;
+function painted(entry, width, height, variant, smooth, opaque) {
+  const { signed } = variant, canvas = make("canvas"), context = canvas.getContext("2d"), ramp = signed ? ramps.signed : ramps.unsigned;
   canvas.width = width; canvas.height = height;
-  const image = context.createImageData(width, height), out = image.data, { levels, width: cols, height: rows } = entry;
+  const image = context.createImageData(width, height), out = image.data, { width: cols, height: rows } = entry;
+  const levels = smooth ? smoothed(entry, variant.step) : entry.levels;
   const x = places(cols, width, smooth), y = places(rows, height, smooth);
   for (let j = 0, k = 0; j < height; j++) {
     const up = y.low[j] * cols, v = y.share[j], down = v > 0 ? cols : 0;
@@ -84,6 +107,8 @@ function asWhat(kinds) {
   return told.join(", ") || "asked for";
 }
 
+const largest = (entry) => entry.most ??= entry.levels.reduce((most, level) => Math.max(most, level), 0);
+
 // Where a map is strongest, in words, for those who cannot see it.
 function strongest(entry) {
   let best = -1;
@@ -111,7 +136,7 @@ function card(index) {
         const place = box(), canvas = make("canvas", { role: "img", "data-target": target });
         canvas.width = canvas.height = 1;
         place.append(canvas);
-        return make("figure", {}, place, make("figcaption", {}, make("b", {}, className(target)), ` ${asWhat(kinds)}`));
+        return make("figure", {}, place, make("figcaption", {}, make("b", {}, className(target)), ` ${asWhat(kinds)}`, make("span", { class: "most" })));
       })),
     make("div", { class: "colours" }));
   return element;
@@ -144,10 +169,11 @@ function drawCase(element, state) {
     canvas.parentElement.querySelector("em")?.remove();
     if (!entry) { canvas.parentElement.append(make("em", {}, "no map")); continue; }
     canvas.setAttribute("aria-label", `${variant.title} for ${className(entry.target)}: ${entry.flag ? said(entry.flag) : strongest(entry)}`);
+    canvas.closest("figure").querySelector(".most").textContent = `, up to ${short(all.top * largest(entry) / 127)}`;
     if (entry.flag) canvas.parentElement.append(make("em", {}, said(entry.flag)));
     if (state.view === "photo") continue;
     context.globalAlpha = state.view === "maps" ? 1 : state.opacity / 100;
-    context.drawImage(painted(entry, canvas.width, canvas.height, variant.signed, state.smooth, state.view === "maps"), 0, 0);
+    context.drawImage(painted(entry, canvas.width, canvas.height, variant, state.smooth, state.view === "maps"), 0, 0);
   }
 }
 

@@ -76,7 +76,7 @@ def error_audit(
     for variant in variants:
         if variant.maps:
             sheet = figures.error_sheet(variant, audit, classes, photographs, model)
-            files[f"figures/errors-{plain(variant.name)}.jpg"] = encoded(sheet.pixels(), "JPEG", 90)
+            files[f"figures/errors-{plain(variant.name)}.jpg"] = encoded(sheet, "JPEG", 90)
     whole = audit.labelled > 0 and len(classes) <= matrix.MOST
     if whole:
         sheet = figures.confusion_sheet(audit, classes, model)

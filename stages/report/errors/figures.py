@@ -15,18 +15,22 @@ from stages.report.errors.matrix import matrix, shades
 from stages.report.sheet import FAINT, INK, QUIET, Sheet
 from stages.vision.overlays import bar, coloured, enlarged, number, overlay
 
-CASES, ACROSS = 24, 3
+CASES, ACROSS, OPACITY = 24, 3, 0.75
 
 
 def error_sheet(
     variant: Variant, audit: Audit, classes: Sequence[str], photographs: Mapping[str, bytes], model: str
-) -> Sheet:
-    """The worst mistakes, three in a row, each as photograph, map for the prediction and map for the label."""
+) -> np.ndarray:
+    """The worst mistakes, three in a row, each as photograph, map for the prediction and map for the label.
+
+    Returns:
+        uint8 RGB (height, width, 3).
+    """
     cases = [c for c in audit.cases if c.image_id in variant.maps][:CASES]
     tops, side, gap, margin, between = variant.tops(), 196, 8, 80, 56
     column, row = 3 * side + 2 * gap, side + 118
     down = -(-len(cases) // ACROSS)
-    sheet = Sheet(ACROSS * column + (ACROSS - 1) * between + 2 * margin, 250 + down * row + 80)
+    sheet = Sheet(ACROSS * column + (ACROSS - 1) * between + 2 * margin, 298 + down * row + 80)
     inner = sheet.width - 2 * margin
     wrong = sum(c.mistake is True for c in cases)
     what = f"{words.plural(wrong, 'mistake')}, the most confident first" if wrong else "no mistakes among the explained"
@@ -34,20 +38,26 @@ def error_sheet(
     sheet.text(margin, 100, sheet.fitted(heading, 50, inner, "semibold"), 50, "semibold")
     line = f"{what}: the photograph as the model was shown it, the map for its prediction, the map for the label"
     sheet.text(margin, 142, sheet.fitted(line, 26, inner), 26, color=QUIET)
-    line = (
-        wording.meaning(variant)
-        + " "
-        + wording.placement(variant)
-        + " Enlarged bilinearly; both maps of an image on one scale."
-    )
-    sheet.text(margin, 178, sheet.fitted(line, 22, inner), 22, color=QUIET)
+    told = [wording.meaning(variant), wording.placement(variant), wording.lost(variant)]
+    told.append("Enlarged bilinearly. Both maps of an image share one scale.")
+    sheet.paragraph(margin, 180, " ".join(t for t in told if t), 22, inner, color=QUIET)
+    pictures: list[tuple[int, int, np.ndarray]] = []
     for position, case in enumerate(cases):
         left = margin + position % ACROSS * (column + between)
-        top = 262 + position // ACROSS * row
+        top = 310 + position // ACROSS * row
         _case(sheet, case, variant.maps[case.image_id], classes, left, top, side, gap, column)
-        _pictures(sheet, case, variant, tops[case.image_id], photographs, left, top, side, gap)
-    _key(sheet, variant, margin, 250 + down * row + 12)
-    return sheet
+        for slot, picture in enumerate(
+            _pictures(case, variant, tops[case.image_id], photographs.get(case.image_id), side)
+        ):
+            pictures.append((left + slot * (side + gap), top, picture))
+        flags = sorted({m.flag for m in variant.maps[case.image_id][:2] if m.flag})
+        scale = ", ".join([f"scale to {number(tops[case.image_id])}", *flags])
+        sheet.text(left + column, top - 10, scale, 18, ha="right", color=QUIET)
+    _key(sheet, variant, margin, 298 + down * row + 12)
+    pixels = sheet.pixels()
+    for left, top, picture in pictures:
+        pixels[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return pixels
 
 
 def _name(classes: Sequence[str], index: int) -> str:
@@ -55,7 +65,7 @@ def _name(classes: Sequence[str], index: int) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "?" if share is None or not np.isfinite(share) else words.percent(share, 1)
+    return "?" if share is None or not np.isfinite(share) else wording.probability(share)
 
 
 def _case(
@@ -71,33 +81,23 @@ def _case(
         sheet.text(x, top + side + 20, sheet.fitted(under, 18, side), 18, color=QUIET)
 
 
-def _pictures(
-    sheet: Sheet, case: Case, variant: Variant, top_value: float, photographs: Mapping[str, bytes], left: float,
-    top: float, side: int, gap: int,
-) -> None:  # fmt: skip
+def _pictures(case: Case, variant: Variant, top: float, photograph: bytes | None, side: int) -> list[np.ndarray]:
+    """The photograph, and its first two maps laid over it; the longer side has ``side`` pixels."""
     from PIL import Image
 
-    if case.image_id in photographs:
-        photo = Image.open(BytesIO(photographs[case.image_id])).convert("RGB")
-    else:
+    if photograph is None:
         photo = Image.new("RGB", (side, side), "#efefea")
+    else:
+        photo = Image.open(BytesIO(photograph)).convert("RGB")
     factor = side / max(photo.size)
     photo = photo.resize(tuple(max(1, round(s * factor)) for s in photo.size), Image.Resampling.BICUBIC)
     pixels = np.asarray(photo)
-    drawn = [pixels]
-    for shown in variant.maps[case.image_id][:2]:
-        drawn.append(overlay(pixels, enlarged(shown.values, pixels.shape[:2]), top_value, variant.signed, 0.75))
-    for slot, picture in enumerate(drawn):
-        x = left + slot * (side + gap)
-        sheet.picture(picture, x, top, picture.shape[1], picture.shape[0])
-    flags = {m.flag for m in variant.maps[case.image_id][:2] if m.flag}
-    scale = f"scale to {number(top_value)}" + "".join(f", {f}" for f in sorted(flags))
-    right = left + 3 * side + 2 * gap
-    sheet.text(right, top - 10, scale, 18, ha="right", color=QUIET)
+    maps = (enlarged(m.values, pixels.shape[:2]) for m in variant.maps[case.image_id][:2])
+    return [pixels, *(overlay(pixels, m, top, variant.signed, OPACITY) for m in maps)]
 
 
 def _key(sheet: Sheet, variant: Variant, left: float, top: float) -> None:
-    ramp = bar(1.0, variant.signed, 420, 28, 0.75)
+    ramp = bar(1.0, variant.signed, 420, 28, OPACITY)
     sheet.picture(ramp, left, top, 420, 28)
     ends = ("−scale", "0", "scale") if variant.signed else ("0", "", "scale")
     for share, word in zip((0, 0.5, 1), ends, strict=True):
@@ -120,10 +120,9 @@ def confusion_sheet(audit: Audit, classes: Sequence[str], model: str) -> Sheet:
     left, top = margin + wide + 20, 190 + wide
     sheet = Sheet(max(760, left + side + margin), top + side + margin)
     inner = sheet.width - 2 * margin
-    heading = "What is taken for what" + (f": {model}" if model else "")
-    sheet.text(margin, 92, sheet.fitted(heading, 46, inner, "semibold"), 46, "semibold")
+    sheet.text(margin, 92, sheet.fitted("What is taken for what", 46, inner, "semibold"), 46, "semibold")
     count = f"{words.plural(audit.labelled, 'labelled image')}, {words.plural(audit.mistakes, 'mistake')}"
-    line = f"{count}; rows: label, columns: prediction"
+    line = f"{f'{model}: ' if model else ''}{count}; rows: label, columns: prediction"
     sheet.text(margin, 130, sheet.fitted(line, 24, inner), 24, color=QUIET)
     for k, name in enumerate(names):
         sheet.text(left - 14, top + (k + 0.5) * cell, name, 22, ha="right", va="center")

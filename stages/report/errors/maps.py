@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +39,7 @@ class Variant:
         raw: (height, width) in the table. shown: (height, width) on the page.
         signed: whether any map shown has a value below 0.
         maps: image_id -> its maps: predicted, label, second, then the others.
+        step: cells from window to window, down and across, where windows were spread to pixels; else 1.
         flags: flag -> maps of the whole table that carry it, of ``rows`` in all.
     """
 
@@ -47,6 +49,7 @@ class Variant:
     raw: tuple[int, int] = (0, 0)
     shown: tuple[int, int] = (0, 0)
     signed: bool = False
+    step: tuple[float, float] = (1.0, 1.0)
     maps: dict[str, list[Map]] = field(default_factory=dict)
     flags: Counter[str] = field(default_factory=Counter)
     rows: int = 0
@@ -75,6 +78,10 @@ def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tup
     for maps in found.maps.values():
         maps.sort(key=_place)
         found.shown = maps[0].values.shape
+    if isinstance(options, Occlusion):
+        found.step = tuple(
+            s * shown / side for s, shown, side in zip(pair(options.stride), found.shown, size, strict=True)
+        )
     found.signed = any((m.values < 0).any() for maps in found.maps.values() for m in maps)
     return found
 
@@ -103,14 +110,17 @@ def pooled(values: np.ndarray, most: int = FINEST) -> np.ndarray:
 
     A cell that takes part of a value that is not finite is NaN.
     """
-    from PIL import Image
-
-    height, width = (min(side, most) for side in values.shape)
     finite = np.isfinite(values)
-    clean = np.where(finite, values, 0).astype(np.float32)
-    if (height, width) == values.shape:
-        return np.where(finite, clean, np.float32(np.nan))
-    box = Image.Resampling.BOX
-    means = np.asarray(Image.fromarray(clean).resize((width, height), box))
-    lost = np.asarray(Image.fromarray((~finite).astype(np.float32)).resize((width, height), box)) > 0
-    return np.where(lost, np.float32(np.nan), means).astype(np.float32)
+    clean = np.where(finite, values, 0)
+    if max(values.shape) > most:
+        down, across = (_shares(side, min(side, most)) for side in values.shape)
+        clean, finite = down @ clean @ across.T, ~(down @ ~finite @ across.T > 0)
+    return np.where(finite, clean, np.nan).astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _shares(side: int, cells: int) -> np.ndarray:
+    """(cells, side): what share of each cell of a coarser row a value of a finer row takes."""
+    ends, pixel = np.arange(cells + 1) * side / cells, np.arange(side)
+    overlap = np.minimum(ends[1:, None], pixel + 1) - np.maximum(ends[:-1, None], pixel)
+    return np.maximum(overlap, 0) * cells / side

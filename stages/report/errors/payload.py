@@ -74,6 +74,8 @@ def describe_variant(variant: Variant, cases: Sequence[Case], assets: Assets) ->
         "meaning": wording.meaning(variant),
         "placement": wording.placement(variant),
         "signed": variant.signed,
+        "step": list(variant.step),
+        "lost": wording.lost(variant),
         "unit": wording.UNITS.get(variant.options.name),
         "shape": list(variant.shown),
         "chunks": chunks,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from stages.methods import Occlusion, Options, pair
 from stages.report.errors.maps import FINEST, Variant
 
@@ -44,11 +46,25 @@ def title(options: Options) -> str:
     return f"{name} ({options.as_})" if options.as_ else name
 
 
+def probability(share: float) -> str:
+    """A probability in percent; what would round to 0 or to 100 is said to be below or above."""
+    return "> 99.9 %" if share >= 0.9995 else "< 0.1 %" if share < 0.0005 else f"{100 * share:.1f} %"
+
+
 def meaning(variant: Variant) -> str:
     """One sentence on what high and low values say."""
     what = METHODS[variant.options.name][1]
     colours = "red speaks for the class, blue against it" if variant.signed else "the lighter the colour, the more"
     return f"{title(variant.options)}: {what}; {colours}."
+
+
+def lost(variant: Variant) -> str:
+    """What is hatched; empty where nothing is."""
+    if not any(np.isnan(m.values).any() for maps in variant.maps.values() for m in maps):
+        return ""
+    if isinstance(variant.options, Occlusion):
+        return "Hatched: where no window reaches, or a value is not finite."
+    return "Hatched: where a value is not finite."
 
 
 def placement(variant: Variant) -> str:

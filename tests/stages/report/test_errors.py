@@ -1,0 +1,252 @@
+"""The page of mistakes: what it shows, in which order, and that its numbers are those of the tables."""
+
+import base64
+import json
+import re
+from collections import Counter
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages import methods
+from stages.report import STAGE
+from stages.report.errors import wording
+from stages.report.errors.cases import EACH, Case, chosen, read_audit
+from stages.report.errors.maps import FINEST, on_pixels, pooled, read_variant
+from stages.report.errors.matrix import matrix, rates, shades
+from stages.report.errors.payload import LOST, confusions, quantised
+from stages.report.evidence import wilson
+from tests.stages.report.audit import CLASSES, METHODS, SIZE, audit
+from tests.stages.report.scene import EVIL
+from tests.stages.report.test_report import Tags
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    inputs, params = audit(tmp_path_factory.mktemp("audit"))
+    return inputs, params, inputs.run(STAGE, params)
+
+
+def data_of(files) -> dict:
+    html = files["site/errors.html"].decode()
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)[1])
+
+
+def maps_of(data: dict, files: dict, variant: dict) -> dict:
+    """The first script of a variant's maps, as its one call gives them to the page."""
+    link = data["links"][variant["chunks"][0]["src"]]
+    text = base64.b64decode(link.split(",")[1]) if link.startswith("data:") else files[f"site/{link}"]
+    key, found = json.loads("[" + text.decode("ascii").removeprefix("activationAtlasMaps(").removesuffix(");") + "]")
+    assert key == variant["chunks"][0]["key"]
+    return found
+
+
+def case(image_id: str, label: int | None, pred: int, prob: float) -> Case:
+    mistake = None if label is None else label != pred
+    return Case(image_id, label, pred, prob, None, None, None, mistake)
+
+
+def test_files(made):
+    inputs, _, files = made
+    assert {f for f in files if not f.startswith("site/assets")} == {
+        "site/index.html",
+        "site/errors.html",
+        "figures/confusion.png",
+        "figures/confusion.svg",
+        *(f"figures/errors-{m.name}.jpg" for m in METHODS),
+    }
+    for name, content in files.items():
+        if name.endswith((".png", ".jpg")):
+            Image.open(BytesIO(content)).load()
+    assert inputs.warnings == []
+
+
+def test_same_bytes_again(made):
+    inputs, params, files = made
+    assert inputs.run(STAGE, params) == files
+
+
+def test_without_maps_nothing_of_it(tmp_path):
+    inputs, params = audit(tmp_path)
+    params = params.model_copy(update={"explain": None})
+    files = inputs.run(STAGE, params)
+    assert not [f for f in files if "error" in f or "confusion" in f]
+    assert b"errors.html" not in files["site/index.html"]
+    assert not [t for t in STAGE.reads(params) if t.startswith("maps/")]
+
+
+def test_what_is_read_is_declared(made):
+    _, params, _ = made
+    assert {f"maps/{m.name}" for m in METHODS} <= set(STAGE.reads(params))
+
+
+def test_the_worst_come_first(made):
+    shown = data_of(made[2])["cases"]
+    # Wrong by falling probability, ties by id; then what is right or unlabelled.
+    assert [c["name"] for c in shown] == [f"{i}.png" for i in "cdgabef"]
+    assert [c["mistake"] for c in shown] == [True] * 4 + [False, None, False]
+    assert [c["rank"] for c in shown] == list(range(1, 8))
+    assert shown[0] | {"src": 0, "size": 0} == {
+        "name": "c.png", "label": 0, "pred": 2, "prob": 0.95, "labelProb": 0.025, "second": 0, "secondProb": 0.025,
+        "mistake": True, "rank": 1, "targets": [[2, ["predicted"]], [0, ["label"]]], "src": 0, "size": 0,
+    }  # fmt: skip
+    assert shown[4]["targets"] == [[1, ["predicted", "label"]]], "one map where both are the same class"
+
+
+def test_no_confusion_leads_nowhere():
+    common = [case(f"a{k}", 0, 1, 0.9 - 0.001 * k) for k in range(20)]
+    rare = [case("r", 2, 0, 0.3), *(case(f"s{k}", 1, 2, 0.2 - 0.001 * k) for k in range(EACH + 2))]
+    right = [case("z", 0, 0, 1.0)]
+    found = [c.image_id for c in chosen(rare + right + common, 10)]
+    assert found == [f"a{k}" for k in range(10)] + ["r"] + [f"s{k}" for k in range(EACH)]
+    few = [c.image_id for c in chosen(rare + right + common, 2)]
+    assert few == ["a0", "a1", "r", "s0"], "at most twice as many; the worst of every kind before the next of one"
+    assert [c.image_id for c in chosen(right + rare[:1], 10)] == ["r", "z"]
+
+
+def test_counts(made):
+    inputs, _, _ = made
+    found = read_audit(inputs, ["grad_cam"], 3)
+    assert (found.images, found.labelled, found.mistakes, found.explained, found.explained_mistakes) == (7, 6, 4, 7, 4)
+    assert found.counts == {(0, 1): 2, (1, 1): 2, (0, 2): 1, (2, 0): 1}
+    assert [c.image_id for c in found.cases] == list("cdga") and found.worst == 3
+    assert confusions(found) == [[0, 1, 2], [0, 2, 1], [2, 0, 1]]
+
+
+def test_only_what_was_explained_is_shown_but_all_mistakes_count(tmp_path):
+    inputs, params = audit(tmp_path, methods=METHODS[:1])
+    inputs.tables["maps/grad_cam"] = [part.slice(0, 2) for part in inputs.tables["maps/grad_cam"]]
+    data = data_of(inputs.run(STAGE, params))
+    assert [c["name"] for c in data["cases"]] == ["d.png", "a.png"]
+    assert sum(n for *_, n in data["confusions"]) == 4
+
+
+def test_matrix_and_its_rates():
+    found = matrix(Counter({(0, 0): 5, (0, 1): 4, (1, 0): 1}), 3)
+    assert found.tolist() == [[5, 4, 0], [1, 0, 0], [0, 0, 0]]
+    assert shades(found).tolist() == [[0, 1, 0], [0.5, 0, 0], [0, 0, 0]], "the largest mistake is darkest"
+    recall = rates(found.diagonal(), found.sum(1))
+    assert recall[0] == {"right": 5, "of": 9, "share": 5 / 9, "low": wilson(5, 9)[0], "high": wilson(5, 9)[1]}
+    assert recall[1]["share"] == 0 and recall[2] is None
+
+
+def test_cells_of_the_matrix_lead_to_their_mistakes(made):
+    html, data = made[2]["site/errors.html"].decode(), data_of(made[2])
+    tags = Tags()
+    tags.feed(html)
+    links = {a["href"]: a for t, a in tags.found if t == "a" and "data-cell" in a}
+    assert set(links) == {f"#label={label}&pred={pred}" for label, pred, _ in data["confusions"]}
+    assert links["#label=0&pred=1"]["aria-label"] == f"cat taken for {EVIL}: 2 images"
+
+
+def test_pages_link_to_each_other_and_to_nothing_else(made):
+    for page, other in (("index", "errors"), ("errors", "index")):
+        html, tags = made[2][f"site/{page}.html"].decode(), Tags()
+        tags.feed(html)
+        links = {a[k] for _, a in tags.found for k in ("src", "href") if k in a}
+        assert f"{other}.html" in links
+        assert all(x.startswith(("assets/", "#", "data:", f"{other}.html")) for x in links), links
+        assert "fetch(" not in html and "XMLHttpRequest" not in html
+
+
+def test_hostile_names_stay_text(made):
+    html = made[2]["site/errors.html"].decode()
+    assert EVIL not in html and "&lt;/script&gt;&lt;img" in html
+    tags = Tags()
+    tags.feed(html)
+    assert not [a for t, a in tags.found if t == "img" or "onerror" in a]
+    assert data_of(made[2])["classes"] == CLASSES
+
+
+def test_flags_are_counted_at_the_top(made):
+    html = made[2]["site/errors.html"].decode()
+    head = html[: html.index("<main>")]
+    for variant in ("grad_cam", "occlusion", "saliency"):
+        assert f"2 of 11 maps of {variant} are zero everywhere" in head
+        assert f"2 of 11 maps of {variant} are not finite somewhere" in head
+
+
+@pytest.mark.parametrize("inline", [8, 0])
+def test_maps_reach_the_page_as_they_are_in_the_table(tmp_path, inline):
+    inputs, params = audit(tmp_path, methods=METHODS[:2], inline=inline)
+    files = inputs.run(STAGE, params)
+    data = data_of(files)
+    assert any(f.startswith("site/assets/") for f in files) == (inline == 0)
+    variant = data["variants"][0]
+    found = maps_of(data, files, variant)
+    assert variant["shape"] == [3, 4] and not variant["signed"] and data["variants"][1]["signed"]
+    assert [[m[0] for m in maps] for maps in found["maps"]] == [[2, 0], [0, 2], [1, 0], [1, 0], [1], [0], [1]]
+    levels = np.frombuffer(base64.b64decode(found["levels"]), np.int8).reshape(-1, 3, 4)
+    names = [c["name"] for c in data["cases"]]
+    # One scale for both maps of an image: of 22 zeros, 1 and 2 the 99th percentile, 1.77, rounded up.
+    assert found["tops"][0] == 1.8
+    predicted, label = levels[0], levels[1]
+    assert predicted[1, 2] == 127 and label[1, 2] == round(127 / 1.8) and predicted[0, 0] == 0
+    lost = levels[2]
+    assert names[1] == "d.png" and lost[0, 1] == LOST and (lost == LOST).sum() == 1
+    assert found["maps"][1][0][2] == "not finite" and found["maps"][3][0][2] == "zero"
+    assert not levels[6:8].any() and found["tops"][3] == 1, "all zero: no scale is made up"
+
+
+def test_levels():
+    assert quantised(np.array([-3.0, -1, 0, 0.5, 1, 9, np.nan, np.inf]), 1.0).tolist() == [
+        -127, -127, 0, 64, 127, 127, LOST, LOST,
+    ]  # fmt: skip
+
+
+def test_fine_maps_are_pooled_by_means():
+    values = np.arange(112 * 112, dtype=np.float32).reshape(112, 112)
+    assert pooled(values).shape == (FINEST, FINEST)
+    assert np.allclose(pooled(values), values.reshape(56, 2, 56, 2).mean((1, 3)))
+    assert np.array_equal(pooled(values[:7, :9]), values[:7, :9]), "coarse ones stay"
+    holed = values.copy()
+    holed[3, 5] = np.inf
+    assert np.argwhere(np.isnan(pooled(holed))).tolist() == [[1, 2]]
+    uneven = pooled(values[:84, :60])
+    assert uneven.shape == (56, 56) and np.isclose(uneven.mean(), values[:84, :60].mean())
+
+
+def test_the_page_says_that_maps_were_pooled(made):
+    found = {v["name"]: v["placement"] for v in data_of(made[2])["variants"]}
+    assert "72 × 72 cells, pooled to 56 × 56" in found["saliency"] and "maps/saliency" in found["saliency"]
+    assert "At layer last, 3 × 4 cells" in found["grad_cam"] and "pooled" not in found["grad_cam"]
+    assert "5 × 5 windows of 8 × 8 pixels, 4 × 4 pixels apart" in found["occlusion"]
+
+
+def test_occlusion_is_spread_to_the_pixels_its_windows_hide():
+    values = np.zeros((5, 5))
+    values[0, 0] = 8
+    found = on_pixels(values, METHODS[1], SIZE)
+    assert found.shape == SIZE and found[0, 0] == 8 and found[0, 4] == 4 and found[4, 4] == 2 and found[8, 8] == 0
+
+
+def test_a_table_is_read_part_by_part_and_only_what_is_shown_is_kept(made):
+    inputs, _, _ = made
+    found = read_variant(inputs, METHODS[0], ["c", "e"], SIZE)
+    assert set(found.maps) == {"c", "e"} and found.rows == 11
+    assert [m.kinds for m in found.maps["c"]] == [["predicted"], ["label"]], "the prediction first"
+
+
+def test_a_photograph_that_is_gone_is_said(tmp_path):
+    inputs, params = audit(tmp_path, methods=METHODS[:1], lost=("c",))
+    data = data_of(inputs.run(STAGE, params))
+    assert "src" not in data["cases"][0] and data["cases"][0]["missing"]
+    assert len(inputs.warnings) == 1 and "1 explained photograph could not be read again, e.g. c" in inputs.warnings[0]
+
+
+def test_without_labels_there_is_no_matrix(tmp_path):
+    inputs, params = audit(tmp_path, methods=METHODS[:1], rows=[[("a", None, 1, 0.7), ("b", None, 0, 0.9)]])
+    files = inputs.run(STAGE, params)
+    assert "figures/confusion.png" not in files and b"What is taken for what" not in files["site/errors.html"]
+    assert [c["name"] for c in data_of(files)["cases"]] == ["b.png", "a.png"]
+
+
+def test_every_method_has_words():
+    assert set(wording.METHODS) == set(methods.METHODS)
+    assert wording.title(methods.Saliency(**{"as": "mine"})) == "Saliency (mine)"
+
+
+def test_probabilities_do_not_round_to_certainty():
+    assert [wording.probability(p) for p in (1.0, 0.9994, 0.5, 0.0004)] == ["> 99.9 %", "99.9 %", "50.0 %", "< 0.1 %"]
