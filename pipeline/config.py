@@ -79,8 +79,9 @@ class Config(Spec):
                 raise ValueError(f"atlas {atlas.name} chooses rows by attribution, but extract.attribution is none")
         if self.evaluate is not None and self.explain is None:
             raise ValueError("evaluate: there are no maps; give explain too, e.g. explain: {methods: [grad_cam]}")
-        if self.evaluate is not None and RANDOM in [m.variant for m in self.explain.methods]:
-            raise ValueError(f"explain: a variant cannot be called {RANDOM}: evaluate calls the random map so")
+        taken = {m.variant for m in self.explain.methods} & {*RANDOM} if self.evaluate is not None else ()
+        if taken:
+            raise ValueError(f"explain: a variant cannot be called {min(taken)}: evaluate calls the random map so")
         return self
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 import stages
 from pipeline.config import AtlasSpec, Config
 from pipeline.plan import Step
-from stages.evaluate import RANDOM
+from stages.evaluate import baseline
 from stages.evaluate.truth import listed
 from stages.extract import ExtractSpec
 from stages.specs import ModelSpec
@@ -99,27 +99,30 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
     if config.explain:
         explained = {name: getattr(config.explain, name) for name in ("limit", "methods", "targets")}
         explained["select"] = config.explain.images
+        explained["measured"] = [t for s in found if s.stage.name == "sanity" for t in s.stage.writes(s.params)]
     made = {"title": config.run.name, "about": about or {}, "report": config.report}
     add("report", views=views, images=images, explain=explained, **made)
     return found
 
 
 def _evaluation(config: Config, add: Callable[..., None], common: dict[str, Any]) -> None:
-    """Each variant and the random map evaluated, each variant's randomisation check, and what holds of all."""
-    asked, methods = config.evaluate, config.explain.methods
+    """Each variant and random maps evaluated, each variant's randomisation check, and what holds of all."""
+    asked, methods = config.evaluate, sorted(config.explain.methods, key=lambda m: m.variant)
+    against = {m.variant: baseline(m) for m in methods}
     common = {**common, "batch": asked.batch}
     stamps = sorted(listed(asked.masks).items()) if asked.masks is not None else None
     chosen = {name: getattr(asked, name) for name in ("deletion", "insertion", "steps", "limit", "masks", "tolerance")}
     chosen["boxes"] = (asked.boxes,) if isinstance(asked.boxes, str) else asked.boxes or ()
     chosen["masks_stamp"] = hashlib.sha256(json.dumps(stamps).encode()).hexdigest() if stamps else None
-    for method in (*methods, None):
-        # The random map is asked of the same images and classes: those of the first variant.
-        maps = f"maps/{(method or methods[0]).variant}"
-        add("evaluate", method.variant if method else RANDOM, method=method, maps=maps, **chosen, **common)
+    for method in methods:
+        add("evaluate", method.variant, method=method, maps=f"maps/{method.variant}", **chosen, **common)
+    for random in sorted(set(against.values())):
+        # Asked of the same images and classes: those of the first variant.
+        add("evaluate", random, random=random, maps=f"maps/{methods[0].variant}", **chosen, **common)
     for method in methods if asked.randomization is not None else ():
         again = asked.randomization.model_dump()
         add("sanity", method.variant, method=method, randomization=again, **common)
-    add("sanity", methods=sorted(methods, key=lambda m: m.variant), agreement=asked.agreement, **common)
+    add("sanity", methods=methods, against=against, agreement=asked.agreement, **common)
 
 
 def _icon_grids(atlas: AtlasSpec) -> list[int]:

@@ -152,6 +152,18 @@ _KINDS: tuple[type[Options], ...] = (
     Rise,
 )
 
+FINE = (
+    Saliency,
+    GradientXInput,
+    SmoothGrad,
+    IntegratedGradients,
+    ExpectedGradients,
+    GuidedBackprop,
+    Deconvnet,
+    GuidedGradCam,
+)
+"""Methods whose maps differ from pixel to pixel; the maps of the others are smooth."""
+
 METHODS: dict[str, type[Options]] = {kind.model_fields["name"].default: kind for kind in _KINDS}
 
 

@@ -1,13 +1,13 @@
 """maps -> how well each map tells what the model went by: deletion, insertion, pointing game, energy inside.
 
-One step for each variant, and one for a random map of each image: what a map must beat.
+One step for each variant, and one or two for a random map of each image: what a map must beat.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,15 +15,20 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from stages.evaluate.truth import Box, boxes_of, inside_boxes, inside_mask, listed, matched
-from stages.methods import Method
+from stages.methods import FINE, Method, Options
 from stages.sources import read_image, read_images
 from stages.sources.places import Place
 from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, nearest
 from stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 from stages.vision.images import ImageError, decode, fit_size
 
-RANDOM = "random"
-"""The variant that is no method: a random map for each image."""
+RANDOM = ("random", "random_pixels")
+"""Variants that are no methods: a random map for each image, smooth or of single pixels."""
+
+
+def baseline(method: Options) -> str:
+    """The random map that a method's maps are set against."""
+    return RANDOM[isinstance(method, FINE)]
 
 
 class RandomizationSpec(Spec):
@@ -59,12 +64,13 @@ class EvaluateSpec(Spec):
 
 
 class Params(Spec):
-    """Everything one variant's figures depend on; ``method`` None: the random map."""
+    """Everything one variant's figures depend on: of a ``method``, or of a ``random`` map."""
 
     model: ModelSpec
     images: ImagesSpec
     seed: int = 0
-    method: Method | None
+    method: Method | None = None
+    random: Literal["random", "random_pixels"] | None = None
     maps: str
     deletion: bool
     insertion: bool
@@ -78,7 +84,7 @@ class Params(Spec):
 
     @property
     def variant(self) -> str:
-        return self.method.variant if self.method else RANDOM
+        return self.method.variant if self.method else self.random
 
     @property
     def columns(self) -> list[str]:

@@ -9,7 +9,10 @@ import pyarrow as pa
 
 from stages import tables
 from stages.evaluate.pointing import energy, pointing
-from stages.vision.attribution.pixels import at_input, draw, order
+from stages.vision.attribution.pixels import at_input, draw, order, random_map
+
+SMOOTH = "random"
+"""The random map of 8 x 8 cells; the other is of single pixels."""
 
 MEASURES = ("deletion", "insertion", "pointing", "energy", "area")
 
@@ -49,7 +52,7 @@ class Figures:
         for row in self.rows[image_id]:
             if inside is not None:
                 self.found["area"][row] = float(inside.mean())
-            values = self._values(row, random)
+            values = self._values(row, image_id)
             if values is None:
                 continue
             if inside is not None:
@@ -63,10 +66,10 @@ class Figures:
                 if len(self.waiting) == self.params.batch:
                     self._walk()
 
-    def _values(self, row: int, random: np.ndarray) -> np.ndarray | None:
+    def _values(self, row: int, image_id: str) -> np.ndarray | None:
         """The map on the pixels of the model's input; None for one that orders nothing."""
         if self.params.method is None:
-            return random
+            return random_map(image_id, self.params.seed, self.size, self.params.random == SMOOTH)
         if self.maps["flag"][row].as_py() is not None:
             return None
         shape = (self.maps["height"][row].as_py(), self.maps["width"][row].as_py())

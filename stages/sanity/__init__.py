@@ -36,7 +36,7 @@ class Params(Spec):
     randomization: Randomization | None = None
     methods: list[Method] = Field(default_factory=list)
     agreement: bool = False
-    random: str = Field("random", description="the variant of the random map")
+    against: dict[str, str] = Field(default_factory=dict, description="each variant's random map, a variant too")
     batch: PositiveInt = Field(32, exclude=True)
 
     @property
@@ -50,8 +50,8 @@ def fit(inputs: Inputs, params: Params) -> State:
         rows = randomization(inputs, params)
         said = {f"{r['depth']} of {r['layers']} layers": _short(r["mean"]) for r in rows}
         return {f"randomization/{params.method.variant}": rows, "metrics": said}
-    means = summary(inputs, params.variants, params.random, params.seed)
-    state: State = {"trust": means, "metrics": _metrics(means, params.random)}
+    means = summary(inputs, params.against, params.seed)
+    state: State = {"trust": means, "metrics": _metrics(means)}
     if params.agreement:
         chosen = inputs.state("evaluate", params.variants[0])["chosen"]
         size = tuple(inputs.state("extract", "")["input_size"])
@@ -61,13 +61,14 @@ def fit(inputs: Inputs, params: Params) -> State:
     return state
 
 
-def _metrics(means: list[dict[str, Any]], random: str) -> dict[str, Any]:
+def _metrics(means: list[dict[str, Any]]) -> dict[str, Any]:
     """Mean of each measure beside the random map's, by variant and kind of target."""
-    baseline = {(r["kind"], r["measure"]): r["mean"] for r in means if r["variant"] == random}
+    mean_of = {(r["variant"], r["kind"], r["measure"]): r["mean"] for r in means}
     found: dict[str, Any] = {}
     for row in means:
-        if row["variant"] != random:
-            said = {"mean": _short(row["mean"]), "random": _short(baseline.get((row["kind"], row["measure"])))}
+        if row["against"] is not None:
+            random = mean_of.get((row["against"], row["kind"], row["measure"]))
+            said = {"mean": _short(row["mean"]), "random": _short(random)}
             said |= {} if row["better"] is None else {"better than random": _short(row["better"])}
             found.setdefault(row["variant"], {}).setdefault(row["kind"], {})[row["measure"]] = said
     return found
@@ -97,7 +98,7 @@ def _fit_reads(params: Params) -> tuple[str, ...]:
     if params.method is not None:
         return ("images", f"maps/{params.method.variant}")
     maps = [f"maps/{v}" for v in params.variants] if params.agreement else []
-    return (*maps, *(f"faithfulness/{v}" for v in (*params.variants, params.random)))
+    return (*maps, *(f"faithfulness/{v}" for v in sorted({*params.against, *params.against.values()})))
 
 
 def _state_of(params: Params) -> tuple[tuple[str, str], ...]:

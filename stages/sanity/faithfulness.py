@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -18,24 +18,24 @@ BETTER = {"deletion": -1, "insertion": 1}
 MEASURES = ("deletion", "insertion", "pointing", "energy", "area")
 
 
-def summary(inputs: Inputs, variants: Sequence[str], random: str, seed: int) -> list[dict[str, Any]]:
-    """A row for each variant, kind of target and measure that has values; ``random`` is the last of the variants.
+def summary(inputs: Inputs, against: Mapping[str, str], seed: int) -> list[dict[str, Any]]:
+    """A row for each variant, kind of target and measure that has values; the random maps are the last variants.
 
     A mean is over images. ``better``: share of the images in which the map beats the random one.
+
+    Args:
+        against: the random map of each variant.
     """
     found: list[dict[str, Any]] = []
-    baseline = _values(inputs, random)
-    for variant in (*variants, random):
-        own = baseline if variant == random else _values(inputs, variant)
-        for (kind, measure), values in own.items():
+    baselines = {random: _values(inputs, random) for random in sorted(set(against.values()))}
+    for variant in (*sorted(against), *baselines):
+        random = against.get(variant)
+        for (kind, measure), values in (_values(inputs, variant) if random else baselines[variant]).items():
             row = {"variant": variant, "kind": kind, "measure": measure, **asdict(mean(list(values.values()), seed))}
-            row["better"] = None
-            others = baseline.get((kind, measure), {})
-            both = [i for i in values if i in others]
-            if variant != random and measure in BETTER and both:
-                ahead = [BETTER[measure] * (values[i] - others[i]) > 0 for i in both]
-                row["better"] = float(np.mean(ahead))
-            found.append(row)
+            others = baselines[random].get((kind, measure), {}) if random else {}
+            both = [i for i in values if i in others] if measure in BETTER else []
+            ahead = [BETTER[measure] * (values[i] - others[i]) > 0 for i in both]
+            found.append({**row, "better": float(np.mean(ahead)) if ahead else None, "against": random})
     return found
 
 

@@ -187,7 +187,7 @@ def agreement() -> pa.Schema:
 def trust() -> pa.Schema:
     """Means of ``faithfulness``."""
     head = [("variant", pa.string()), ("kind", pa.string()), ("measure", pa.string())]
-    return pa.schema([*head, *MEAN, ("better", pa.float64())])
+    return pa.schema([*head, *MEAN, ("better", pa.float64()), ("against", pa.string())])
 
 
 def to_numpy(column: pa.ChunkedArray | pa.Array) -> np.ndarray:

@@ -161,7 +161,7 @@ TABLES = {
         Table(
             "faithfulness",
             ("image_id", "target"),
-            "how well each map tells what the model went by; variant `random`: the random map to be beaten",
+            "how well each map tells what the model went by; `random`, `random_pixels`: random maps, to be beaten",
             {
                 "image_id": _POSITION["image_id"],
                 "target": "class index",
@@ -198,11 +198,12 @@ TABLES = {
             ("variant", "kind", "measure"),
             "means of faithfulness over images",
             {
-                "variant": "a method's, or `random`",
+                "variant": "a method's, or `random` (8 x 8 cells), `random_pixels` (each by itself)",
                 "kind": "what the class was asked for as: predicted, label, ...",
                 "measure": "deletion, insertion, pointing, energy or area",
                 **_MEAN,
                 "better": "share of images in which the map beats the random one (null for other measures)",
+                "against": "the random one: as smooth, or as scattered, as the method's maps (null for it itself)",
             },
         ),
     )

@@ -23,13 +23,28 @@ def at_input(values: np.ndarray, options: Options, size: tuple[int, int]) -> np.
     return enlarged(values, size) if values.shape != tuple(size) else np.asarray(values, np.float32)
 
 
+CELLS = 8
+"""Cells along one side of the smooth random map."""
+
+
+def random_map(image_id: str, seed: int, size: tuple[int, int], smooth: bool) -> np.ndarray:
+    """A map that knows nothing, of shape ``size``: 8 x 8 cells enlarged, or each pixel by itself.
+
+    Two, because it is a smooth map that a smooth one must beat: scattered grey pixels are noise, which destroys an
+    image far sooner than a hidden region does, whatever the map says.
+    """
+    if smooth:
+        return enlarged(draw(image_id, seed, (CELLS, CELLS)), size)
+    return draw(image_id, seed, size)
+
+
 def draw(image_id: str, seed: int, size: Sequence[int]) -> np.ndarray:
-    """The random map of an image, in [0, 1), float64: it depends on the seed and the image's id alone."""
+    """Random numbers in [0, 1), float64 of shape ``size``: they depend on the seed and the image's id alone."""
     return np.random.default_rng([seed, int(image_id, 16), _SALT]).random(tuple(size))
 
 
 def order(values: np.ndarray, random: np.ndarray) -> np.ndarray:
-    """Rank of each pixel (0: the largest value), int32; pixels of one value rank as in the image's random map.
+    """Rank of each pixel (0: the largest value), int32; pixels of one value rank as in ``random``, the image's own draw.
 
     Of a map that is zero over half of the image that half has no order of its own; row by row would give it one.
     """

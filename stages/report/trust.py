@@ -1,0 +1,214 @@
+"""How far the maps are to be believed: shuffled models, agreement of methods, deletion and insertion, on one sheet.
+
+``trust_figure(trust, agreement, randomization, model)`` takes the tables of these names as the run wrote them, and is
+None where they say nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from stages.report.heatmaps import colours
+from stages.report.sheet import FAINT, INK, QUIET, Sheet
+
+RANDOM = {"random": "random, as smooth as a CAM", "random_pixels": "random, pixel by pixel"}
+"""Variants of ``trust`` that are no methods, and what the sheet calls them."""
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#a67c00", "#56b4e9", "#7a4bb5", "#555555")
+"""Of the lines (Okabe & Ito 2008, its yellow darkened and two added); beyond them the lines are dashed."""
+
+WIDTH, MARGIN, GAP = 1900, 90, 44
+MEASURES = (
+    ("deletion", "deletion", "lower is better · beats random"),
+    ("insertion", "insertion", "higher is better · beats random"),
+    ("pointing", "pointing game", "maxima that lie inside"),
+    ("energy", "energy inside", "share of the positive part"),
+)
+
+
+def trust_figure(
+    trust: pa.Table | None,
+    agreement: pa.Table | None,
+    randomization: Mapping[str, pa.Table],
+    model: str = "",
+) -> Sheet | None:
+    """The sheet.
+
+    Args:
+        trust: of it, the predicted class is shown, or the first kind of target where that was not asked for.
+        agreement: None, or empty, where there is one variant.
+        randomization: by variant.
+        model: its name, for the heading.
+    """
+    means = trust.to_pylist() if trust is not None else []
+    pairs = agreement.to_pylist() if agreement is not None else []
+    cascades = {name: table.to_pylist() for name, table in sorted(randomization.items()) if len(table)}
+    if not (means or pairs or cascades):
+        return None
+    kinds = sorted({row["kind"] for row in means})
+    kind = "predicted" if "predicted" in kinds else kinds[0] if kinds else ""
+    shown = {(row["variant"], row["measure"]): row for row in means if row["kind"] == kind}
+    named = {row["variant"] for row in means} | {row[k] for row in pairs for k in ("variant", "other")} | {*cascades}
+    names = sorted(named - RANDOM.keys())
+    measures = [m for m in MEASURES if any((name, m[0]) in shown for name in names)]
+    side = 520 if cascades or len(names) > 1 else 0
+    legend = 84 + 30 * -(-len(names) // 2) if cascades else 0
+    top = 240
+    table_top = top + (side + max(legend, 200) + 60 if side else 0)
+    beside = [name for name in RANDOM if any(name == variant for variant, _ in shown)]
+    lines = len(names) + len(beside)
+    sheet = Sheet(WIDTH, table_top + (94 + GAP * lines + 150 if measures or cascades else 0))
+    sheet.text(MARGIN, 92, "How far the maps are to be believed", 46, "semibold")
+    about = f"{len(names)} {'method' if len(names) == 1 else 'methods'}" + (f" on {model}" if model else "")
+    sheet.text(MARGIN, 130, sheet.fitted(about, 24, WIDTH - 2 * MARGIN), 24, color=QUIET)
+    if cascades:
+        _cascades(sheet, cascades, names, top, side)
+    if pairs:
+        _agreement(sheet, pairs, names, MARGIN + 900, top, 580)
+    if measures or cascades:
+        _table(sheet, shown, cascades, [*names, *beside], measures, kind, table_top)
+    return sheet
+
+
+def _style(names: Sequence[str], name: str) -> tuple[str, Any]:
+    place = names.index(name)
+    return COLOURS[place % len(COLOURS)], None if place < len(COLOURS) else (0, (4, 2))
+
+
+def _cascades(sheet: Sheet, cascades: dict[str, list], names: Sequence[str], top: float, height: float) -> None:
+    """Rank correlation with the model's own maps as more and more layers are shuffled."""
+    left, width = MARGIN + 60, 680
+    images = max(row["images"] for rows in cascades.values() for row in rows)
+    sheet.text(MARGIN, top - 40, "Maps of a model that forgets", 28, "semibold")
+    sheet.text(MARGIN, top - 10, f"rank correlation with the model's own maps, {images} images", 21, color=QUIET)
+    lows = [row["low"] for rows in cascades.values() for row in rows if row["low"] is not None]
+    means = [row["mean"] for rows in cascades.values() for row in rows if row["mean"] is not None]
+    floor = min(-0.2, np.floor(10 * min([*lows, *means, 0])) / 10)
+
+    def at(share: float, value: float) -> tuple[float, float]:
+        return left + share * width, top + 20 + (1 - value) / (1 - floor) * (height - 40)
+
+    for value in np.arange(np.ceil(5 * floor) / 5, 1.01, 0.2):
+        y = at(0, value)[1]
+        sheet.line([left, left + width], [y, y], INK if abs(value) < 1e-9 else FAINT, 1)
+        sheet.text(left - 12, y + 7, _number(value, 1), 20, ha="right", color=QUIET)
+    for share, words in ((0, "none"), (0.5, "half"), (1, "all")):
+        sheet.text(left + share * width, top + height + 14, words, 20, ha="center", color=QUIET)
+    axis = "layers shuffled, from the logits down; bars: 95 % intervals"
+    sheet.text(left + width / 2, top + height + 42, axis, 20, ha="center", color=QUIET)
+    for number, (name, rows) in enumerate(cascades.items()):
+        color, dashes = _style(names, name)
+        aside = (number - (len(cascades) - 1) / 2) * min(5, 40 / len(cascades))  # bars side by side
+        known = [row for row in sorted(rows, key=lambda r: r["depth"]) if row["mean"] is not None]
+        points = [at(0, 1.0)]
+        for row in known:
+            x, y = at(row["depth"] / row["layers"], row["mean"])
+            points.append((x + aside, y))
+            if row["low"] is not None:
+                ends = [at(0, row[end])[1] for end in ("low", "high")]
+                sheet.line([x + aside] * 2, ends, color, 1.5)
+        sheet.line([p[0] for p in points], [p[1] for p in points], color, 3, dashes)
+        sheet.dots([p[0] for p in points[1:]], [p[1] for p in points[1:]], 5, color)
+        column, row = number % 2, number // 2
+        x, y = left + column * width / 2, top + height + 84 + 30 * row
+        sheet.line([x, x + 34], [y - 7, y - 7], color, 4, dashes)
+        sheet.text(x + 44, y, sheet.fitted(name, 21, width / 2 - 60), 21)
+
+
+def _agreement(sheet: Sheet, pairs: list, names: Sequence[str], left: float, top: float, space: float) -> None:
+    """The matrix of rank correlations, a number in every cell."""
+    images = max(row["n"] for row in pairs)
+    sheet.text(left, top - 40, "Agreement of methods", 28, "semibold")
+    words = f"mean rank correlation of maps of one image and class, {images} images"
+    sheet.text(left, top - 10, words, 21, color=QUIET)
+    labels = min(230, max(sheet.span(name, 20) for name in names) + 20)
+    cell = min(100.0, (space + 230 - labels) / len(names))
+    size = float(np.clip(cell * 0.36, 12, 24))
+    values = {(row["variant"], row["other"]): row["mean"] for row in pairs}
+    for i, name in enumerate(names):
+        y = top + 20 + i * cell
+        sheet.text(left + labels - 12, y + cell / 2 + 7, sheet.fitted(name, 20, labels - 12), 20, ha="right")
+        column = sheet.fitted(name, 20, 210)
+        x = left + labels + i * cell
+        sheet.text(x + cell / 2 + 7, top + 32 + len(names) * cell, column, 20, ha="right", va="top", turn=45)
+        for j, other in enumerate(names):
+            value = 1.0 if i == j else values.get((name, other), values.get((other, name)))
+            color = tuple(colours(np.array(0.0 if value is None else value), 1.0))
+            sheet.rectangle(left + labels + j * cell, y, cell, cell, FAINT if i == j else color, "#ffffff")
+            if i != j:
+                ink = "#ffffff" if value is not None and abs(value) > 0.65 else INK
+                said = "–" if value is None else _number(value, 2)
+                center = left + labels + (j + 0.5) * cell
+                sheet.text(center, y + cell / 2 + 0.35 * size, said, size, color=ink, ha="center")
+
+
+def _table(
+    sheet: Sheet, shown: dict, cascades: dict, names: Sequence[str], measures: Sequence, kind: str, top: float
+) -> None:
+    """Means with their intervals, a row for each method and one for the random map."""
+    heads = [
+        *measures,
+        *([("shuffled", "all layers shuffled", "correlation · of absolute values")] if cascades else []),
+    ]
+    first = 330
+    step = (WIDTH - 2 * MARGIN - first) / len(heads)
+    about = (
+        f" · maps for {'the ' + kind + ' class' if kind in ('predicted', 'label', 'second') else kind}" if kind else ""
+    )
+    sheet.text(MARGIN, top, f"Measured on each map{about}", 28, "semibold")
+    for k, (_, title, hint) in enumerate(heads):
+        sheet.text(MARGIN + first + k * step, top + 52, title, 23, "semibold")
+        sheet.text(MARGIN + first + k * step, top + 78, hint, 19, color=QUIET)
+    y = top + 94
+    for name in names:
+        sheet.line([MARGIN, WIDTH - MARGIN], [y, y], FAINT, 1)
+        y += GAP
+        words, color = RANDOM.get(name, name), QUIET if name in RANDOM else INK
+        sheet.text(MARGIN, y - 14, sheet.fitted(words, 23, first - 20), 23, color=color)
+        for k, (measure, *_) in enumerate(heads):
+            x = MARGIN + first + k * step
+            if measure == "shuffled":
+                _entry(sheet, x, y - 14, *_forgotten(cascades.get(name)))
+            elif (row := shown.get((name, measure))) is not None:
+                better = row["better"]
+                beats = "" if better is None else f" · {100 * better:.0f} %"
+                _entry(sheet, x, y - 14, _number(row["mean"], 3), _interval(row) + beats)
+    sheet.line([MARGIN, WIDTH - MARGIN], [y, y], FAINT, 1)
+    counted = [row["n"] for (_, measure), row in shown.items() if measure in dict((m[0], 0) for m in measures)]
+    notes = [f"Means over {max(counted)} images, 95 % intervals in brackets." if counted else ""]
+    if any(m[0] in ("deletion", "insertion") for m in measures):
+        notes.append(
+            "Deletion and insertion: area under the class's probability while pixels go or come in the order of the "
+            "map; in per cent, the images in which it does better than a random map as smooth or as scattered as it is. "
+            "Scattered grey pixels destroy an image far sooner than a hidden region, so the two random maps differ."
+        )
+    if area := [row["mean"] for (_, measure), row in shown.items() if measure == "area"]:
+        notes.append(f"By chance, pointing and energy would be {_number(max(area), 2)}, the share of the area.")
+    sheet.paragraph(MARGIN, y + 40, " ".join(notes), 20, WIDTH - 2 * MARGIN, color=QUIET)
+
+
+def _forgotten(rows: Sequence[dict] | None) -> tuple[str, str]:
+    """The correlation when all layers are shuffled; beside it the one of absolute values, where maps are signed."""
+    last = max(rows, key=lambda row: row["depth"]) if rows else None
+    if last is None or last["mean"] is None:
+        return ("", "") if last is None else ("–", "the maps are of one value")
+    absolute = "" if last["mean_abs"] is None else f" · {_number(last['mean_abs'], 2)}"
+    return _number(last["mean"], 2), _interval(last) + absolute
+
+
+def _entry(sheet: Sheet, x: float, y: float, number: str, beside: str) -> None:
+    sheet.text(x, y, number, 23)
+    sheet.text(x + sheet.span(number, 23) + 10, y, beside, 18, color=QUIET)
+
+
+def _interval(row: Mapping[str, Any], digits: int = 2) -> str:
+    return "" if row["low"] is None else f"[{_number(row['low'], digits)}, {_number(row['high'], digits)}]"
+
+
+def _number(value: float, digits: int) -> str:
+    text = f"{value:.{digits}f}"
+    return (text[1:] if float(text) == 0 and text.startswith("-") else text).replace("-", "−")
