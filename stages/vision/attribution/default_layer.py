@@ -22,6 +22,8 @@ def default_layer(model: Model) -> str:
     layers = model.layers()
     if not layers:
         raise UserError(f"model {model.name}: no layer has positions; choose a method that explains at the input")
+    calls = {step.name for step in model.program.steps}  # not nested models, whose output is their last layer's
+    layers = [layer for layer in layers if layer.name in calls]
     fine = [layer for layer in layers if _sees_more_than_a_pixel(layer) and _lies_over_image(layer, model.input_size)]
     for layer in reversed(fine):
         if _is_on_every_path(model, model.slot(layer.name)):

@@ -1,0 +1,102 @@
+"""The layer explained where none is named: behind every branch, and over the image."""
+
+from __future__ import annotations
+
+import re
+
+import keras
+import pytest
+from keras import layers
+
+from stages.stage import UserError
+from stages.vision.attribution.default_layer import default_layer
+from tests.stages.vision import small_models as small
+from tests.stages.vision.methods.five import opened
+
+
+def _conv(x: keras.KerasTensor, name: str, strides: int = 1, **options: object) -> keras.KerasTensor:
+    return layers.Conv2D(4, 3, strides=strides, padding="same", activation="relu", name=name, **options)(x)
+
+
+def _image() -> keras.KerasTensor:
+    return keras.Input((16, 16, 3))
+
+
+def _dense(*vectors: keras.KerasTensor) -> keras.KerasTensor:
+    return layers.Dense(3)(vectors[0] if len(vectors) == 1 else layers.Concatenate()(vectors))
+
+
+def _pool(x: keras.KerasTensor) -> keras.KerasTensor:
+    return layers.GlobalAveragePooling2D()(x)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("linear", "relu"),
+        ("deep", "pool"),
+        ("residual", "multiply"),
+        ("nested", "backbone/conv_b"),
+        ("sequential", "max_pooling2d"),
+        ("convolutional", "conv"),
+        ("shared", "block#1/inner"),
+    ],
+)
+def test_it_is_the_last_with_positions(name, layer, tmp_path):
+    # A layer without a name of its own is numbered by Keras.
+    assert re.fullmatch(rf"{layer}(_\d+)?", default_layer(small.opened(name, tmp_path)))
+
+
+def test_a_padding_at_the_end_does_not_lie_over_the_image(tmp_path):
+    image = _image()
+    x = layers.Dropout(0.5)(layers.ZeroPadding2D(1, name="pad")(_conv(image, "conv", strides=4)))
+    assert default_layer(opened(keras.Model(image, _dense(_pool(x))), tmp_path)) == "conv"
+
+
+def test_a_padding_on_the_way_does_not_matter(tmp_path):
+    image = _image()
+    x = layers.ZeroPadding2D(((0, 1), (0, 1)))(_conv(image, "conv"))
+    x = layers.Conv2D(4, 3, strides=2, name="last")(x)
+    assert default_layer(opened(keras.Model(image, _dense(_pool(x))), tmp_path)) == "last"
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_side_branch_does_not_win(late, tmp_path):
+    """Its layers run before or after the trunk's; they part at `stem` and meet as vectors."""
+    image = _image()
+    stem = _conv(image, "stem", strides=2)
+    side = _conv(stem, "side") if not late else None
+    trunk = _conv(_conv(stem, "a"), "b")
+    if side is None:
+        side = _conv(_conv(_conv(stem, "c"), "d"), "side")
+    assert default_layer(opened(keras.Model(image, _dense(_pool(trunk), _pool(side))), tmp_path)) == "stem"
+
+
+def test_branches_that_meet_again_as_maps_are_behind_it(tmp_path):
+    image = _image()
+    stem = _conv(image, "stem", strides=2)
+    gate = layers.Dense(4, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(stem))
+    x = layers.Add(name="sum")([_conv(stem, "branch"), stem])
+    x = layers.Multiply(name="gated")([x, gate])
+    assert default_layer(opened(keras.Model(image, _dense(_pool(x))), tmp_path)) == "gated"
+
+
+def test_branches_that_part_at_the_image_leave_the_one_with_most_of_the_computation(tmp_path):
+    image = _image()
+    scaled = layers.Rescaling(1 / 255, name="scaled")(image)
+    colour = layers.Conv2D(2, 1, name="colour")(scaled)
+    trunk = _conv(_conv(scaled, "a"), "b")
+    assert default_layer(opened(keras.Model(image, _dense(_pool(trunk), _pool(colour))), tmp_path)) == "b"
+
+
+def test_a_layer_the_logits_do_not_depend_on_is_none(tmp_path):
+    image = _image()
+    kept = _conv(image, "kept")
+    _conv(kept, "unused")
+    assert default_layer(opened(keras.Model(image, _dense(_pool(kept))), tmp_path)) == "kept"
+
+
+def test_a_model_without_positions_is_refused(tmp_path):
+    image = keras.Input((1, 1, 3))
+    with pytest.raises(UserError, match="no layer has positions"):
+        default_layer(opened(keras.Model(image, _dense(layers.Flatten()(layers.Conv2D(4, 1)(image)))), tmp_path))
