@@ -7,19 +7,19 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from stages.methods import METHODS, AtLayer, Method, Occlusion, Options, pair
+from pipeline.panels import panel_of, percent
+from stages.explain.explained import Explained, Map
+from stages.methods import METHODS, AtLayer, Method, Options
+from stages.report.sheet import Sheet, encoded
 from stages.specs import ModelSpec, nearest, origin
 from stages.stage import UserError
 from stages.vision.images import Crop
-
-if TYPE_CHECKING:
-    from stages.explain.explained import Explained
-    from stages.report.sheet import Sheet
+from stages.vision.overlays import magnification
 
 MANY = 8
 """Images whose panels also go on one sheet together, at most."""
@@ -161,86 +161,7 @@ def explain(asked: Asked, out: Path, say: Callable[[str], object], reject: Calla
     return len(found), len(rejects)
 
 
-def panel_of(images: Sequence[Explained]) -> Sheet:
-    """Images that :func:`stages.explain.few.explain_images` explained, on one sheet."""
-    from stages.report.errors import wording
-    from stages.report.panels import Column, Group, panel, shown_size
-
-    groups = []
-    for image in images:
-        factor, _ = shown_size(image.photo.shape[:2])
-        columns = []
-        for variant in dict.fromkeys(m.variant for m in image.maps):
-            own = image.of(variant)
-            columns.append(
-                Column(
-                    wording.title(own[0].options),
-                    _where(own[0]),
-                    image.top(variant),
-                    own[0].signed,
-                    image.opacity(own[0]),
-                    [image.picture(m, factor) for m in own],
-                    [{"zero": "zero everywhere", None: ""}.get(m.flag, m.flag) for m in own],
-                )
-            )
-        first = image.of(image.maps[0].variant)
-        rows = [(m.name, f"{', '.join(m.kinds)} · {_percent(m.probability)} · logit {m.score:.2f}") for m in first]
-        best = [f"{_percent(image.probabilities[k])}  {image.classes[k]}" for k in image.best(3)]
-        shown = [] if image.label is None else [f"label: {image.classes[image.label]}"]
-        heading = image.name if len(images) > 1 else "{1} × {0} pixels".format(*image.photo.shape)
-        groups.append(Group(_photo(image, factor), heading, [*best, *shown], rows, columns))
-    one = images[0]
-    seen = {"center": "the central crop", "none": "all of it, squashed", "pad": "all of it, with grey borders"}
-    title = one.name if len(images) == 1 else f"{len(images)} images"
-    size = "{} × {}".format(*one.input_size)
-    return panel(groups, title, f"What speaks for a class. {one.model} sees {seen[one.crop]}, {size}", _words(images))
-
-
-def _where(found: Any) -> str:
-    """Layer, resolution and interpolation of a map."""
-    height, width = found.values.shape
-    if isinstance(found.options, Occlusion):
-        return f"{height} × {width} windows of " + "{} × {}".format(*pair(found.options.patch))
-    return f"{found.layer or 'at the input'}, {height} × {width}; bilinear"
-
-
-def _words(images: Sequence[Explained]) -> list[str]:
-    from stages.report.errors.wording import METHODS as WORDS
-    from stages.report.errors.wording import title
-
-    methods = {m.variant: m for image in images for m in image.maps}
-    said = [f"{title(m.options)}: {WORDS[m.options.name][1]}." for m in methods.values()]
-    signs = {m.signed for m in methods.values()}
-    colours = []
-    if True in signs:
-        colours.append("red speaks for the class, blue against it")
-    if False in signs:
-        colours.append("the lighter the colour, the more; nothing is shown at 0")
-    scales = (
-        f"Colours: {'; '.join(colours)}. Each column of an image has a scale of its own, shared by its rows: rows can "
-        "be compared, columns cannot. It ends at the 99th percentile of what is drawn; "
-        "the bar shows it on a light photograph above and on a dark one below."
-    )
-    drawn = "Maps cover the model’s input evenly and are enlarged bilinearly with half-pixel centres"
-    if any(isinstance(m.options, Occlusion) for m in methods.values()):
-        drawn += "; of occlusion, each pixel gets the mean of the windows that hide it"
-    if any(image.coarse(m) for image in images for m in image.maps):
-        drawn += ". The white line encloses what reaches half of the scale"
-    if any(image.faded(m) for image in images for m in image.maps):
-        drawn += ". Single pixels’ red and blue are drawn on a grey print"
-    outside = images[0].crop == "center" and any(len(set(i.photo.shape[:2])) > 1 for i in images)
-    drawn += ". Grey and pale: what the model was not shown." if outside else "."
-    return [*said, scales, drawn]
-
-
-def _photo(image: Explained, factor: int) -> Any:
-    return image.photo.repeat(factor, 0).repeat(factor, 1)
-
-
-def _png(image: Explained, found: Any) -> bytes:
-    from stages.report.sheet import encoded
-    from stages.vision.overlays import magnification
-
+def _png(image: Explained, found: Map) -> bytes:
     return encoded(image.picture(found, magnification(image.photo.shape[:2])), "PNG")
 
 
@@ -252,19 +173,13 @@ def _save(sheet: Sheet, stem: Path) -> list[Path]:
 
 
 def _say(image: Explained, say: Callable[[str], object]) -> None:
-    best = ", ".join(f"{image.classes[k]} {_percent(image.probabilities[k])}" for k in image.best(3))
+    best = ", ".join(f"{image.classes[k]} {percent(image.probabilities[k])}" for k in image.best(3))
     say(f"{image.uri}: {best}")
     for one in {m.variant: m for m in image.maps}.values():
         say(f"  {one.variant} at {one.layer or 'the input'} ({one.values.shape[0]} x {one.values.shape[1]})")
     for one in image.maps:
         if one.flag:
             say(f"  {one.variant} for {one.name}: the map is {one.flag}")
-
-
-def _percent(share: float) -> str:
-    if 0 < share < 0.001:
-        return "< 0.1 %"
-    return f"{100 * share:.1f} %"
 
 
 def _stems(images: Sequence[Explained]) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from stages import tables
-from stages.methods import Occlusion, Options, pair
+from stages.methods import Occlusion, Options, Rise, pair
 from stages.vision import overlays
 from stages.vision.images import Crop
 
@@ -46,10 +46,16 @@ class Map:
         return self.options.variant
 
     def surface(self, size: tuple[int, int]) -> np.ndarray:
-        """The values as they lie over the model's input of ``size``: occlusion's windows are spread to pixels."""
+        """The values as they are drawn over the model's input of ``size``.
+
+        Occlusion's windows are spread to pixels. RISE's values are all near the mean score of a half-hidden image,
+        which says nothing of any pixel: they are drawn around their mean.
+        """
         if isinstance(self.options, Occlusion):
             o = self.options
             return overlays.spread(self.values, size, pair(o.patch), pair(o.stride), o.edges)
+        if isinstance(self.options, Rise) and self.flag is None:
+            return self.values - self.values.mean()
         return self.values
 
 
@@ -105,7 +111,8 @@ class Explained:
 
     def coarse(self, found: Map) -> bool:
         """Whether a value of the map stands for many pixels, and there is more than one."""
-        return found.values.size > 1 and 4 * found.values.shape[0] <= self.input_size[0]
+        rows = found.options.cells if isinstance(found.options, Rise) else found.values.shape[0]
+        return found.values.size > 1 and 4 * rows <= self.input_size[0]
 
     def faded(self, found: Map) -> bool:
         """Whether it is drawn on a light grey print: red and blue of single pixels cannot be seen on a photograph."""

@@ -1,0 +1,98 @@
+"""From images that were explained to a panel of their maps, and what is written under it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from stages.explain.explained import Explained, Map
+from stages.methods import Occlusion, Rise, pair
+from stages.report.errors import wording
+from stages.report.panels import Column, Group, panel, shown_size
+from stages.report.sheet import Sheet
+
+
+def panel_of(images: Sequence[Explained]) -> Sheet:
+    """Images that :func:`stages.explain.few.explain_images` explained, on one sheet."""
+    groups = []
+    for image in images:
+        factor, _ = shown_size(image.photo.shape[:2])
+        columns = []
+        for variant in dict.fromkeys(m.variant for m in image.maps):
+            own = image.of(variant)
+            columns.append(
+                Column(
+                    wording.title(own[0].options),
+                    _where(own[0]),
+                    image.top(variant),
+                    own[0].signed,
+                    image.opacity(own[0]),
+                    [image.picture(m, factor) for m in own],
+                    [{"zero": "zero everywhere", None: ""}.get(m.flag, m.flag) for m in own],
+                )
+            )
+        first = image.of(image.maps[0].variant)
+        rows = [(m.name, _about(m)) for m in first]
+        best = [f"{percent(image.probabilities[k])}  {image.classes[k]}" for k in image.best(3)]
+        shown = [] if image.label is None else [f"label: {image.classes[image.label]}"]
+        heading = image.name if len(images) > 1 else "{1} × {0} pixels".format(*image.photo.shape)
+        groups.append(Group(_photo(image, factor), heading, [*best, *shown], rows, columns))
+    one = images[0]
+    seen = {"center": "the central crop", "none": "all of it, squashed", "pad": "all of it, with grey borders"}
+    title = one.name if len(images) == 1 else f"{len(images)} images"
+    size = "{} × {}".format(*one.input_size)
+    return panel(groups, title, f"What speaks for a class. {one.model} sees {seen[one.crop]}, {size}", _words(images))
+
+
+def _about(found: Map) -> str:
+    kinds = [kind for kind in found.kinds if kind.removeprefix("class:") != found.name]
+    return " · ".join([*kinds, percent(found.probability), f"logit {found.score:.2f}"])
+
+
+def _where(found: Map) -> str:
+    """Layer, resolution and interpolation of a map."""
+    height, width = found.values.shape
+    if isinstance(found.options, Occlusion):
+        return f"{height} × {width} windows of " + "{} × {}".format(*pair(found.options.patch))
+    return f"{found.layer or 'at the input'}, {height} × {width}; bilinear"
+
+
+def _words(images: Sequence[Explained]) -> list[str]:
+    methods = {m.variant: m for image in images for m in image.maps}
+    said = [f"{wording.title(m.options)}: {wording.METHODS[m.options.name][1]}." for m in methods.values()]
+    signs = {m.signed for m in methods.values()}
+    colours = []
+    if True in signs:
+        colours.append("red speaks for the class, blue against it")
+    if False in signs:
+        colours.append("the lighter the colour, the more; nothing is shown at 0")
+    scales = (
+        f"Colours: {'; '.join(colours)}. Each column of an image has a scale of its own, shared by its rows: rows can "
+        "be compared, columns cannot. It ends at the 99th percentile of what is drawn; "
+        "the bar shows it on a light photograph above and on a dark one below."
+    )
+    drawn = "Maps cover the model’s input evenly and are enlarged bilinearly with half-pixel centres"
+    if any(isinstance(m.options, Occlusion) for m in methods.values()):
+        drawn += "; of occlusion, each pixel gets the mean of the windows that hide it"
+    if any(isinstance(m.options, Rise) for m in methods.values()):
+        drawn += "; RISE is drawn around its mean"
+    if any(image.coarse(m) for image in images for m in image.maps):
+        drawn += ". The white line encloses what reaches half of the scale"
+    if any(image.faded(m) for image in images for m in image.maps):
+        drawn += ". Single pixels’ red and blue are drawn on a grey print"
+    outside = images[0].crop == "center" and any(len(set(i.photo.shape[:2])) > 1 for i in images)
+    drawn += ". Grey and pale: what the model was not shown." if outside else "."
+    return [*said, scales, drawn]
+
+
+def _photo(image: Explained, factor: int) -> Any:
+    return image.photo.repeat(factor, 0).repeat(factor, 1)
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1] as it is printed."""
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    if 0.999 < share < 1:
+        return "> 99.9 %"
+    return f"{100 * share:.1f} %"
