@@ -124,12 +124,17 @@ def at_layer(model: Model, windows: Windows, layer: str) -> Cut:
     return _cut(model, windows, layer, local(model))
 
 
-def best(model: Model, windows: Windows) -> Cut | None:
-    """The layer that saves most, of those that alone decide all that follows; None where there is none."""
+def layers(model: Model) -> list[str]:
+    """The layers, in running order, that only local maps lie before and that alone decide all that follows."""
     maps = local(model)
-    layers = [info.name for info in model.layers() if model.slot(info.name) in maps]
-    layers = [name for name in layers if not model.program.frontier(model.slot(name))]
-    cuts = [_cut(model, windows, name, maps) for name in layers]
+    slots = {info.name: model.slot(info.name) for info in model.layers()}
+    return [name for name, slot in slots.items() if slot in maps and not model.program.frontier(slot)]
+
+
+def best(model: Model, windows: Windows) -> Cut | None:
+    """Of :func:`layers` the one that saves most; None where there is none."""
+    maps = local(model)
+    cuts = [_cut(model, windows, name, maps) for name in layers(model)]
     return max(cuts, key=lambda cut: cut.gain, default=None)
 
 
