@@ -225,8 +225,8 @@ def _reads(params: Params) -> dict[str, str]:
         tables[f"layouts/{v.view.name}"] = "all"
         if v.icon_grids:
             tables[f"icons/{v.view.name}"] = "all"
-    for variant in params.explain.variants if params.explain else ():
-        tables[f"maps/{variant}"] = "all"
+    for table in params.explain.reads if params.explain else ():
+        tables[table] = "all"
     return tables
 
 

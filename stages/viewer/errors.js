@@ -133,6 +133,7 @@ $("opacity").addEventListener("input", (event) => { state.opacity = Number(event
 $("reset").addEventListener("click", () => { Object.assign(state, { label: null, pred: null, text: "" }); changed(drawCases); });
 watchConfusions(state);
 recall();
+if (!$("reset").hidden) $("sheets").scrollIntoView();
 window.addEventListener("hashchange", () => {
   if (location.hash === remembered || location.hash === "#sheets") return;
   recall();

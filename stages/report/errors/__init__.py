@@ -16,7 +16,8 @@ from stages.report.errors.maps import Variant, read_variant
 from stages.report.errors.photographs import read_photographs
 from stages.report.evidence import wilson
 from stages.report.payload import Assets, plain
-from stages.report.sheet import encoded
+from stages.report.sheet import Sheet, encoded
+from stages.report.trust import trust_figure
 from stages.specs import ImagesSpec, Spec
 from stages.stage import Inputs
 
@@ -31,10 +32,15 @@ class Explained(Spec):
     limit: int | None = None
     methods: list[Method] = Field(min_length=1)
     targets: list[str]
+    measured: list[str] = Field(default_factory=list, description="tables that say how far the maps are to be trusted")
 
     @property
     def variants(self) -> list[str]:
         return [m.variant for m in self.methods]
+
+    @property
+    def reads(self) -> list[str]:
+        return [*(f"maps/{name}" for name in self.variants), *self.measured]
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,11 @@ def error_audit(
     if whole:
         sheet = figures.confusion_sheet(audit, classes, model)
         files["figures/confusion.png"], files["figures/confusion.svg"] = sheet.png(), sheet.vector("svg")
+    trust = _trust(inputs, explained, model)
+    if trust is not None:
+        pixels = trust.pixels()
+        assets.add("trust.webp", encoded(pixels, "WEBP", 88))
+        files["figures/trust.png"], files["figures/trust.svg"] = encoded(pixels, "PNG"), trust.vector("svg")
     data = {
         "classes": classes,
         "crop": wording.CROPS[images.crop],
@@ -100,10 +111,18 @@ def error_audit(
         "matrix": matrix.table(audit.counts, classes) if whole else None,
         "flags": [said for v in variants for said in _flagged(v)],
         "missing": len(missing),
+        "trust": None if trust is None else (data["links"]["trust.webp"], trust.width, trust.height),
     }
     files["site/errors.html"] = page.rendered("errors.html", title, data, SCRIPTS, STYLES, facts)
     files.update({f"site/assets/{name}": content for name, content in assets.files.items()})
     return Written(files, {"mistakes": audit.mistakes, "explained": audit.explained})
+
+
+def _trust(inputs: Inputs, explained: Explained, model: str) -> Sheet | None:
+    """What deletion, insertion, agreement and shuffled models say of the methods; None where nothing was asked."""
+    tables = {name: inputs.table(name) for name in explained.measured if inputs.parts(name)}
+    shuffled = {name.partition("/")[2]: table for name, table in tables.items() if name.startswith("randomization/")}
+    return trust_figure(tables.get("trust"), tables.get("agreement"), shuffled, model)
 
 
 def _flagged(variant: Variant) -> list[str]:
