@@ -58,7 +58,7 @@ $(PEERS)/.installed: tests/peers/requirements.lock $(STAMP)
 	@touch $@
 
 test-peers: $(PEERS)/.installed
-	PYTHONPATH=$(abspath $(PEERS)) $(BIN)/python -m pytest -q tests/peers $(PYTEST)
+	PYTHONPATH=$(abspath $(PEERS)) $(BIN)/python -m pytest -q --disable-warnings tests/peers $(PYTEST)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
