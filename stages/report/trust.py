@@ -183,7 +183,7 @@ def _table(
     if any(m[0] in ("deletion", "insertion") for m in measures):
         notes.append(
             "Deletion and insertion: area under the class's probability while pixels go or come in the order of the "
-            "map; in per cent, the images in which it does better than a random map as smooth or as scattered as it is. "
+            "map; in per cent, the images in which it does better than a random map as smooth or as scattered. "
             "Scattered grey pixels destroy an image far sooner than a hidden region, so the two random maps differ."
         )
     if area := [row["mean"] for (_, measure), row in shown.items() if measure == "area"]:

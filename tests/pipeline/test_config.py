@@ -91,6 +91,13 @@ def test_overrides(write):
         ({"explain": {"target": ["label"]}}, "did you mean targets"),
         ({"explain": {"limit": 0}}, r"explain.limit: .* \(got 0\)"),
         ({"explain": {"targets": []}}, "explain.targets: "),
+        ({"evaluate": {}}, "evaluate: there are no maps; give explain too"),
+        ({"evaluate": {"step": 3}, "explain": {}}, "evaluate.step: unknown key; did you mean steps"),
+        ({"evaluate": {"boxes": "b", "masks": "m"}, "explain": {}}, "give boxes or masks, not both"),
+        (
+            {"evaluate": {}, "explain": {"methods": [{"name": "saliency", "as": "random"}]}},
+            "a variant cannot be called random",
+        ),
         (
             {"extract": {"attribution": "none"}, "atlases": [{"name": "a", "layer": "c", "class": "x"}]},
             "chooses rows by attribution",
@@ -101,6 +108,24 @@ def test_what_is_wrong_is_one_line(write, changes, words):
     with pytest.raises(UserError, match=words) as caught:
         load(write(**changes))
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_evaluated_follows_from_what_is_explained(write, tmp_path):
+    methods = ["saliency", "grad_cam"]
+    asked = {"masks": "masks", "randomization": {"images": 4}}
+    path = write(explain={"methods": methods}, evaluate=asked)
+    with pytest.raises(UserError, match="evaluate.masks: .*masks is no folder"):
+        steps(load(path))
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks/1.png").write_bytes(b"")
+    names = [s.name for s in steps(load(path))]
+    each = ["grad_cam", "saliency"]
+    expected = [f"evaluate/{v}" for v in (*each, "random", "random_pixels")] + [f"sanity/{v}" for v in each]
+    assert names[-8:] == [*expected, "sanity", "report"]
+    assert "sanity/grad_cam" not in [s.name for s in steps(load(path, ["evaluate.randomization=null"]))]
+    stamp = [s.params.masks_stamp for s in steps(load(path)) if s.stage.name == "evaluate"]
+    (tmp_path / "masks/1.png").write_bytes(b"more")
+    assert len(set(stamp)) == 1 and stamp[0] != steps(load(path))[-8].params.masks_stamp
 
 
 def test_a_section_that_is_missing_and_files_that_are_no_yaml(write):

@@ -1,0 +1,270 @@
+"""What is asked of a map: pointing game, energy, boxes and masks brought to the input, deletion against random."""
+
+from io import BytesIO
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from stages import tables
+from stages.evaluate import STAGE, Params, baseline, fit
+from stages.evaluate.pointing import energy, pointing
+from stages.evaluate.truth import boxes_of, inside_boxes, inside_mask, listed, matched
+from stages.methods import GradCam, Occlusion, Saliency
+from stages.stage import UserError
+from tests.memory import MemoryInputs
+from tests.stages.vision import small_models
+
+SIZE = small_models.SIZE
+
+
+# -- pointing and energy by hand ----------------------------------------------------
+
+
+def test_pointing_by_hand():
+    values = np.array([[0.0, 1.0, 5.0], [2.0, 5.0, 0.0]])
+    inside = np.zeros((2, 3), bool)
+    inside[1, 1] = True  # the second maximum: the first one counts, at (0, 2)
+    assert not pointing(values, inside)
+    assert not pointing(values, inside, tolerance=1)
+    assert pointing(values, inside, tolerance=1.5)  # the root of 2 away
+    inside[0, 2] = True
+    assert pointing(values, inside)
+
+
+def test_energy_by_hand():
+    values = np.array([[3.0, -7.0], [1.0, 4.0]])
+    inside = np.array([[True, True], [False, False]])
+    assert energy(values, inside) == 3 / 8
+    assert energy(-np.abs(values), inside) is None
+
+
+# -- boxes ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "boxes"),
+    [
+        ([1, 2, 3, 4.5], [(1, 2, 3, 4.5)]),
+        ([1, None, 3, 4], []),
+        ([1, float("nan"), 3, 4], []),
+        (["[1, 2, 3, 4]"], [(1, 2, 3, 4)]),
+        (["[[1, 2, 3, 4], [5, 6, 7, 8]]"], [(1, 2, 3, 4), (5, 6, 7, 8)]),
+        (["1 2, 3;4"], [(1, 2, 3, 4)]),
+        (["[]"], []),
+        ([None], []),
+    ],
+)
+def test_boxes_are_read(values, boxes):
+    assert boxes_of(values) == boxes
+
+
+@pytest.mark.parametrize("text", ["left", "[1, 2, 3]", "[1, 2, 3, null]", "{", "[[1, 2], [3, 4]]"])
+def test_what_is_no_box_is_refused(text):
+    with pytest.raises((ValueError, TypeError)):
+        boxes_of([text])
+
+
+def test_a_box_lies_in_the_input_where_the_crop_puts_it():
+    # 100 x 200, cropped to its middle square, 50 .. 150, and halved twice: 100 pixels to 4.
+    inside = inside_boxes([(75, 0, 125, 50)], (100, 200), (4, 4), "center")
+    expected = np.zeros((4, 4), bool)
+    expected[:2, 1:3] = True
+    assert np.array_equal(inside, expected)
+    assert not inside_boxes([(0, 0, 50, 100)], (100, 200), (4, 4), "center").any()
+    both = inside_boxes([(50, 0, 75, 25), (125, 75, 150, 100)], (100, 200), (4, 4), "center")
+    assert np.argwhere(both).tolist() == [[0, 0], [3, 3]]
+
+
+# -- masks ---------------------------------------------------------------------------
+
+
+def png(pixels) -> bytes:
+    out = BytesIO()
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_a_mask_and_the_same_box_agree_and_padding_is_outside():
+    mask = np.zeros((40, 80))
+    mask[10:30, 30:50] = 255
+    for crop in ("center", "none", "pad"):
+        found = inside_mask(png(mask), (40, 80), (16, 16), crop)
+        assert np.array_equal(found, inside_boxes([(30, 10, 50, 30)], (40, 80), (16, 16), crop)), crop
+    assert inside_mask(png(np.full((40, 80), 255)), (40, 80), (16, 16), "pad").mean() == 0.5
+
+
+def test_a_mask_of_another_size_says_so():
+    with pytest.raises(ValueError, match="the mask has 3 x 2 pixels, the image 5 x 4"):
+        inside_mask(png(np.zeros((2, 3))), (4, 5), (4, 4), "center")
+
+
+def test_masks_are_found_by_path_stem_and_id():
+    uris = {"00": "/x/images/cat/1.jpg", "01": "/x/images/dog/1.jpg", "02": "/x/images/dog/2.jpg", "03": "/x/y.png"}
+    uris |= {"04": "/data/all.parquet#7@train/lion.png", "ff": "s3://bucket/far.jpg"}
+    masks = ["cat/1.png", "dog/1.png", "2.PNG", "train/lion.png", "ff.png"]
+    found = {"00": "cat/1.png", "01": "dog/1.png", "02": "2.PNG", "04": "train/lion.png", "ff": "ff.png"}
+    assert matched(uris, masks) == found
+
+
+def test_a_mask_that_fits_two_images_is_refused():
+    with pytest.raises(UserError, match="1.png fits 2 images, e.g. /a/cat/1.jpg and /a/dog/1.jpg; lay the masks"):
+        matched({"00": "/a/cat/1.jpg", "01": "/a/dog/1.jpg"}, ["1.png"])
+
+
+def test_a_folder_of_masks_that_is_not_there_or_holds_none(tmp_path):
+    with pytest.raises(UserError, match="evaluate.masks: .*nowhere is no folder"):
+        listed(str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match="holds no PNG files"):
+        listed(str(tmp_path))
+
+
+# -- the stage -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """The logit of class 1 is the mean of the upper left quarter of the image."""
+    import keras
+    from keras import layers
+
+    image = keras.Input((SIZE, SIZE, 3))
+    x = layers.Rescaling(1 / 255)(image)
+    built = keras.Model(image, layers.Dense(2)(layers.Flatten()(x)))
+    weights = np.zeros((SIZE, SIZE, 3, 2), "float32")
+    weights[: SIZE // 2, : SIZE // 2, :, 1] = 12 / (SIZE // 2) ** 2
+    built.layers[-1].set_weights([weights.reshape(-1, 2), np.float32([9, 0])])
+    path = tmp_path_factory.mktemp("corner") / "corner.keras"
+    built.save(path)
+    return str(path)
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """Six photographs in two parts, maps of 2 x 2: of even images right, of odd ones wrong; one is flagged."""
+    rng = np.random.default_rng(0)
+    images, maps = [], []
+    for k in range(6):
+        path = tmp_path / f"images/{k}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(200, 256, (SIZE, SIZE, 3)).astype(np.uint8)).save(path)
+        box = {"meta.x0": 0.0, "meta.y0": 0.0, "meta.x1": 8.0, "meta.y1": 8.0 if k else None}
+        box["meta.text"] = "[0, 0, 8, 8]" if k else None
+        images.append({"image_id": f"{k:016x}", "uri": str(path), **box})
+        values = [1.0, 0.0, 0.0, 0.0] if k % 2 == 0 else [0.0, 0.0, 0.0, 1.0]
+        for target in (0, 1):
+            about = {"target": target, "target_kinds": ["predicted"] if target else ["label"], "layer": "c"}
+            row = {"image_id": f"{k:016x}", **about, "height": 2, "width": 2, "map": values, "score": 1.0}
+            maps.append({**row, "gap": None, "flag": "zero" if k == 5 else None})
+    parts = [pa.Table.from_pylist(images[:4]), pa.Table.from_pylist(images[4:])]
+    schema = tables.maps()
+    of_maps = [pa.Table.from_pylist(rows, schema=schema) for rows in (maps[:8], maps[8:])]
+    states = {("extract", ""): {"input_size": [SIZE, SIZE], "classes": ["no", "yes"]}}
+    return MemoryInputs({"images": parts, "maps/grad_cam": of_maps}, states)
+
+
+def params(model, **changes) -> Params:
+    asked = {"model": {"path": model}, "images": {"path": "x"}, "maps": "maps/grad_cam", "method": "grad_cam"}
+    asked |= {"deletion": True, "insertion": True, "steps": 4, "limit": None, "tolerance": 0, "batch": 4}
+    return Params(**{**asked, **changes})
+
+
+def rows(inputs, given, label="grad_cam"):
+    found = inputs.run(STAGE, given, label)[f"faithfulness/{given.variant}"]
+    assert found.schema == tables.faithfulness()
+    return {(int(r["image_id"], 16), r["target"]): r for r in found.to_pylist()}
+
+
+BOXES = ("x0", "y0", "x1", "y1")
+
+
+def test_a_map_that_is_right_beats_random_and_one_that_is_wrong_does_not(inputs, model):
+    found = rows(inputs, params(model, boxes=BOXES))
+    random = rows(inputs, params(model, method=None, random="random_pixels"), "random_pixels")
+    assert list(found) == list(random) == [(k, t) for k in range(6) for t in (0, 1)]
+    for k in (0, 2, 4):
+        assert found[k, 1]["deletion"] < random[k, 1]["deletion"] < found[1, 1]["deletion"]
+        assert found[k, 1]["insertion"] == pytest.approx(random[k, 1]["insertion"], abs=0.2)
+        # Two classes: what speaks for one speaks as much against the other.
+        assert found[k, 0]["deletion"] == pytest.approx(1 - found[k, 1]["deletion"], abs=1e-5)
+    assert [found[k, 1]["pointing"] for k in range(6)] == [None, False, True, False, True, None]
+    # A cell enlarged keeps 7/8 on its own half, along each side.
+    assert found[2, 1]["energy"] == 0.875**2 and found[3, 1]["energy"] == 0.125**2
+    assert found[3, 1]["area"] == 0.25 and found[0, 1]["area"] is None
+    assert found[5, 1]["flag"] == "zero" and found[5, 1]["deletion"] is None
+    assert inputs.states["evaluate", "grad_cam"]["metrics"] == {"images": 6, "without": 1}
+
+
+def test_a_text_of_boxes_says_the_same(inputs, model):
+    quick = {"deletion": False, "insertion": False}
+    four, text = (rows(inputs, params(model, boxes=b, **quick)) for b in (BOXES, ("meta.text",)))
+    assert four == text and four[2, 0]["deletion"] is None and four[2, 0]["energy"] == 0.875**2
+
+
+def test_the_figures_do_not_depend_on_batch_or_shard(inputs, model):
+    found = rows(inputs, params(model, batch=4, steps=3))
+    whole = {name: [pa.concat_tables(parts)] for name, parts in inputs.tables.items() if name[:4] in ("imag", "maps")}
+    assert found == rows(MemoryInputs(whole, inputs.states), params(model, batch=4, steps=3))
+    for key, row in rows(inputs, params(model, batch=3, steps=3)).items():
+        for measure in ("deletion", "insertion"):
+            assert row[measure] == (found[key][measure] and pytest.approx(found[key][measure], rel=1e-5))
+
+
+def test_a_limit_takes_a_sample_that_the_rest_does_not_change(inputs, model):
+    few = fit(inputs, params(model, limit=3))["chosen"]
+    assert few == fit(inputs, params(model, limit=5))["chosen"][:3] and len(set(few)) == 3
+    inputs.tables["maps/grad_cam"] = inputs.tables["maps/grad_cam"][:1]
+    fewer = fit(inputs, params(model, limit=None))["chosen"]
+    assert [i for i in fit(inputs, params(model, limit=None))["chosen"] if i in few] == [i for i in few if i in fewer]
+
+
+def test_masks_of_another_size_are_flagged_and_missing_ones_counted(inputs, model, tmp_path):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    mask = np.zeros((SIZE, SIZE), np.uint8)
+    mask[:8, :8] = 255
+    Image.fromarray(mask).save(folder / "2.png")
+    Image.fromarray(mask[:5]).save(folder / "3.png")
+    Image.fromarray(mask * 0).save(folder / "4.png")
+    given = params(model, masks=str(folder), masks_stamp="1", deletion=False, insertion=False)
+    found = rows(inputs, given)
+    assert found[2, 1]["pointing"] is True and found[2, 1]["flag"] is None
+    assert found[3, 1]["flag"] == f"the mask has 16 x 5 pixels, the image 16 x {SIZE}"
+    assert found[3, 1]["pointing"] is None and found[4, 1]["flag"].startswith("nothing of the box or mask")
+    assert found[0, 1]["pointing"] is None and found[0, 1]["flag"] is None
+    assert inputs.states["evaluate", "grad_cam"]["metrics"]["without"] == 3
+    assert "3 of 6 images have no mask" in inputs.notes[0] and len(inputs.warnings) == 2
+
+
+def test_a_photograph_that_is_gone_is_flagged(inputs, model, tmp_path):
+    (tmp_path / "images/1.png").unlink()
+    found = rows(inputs, params(model, insertion=False))
+    assert "no such file" in found[1, 0]["flag"] and found[1, 0]["deletion"] is None
+    assert found[2, 0]["deletion"] is not None and "cannot be evaluated" in inputs.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "words"),
+    [
+        (("x0", "y0", "x1", "y2"), r"unknown column 'y2'; nearest: y1"),
+        (("x0", "y0", "x1", "text"), "column text holds string, not numbers"),
+        (("uri",), "unknown column 'uri'"),
+    ],
+)
+def test_boxes_that_are_none_are_one_line(inputs, model, boxes, words):
+    with pytest.raises(UserError, match=words) as said:
+        STAGE.check[1](inputs, params(model, boxes=boxes))
+    assert str(said.value).startswith("evaluate.boxes: ") and "\n" not in str(said.value)
+
+
+def test_a_text_that_is_no_box_names_its_image(inputs, model):
+    broken = inputs.tables["images"][1].to_pylist()
+    broken[0]["meta.text"] = "upper left"
+    inputs.tables["images"][1] = pa.Table.from_pylist(broken)
+    with pytest.raises(UserError, match=r"text of .*4.png is upper left, not a box"):
+        STAGE.check[1](inputs, params(model, boxes=("text",)))
+
+
+def test_each_method_is_set_against_a_random_map_of_its_kind():
+    assert [baseline(m()) for m in (GradCam, Occlusion, Saliency)] == ["random", "random", "random_pixels"]

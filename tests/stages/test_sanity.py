@@ -1,0 +1,218 @@
+"""Rank correlation, agreement, means, and whether maps change when the model forgets."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy.stats import spearmanr
+
+from stages import tables
+from stages.methods import GradCam, GradientXInput, Occlusion
+from stages.sanity import STAGE, Params
+from stages.sanity.ranks import correlation, mean, ranks, standard
+from tests.memory import MemoryInputs
+from tests.small import CLASSES, draw
+from tests.stages.vision import small_models
+
+SIZE = small_models.SIZE
+
+
+# -- ranks ---------------------------------------------------------------------------
+
+
+def test_ranks_by_hand():
+    assert ranks(np.array([[3.0, 1.0], [3.0, 7.0]])).tolist() == [1.5, 0, 1.5, 3]
+
+
+@pytest.mark.parametrize("levels", [3, 10, 10_000])
+def test_correlation_is_scipys_with_and_without_ties(levels):
+    rng = np.random.default_rng(levels)
+    one = rng.integers(0, levels, (7, 9)).astype("float32")
+    other = one + rng.integers(0, levels, (7, 9))
+    expected = spearmanr(one.reshape(-1), other.reshape(-1)).statistic
+    assert correlation(standard(one), standard(other)) == pytest.approx(expected, abs=1e-6)
+    assert correlation(standard(one), standard(-one)) == pytest.approx(-1, abs=1e-6)
+
+
+def test_a_map_of_one_value_correlates_with_nothing():
+    assert standard(np.zeros((3, 3))) is None
+    assert correlation(None, standard(np.arange(4))) is None
+
+
+def test_means_and_intervals():
+    values = list(np.random.default_rng(0).normal(2, 1, 400))
+    found = mean([*values, None], 0)
+    assert found.n == 400 and found.mean == pytest.approx(np.mean(values))
+    half = 1.96 * np.std(values) / 20
+    assert found.high - found.mean == pytest.approx(half, rel=0.15)
+    assert found.mean - found.low == pytest.approx(half, rel=0.15)
+    assert mean([1.0, None], 0).low is None and mean([None], 0).mean is None
+    assert mean([2.0, 2.0], 0).low == 2.0
+
+
+# -- over all methods ------------------------------------------------------------------
+
+
+def of_maps(rows) -> pa.Table:
+    """(image, target, map, flag) rows of a table of maps."""
+    about = {"target_kinds": ["predicted"], "layer": None, "score": 0.0, "gap": None}
+    made = [
+        {
+            "image_id": i,
+            "target": t,
+            "height": v.shape[0],
+            "width": v.shape[1],
+            "map": v.reshape(-1).tolist(),
+            "flag": f,
+        }
+        | about
+        for i, t, v, f in rows
+    ]
+    return pa.Table.from_pylist(made, schema=tables.maps())
+
+
+def of_figures(rows) -> pa.Table:
+    empty = dict.fromkeys(tables.faithfulness().names)
+    return pa.Table.from_pylist([empty | row for row in rows], schema=tables.faithfulness())
+
+
+def overall(**changes) -> Params:
+    methods = [GradCam(**{"as": "a"}), GradCam(**{"as": "b"}), Occlusion(patch=2, stride=2, **{"as": "o"})]
+    against = {m.variant: "random" for m in methods}
+    common = {"model": {"path": "m"}, "images": {"path": "x"}, "methods": methods, "against": against}
+    return Params(**{**common, "agreement": True, **changes})
+
+
+@pytest.fixture
+def everything():
+    rng = np.random.default_rng(0)
+    found, maps = {}, {v: [] for v in "abo"}
+    for k in range(4):
+        a, o = rng.normal(size=(4, 4)).astype("float32"), rng.normal(size=(2, 2)).astype("float32")
+        image = f"{k:02x}"
+        maps["a"].append((image, 1, a, None))
+        maps["b"].append((image, 1, -a if k == 0 else a, "zero" if k == 3 else None))
+        maps["o"].append((image, 1, o, None))
+    for v, rows in maps.items():
+        found[f"maps/{v}"] = [of_maps(rows[:2]), of_maps(rows[2:])]
+    for v, drop in (("a", 0.1), ("b", 0.5), ("o", 0.3), ("random", 0.3)):
+        both = [{"image_id": f"{k:02x}", "target": 1, "target_kinds": ["predicted", "label"]} for k in range(4)]
+        figures = [row | {"deletion": drop + 0.1 * k, "pointing": k == 1} for k, row in enumerate(both)]
+        found[f"faithfulness/{v}"] = [of_figures(figures[:2]), of_figures(figures[2:])]
+    states = {("extract", ""): {"input_size": [4, 4]}, ("evaluate", "a"): {"chosen": ["00", "01", "02", "03"]}}
+    return MemoryInputs(found, states), maps
+
+
+def test_agreement_by_hand(everything):
+    inputs, maps = everything
+    found = inputs.run(STAGE, overall())["agreement"]
+    assert found.schema == tables.agreement()
+    rows = {(r["variant"], r["other"]): r for r in found.to_pylist()}
+    assert list(rows) == [("a", "b"), ("a", "o"), ("b", "o")]
+    assert rows["a", "b"]["mean"] == pytest.approx((-1 + 1 + 1) / 3, abs=1e-6) and rows["a", "b"]["n"] == 3
+    # Windows of 2 x 2, side by side: each pixel has its window's value.
+    each = [
+        spearmanr(a[2].reshape(-1), np.kron(o[2], np.ones((2, 2))).reshape(-1)).statistic
+        for a, o in zip(maps["a"], maps["o"], strict=True)
+    ]
+    assert rows["a", "o"]["mean"] == pytest.approx(np.mean(each), abs=1e-6) and rows["a", "o"]["n"] == 4
+
+
+def test_agreement_keeps_to_the_chosen_images(everything):
+    inputs, _ = everything
+    inputs.states["evaluate", "a"]["chosen"] = ["01", "02"]
+    rows = inputs.run(STAGE, overall())["agreement"].to_pylist()
+    assert rows[0]["mean"] == pytest.approx(1, abs=1e-6) and {r["n"] for r in rows} == {2}
+
+
+def test_means_stand_beside_the_random_map(everything):
+    inputs, _ = everything
+    found = inputs.run(STAGE, overall(agreement=False))
+    assert set(found) == {"trust"} and found["trust"].schema == tables.trust()
+    rows = {(r["variant"], r["kind"], r["measure"]): r for r in found["trust"].to_pylist()}
+    assert rows["a", "predicted", "deletion"]["mean"] == pytest.approx(0.25)
+    better = [rows[v, "label", "deletion"]["better"] for v in "abo"]
+    assert better == [1.0, 0.0, 0.0]  # a draw is no win
+    assert rows["a", "label", "pointing"]["mean"] == 0.25 and rows["a", "label", "pointing"]["better"] is None
+    assert rows["random", "label", "deletion"]["against"] is None
+    said = inputs.states["sanity", ""]["metrics"]["a"]["predicted"]["deletion"]
+    assert said == {"mean": 0.25, "random": 0.45, "better than random": 1.0}
+
+
+# -- a model that forgets ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """A network whose map by gradient x input hangs on its weights, and drawings to explain."""
+    import keras
+    from keras import layers
+
+    image = x = keras.Input((SIZE, SIZE, 3))
+    for k in range(3):
+        x = layers.Conv2D(8, 3, padding="same", activation="tanh", name=f"conv_{k}")(x)
+    x = layers.Dense(len(CLASSES), name="top")(layers.Flatten()(x))
+    built = small_models.build(lambda: keras.Model(image, x))
+    folder = tmp_path_factory.mktemp("forgetful")
+    for k in range(6):
+        draw(CLASSES[k % 3], k, SIZE).save(folder / f"{k}.png")
+    return small_models.save(built, folder), folder
+
+
+def forgetting(network, method, maps=None):
+    """The stage over maps that the method itself made, or over ``maps``."""
+    from stages.specs import ModelSpec
+    from stages.vision.attribution.methods import METHODS, explainer
+    from stages.vision.images import decode
+    from stages.vision.model import open_model
+
+    path, folder = network
+    ids = [f"{k:02x}" for k in range(6)]
+    uris = [str(folder / f"{k}.png") for k in range(6)]
+    spec = ModelSpec(path=path, range=(-1, 1))
+    pixels = np.stack([decode((folder / f"{k}.png").read_bytes()) for k in range(6)])
+    if maps is None:
+        settled = METHODS[method.name].settle(open_model(spec), method, lambda count: pixels[:count])
+        maps = explainer(spec, method, settled, 6, 1)(pixels, np.ones((6, 1), np.int32), ids).values[:, 0]
+    inputs = MemoryInputs(
+        {
+            "images": [pa.table({"image_id": ids, "uri": uris})],
+            f"maps/{method.variant}": [of_maps([(i, 1, m, None) for i, m in zip(ids, maps, strict=True)])],
+        },
+        {("evaluate", method.variant): {"chosen": ids}, ("explain", method.variant): {}},
+    )
+    again = {"images": 5, "depths": 4}
+    params = Params(model=spec, images={"path": "x"}, method=method, randomization=again, batch=4)
+    name = f"randomization/{method.variant}"
+    return inputs.run(STAGE, params, method.variant)[name]
+
+
+def test_a_gradient_forgets_with_the_model(network):
+    found = forgetting(network, GradientXInput())
+    assert found.schema == tables.randomization()
+    rows = found.to_pylist()
+    assert [(r["depth"], r["layers"], r["layer"]) for r in rows] == [
+        (1, 4, "top"), (2, 4, "conv_2"), (3, 4, "conv_1"), (4, 4, "conv_0")
+    ]  # fmt: skip
+    assert all(r["images"] == r["n"] == 5 for r in rows)
+    assert abs(rows[-1]["mean"]) < 0.15 and rows[-1]["low"] < rows[-1]["mean"] < rows[-1]["high"]
+    assert rows[-1]["mean_abs"] is not None
+
+
+def test_an_edge_detector_does_not(network, monkeypatch):
+    """A map that is the image whatever the model: what the check is there to find."""
+    import dataclasses
+
+    from stages.vision.attribution import methods
+
+    def build(setting):
+        def show(pixels, targets, ids):
+            values = pixels.astype("float32").mean(-1)[:, None]
+            return methods.Maps(values, np.zeros((len(pixels), 1), np.float32))
+
+        return show
+
+    blind = dataclasses.replace(methods.METHODS["gradient_x_input"], build=build, signed=False)
+    monkeypatch.setitem(methods.METHODS, "gradient_x_input", blind)
+    rows = forgetting(network, GradientXInput(**{"as": "blind"})).to_pylist()
+    assert [r["mean"] for r in rows] == pytest.approx([1, 1, 1, 1], abs=1e-5)
+    assert rows[0]["mean_abs"] is None and rows[0]["n_abs"] == 0

@@ -1,0 +1,78 @@
+"""A model whose layers are shuffled from the logits down."""
+
+import keras
+import numpy as np
+import pytest
+
+from stages.specs import ModelSpec
+from stages.vision.model import open_model
+from stages.vision.model.loading import load
+from stages.vision.model.randomised import cascade, depths, shuffle, weighted
+from tests.stages.vision import small_models
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory):
+    built = small_models.build(small_models.nested)
+    return ModelSpec(path=small_models.save(built, tmp_path_factory.mktemp("models")))
+
+
+def test_depths_hold_the_last_layer_and_all():
+    assert depths(28, 6) == [1, 6, 12, 17, 23, 28]
+    assert depths(3, 6) == [1, 2, 3]
+    assert depths(1, 6) == [1]
+
+
+def test_layers_with_weights_are_found_within_nested_models_in_running_order(spec):
+    names = [name for name, _ in weighted(load(spec))]
+    assert names == ["backbone/conv_a", "backbone/norm", "backbone/conv_b", "predictions"]
+
+
+def test_a_layer_called_twice_is_one_layer(tmp_path):
+    path = small_models.save(small_models.build(small_models.shared), tmp_path)
+    names = [name for name, _ in weighted(load(ModelSpec(path=path)))]
+    assert len(names) == 3 and names[0] == "conv"
+
+
+def test_shuffling_keeps_the_values_and_moves_them(spec):
+    layer = dict(weighted(load(spec)))["backbone/norm"]
+    before = [w.copy() for w in layer.get_weights()]
+    shuffle(layer, "backbone/norm", 0)
+    after = layer.get_weights()
+    for old, new in zip(before, after, strict=True):
+        assert sorted(old) == sorted(new) and not np.array_equal(old, new)
+    # Scale, shift, mean and variance of a channel stay together.
+    rows = {tuple(row) for row in np.stack(before, 1).tolist()}
+    assert {tuple(row) for row in np.stack(after, 1).tolist()} == rows
+
+
+def test_the_cascade_goes_down_from_the_logits_and_leaves_the_model_as_it_was(spec):
+    pixels = keras.ops.convert_to_tensor(small_models.pixels())
+    own = open_model(spec)
+
+    def taps(model):
+        found, logits = model.forward(["backbone/conv_a", "backbone/conv_b"])(model.to_input(pixels))
+        return [np.asarray(found["backbone/conv_a"]), np.asarray(found["backbone/conv_b"]), np.asarray(logits)]
+
+    first = taps(own)
+    changed = []
+    for depth, count, name, model in cascade(spec, 6, seed=0):
+        changed.append(
+            (depth, count, name, [not np.array_equal(a, b) for a, b in zip(first, taps(model), strict=True)])
+        )
+    assert changed == [
+        (1, 4, "predictions", [False, False, True]),
+        (2, 4, "backbone/conv_b", [False, True, True]),
+        (3, 4, "backbone/norm", [False, True, True]),
+        (4, 4, "backbone/conv_a", [True, True, True]),
+    ]
+    assert all(np.array_equal(a, b) for a, b in zip(first, taps(own), strict=True))
+
+
+def test_the_same_seed_shuffles_alike_and_another_does_not(spec):
+    def shuffled(seed):
+        layer = dict(weighted(load(spec)))["backbone/conv_b"]
+        shuffle(layer, "backbone/conv_b", seed)
+        return np.concatenate([w.reshape(-1) for w in layer.get_weights()])
+
+    assert np.array_equal(shuffled(3), shuffled(3)) and not np.array_equal(shuffled(3), shuffled(4))
