@@ -165,16 +165,27 @@ function drawCase(element, state) {
     canvas.height = found.size ? Math.max(1, Math.round(width * found.size[1] / found.size[0])) : width;
     const context = canvas.getContext("2d");
     context.imageSmoothingQuality = "high";
-    if (photo && state.view !== "maps") context.drawImage(photo, 0, 0, canvas.width, canvas.height);
+    if (photo && state.view !== "maps") drawPhoto(context, photo, variant.faded && state.view === "over");
     canvas.parentElement.querySelector("em")?.remove();
     if (!entry) { canvas.parentElement.append(make("em", {}, "no map")); continue; }
     canvas.setAttribute("aria-label", `${variant.title} for ${className(entry.target)}: ${entry.flag ? said(entry.flag) : strongest(entry)}`);
     canvas.closest("figure").querySelector(".most").textContent = `, up to ${short(all.top * largest(entry) / 127)}`;
     if (entry.flag) canvas.parentElement.append(make("em", {}, said(entry.flag)));
     if (state.view === "photo") continue;
-    context.globalAlpha = state.view === "maps" ? 1 : state.opacity / 100;
+    context.globalAlpha = state.view === "maps" ? 1 : Math.min(1, state.opacity / (variant.faded ? 80 : 100));
     context.drawImage(painted(entry, canvas.width, canvas.height, variant, state.smooth, state.view === "maps"), 0, 0);
   }
+}
+
+// The photograph; faded: as a light grey print, on which red and blue of single pixels can be seen.
+function drawPhoto(context, photo, faded) {
+  const { width, height } = context.canvas;
+  if (faded) context.filter = "grayscale(1)";
+  context.drawImage(photo, 0, 0, width, height);
+  if (!faded) return;
+  context.filter = "none";
+  context.fillStyle = "rgba(255, 255, 255, .6)";
+  context.fillRect(0, 0, width, height);
 }
 
 const said = (flag) => flag === "zero" ? "zero everywhere" : flag === "not finite" ? "not finite somewhere" : flag;

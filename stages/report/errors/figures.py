@@ -13,9 +13,12 @@ from stages.report.errors.cases import Audit, Case
 from stages.report.errors.maps import Map, Variant
 from stages.report.errors.matrix import matrix, shades
 from stages.report.sheet import FAINT, INK, QUIET, Sheet
-from stages.vision.overlays import bar, coloured, enlarged, number, overlay
+from stages.vision.overlays import bar, coloured, laid, number
 
-CASES, ACROSS, OPACITY = 24, 3, 0.75
+CASES, ACROSS = 24, 3
+
+OPACITY, FADED = 0.75, 0.95
+"""Of the strongest colours; on a light grey print of the photograph."""
 
 
 def error_sheet(
@@ -92,8 +95,14 @@ def _pictures(case: Case, variant: Variant, top: float, photograph: bytes | None
     factor = side / max(photo.size)
     photo = photo.resize(tuple(max(1, round(s * factor)) for s in photo.size), Image.Resampling.BICUBIC)
     pixels = np.asarray(photo)
-    maps = (enlarged(m.values, pixels.shape[:2]) for m in variant.maps[case.image_id][:2])
-    return [pixels, *(overlay(pixels, m, top, variant.signed, OPACITY) for m in maps)]
+    size, opacity = pixels.shape[:2], FADED if variant.faded else OPACITY
+    return [
+        pixels,
+        *(
+            laid(pixels, m.values, size, "none", top, variant.signed, opacity=opacity, fade=variant.faded)
+            for m in variant.maps[case.image_id][:2]
+        ),
+    ]
 
 
 def _key(sheet: Sheet, variant: Variant, left: float, top: float) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.methods import Occlusion, Options, pair
+from stages.methods import Occlusion, Options, Rise, pair
 from stages.stage import Inputs
 from stages.vision.overlays import scale, spread
 
@@ -39,6 +39,7 @@ class Variant:
         raw: (height, width) in the table. shown: (height, width) on the page.
         signed: whether any map shown has a value below 0.
         maps: image_id -> its maps: predicted, label, second, then the others.
+        faded: whether it is drawn on a light grey print: red and blue of single pixels drown in a photograph's colours.
         step: cells from window to window, down and across, where windows were spread to pixels; else 1.
         flags: flag -> maps of the whole table that carry it, of ``rows`` in all.
     """
@@ -49,6 +50,7 @@ class Variant:
     raw: tuple[int, int] = (0, 0)
     shown: tuple[int, int] = (0, 0)
     signed: bool = False
+    faded: bool = False
     step: tuple[float, float] = (1.0, 1.0)
     maps: dict[str, list[Map]] = field(default_factory=dict)
     flags: Counter[str] = field(default_factory=Counter)
@@ -83,6 +85,8 @@ def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tup
             s * shown / side for s, shown, side in zip(pair(options.stride), found.shown, size, strict=True)
         )
     found.signed = any((m.values < 0).any() for maps in found.maps.values() for m in maps)
+    rows = options.cells if isinstance(options, Rise) else found.raw[0]
+    found.faded = found.signed and 4 * rows > size[0]
     return found
 
 
@@ -99,9 +103,16 @@ def _place(shown: Map) -> tuple:
 
 
 def on_pixels(values: np.ndarray, options: Options, size: tuple[int, int]) -> np.ndarray:
-    """A map that covers the model's input evenly: occlusion's windows spread to pixels, others as they are."""
+    """A map that covers the model's input evenly: occlusion's windows spread to pixels, others as they are.
+
+    RISE's values are all near the mean score of a half-hidden image, which says nothing of any pixel: they are given
+    around their mean.
+    """
     if isinstance(options, Occlusion):
         return spread(values, size, pair(options.patch), pair(options.stride), options.edges)
+    if isinstance(options, Rise) and values.any():
+        finite = np.isfinite(values)
+        return values - values[finite].mean() if finite.any() else values
     return values
 
 

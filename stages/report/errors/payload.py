@@ -76,6 +76,7 @@ def describe_variant(variant: Variant, cases: Sequence[Case], assets: Assets) ->
         "signed": variant.signed,
         "step": list(variant.step),
         "lost": wording.lost(variant),
+        "faded": variant.faded,
         "unit": wording.UNITS.get(variant.options.name),
         "shape": list(variant.shown),
         "chunks": chunks,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.methods import Occlusion, Options, pair
+from stages.methods import Occlusion, Options, Rise, pair
 from stages.report.errors.maps import FINEST, Variant
 
 METHODS = {
@@ -70,6 +70,7 @@ def lost(variant: Variant) -> str:
 def placement(variant: Variant) -> str:
     """One sentence on where the values lie, and what was done to them for the page."""
     options = variant.options
+    around = " Shown around the map’s mean." if isinstance(options, Rise) else ""
     raw, shown = (f"{h} × {w}" for h, w in (variant.raw, variant.shown))
     if isinstance(options, Occlusion):
         patch, stride = ("{} × {}".format(*pair(side)) for side in (options.patch, options.stride))
@@ -81,6 +82,6 @@ def placement(variant: Variant) -> str:
     if variant.raw != variant.shown:
         return (
             f"{where}, {raw} cells, pooled to {shown} for this page (means; at most {FINEST} on a side); "
-            f"the table maps/{variant.name} has every cell."
+            f"the table maps/{variant.name} has every cell.{around}"
         )
-    return f"{where}, {raw} cells, stretched evenly over what the model was shown."
+    return f"{where}, {raw} cells, stretched evenly over what the model was shown.{around}"

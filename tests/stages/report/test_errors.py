@@ -7,10 +7,11 @@ from collections import Counter
 from io import BytesIO
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
-from stages import methods
+from stages import methods, tables
 from stages.report import STAGE
 from stages.report.errors import wording
 from stages.report.errors.cases import EACH, Case, chosen, read_audit
@@ -222,6 +223,24 @@ def test_occlusion_is_spread_to_the_pixels_its_windows_hide():
     assert found.shape == SIZE and found[0, 0] == 8 and found[0, 4] == 4 and found[4, 4] == 2 and found[8, 8] == 0
 
 
+def test_rise_is_given_around_its_mean():
+    values = np.array([[5.0, 7.0], [6.0, np.nan]])
+    found = on_pixels(values, methods.Rise(), SIZE)
+    assert found[0].tolist() == [-1, 1] and found[1, 0] == 0 and np.isnan(found[1, 1])
+    assert not on_pixels(np.zeros((2, 2)), methods.Rise(), SIZE).any()
+
+
+def test_red_and_blue_of_single_pixels_are_drawn_on_a_grey_print(made):
+    inputs, _, _ = made
+    fine = inputs.tables["maps/occlusion"][0].to_pylist()
+    for row in fine:
+        row |= {"height": 12, "width": 12, "map": np.resize(row["map"], 144).tolist()}
+    inputs.tables["maps/mine"] = [pa.Table.from_pylist(fine, tables.maps())]
+    found = read_variant(inputs, methods.GradientXInput(**{"as": "mine"}), ["b", "c"], SIZE)
+    assert found.signed and found.faded
+    assert not read_variant(inputs, METHODS[0], ["b", "c"], SIZE).faded
+
+
 def test_a_table_is_read_part_by_part_and_only_what_is_shown_is_kept(made):
     inputs, _, _ = made
     found = read_variant(inputs, METHODS[0], ["c", "e"], SIZE)
@@ -241,6 +260,18 @@ def test_without_labels_there_is_no_matrix(tmp_path):
     files = inputs.run(STAGE, params)
     assert "figures/confusion.png" not in files and b"What is taken for what" not in files["site/errors.html"]
     assert [c["name"] for c in data_of(files)["cases"]] == ["b.png", "a.png"]
+
+
+def test_how_far_maps_can_be_trusted(tmp_path):
+    inputs, params = audit(tmp_path, methods=METHODS[:1])
+    assert b"can be trusted" not in inputs.run(STAGE, params)["site/errors.html"]
+    mean = {"mean": 0.4, "low": 0.3, "high": 0.5, "n": 6}
+    row = {"variant": "grad_cam", "kind": "predicted", "measure": "deletion", **mean, "better": 0.9}
+    inputs.tables["trust"] = [pa.Table.from_pylist([row], tables.trust())]
+    params = params.model_copy(update={"explain": params.explain.model_copy(update={"measured": ["trust"]})})
+    files = inputs.run(STAGE, params)
+    assert b"can be trusted" in files["site/errors.html"] and "figures/trust.svg" in files
+    assert "trust" in STAGE.reads(params)
 
 
 def test_every_method_has_words():
