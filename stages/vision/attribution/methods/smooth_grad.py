@@ -59,13 +59,18 @@ class SmoothGrad(ManyPasses):
 def normal(seeds: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
     """Standard normal values (n, *shape) float32, of one seed (n, 2) int64 each; traceable.
 
-    By Box & Muller (1958) over the whole batch at once: half the time of ``tf.random.stateless_normal`` for each.
+    By Box & Muller (1958): a random whole number gives two values, its low 16 bits their radius (at most 4.9, once in
+    a million), all of them their angle. A fraction of the time of ``tf.random.stateless_normal``. Each row is drawn by
+    operations of its own: the end of a tensor is computed by other instructions, and rounds differently.
     """
-    count, half = prod(shape), ceil(prod(shape) / 2)
-    drawn = tf.stack([tf.random.stateless_uniform((2, half), seed) for seed in tf.unstack(seeds)])
-    radius, angle = tf.sqrt(-2 * tf.math.log(1 - drawn[:, 0])), 2 * pi * drawn[:, 1]
-    values = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 1)
-    return tf.reshape(values[:, :count], (-1, *shape))
+    count, half, found = prod(shape), ceil(prod(shape) / 2), []
+    for seed in tf.unstack(seeds):
+        bits = tf.random.stateless_uniform((half,), seed, minval=None, maxval=None, dtype=tf.int32)
+        low = tf.cast(tf.bitwise.bitwise_and(bits, 2**16 - 1), tf.float32)
+        radius = tf.sqrt(-2 * tf.math.log((low + 0.5) * 2**-16))
+        angle = tf.cast(bits, tf.float32) * (pi * 2**-31)
+        found.append(tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 0)[:count])
+    return tf.reshape(tf.concat(found, 0), (-1, *shape))
 
 
 def smooth_grad(setting: Setting) -> Explain:
