@@ -12,10 +12,10 @@ window.activationAtlasMaps = (key, { tops, maps: described, levels }) => {
   const [height, width] = RUN.variants.find((v) => v.name === name).shape;
   let at = 0;
   described.forEach((found, k) => {
-    const entries = found.map(([target, kinds, flag, score]) => {
+    const entries = found.map(([target, kinds, flag, score, most]) => {
       const levels = all.subarray(at, at + height * width);
       at += height * width;
-      return { target, kinds, flag, score, levels, height, width };
+      return { target, kinds, flag, score, most, levels, height, width };
     });
     maps.set(`${name}/${first + k}`, { top: tops[k], entries });
   });
@@ -107,8 +107,6 @@ function asWhat(kinds) {
   return told.join(", ") || "asked for";
 }
 
-const largest = (entry) => entry.most ??= entry.levels.reduce((most, level) => Math.max(most, level), 0);
-
 // Where a map is strongest, in words, for those who cannot see it.
 function strongest(entry) {
   let best = -1;
@@ -125,12 +123,14 @@ function card(index) {
   const box = () => make("div", { class: "frame", style: { aspectRatio: found.size ? found.size.join(" / ") : "1" } });
   const label = found.label === null ? [make("span", {}, "no label")] : [make("b", {}, className(found.label)), ` ${rate(found.labelProb)}`];
   const second = found.second !== null && found.second !== found.label ? ` · second: ${className(found.second)} ${rate(found.secondProb)}` : found.second !== null && found.mistake ? " (its second choice)" : "";
+  // Four pictures, or more than six, stand four in a row; else three.
+  const pictures = 1 + found.targets.length, across = pictures === 4 || pictures > 6 ? 4 : 3;
   const photo = box();
   photo.append(found.src ? make("img", { src: link(found.src), loading: "lazy", decoding: "async", alt: `Photograph ${found.name}`, width: found.size[0], height: found.size[1] }) : make("div", { class: "blank" }, `could not be read again: ${found.missing}`));
   const element = make("article", { class: "case", "data-index": index, "aria-label": `${className(found.pred)}, ${found.name}` },
     make("h3", {}, make("span", { class: "rank" }, String(found.rank)), found.mistake === false ? "rightly " : found.mistake ? "taken for " : "taken as ", make("b", {}, className(found.pred)), ` ${rate(found.prob)}`),
     make("p", {}, found.label === null ? "" : "label: ", ...label, second),
-    make("div", { class: "pictures" },
+    make("div", { class: "pictures", style: { gridTemplateColumns: `repeat(${across}, minmax(0, 1fr))` } },
       make("figure", {}, photo, make("figcaption", {}, found.name)),
       ...found.targets.map(([target, kinds]) => {
         const place = box(), canvas = make("canvas", { role: "img", "data-target": target });
@@ -169,7 +169,7 @@ function drawCase(element, state) {
     canvas.parentElement.querySelector("em")?.remove();
     if (!entry) { canvas.parentElement.append(make("em", {}, "no map")); continue; }
     canvas.setAttribute("aria-label", `${variant.title} for ${className(entry.target)}: ${entry.flag ? said(entry.flag) : strongest(entry)}`);
-    canvas.closest("figure").querySelector(".most").textContent = `, up to ${short(all.top * largest(entry) / 127)}`;
+    canvas.closest("figure").querySelector(".most").textContent = entry.most === null ? "" : `, up to ${short(entry.most)}`;
     if (entry.flag) canvas.parentElement.append(make("em", {}, said(entry.flag)));
     if (state.view === "photo") continue;
     context.globalAlpha = state.view === "maps" ? 1 : Math.min(1, state.opacity / (variant.faded ? 80 : 100));

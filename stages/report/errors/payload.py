@@ -86,11 +86,16 @@ def describe_variant(variant: Variant, cases: Sequence[Case], assets: Assets) ->
 
 
 def _chunk(variant: Variant, ids: Sequence[str], tops: Mapping[str, float]) -> dict[str, Any]:
-    """``maps``: per case [target, kinds, flag, score] of each map; ``levels``: their values in the same order."""
+    """The maps of some cases.
+
+    Returns:
+        tops: per case the top of its scale; maps: per case [target, kinds, flag, score, largest value] of each map;
+        levels: the values of all maps in the same order, int8, base64.
+    """
     described, levels = [], []
     for image_id in ids:
         maps = variant.maps.get(image_id, [])
-        described.append([[m.target, m.kinds, m.flag, _score(m)] for m in maps])
+        described.append([[m.target, m.kinds, m.flag, *_extent(m)] for m in maps])
         levels += [quantised(m.values, tops[image_id]) for m in maps]
     flat = np.concatenate([v.ravel() for v in levels]) if levels else np.zeros(0, np.int8)
     return {
@@ -100,8 +105,10 @@ def _chunk(variant: Variant, ids: Sequence[str], tops: Mapping[str, float]) -> d
     }
 
 
-def _score(shown: Map) -> float | None:
-    return round(float(shown.score), 3) if np.isfinite(shown.score) else None
+def _extent(shown: Map) -> list[float | None]:
+    """Score and largest value shown, to 4 digits; None where not finite."""
+    largest = np.max(shown.values, where=np.isfinite(shown.values), initial=-np.inf)
+    return [float(f"{v:.4g}") if np.isfinite(v) else None for v in (shown.score, largest)]
 
 
 def quantised(values: np.ndarray, top: float) -> np.ndarray:

@@ -37,7 +37,7 @@ def test_a_cell_shows_its_mistakes(browser, site, tmp_path):
     maps = re.findall(r"<canvas[^>]*>", found[0])
     assert len(maps) == 2 and "Grad-CAM for cat: strongest in the middle" in maps[1]
     assert all(int(re.search(r'width="(\d+)"', c)[1]) > 1 for c in maps), "drawn"
-    assert ", up to 1.8" in found[0] and ", up to 1<" in found[0]
+    assert ", up to 2<" in found[0] and ", up to 1<" in found[0]
     assert found[1].count("zero everywhere</em>") == 2
     current = re.findall(r'data-cell="([^"]*)"[^>]*aria-current="true"', document)
     assert current == ["0,1"], "the cell is marked"
