@@ -231,10 +231,7 @@ def test_full_mode_reads_no_image(models):
 
 @pytest.mark.slow
 def test_on_mobilenet_it_equals_whole_passes(shared):
-    classes = shared / "models/mobilenet_075_224_imagenet_classes.txt"
-    model = open_model(
-        ModelSpec(path=str(shared / "models/mobilenet_075_224_imagenet.keras"), range=(-1, 1), classes=str(classes))
-    )
+    model = open_model(ModelSpec(path=str(shared / "models/mobilenet_075_224_imagenet.keras"), range=(-1, 1)))
     files = sorted((shared / "data/imagenet_sample/images").rglob("*.jpg"))[:3]
     pixels = np.stack([decode_to(f.read_bytes(), (224, 224), "center", 3, 10**9) for f in files])
     options, targets = Occlusion(patch=32, stride=16), np.array([[1, 2], [3, 4], [5, 6]], np.int32)
