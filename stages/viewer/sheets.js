@@ -117,14 +117,15 @@ function strongest(entry) {
   return `strongest ${down || across ? `at the ${`${down} ${across}`.trim()}` : "in the middle"}`;
 }
 
+// Pictures in a row, the same for all cases so that they can be compared: four where there are four or more than six.
+const pictures = 1 + Math.max(0, ...RUN.cases.map((found) => found.targets.length)), across = pictures === 4 || pictures > 6 ? 4 : 3;
+
 // The card of one case. Its canvases are empty until `drawCase`.
 function card(index) {
   const found = RUN.cases[index];
   const box = () => make("div", { class: "frame", style: { aspectRatio: found.size ? found.size.join(" / ") : "1" } });
   const label = found.label === null ? [make("span", {}, "no label")] : [make("b", {}, className(found.label)), ` ${rate(found.labelProb)}`];
   const second = found.second !== null && found.second !== found.label ? ` · second: ${className(found.second)} ${rate(found.secondProb)}` : found.second !== null && found.mistake ? " (its second choice)" : "";
-  // Four pictures, or more than six, stand four in a row; else three.
-  const pictures = 1 + found.targets.length, across = pictures === 4 || pictures > 6 ? 4 : 3;
   const photo = box();
   photo.append(found.src ? make("img", { src: link(found.src), loading: "lazy", decoding: "async", alt: `Photograph ${found.name}`, width: found.size[0], height: found.size[1] }) : make("div", { class: "blank" }, `could not be read again: ${found.missing}`));
   const element = make("article", { class: "case", "data-index": index, "aria-label": `${className(found.pred)}, ${found.name}` },
