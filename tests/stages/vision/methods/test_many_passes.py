@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from stages.specs import ModelSpec
 from stages.vision.attribution.methods.many_passes import generator
+from stages.vision.images import decode_to
+from stages.vision.model import open_model
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import opened
 from tests.stages.vision.methods.quadratic import maps_of, photographs, powers, ready
@@ -104,3 +107,19 @@ def test_targets_share_the_noise(tmp_path):
     alone = maps_of(ready("smooth_grad", model, targets=1), pixels, (1,))
     np.testing.assert_array_equal(alone.values[:, 0], both.values[:, 1])
     assert tf.reduce_all(tf.math.is_finite(both.values))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["smooth_grad", "integrated_gradients"])
+def test_on_photographs_neither_batch_nor_order_changes_a_bit(name, shared):
+    """The whole of MobileNet, whose own gradients do not depend on the batch either."""
+    path = shared / "models" / "mobilenet_075_224_imagenet.keras"
+    model = open_model(ModelSpec(path=str(path), range=(-1, 1)))
+    files = sorted((shared / "data" / "imagenet_sample").rglob("*.jpg"))[:3]
+    pixels = np.stack([decode_to(file.read_bytes(), model.input_size, "center", 3, 10**9) for file in files])
+    options = {"smooth_grad": {"samples": 3}, "integrated_gradients": {"steps": 20}}[name]
+    one = maps_of(ready(name, model, 8, **options), pixels, (207, 3), 8)
+    other = maps_of(ready(name, model, 5, **options), pixels, (207, 3), 5, [2, 0, 1])
+    np.testing.assert_array_equal(other.values, one.values[[2, 0, 1]])
+    if one.gap is not None:
+        np.testing.assert_array_less(np.abs(one.gap), 0.1 * np.abs(one.values).sum((2, 3)))
