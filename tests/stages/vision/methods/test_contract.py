@@ -1,0 +1,241 @@
+"""What every attribution method must hold, over the whole registry and models of every shape.
+
+A method that is added is found here; CASES below say what each model adds, REFUSED which pairs cannot be and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from stages.methods import METHODS as OPTIONS
+from stages.specs import ModelSpec
+from stages.stage import UserError
+from stages.vision.attribution.methods import METHODS, Explain, Maps, Setting
+from stages.vision.model import Model, open_model
+from tests.stages.vision import small_models as small
+
+COUNT, CLASSES = 5, small.CLASSES
+
+SMALL = {
+    "score_cam": {"channels": 3},
+    "smooth_grad": {"samples": 3},
+    "integrated_gradients": {"steps": 4},
+    "expected_gradients": {"samples": 3, "background": 2},
+    "occlusion": {"patch": 8, "stride": 8},
+    "rise": {"masks": 12, "cells": 4},
+}
+"""Options that keep the work small; every other method has its defaults."""
+
+DRAWN = {"smooth_grad", "expected_gradients", "rise"}
+"""Methods that draw something for each image, by (seed, image id)."""
+
+ROUNDED = {
+    "saliency",
+    "gradient_x_input",
+    "smooth_grad",
+    "integrated_gradients",
+    "expected_gradients",
+    "guided_backprop",
+    "deconvnet",
+    "guided_grad_cam",
+}
+"""Methods that go back through convolutions, whose gradient oneDNN adds up otherwise for another batch size: equal to
+1e-6 of the largest value, where all others are equal to the bit."""
+
+PLACED = {("integrated_gradients", "deep")}
+"""(method, model) whose passes put an image's points elsewhere in the batch for other companions, where TensorFlow's
+vectorised functions (the gelu of a Dense of 7) round the last few of a batch otherwise: equal to 1e-6 too."""
+
+SAME_FOR_ALL_CLASSES = {"eigen_cam"}
+
+UNSIGNED_GRADIENT = {"saliency", "smooth_grad"}
+"""Methods of |g|: of a single sigmoid, whose two scores are z and -z, both classes have one map."""
+
+RELU = ("guided_backprop", "deconvnet", "guided_grad_cam")
+NOT_AFFINE, NO_RELU = "cam", "ReLU"
+
+
+def wide() -> keras.Model:
+    """Neither its images nor its maps are square."""
+    image = keras.Input((12, 20, 3))
+    x = layers.Conv2D(6, 3, strides=2, padding="same", activation="relu", name="conv")(image)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, layers.Dense(CLASSES, activation="softmax")(x))
+
+
+def sigmoids() -> keras.Model:
+    """Every class for itself."""
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(6, 3, strides=2, activation="relu", name="conv")(image)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, layers.Dense(CLASSES, activation="sigmoid")(x))
+
+
+def plain() -> keras.Model:
+    """Not a ReLU anywhere."""
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(6, 3, strides=2, activation="tanh", name="conv")(layers.Rescaling(1 / 255)(image))
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, layers.Dense(CLASSES, activation="softmax")(x))
+
+
+OWN: dict[str, tuple[Callable[[], keras.Model], str]] = {
+    "wide": (wide, "float32"),
+    "sigmoids": (sigmoids, "float32"),
+    "plain": (plain, "float32"),
+    "mixed_float16": (small.nested, "mixed_float16"),
+    "mixed_bfloat16": (small.nested, "mixed_bfloat16"),
+}
+FAST = "nested"
+"""The form of transfer learning, which every method can explain."""
+MODELS = [*small.BUILDERS, *OWN]
+REFUSED = {
+    **{("cam", name): NOT_AFFINE for name in ("deep", "residual")},
+    **{(method, "plain"): NO_RELU for method in RELU},
+}
+"""(method, model) that cannot be explained -> a word of the one line that says so."""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> Callable[[str], Model]:
+    @cache
+    def opened(name: str) -> Model:
+        builder, dtype = OWN.get(name) or (small.BUILDERS[name][0], "float32")
+        path = small.save(small.build(builder, dtype), tmp_path_factory.mktemp(name))
+        return open_model(ModelSpec(path=path, input_size=small.SIZE if name == "convolutional" else None))
+
+    return opened
+
+
+class Case:
+    """One method on one model; its explainers are built when asked for."""
+
+    def __init__(self, method: str, model: Model, called: str = "") -> None:
+        self.name, self.model, self.method, self.called = method, model, METHODS[method], called
+        self.options = OPTIONS[method](**SMALL.get(method, {}))
+        rng = np.random.default_rng(1)
+        shape = (COUNT, *model.input_size, model.channels)
+        self.pixels = rng.integers(0, 256, shape, np.uint8)
+        self.ids = [f"{number:016x}" for number in rng.integers(0, 2**62, COUNT)]
+        classes = len(model.classes)
+        self.targets = np.stack([np.arange(COUNT) % classes, (np.arange(COUNT) + 1) % classes], 1).astype(np.int32)
+        self.settled = self.method.settle(model, self.options, lambda count: self.pixels[:count])
+        count = self.method.background(self.options)
+        self.background = rng.integers(0, 256, (count, *shape[1:]), np.uint8) if count else None
+        self._built: dict[tuple, Explain] = {}
+
+    def explain(
+        self, rows: list[int], batch: int = 3, columns: tuple[int, ...] = (0, 1), ids: list | None = None
+    ) -> Maps:
+        """Maps of these images for these of their targets, in calls of at most ``batch``."""
+        key = batch, len(columns)
+        if key not in self._built:
+            setting = Setting(self.model, self.options, self.settled, *key, 0, self.background)
+            self._built[key] = self.method.build(setting)
+        found = []
+        for start in range(0, len(rows), batch):
+            part = rows[start : start + batch]
+            names = [(ids or self.ids)[r] for r in part]
+            found.append(self._built[key](self.pixels[part], self.targets[part][:, list(columns)], names))
+        gaps = None if found[0].gap is None else np.concatenate([m.gap for m in found])
+        return Maps(np.concatenate([m.values for m in found]), np.concatenate([m.scores for m in found]), gaps)
+
+    def all(self) -> Maps:
+        if not hasattr(self, "_all"):
+            self._all = self.explain(list(range(COUNT)))
+        return self._all
+
+
+def parameters() -> list:
+    pairs = [(method, model) for model in MODELS for method in METHODS if (method, model) not in REFUSED]
+    return [pytest.param(p, id="-".join(p), marks=() if p[1] == FAST else pytest.mark.slow) for p in pairs]
+
+
+@pytest.fixture(scope="module", params=parameters())
+def case(request, models) -> Case:
+    method, model = request.param
+    return Case(method, models(model), model)
+
+
+def identical(one: Maps, other: Maps, within: float = 0) -> None:
+    """Equal to the bit, or but for ``within`` of the largest value."""
+    assert (one.gap is None) == (other.gap is None)
+    np.testing.assert_array_equal(one.scores, other.scores)
+    np.testing.assert_allclose(one.values, other.values, rtol=0, atol=within * np.abs(other.values).max())
+    if one.gap is not None:
+        np.testing.assert_allclose(one.gap, other.gap, rtol=0, atol=within * np.abs(other.scores).max())
+
+
+def picked(maps: Maps, rows: list[int]) -> Maps:
+    return Maps(maps.values[rows], maps.scores[rows], None if maps.gap is None else maps.gap[rows])
+
+
+def test_the_registry_has_what_a_configuration_can_name():
+    assert sorted(METHODS) == sorted(OPTIONS)
+    for name, method in METHODS.items():
+        assert method.name == name and method.about and method.source
+
+
+def test_one_finite_map_of_the_settled_size_for_every_image_and_target(case):
+    maps, settled = case.all(), case.settled
+    assert maps.values.shape == (COUNT, 2, settled["height"], settled["width"])
+    assert maps.values.dtype == maps.scores.dtype == np.float32
+    assert np.isfinite(maps.values).all() and maps.values.any()
+    assert case.method.signed or maps.values.min() >= 0
+    if maps.gap is not None:
+        assert maps.gap.shape == (COUNT, 2) and maps.gap.dtype == np.float32 and np.isfinite(maps.gap).all()
+
+
+def test_the_scores_are_the_targets_logits(case):
+    _, logits = case.model.forward()(case.model.to_input(case.pixels))
+    wanted = np.take_along_axis(case.model.scores(logits).numpy(), case.targets, 1)
+    # Half precision rounds elsewhere where a graph is frozen.
+    half = any(dtype in ("float16", "bfloat16") for dtype in case.model.native.values())
+    np.testing.assert_allclose(case.all().scores, wanted, rtol=0, atol=(3e-2 if half else 1e-5) * np.abs(wanted).max())
+
+
+def test_a_map_does_not_depend_on_its_companions_or_their_order(case):
+    rows = [4, 2, 0, 3]
+    within = 1e-6 if (case.name, case.called) in PLACED else 0
+    identical(case.explain(rows), picked(case.all(), rows), within)
+    identical(case.explain([2]), picked(case.all(), [2]), within)
+
+
+def test_a_map_does_not_depend_on_the_batch_size(case):
+    within = 1e-6 if case.name in ROUNDED else 0
+    identical(case.explain(list(range(COUNT)), batch=4), case.all(), within)
+
+
+def test_targets_are_honoured(case):
+    whole = case.all()
+    top = np.abs(whole.values).max()
+    for column in (0, 1):
+        alone = case.explain(list(range(COUNT)), columns=(column,))
+        np.testing.assert_allclose(alone.values[:, 0], whole.values[:, column], rtol=0, atol=1e-6 * top)
+        np.testing.assert_allclose(alone.scores[:, 0], whole.scores[:, column], rtol=1e-6)
+    turned = case.explain(list(range(COUNT)), columns=(1, 0))
+    np.testing.assert_allclose(turned.values[:, ::-1], whole.values, rtol=0, atol=1e-6 * top)
+    mirrored = len(case.model.classes) == 2 and case.name in UNSIGNED_GRADIENT
+    if case.name in SAME_FOR_ALL_CLASSES or mirrored:
+        np.testing.assert_allclose(whole.values[:, 0], whole.values[:, 1], rtol=0, atol=1e-6 * top)
+    else:
+        assert np.abs(whole.values[:, 0] - whole.values[:, 1]).max() > 1e-3 * top
+
+
+def test_what_is_drawn_belongs_to_the_image(case):
+    other = case.explain(list(range(COUNT)), ids=[name[::-1] for name in case.ids])
+    np.testing.assert_array_equal(other.scores, case.all().scores)
+    assert np.array_equal(other.values, case.all().values) == (case.name not in DRAWN)
+
+
+@pytest.mark.parametrize(("method", "model"), [p for p in REFUSED if p[0] in METHODS], ids=str)
+def test_what_a_method_cannot_explain_is_refused_in_one_line(method, model, models):
+    with pytest.raises(UserError, match=f"(?i){REFUSED[method, model]}") as said:
+        Case(method, models(model))
+    assert "\n" not in str(said.value)
