@@ -85,9 +85,15 @@ def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tup
             s * shown / side for s, shown, side in zip(pair(options.stride), found.shown, size, strict=True)
         )
     found.signed = any((m.values < 0).any() for maps in found.maps.values() for m in maps)
-    rows = options.cells if isinstance(options, Rise) else found.raw[0]
-    found.faded = found.signed and 4 * rows > size[0]
+    found.faded = found.signed and 4 * _resolution(options, found.raw[0], size[0]) > size[0]
     return found
+
+
+def _resolution(options: Options, rows: int, height: int) -> float:
+    """How many different things a map can say from top to bottom."""
+    if isinstance(options, Occlusion):
+        return height / pair(options.patch)[0]
+    return options.cells if isinstance(options, Rise) else rows
 
 
 def _rows(part: pa.Table):

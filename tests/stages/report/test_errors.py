@@ -19,7 +19,7 @@ from stages.report.errors.maps import FINEST, on_pixels, pooled, read_variant
 from stages.report.errors.matrix import matrix, rates, shades
 from stages.report.errors.payload import LOST, confusions, quantised
 from stages.report.evidence import wilson
-from tests.stages.report.audit import CLASSES, METHODS, SIZE, audit
+from tests.stages.report.audit import CLASSES, METHODS, ROWS, SIZE, audit, maps
 from tests.stages.report.scene import EVIL
 from tests.stages.report.test_report import Tags
 
@@ -240,6 +240,9 @@ def test_red_and_blue_of_single_pixels_are_drawn_on_a_grey_print(made):
     found = read_variant(inputs, methods.GradientXInput(**{"as": "mine"}), ["b", "c"], SIZE)
     assert found.signed and found.faded
     assert not read_variant(inputs, METHODS[0], ["b", "c"], SIZE).faded
+    inputs.tables["maps/dense"] = [maps(ROWS[0], (9, 9), None, True)]
+    dense = methods.Occlusion(patch=8, stride=2, **{"as": "dense"})
+    assert not read_variant(inputs, dense, ["b", "c"], SIZE).faded, "windows of 8 pixels are no single ones"
 
 
 def test_a_table_is_read_part_by_part_and_only_what_is_shown_is_kept(made):
