@@ -5,11 +5,18 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from stages.vision.attribution.methods.eigen_cam import principal
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import IMAGE, built, explained, images, opened
+
+
+def found(activation: np.ndarray, center: bool = False) -> np.ndarray:
+    """Of one image."""
+    return principal(tf.constant(activation)[None], center)[0].numpy()
+
 
 SHAPES = [(4, 5, 30), (7, 6, 8), (3, 3, 1), (1, 5, 5)]
 """More channels than positions, fewer, one channel, one row."""
@@ -21,39 +28,41 @@ def slow(activation: np.ndarray, center: bool) -> np.ndarray:
     mean = matrix.mean(0)
     matrix = matrix - mean * center
     _, _, rows = np.linalg.svd(matrix, full_matrices=True)
-    found = matrix @ rows[0]
-    return (found * np.sign(mean @ rows[0])).reshape(activation.shape[:2])
+    map_ = matrix @ rows[0]
+    return (map_ * np.sign(mean @ rows[0])).reshape(activation.shape[:2])
 
 
 @pytest.mark.parametrize("center", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_it_is_the_first_singular_vector_projected(shape, center):
     activation = np.random.default_rng(0).normal(0.3, 1, shape).astype("float32")
-    found = principal(activation, center)
-    np.testing.assert_allclose(found, slow(activation, center), rtol=1e-9, atol=1e-12)
-    assert abs(found.mean()) < 1e-12 if center else found.mean() > 0
+    values = found(activation, center)
+    np.testing.assert_allclose(values, slow(activation, center), rtol=1e-9, atol=1e-12)
+    assert abs(values.mean()) < 1e-12 if center else values.mean() > 0
 
 
 def test_a_map_times_a_direction_is_found_again():
     channels = np.array([3.0, 0.0, -4.0])  # of length 5
-    found = principal(IMAGE[..., None] * channels)
-    np.testing.assert_allclose(found, 5.0 * IMAGE, atol=1e-12)
-    centred = principal(IMAGE[..., None] * channels, center=True)
+    plain = found(IMAGE[..., None] * channels)
+    np.testing.assert_allclose(plain, 5.0 * IMAGE, atol=1e-12)
+    centred = found(IMAGE[..., None] * channels, center=True)
     np.testing.assert_allclose(centred, 5.0 * (IMAGE - 37 / 25), atol=1e-12)
 
 
 @pytest.mark.parametrize("factor", [-1, 1e-30, 1e30])
 def test_the_scale_and_the_sign_of_the_layer_change_nothing_else(factor):
     activation = np.random.default_rng(3).normal(0.2, 1, (4, 4, 6))
-    np.testing.assert_allclose(principal(activation * factor), abs(factor) * principal(activation), rtol=1e-9)
+    np.testing.assert_allclose(found(activation * factor), abs(factor) * found(activation), rtol=1e-9)
 
 
 def test_nothing_gives_zeros_and_what_is_not_finite_gives_nan():
-    assert not principal(np.zeros((3, 4, 5))).any()
-    assert not principal(np.ones((3, 4, 5)), center=True).any()
-    activation = np.ones((3, 4, 5))
-    activation[1, 2, 3] = np.inf
-    assert np.isnan(principal(activation)).all()
+    assert not found(np.zeros((3, 4, 5))).any()
+    assert not found(np.ones((3, 4, 5)), center=True).any()
+    activation = np.ones((2, 3, 4, 5))
+    activation[0, 1, 2, 3] = np.inf
+    broken, sound = principal(tf.constant(activation)).numpy()
+    assert np.isnan(broken).all()
+    np.testing.assert_allclose(sound, np.sqrt(5))
 
 
 @pytest.mark.parametrize("center", [False, True])
