@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -88,7 +89,7 @@ def hidden(images: tf.Tensor, top: tf.Tensor, left: tf.Tensor, patch: tuple[int,
     return tf.reshape(flat, images.shape)
 
 
-class Hiding:
+class Hiding(ABC):
     """Scores with each window hidden; windows of several images share a batch, targets share the pass."""
 
     def __init__(self, setting: Setting) -> None:
@@ -103,13 +104,13 @@ class Hiding:
         kept = [tf.TensorSpec((self.batch, *x.shape[1:]), x.dtype) for x in held]
         self._hide = freeze(self.hide, tf.TensorSpec((self.batch, setting.targets), tf.int32), jobs, jobs, *kept)
 
+    @abstractmethod
     def clean(self, pixels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Scores (n, k) of the images as they are, and what is kept of them for :meth:`hide`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def hide(self, targets: tf.Tensor, image: tf.Tensor, window: tf.Tensor, *held: tf.Tensor) -> tf.Tensor:
         """Scores (batch, k) of jobs: image (batch,), a row of ``held``, with window (batch,) of the grid hidden."""
-        raise NotImplementedError
 
     def scores(self, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Logits (n, K) and targets (n, k) to the targets' scores (n, k) float32."""
