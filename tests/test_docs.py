@@ -27,6 +27,13 @@ def test_every_command_is_documented_and_has_help():
         assert len(shown.output.splitlines()) > 4
 
 
+def test_every_method_is_documented_as_it_describes_itself():
+    from stages.vision.attribution.methods import METHODS
+
+    table = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", README.split("## Where it looked")[1].split("\n## ")[0], re.M)
+    assert table == [(m.name, m.about, m.source) for m in METHODS.values()]
+
+
 def test_every_stage_is_documented_in_running_order():
     table = README.split("## The stages")[1].split("##")[0]
     assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.M)) == stages.ORDER
