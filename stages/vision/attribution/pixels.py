@@ -44,7 +44,7 @@ def draw(image_id: str, seed: int, size: Sequence[int]) -> np.ndarray:
 
 
 def order(values: np.ndarray, random: np.ndarray) -> np.ndarray:
-    """Rank of each pixel (0: the largest value), int32; pixels of one value rank as in ``random``, the image's own draw.
+    """Rank of each pixel (0: the largest value), int32; pixels of one value rank as the image's own draw, ``random``.
 
     Of a map that is zero over half of the image that half has no order of its own; row by row would give it one.
     """
