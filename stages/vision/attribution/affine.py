@@ -54,7 +54,9 @@ def is_affine(head: Head, shapes: Sequence[tuple], dtype: str, computed_in: Iter
 
 
 def _draw(rng: np.random.Generator, shape: tuple, magnitude: float, dtype: str) -> tf.Tensor:
-    return tf.constant(rng.normal(0, magnitude, (2, *shape)), dtype)
+    """Two random tensors; half of a value is its channel's own, which the mean over many positions leaves as it is."""
+    channel = rng.normal(0, magnitude, (2, *[1] * (len(shape) - 1), shape[-1]))
+    return tf.constant(channel + rng.normal(0, magnitude, (2, *shape)), dtype)
 
 
 def jacobian(head: Head, shapes: Sequence[tuple], classes: int, dtype: str) -> np.ndarray | None:

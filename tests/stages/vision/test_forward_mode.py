@@ -75,6 +75,14 @@ def test_equal_to_backprop_per_class(name, layer, tmp_path):
     np.testing.assert_allclose(exact, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
 
 
+def test_a_bend_far_from_zero_behind_a_mean_of_many_positions_is_no_affine_head():
+    """Noise of mean zero would never reach it: its mean over 4,096 positions is as good as 0."""
+    weights = tf.constant(np.random.default_rng(1).normal(size=(8, 3)), "float32")
+    head = lambda tensors: tf.nn.relu(tf.reduce_mean(tensors[0], (1, 2)) @ weights + 20)  # noqa: E731
+    assert not is_affine(head, [(64, 64, 8)], "float32")
+    assert is_affine(lambda tensors: tf.reduce_mean(tensors[0], (1, 2)) @ weights + 20, [(64, 64, 8)], "float32")
+
+
 @pytest.mark.parametrize(("name", "layer"), [("deep", "mid"), ("residual", "branch"), ("nested", "backbone/conv_b")])
 def test_the_accumulator_and_the_choice(name, layer, tmp_path):
     model = small.opened(name, tmp_path)
