@@ -24,7 +24,9 @@ def frame(images: pa.Table, predictions: pa.Table, classes: Sequence[str]) -> An
     """
     import pandas as pd
 
-    about = images.to_pandas().set_index("image_id").reindex(predictions["image_id"].to_pylist())
+    # Types that know the unknown: a missing number would else differ from every other, and be chosen by !=.
+    about = images.to_pandas(types_mapper=_nullable().get).set_index("image_id")
+    about = about.reindex(predictions["image_id"].to_pylist())
     names = np.array([*classes, None], object)
     label = predictions["label"].to_pandas()
     probs = predictions["top_probs"].to_pylist()
@@ -36,7 +38,7 @@ def frame(images: pa.Table, predictions: pa.Table, classes: Sequence[str]) -> An
         "pred": names[predictions["pred"].to_numpy().astype(int)],
         "second": [names[t[1]] if len(t) > 1 else None for t in top],
         "prob": predictions["prob"].to_numpy(),
-        "label_prob": predictions["label_prob"].to_pandas().to_numpy(dtype=float),
+        "label_prob": predictions["label_prob"].to_pandas(types_mapper=_nullable().get).array,
         "second_prob": np.array([p[1] if len(p) > 1 else 0.0 for p in probs], float),
         "correct": pd.array(predictions["correct"].to_pylist(), dtype="boolean"),
         "split": about["split"].to_numpy(),
@@ -46,8 +48,18 @@ def frame(images: pa.Table, predictions: pa.Table, classes: Sequence[str]) -> An
     columns["margin"] = columns["prob"] - columns["second_prob"]
     for name in about.columns:
         if name.startswith("meta."):
-            columns.setdefault(name.removeprefix("meta."), about[name].to_numpy())
+            columns.setdefault(name.removeprefix("meta."), about[name].array)
     return pd.DataFrame(columns)
+
+
+def _nullable() -> dict[pa.DataType, Any]:
+    """The types of pandas in which a missing value is unknown, by Arrow's."""
+    import pandas as pd
+
+    whole = (pd.Int8Dtype, pd.Int16Dtype, pd.Int32Dtype, pd.Int64Dtype)
+    counts = (pd.UInt8Dtype, pd.UInt16Dtype, pd.UInt32Dtype, pd.UInt64Dtype)
+    kinds = [kind() for kind in (*whole, *counts, pd.Float32Dtype, pd.Float64Dtype, pd.BooleanDtype)]
+    return {pa.from_numpy_dtype(kind.numpy_dtype): kind for kind in kinds}
 
 
 def select(query: str, data: Any) -> np.ndarray:
@@ -104,6 +116,8 @@ def _only_compares(query: str, columns: Sequence[str], where: str) -> None:
     for node in nodes:
         if isinstance(node, ast.Attribute) and node.attr not in ATTRIBUTES:
             raise UserError(f"{where}: .{node.attr} is no part of a query, which compares columns with values")
+        if _looks_at_other_rows(node):
+            raise UserError(f"{where}: an image is looked at by itself; compare its columns with ==, or with [values]")
     if "@" in _QUOTED.sub("", query) or '"""' in query or "'''" in query:
         raise UserError(f"{where}: a query compares columns with values, and nothing else")
     called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
@@ -112,6 +126,19 @@ def _only_compares(query: str, columns: Sequence[str], where: str) -> None:
             nearest(name, columns, "column")
     except ValueError as unknown:
         raise UserError(f"{where}: {unknown}") from None
+
+
+def _looks_at_other_rows(node: ast.AST) -> bool:
+    """Whether pandas would search a whole column, or pick one of its rows: parts of a table would answer otherwise."""
+    if isinstance(node, ast.Compare):
+        pairs = zip(node.ops, node.comparators, strict=True)
+        searched = [right for op, right in pairs if isinstance(op, (ast.In, ast.NotIn))]
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "isin":
+        searched = [*node.args, *(keyword.value for keyword in node.keywords)]
+    else:
+        picked = isinstance(node, ast.Subscript)
+        return picked and not (isinstance(node.value, ast.Attribute) and node.value.attr == "str")
+    return any(isinstance(part, ast.Name) for one in searched for part in ast.walk(one))
 
 
 def _reason(error: Exception) -> str:

@@ -112,6 +112,8 @@ def known():
     ids = ["a", "b", "c", "d"]
     about = {"split": ["train", "test", None, "test"], "meta.shape": ["round", "flat", None, "flat"]}
     about |= {"meta.two words": [1, 2, 3, 4], "meta.prob": [9, 9, 9, 9]}
+    about |= {"meta.blurred": [True, False, None, False], "meta.age": [None, 2, 3, 4]}
+    about |= {"meta.day": [None, 0.5, 1.5, None]}
     images = pa.table({"image_id": ids[::-1], "uri": ["u"] * 4} | {k: v[::-1] for k, v in about.items()})
     for name in ("width", "height"):
         images = images.append_column(name, pa.array([40, 30, 20, 10]))
@@ -152,6 +154,13 @@ def known():
         ("`two words` >= 3", "cd"),
         ("prob > 1", ""),
         ('label in ["cat", "dog"]', "ad"),
+        ('label.isin(["cat", "dog"])', "ad"),
+        ('label.str[0] == "h"', "b"),
+        ("not blurred", "bd"),
+        ("blurred or age == 3", "ac"),
+        ("age != 3", "bd"),
+        ("not age == 3 and day < 1", "b"),
+        ("label_prob != 0.5", "abd"),
         ("prob > 0.75\nand prob < 0.85\n", "b"),
         ('uri == "a@b" or uri == "u"', "abcd"),
     ],
@@ -177,6 +186,11 @@ def test_queries(known, query, chosen):
         ("not prob", "cannot be read"),
         ("shape.str.contains('(')", "cannot be read"),
         (" ", "is empty"),
+        # What pandas would answer by looking at other images: another answer for every part.
+        ("pred in label", "an image is looked at by itself"),
+        ("pred not in `two words`", "an image is looked at by itself"),
+        ("label.isin(pred)", "an image is looked at by itself"),
+        ("prob > prob[0]", "an image is looked at by itself"),
     ],
 )
 def test_a_query_that_cannot_be_is_one_line(known, query, words):
@@ -316,7 +330,11 @@ def test_one_row_for_each_image_and_class_sorted_by_both(extracted, params):
         about = predictions[row["image_id"]]
         kinds = {"predicted": about["pred"], "label": about["label"]}
         assert row["target_kinds"] == [kind for kind, index in kinds.items() if index == row["target"]] != []
-        assert row["layer"] == layer and layer.startswith("backbone") and len(row["map"]) == row["height"] * row["width"] > 1
+        assert (
+            row["layer"] == layer
+            and layer.startswith("backbone")
+            and len(row["map"]) == row["height"] * row["width"] > 1
+        )
         np.testing.assert_allclose(row["score"], about["logits"][row["target"]], rtol=1e-5)
         assert row["gap"] is None and row["flag"] == (None if any(row["map"]) else ZERO)
     counts = [sum(i == name for i, _ in keys) for name in predictions]
