@@ -30,7 +30,9 @@ def test_every_command_is_documented_and_has_help():
 def test_every_method_is_documented_as_it_describes_itself():
     from stages.vision.attribution.methods import METHODS
 
-    table = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", README.split("## Where it looked")[1].split("\n## ")[0], re.M)
+    table = re.findall(
+        r"^\| `(\w+)` \| (.+) \| (.+) \|$", README.split("## Where it looked")[1].split("\n## ")[0], re.M
+    )
     assert table == [(m.name, m.about, m.source) for m in METHODS.values()]
 
 
