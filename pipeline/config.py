@@ -79,9 +79,9 @@ class Config(Spec):
                 raise ValueError(f"atlas {atlas.name} chooses rows by attribution, but extract.attribution is none")
         if self.evaluate is not None and self.explain is None:
             raise ValueError("evaluate: there are no maps; give explain too, e.g. explain: {methods: [grad_cam]}")
-        taken = {m.variant for m in self.explain.methods} & {*RANDOM} if self.evaluate is not None else ()
-        if taken:
-            raise ValueError(f"explain: a variant cannot be called {min(taken)}: evaluate calls the random map so")
+        for variant in [m.variant for m in self.explain.methods] if self.evaluate is not None else ():
+            if variant.casefold() in RANDOM:
+                raise ValueError(f"explain: a variant cannot be called {variant}: evaluate calls the random map so")
         return self
 
 

@@ -13,7 +13,8 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from stages.specs import PositiveInt, Spec, nearest
 
-VARIANT = re.compile(r"[A-Za-z0-9][\w.+-]*")
+VARIANT = re.compile(r"[A-Za-z0-9]([\w.+-]*[\w+-])?", re.ASCII)
+"""What may name a folder anywhere: Windows drops a last dot, macOS writes accents in its own way."""
 
 
 class Options(Spec):
@@ -28,7 +29,7 @@ class Options(Spec):
     @classmethod
     def _plain(cls, value: str | None) -> str | None:
         if value is not None and not VARIANT.fullmatch(value):
-            raise ValueError(f"{value!r} must be of letters, digits and . _ + - (it names a folder)")
+            raise ValueError(f"{value!r} must be of letters a to z, digits and . _ + - (it names a folder)")
         return value
 
     @property

@@ -83,8 +83,8 @@ def test_what_is_wrong_is_one_line_with_exit_status_2(bench, case):
     one_line(explain(bench, **options), words)
 
 
-def test_wrong_targets_and_queries_are_refused_before_any_image_is_read(bench):
-    for wrong in ({"targets": ["zebra"]}, {"images": "labl > 1"}):
+def test_wrong_targets_queries_and_methods_are_refused_before_any_image_is_read(bench):
+    for wrong in ({"targets": ["zebra"]}, {"images": "labl > 1"}, at("secnd"), hidden(patch=64)):
         chosen = f"explain={json.dumps(wrong)}"
         assert bench.run("early", "atlases=[]", chosen)[0] == 2
         assert not bench.store("early").parts("predictions")
@@ -92,8 +92,8 @@ def test_wrong_targets_and_queries_are_refused_before_any_image_is_read(bench):
 
 def test_errors_and_labels_where_there_are_no_labels(bench):
     none = "images.label_column=none"
-    one_line(explain(bench, none, images="errors"), "none has a label; give labels, or explain.images: all")
-    one_line(explain(bench, none, targets=["label"]), "explain.targets: label, but no chosen image has one")
+    one_line(explain(bench, none, images="errors"), "but no image has a label; give labels, or explain.images: all")
+    one_line(explain(bench, none, targets=["label"]), "explain.targets: label, but no image has a label")
     code, _, said = explain(bench, none, targets=["label", "second"])
     assert code == 0, said
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -41,8 +42,9 @@ class ExplainSpec(Spec):
 
     @model_validator(mode="after")
     def _distinct(self) -> ExplainSpec:
-        names = [m.variant for m in self.methods]
-        twice = sorted({n for n in names if names.count(n) > 1})
+        # Folders of macOS and Windows do not tell Fine from fine.
+        names = [m.variant.casefold() for m in self.methods]
+        twice = sorted({m.variant for m in self.methods if names.count(m.variant.casefold()) > 1})
         if twice:
             raise ValueError(f"{twice[0]} is used twice; give one of them a name of its own: as: {twice[0]}_2")
         return self
@@ -217,13 +219,32 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
     return values if isinstance(values, pa.Array) else pa.array(values, kind)
 
 
+class _Asked(Exception):
+    """A method wants to see images: it has nothing against the model."""
+
+
 def _check(inputs: Inputs, params: Params) -> None:
-    """Targets must be the model's; a query must name columns there are."""
+    """Targets must be the model's; a query must name columns there are; the model must do what the method needs."""
     classes = inputs.state("extract", "")["classes"]
     check(params.targets, classes)
     schema = tables.predictions(len(classes))
     empty = schema.empty_table().drop_columns(["logits"])
     select(params.select, frame(inputs.part("images", 0).slice(0, 0), empty, classes))
+    if inputs.parts("predictions") == inputs.parts("images"):
+        return  # the fit comes at once and says the same: a run with nothing left to do opens no model
+    if params.select == "errors" or set(params.targets) == {"label"}:
+        if all(part["label"].null_count == part.num_rows for part in inputs.stream("images", ["label"])):
+            needs = "images: errors" if params.select == "errors" else "targets: label"
+            other = "explain.images: all" if params.select == "errors" else "another target"
+            raise UserError(f"explain.{needs}, but no image has a label; give labels, or {other}")
+    from stages.vision.attribution.methods import METHODS
+    from stages.vision.model import open_model
+
+    def sample(count: int) -> np.ndarray:
+        raise _Asked
+
+    with suppress(_Asked):
+        METHODS[params.method.name].settle(open_model(params.model), params.method, sample)
 
 
 STAGE = Stage(

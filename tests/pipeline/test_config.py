@@ -87,7 +87,10 @@ def test_overrides(write):
         ({"explain": {"methods": [{"name": "occlusion", "stride": [2, 0]}]}}, r"methods.0.stride.1: .* \(got 0\)"),
         ({"explain": {"methods": [{"name": "occlusion", "fill": 300}]}}, r"methods.0.fill: .* \(got 300\)"),
         ({"explain": {"methods": ["rise", {"name": "rise"}]}}, "rise is used twice; .* as: rise_2"),
+        ({"explain": {"methods": ["rise", {"name": "saliency", "as": "RISE"}]}}, "RISE is used twice; .* as: RISE_2"),
         ({"explain": {"methods": [{"name": "rise", "as": "a/b"}]}}, "methods.0.as: .* names a folder"),
+        ({"explain": {"methods": [{"name": "rise", "as": "a."}]}}, "methods.0.as: .* names a folder"),
+        ({"explain": {"methods": [{"name": "rise", "as": "fin\u00e9"}]}}, "methods.0.as: .* names a folder"),
         ({"explain": {"target": ["label"]}}, "did you mean targets"),
         ({"explain": {"limit": 0}}, r"explain.limit: .* \(got 0\)"),
         ({"explain": {"targets": []}}, "explain.targets: "),
@@ -95,8 +98,8 @@ def test_overrides(write):
         ({"evaluate": {"step": 3}, "explain": {}}, "evaluate.step: unknown key; did you mean steps"),
         ({"evaluate": {"boxes": "b", "masks": "m"}, "explain": {}}, "give boxes or masks, not both"),
         (
-            {"evaluate": {}, "explain": {"methods": [{"name": "saliency", "as": "random"}]}},
-            "a variant cannot be called random",
+            {"evaluate": {}, "explain": {"methods": [{"name": "saliency", "as": "Random"}]}},
+            "a variant cannot be called Random",
         ),
         (
             {"extract": {"attribution": "none"}, "atlases": [{"name": "a", "layer": "c", "class": "x"}]},

@@ -496,6 +496,14 @@ def test_errors_and_labels_of_images_without_labels(extracted, params):
         explain.fit(inputs, params(targets=["label"]))
     (table,) = inputs.run(STAGE, params(), "grad_cam").values()
     assert table["target_kinds"].to_pylist() == [["predicted"]] * COUNT
+    inputs.tables["predictions"] = []  # and before any image is read
+    with pytest.raises(
+        UserError, match="images: errors, but no image has a label; give labels, or explain.images: all"
+    ):
+        STAGE.check[1](inputs, params(select="errors"))
+    with pytest.raises(UserError, match="targets: label, but no image has a label; give labels, or another target"):
+        STAGE.check[1](inputs, params(targets=["label"]))
+    STAGE.check[1](inputs, params())
 
 
 @pytest.mark.parametrize(
@@ -505,11 +513,24 @@ def test_errors_and_labels_of_images_without_labels(extracted, params):
         ({"targets": ["rank:4"]}, "choose 1 to 3"),
         ({"select": "probb > 0.5"}, "nearest: prob"),
         ({"select": "prob > 0.5 and"}, "cannot be read"),
+        ({"method": GradCam(layer="backbon/conv_b")}, "did you mean backbone/conv_b"),
+        ({"method": Occlusion(patch=64)}, "a window of 64 x 64 pixels is larger"),
     ],
 )
 def test_what_only_the_model_can_tell_is_said_before_any_image_is_read(extracted, params, changes, words):
     stage, look = STAGE.check
     assert stage == "extract"
-    look(extracted(), params())
+    inputs = extracted()
+    inputs.tables["predictions"] = []
+    look(inputs, params())
     with pytest.raises(UserError, match=words):
-        look(extracted(), params(**changes))
+        look(inputs, params(**changes))
+
+
+def test_the_check_reads_no_image_and_a_finished_extract_leaves_it_to_the_fit(extracted, params):
+    inputs, look = extracted(), STAGE.check[1]
+    look(inputs, params(method=GradCam(layer="backbon/conv_b")))
+    inputs.tables["predictions"] = []
+    inputs.tables["images"] = [pa.table(inputs.tables["images"][0]).set_column(1, "uri", pa.array(["gone"] * COUNT))]
+    look(inputs, params(method=Occlusion(patch=4, stride=4, mode="incremental")))
+    look(inputs, params(method=ExpectedGradients()))
