@@ -21,7 +21,7 @@ import numpy as np
 
 BATCH = 64
 LIGHT, HEAVY = 10, 3  # laps of the quick rows and of those with hundreds of passes an image
-OCCLUDED, SCORED, WALKED = 8, 2, 16  # photographs for occlusion, Score-CAM, path and noise methods
+OCCLUDED, SCORED, WALKED = 8, 2, BATCH  # photographs for occlusion, Score-CAM, path and noise methods
 IMAGES = (2_500, 5_000, 10_000)
 STEPS, SAMPLES = 50, 25
 
@@ -210,7 +210,7 @@ def paths(bench: Bench, peers: Any, table: Table) -> None:
     walk, noise = IntegratedGradients(steps=STEPS), SmoothGrad(samples=SAMPLES)
     limit = "forward and input gradient"
     tasks = {
-        limit: bench.back(max(1, WALKED * STEPS // BATCH)),
+        limit: bench.back(10),
         "walk": bench.explain(walk, WALKED, 1, WALKED * (STEPS + 1)),
         "noise": bench.explain(noise, WALKED, 1, WALKED * SAMPLES),
     }
