@@ -43,7 +43,7 @@ def settle(model: Model, options: Occlusion, sample: Sample) -> Settled:
     """The grid of windows, and the way: ``mode`` full or incremental; for the latter ``cut`` (a layer) and ``crop``.
 
     The incremental way is taken where a layer is found that only local operations lie before, and where every score
-    of the first image's windows proves to be the same; else the log says why not.
+    of the windows of the first image and of noise proves to be the same; else the log says why not.
 
     Raises:
         UserError: the window is larger than the image, or the colour has too many channels.
@@ -58,7 +58,10 @@ def settle(model: Model, options: Occlusion, sample: Sample) -> Settled:
             log.warning("occlusion: full mode: model %s has no layer with only local operations before it", model.name)
         return settled
     trial = {**settled, "mode": "incremental", "cut": found.layer, "crop": [found.down.crop, found.right.crop]}
-    gap = difference(model, options, trial, sample(1))
+    # The first image may be blank, of the colour that hides: nothing would change, and nothing be proved.
+    first = sample(1)
+    noise = np.random.default_rng(0).integers(0, 256, first.shape, np.uint8)
+    gap = difference(model, options, trial, np.concatenate([first, noise]))
     if gap <= TOLERANCE:
         return trial
     log.warning(
@@ -70,20 +73,24 @@ def settle(model: Model, options: Occlusion, sample: Sample) -> Settled:
 
 
 def difference(model: Model, options: Occlusion, trial: Settled, pixels: np.ndarray) -> float:
-    """How far any class's score of any window is off the full way, relative to the largest score of the image.
+    """How far any class's score of any window is off the full way, relative to the largest score of its image.
+
+    Args:
+        pixels: uint8 (n <= 16, h, w, c).
 
     Infinite where the incremental way does not run at all or gives NaN.
     """
     classes = len(model.classes)
     setting = Setting(model, options, trial, 16, classes)
-    asked = (pixels[:1], np.arange(classes, dtype=np.int32)[None], [""])
+    asked = (pixels, np.tile(np.arange(classes, dtype=np.int32), (len(pixels), 1)), [""] * len(pixels))
     expected = Full(setting)(*asked)
     try:
         found = Incremental(setting)(*asked)
     except Exception as error:  # whichever layer objects to a crop, and however
         log.info("occlusion: no incremental way at %s: %s", trial["cut"], str(error).splitlines()[0][:200])
         return float("inf")
-    gap = np.abs(found.values - expected.values).max() / max(np.abs(expected.scores).max(), np.finfo(np.float32).tiny)
+    largest = np.maximum(np.abs(expected.scores).max(1), np.finfo(np.float32).tiny)
+    gap = (np.abs(found.values - expected.values).max((1, 2, 3)) / largest).max()
     return float("inf") if np.isnan(gap) else float(gap)
 
 

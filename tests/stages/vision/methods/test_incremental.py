@@ -192,7 +192,13 @@ def normalised() -> keras.Model:
     return ending(layers.LayerNormalization(axis=(1, 2, 3), name="norm")(image), image)
 
 
-OWN |= {"gated": gated, "gated_later": gated_later, "normalised": normalised}
+def grouped() -> keras.Model:
+    """Another, that takes crops of any size."""
+    image = keras.Input((24, 24, 3))
+    return ending(layers.GroupNormalization(3, name="norm")(image), image)
+
+
+OWN |= {"gated": gated, "gated_later": gated_later, "normalised": normalised, "grouped": grouped}
 
 
 def settle(model: Model, mode: str, read: list | None = None) -> dict:
@@ -209,11 +215,21 @@ def test_it_is_chosen_where_it_pays_and_proves_exact(models):
     assert max(settled["crop"]) < 24
 
 
-def test_a_normalisation_over_positions_is_found_out(models, caplog):
+@pytest.mark.parametrize("name", ["normalised", "grouped"])
+def test_a_normalisation_over_positions_is_found_out(models, caplog, name):
     with caplog.at_level(logging.WARNING):
-        assert settle(models("normalised"), "incremental")["mode"] == "full"
+        assert settle(models(name), "incremental")["mode"] == "full"
     (line,) = caplog.messages
     assert line.startswith("occlusion: full mode: the incremental way differs by") and " at " in line
+
+
+def test_a_blank_first_image_proves_nothing(models):
+    """Of the colour that hides: no window changes anything, neither way."""
+    model = models("grouped")
+    black = np.zeros((1, *model.input_size, model.channels), np.uint8)
+    options = Occlusion(patch=4, stride=8, fill=0, mode="incremental")
+    settled = METHODS["occlusion"].settle(model, options, lambda count: black)
+    assert settled["mode"] == "full"
 
 
 def test_where_nothing_is_local_it_says_so_when_asked(models, caplog):
