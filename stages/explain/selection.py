@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stages.specs import nearest
 from stages.stage import UserError
@@ -29,18 +30,17 @@ def frame(images: pa.Table, predictions: pa.Table, classes: Sequence[str]) -> An
     about = about.reindex(predictions["image_id"].to_pylist())
     names = np.array([*classes, None], object)
     label = predictions["label"].to_pandas()
-    probs = predictions["top_probs"].to_pylist()
-    top = predictions["top_classes"].to_pylist()
+    second = pc.list_element(predictions["top_classes"], 1).to_numpy()
     columns = {
         "image_id": predictions["image_id"].to_pylist(),
         "uri": about["uri"].to_numpy(),
         "label": names[label.fillna(-1).astype(int).to_numpy()],
         "pred": names[predictions["pred"].to_numpy().astype(int)],
-        "second": [names[t[1]] if len(t) > 1 else None for t in top],
+        "second": names[second.astype(int)],
         "prob": predictions["prob"].to_numpy(),
         "label_prob": predictions["label_prob"].to_pandas(types_mapper=_nullable().get).array,
-        "second_prob": np.array([p[1] if len(p) > 1 else 0.0 for p in probs], float),
-        "correct": pd.array(predictions["correct"].to_pylist(), dtype="boolean"),
+        "second_prob": pc.list_element(predictions["top_probs"], 1).to_numpy().astype(float),
+        "correct": predictions["correct"].to_pandas(types_mapper=_nullable().get).array,
         "split": about["split"].to_numpy(),
         "width": about["width"].to_numpy(),
         "height": about["height"].to_numpy(),
