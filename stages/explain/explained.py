@@ -89,7 +89,7 @@ class Explained:
     @property
     def name(self) -> str:
         """The file's name."""
-        return self.uri.rstrip("/").rsplit("/", 1)[-1]
+        return self.uri.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
 
     @property
     def input_size(self) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from stages.explain.few import explain_images
+from stages.explain.few import Explained, explain_images
 from stages.specs import ModelSpec
 from tests.bench import command, one_line
 from tests.small import CLASSES, draw, write_model
@@ -29,6 +29,12 @@ def explain(folder, *words, images=("photos/large.jpg",)):
     given = [folder / image for image in images]
     common = ["--model", folder / "model.keras", "--classes", folder / "classes.txt", "--out", folder / "out"]
     return command("explain", *given, *common, *words)
+
+
+@pytest.mark.parametrize("uri", ["dog.jpg", "a/b/dog.jpg", r"C:\pets\dog.jpg", "s3://pets/dog.jpg"])
+def test_an_image_is_called_as_its_file_is(uri):
+    photo = np.zeros((4, 4, 3), np.uint8)
+    assert Explained("m", uri, "0", photo, photo, "none", None, [], photo[0, 0], photo[0, 0]).name == "dog.jpg"
 
 
 def size_of(path):
