@@ -70,6 +70,7 @@ def test_changed_removed_and_added_images(done):
     assert not bench.did("again", OWN)
 
 
+@pytest.mark.slow
 def test_only_what_a_change_touches_runs_again(done):
     bench, _, _ = done
     later = ["reduce (fit)", "reduce", "grid", "attribute", "render (fit)", "render", "report"]
@@ -82,6 +83,7 @@ def test_only_what_a_change_touches_runs_again(done):
     assert bench.did("again", OWN) == ["report"]
 
 
+@pytest.mark.slow
 def test_what_is_damaged_is_made_again(done):
     bench, _, before = done
     out = bench.folder / "again"

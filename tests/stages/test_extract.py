@@ -133,7 +133,7 @@ def _bytes(table: pa.Table) -> dict[str, list]:
     return columns
 
 
-@pytest.mark.parametrize("name", ["deep", "linear"])
+@pytest.mark.parametrize("name", [pytest.param("deep", marks=pytest.mark.slow), "linear"])
 def test_same_bytes_whatever_the_batch_the_part_or_the_threads(name, models, photographs):
     layer = small.BUILDERS[name][1][-1]
     params = _params(models(name), layers=[layer], dtype="float16")
@@ -173,6 +173,7 @@ _KEYS = [(0, "00ff"), (1, "00ff"), (0, "00fe"), (0, "ff00")]
 # -- options ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_modes_of_attribution(models, photographs):
     path = models("deep")
     whole = _inputs(photographs).run(extract.STAGE, _params(path, layers=["mid"]))["activations/mid"]

@@ -40,7 +40,11 @@ def as_bytes(state: dict) -> dict[str, bytes]:
 # --- every reducer
 
 
-@pytest.mark.parametrize("method", REDUCERS)
+COMPILED = pytest.param("umap", marks=pytest.mark.slow)
+"""UMAP compiles itself for half a minute in every process."""
+
+
+@pytest.mark.parametrize("method", [COMPILED if m == "umap" else m for m in REDUCERS])
 class TestReducers:
     def test_places_every_row_in_the_square(self, method):
         inputs = memory(blobs(200))
@@ -119,7 +123,10 @@ class TestReducers:
         assert xy.shape == (60, 2) and np.isfinite(xy).all() and (xy >= 0).all() and (xy < 1).all()
 
 
-@pytest.mark.parametrize("method, option", [("umap", "n_neighbors"), ("tsne", "n_neighbors"), ("tsne", "perplexity")])
+@pytest.mark.parametrize(
+    "method, option",
+    [pytest.param("umap", "n_neighbors", marks=pytest.mark.slow), ("tsne", "n_neighbors"), ("tsne", "perplexity")],
+)
 def test_options_clamp_to_the_rows_and_say_so(method, option):
     inputs = memory(blobs(20))
     laid_out(inputs, params({"method": method, option: 90}))
@@ -397,7 +404,7 @@ def test_metrics_name_their_reference():
     assert "150 of 150 fitted rows" in metrics["reference"] and 0.8 < metrics["trustworthiness"] <= 1
 
 
-@pytest.mark.parametrize("method", ["tsne", "umap"])
+@pytest.mark.parametrize("method", ["tsne", COMPILED])
 def test_libraries_loaded_on_the_way_are_held_to_one_thread_as_well(method):
     """In a process of its own, where they are not loaded yet."""
     code = f"""
