@@ -22,15 +22,17 @@ _ROW = re.compile(r".*\.(?:parquet|pq)#\d+@(.*)", re.DOTALL | re.IGNORECASE)
 
 
 def boxes_of(values: Sequence[Any]) -> list[Box]:
-    """The boxes of one image: four numbers, or one text of four numbers or of a list of such fours; none where null.
+    """The boxes of one image: four numbers, or one text of four numbers or of a list of such fours.
+
+    None where it is null, or a text of nothing: what a CSV has for an image without a box.
 
     Raises:
         ValueError: it is no box.
     """
     if len(values) == 1:
-        if values[0] is None:
+        text = "" if values[0] is None else str(values[0]).strip()
+        if not text:
             return []
-        text = str(values[0]).strip()
         found = json.loads(text) if text[:1] == "[" else [float(v) for v in re.split(r"[\s,;]+", text)]
         fours = found if found and isinstance(found[0], list) else [found] if found else []
     else:

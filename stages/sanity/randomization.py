@@ -36,7 +36,10 @@ def stored(inputs: Inputs, table: str, ids: Sequence[str]) -> dict[str, tuple[in
 
 
 def randomization(inputs: Inputs, params: Any) -> list[dict[str, Any]]:
-    """A row for each depth of the cascade, from the last layer alone to all layers."""
+    """A row for each depth of the cascade, from the last layer alone to all layers; none where no map can be made again.
+
+    The first maps are those of the table.
+    """
     from stages.vision.attribution.methods import METHODS, Setting
     from stages.vision.model.randomised import cascade
 
@@ -50,6 +53,10 @@ def randomization(inputs: Inputs, params: Any) -> list[dict[str, Any]]:
     for depth, layers, name, model in cascade(params.model, params.randomization.depths, params.seed):
         pixels = pixels or _pixels(inputs, params, list(maps), model.input_size, model.channels)
         ids = list(pixels)
+        if not ids:
+            why = "no image of the sample can be read again" if maps else "all maps of the sample are flagged"
+            inputs.warn(f"sanity: {options.variant} is not compared with shuffled models: {why}")
+            return []
         settled = method.settle(model, options, lambda count: np.stack([pixels[i] for i in ids[:count]]))  # noqa: B023
         explain = method.build(Setting(model, options, settled, params.batch, 1, params.seed, background))
         plain, absolute = [], []

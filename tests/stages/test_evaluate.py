@@ -54,6 +54,7 @@ def test_energy_by_hand():
         (["1 2, 3;4"], [(1, 2, 3, 4)]),
         (["[]"], []),
         ([None], []),
+        ([" "], []),
     ],
 )
 def test_boxes_are_read(values, boxes):

@@ -216,3 +216,18 @@ def test_an_edge_detector_does_not(network, monkeypatch):
     rows = forgetting(network, GradientXInput(**{"as": "blind"})).to_pylist()
     assert [r["mean"] for r in rows] == pytest.approx([1, 1, 1, 1], abs=1e-5)
     assert rows[0]["mean_abs"] is None and rows[0]["n_abs"] == 0
+
+
+def test_without_a_map_that_says_anything_nothing_is_compared(network):
+    from stages.methods import Occlusion
+
+    path, folder = network
+    table = of_maps([("00", 1, np.zeros((2, 2), np.float32), "zero")])
+    inputs = MemoryInputs(
+        {"images": [pa.table({"image_id": ["00"], "uri": [str(folder / "0.png")]})], "maps/occlusion": [table]},
+        {("evaluate", "occlusion"): {"chosen": ["00"]}, ("explain", "occlusion"): {}},
+    )
+    again = {"images": 1, "depths": 2}
+    method = Occlusion(patch=SIZE // 2, stride=SIZE // 2, mode="incremental")
+    params = Params(model={"path": str(path)}, images={"path": "x"}, method=method, randomization=again)
+    assert inputs.run(STAGE, params, "occlusion")["randomization/occlusion"].num_rows == 0
