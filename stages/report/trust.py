@@ -84,7 +84,9 @@ def _cascades(sheet: Sheet, cascades: dict[str, list], names: Sequence[str], top
     left, width = MARGIN + 60, 680
     images = max(row["images"] for rows in cascades.values() for row in rows)
     sheet.text(MARGIN, top - 40, "Maps of a model that forgets", 28, "semibold")
-    sheet.text(MARGIN, top - 10, f"rank correlation with the model's own maps, {images} images", 21, color=QUIET)
+    fewest = min(row["n"] for rows in cascades.values() for row in rows)
+    of = f"{images} images" + (f" (fewest: {fewest}; a map of one value has no ranks)" if fewest < images else "")
+    sheet.text(MARGIN, top - 10, f"rank correlation with the model's own maps, {of}", 21, color=QUIET)
     lows = [row["low"] for rows in cascades.values() for row in rows if row["low"] is not None]
     means = [row["mean"] for rows in cascades.values() for row in rows if row["mean"] is not None]
     floor = min(-0.2, np.floor(10 * min([*lows, *means, 0])) / 10)
@@ -121,9 +123,9 @@ def _cascades(sheet: Sheet, cascades: dict[str, list], names: Sequence[str], top
 
 def _agreement(sheet: Sheet, pairs: list, names: Sequence[str], left: float, top: float, space: float) -> None:
     """The matrix of rank correlations, a number in every cell."""
-    images = max(row["n"] for row in pairs)
+    images = _span([row["n"] for row in pairs])
     sheet.text(left, top - 40, "Agreement of methods", 28, "semibold")
-    words = f"mean rank correlation of maps of one image and class, {images} images"
+    words = f"mean rank correlation of maps of one image and class, {images}"
     sheet.text(left, top - 10, words, 21, color=QUIET)
     labels = min(230, max(sheet.span(name, 20) for name in names) + 20)
     cell = min(100.0, (space + 230 - labels) / len(names))
@@ -178,8 +180,9 @@ def _table(
                 beats = "" if better is None else f" · {100 * better:.0f} %"
                 _entry(sheet, x, y - 14, _number(row["mean"], 3), _interval(row) + beats)
     sheet.line([MARGIN, WIDTH - MARGIN], [y, y], FAINT, 1)
-    counted = [row["n"] for (_, measure), row in shown.items() if measure in dict((m[0], 0) for m in measures)]
-    notes = [f"Means over {max(counted)} images, 95 % intervals in brackets." if counted else ""]
+    asked = {measure for measure, *_ in measures}
+    counted = [row["n"] for (name, measure), row in shown.items() if name in names and measure in asked]
+    notes = [f"Means over {_span(counted)}, 95 % intervals in brackets." if counted else ""]
     if any(m[0] in ("deletion", "insertion") for m in measures):
         notes.append(
             "Deletion and insertion: area under the class's probability while pixels go or come in the order of the "
@@ -187,8 +190,15 @@ def _table(
             "Scattered grey pixels destroy an image far sooner than a hidden region, so the two random maps differ."
         )
     if area := [row["mean"] for (_, measure), row in shown.items() if measure == "area"]:
-        notes.append(f"By chance, pointing and energy would be {_number(max(area), 2)}, the share of the area.")
+        share = f"{_number(max(area), 2)}, the share of the area"
+        notes.append(f"By chance, energy would be {share}, and so would pointing where it forgives nothing.")
     sheet.paragraph(MARGIN, y + 40, " ".join(notes), 20, WIDTH - 2 * MARGIN, color=QUIET)
+
+
+def _span(counts: Sequence[int]) -> str:
+    """How many images means are over: of some methods fewer, whose other maps are flagged or of one value."""
+    low, high = min(counts), max(counts)
+    return f"{high} images" if low == high else f"{low} to {high} images"
 
 
 def _forgotten(rows: Sequence[dict] | None) -> tuple[str, str]:

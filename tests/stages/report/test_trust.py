@@ -77,3 +77,16 @@ def test_parts_that_were_not_asked_for_are_left_out():
 
 def test_the_same_tables_give_the_same_picture():
     assert trust_figure(*of(["cam", "rise"])).png() == trust_figure(*of(["cam", "rise"])).png()
+
+
+def test_it_says_how_many_images_each_figure_is_of():
+    trust, agreement, cascades = of(["grad_cam", "occlusion"], pointing=False)
+    fewer = trust.to_pylist()
+    next(r for r in fewer if r["variant"] == "occlusion" and r["kind"] == "predicted")["n"] = 5
+    forgot = cascades["grad_cam"].to_pylist()
+    forgot[-1]["n"] = 3
+    cascades["grad_cam"] = pa.Table.from_pylist(forgot, schema=tables.randomization())
+    sheet = trust_figure(pa.Table.from_pylist(fewer, schema=tables.trust()), agreement, cascades)
+    said = " ".join(t.get_text() for t in texts(sheet))
+    assert "Means over 5 to 9 images" in said and "4 images (fewest: 3; a map of one value" in said
+    assert "class, 9 images" in said
