@@ -62,7 +62,8 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
             params = stage.params(**values)
         except ValidationError as error:  # what only the stage itself checks
             about_it = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise UserError(f"{f'atlas {label}' if label else name}: {about_it}") from None
+            where = f"atlas {label}" if "view" in values else f"{name} {label}".rstrip()
+            raise UserError(f"{where}: {about_it}") from None
         found.append(Step(stage, label, params))
 
     # A file is mostly the user's own, trained on such folders; a published model has an order of its own.
