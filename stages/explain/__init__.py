@@ -230,13 +230,13 @@ def _check(inputs: Inputs, params: Params) -> None:
     schema = tables.predictions(len(classes))
     empty = schema.empty_table().drop_columns(["logits"])
     select(params.select, frame(inputs.part("images", 0).slice(0, 0), empty, classes))
-    if inputs.parts("predictions") == inputs.parts("images"):
-        return  # the fit comes at once and says the same: a run with nothing left to do opens no model
     if params.select == "errors" or set(params.targets) == {"label"}:
         if all(part["label"].null_count == part.num_rows for part in inputs.stream("images", ["label"])):
             needs = "images: errors" if params.select == "errors" else "targets: label"
             other = "explain.images: all" if params.select == "errors" else "another target"
             raise UserError(f"explain.{needs}, but no image has a label; give labels, or {other}")
+    if inputs.parts("predictions") == inputs.parts("images"):
+        return  # the fit comes at once and says the same: a run with nothing left to do opens no model
     from stages.vision.attribution.methods import METHODS
     from stages.vision.model import open_model
 
