@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from stages.report import words
-from stages.report.evidence import Atlas, Score, wilson
+from stages.report.evidence import Atlas, Score
 from stages.report.payload import file_name, safe_json
+from stages.shares import wilson
 
 VIEWER = Path(__file__).parent.parent / "viewer"
 

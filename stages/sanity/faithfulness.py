@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.sanity.ranks import mean
+from stages.sanity.ranks import mean, share
 from stages.stage import Inputs
 
 BETTER = {"deletion": -1, "insertion": 1}
@@ -31,7 +31,9 @@ def summary(inputs: Inputs, against: Mapping[str, str], seed: int) -> list[dict[
     for variant in (*sorted(against), *baselines):
         random = against.get(variant)
         for (kind, measure), values in (_values(inputs, variant) if random else baselines[variant]).items():
-            row = {"variant": variant, "kind": kind, "measure": measure, **asdict(mean(list(values.values()), seed))}
+            known = list(values.values())
+            found_mean = share(known) if measure == "pointing" else mean(known, seed)
+            row = {"variant": variant, "kind": kind, "measure": measure, **asdict(found_mean)}
             others = baselines[random].get((kind, measure), {}) if random else {}
             both = [i for i in values if i in others] if measure in BETTER else []
             ahead = [BETTER[measure] * (values[i] - others[i]) > 0 for i in both]

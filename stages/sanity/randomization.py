@@ -36,9 +36,9 @@ def stored(inputs: Inputs, table: str, ids: Sequence[str]) -> dict[str, tuple[in
 
 
 def randomization(inputs: Inputs, params: Any) -> list[dict[str, Any]]:
-    """A row for each depth of the cascade, from the last layer alone to all layers; none where no map can be made again.
+    """A row for each depth of the cascade, from the last layer alone to all layers.
 
-    The first maps are those of the table.
+    None where no map of the table can be made again.
     """
     from stages.vision.attribution.methods import METHODS, Setting
     from stages.vision.model.randomised import cascade

@@ -1,4 +1,4 @@
-"""Spearman's rank correlation, and the mean of a sample with its interval."""
+"""Spearman's rank correlation, and the mean of a sample, or a share, with its interval."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from stages.shares import wilson
 
 RESAMPLES = 1000
 
@@ -56,3 +58,14 @@ def mean(values: Sequence[float | None], seed: int) -> Mean:
     means = np.array([known[rng.integers(0, len(known), len(known))].mean() for _ in range(RESAMPLES)])
     low, high = np.percentile(means, (2.5, 97.5))
     return Mean(float(known.mean()), float(low), float(high), len(known))
+
+
+def share(values: Sequence[float]) -> Mean:
+    """Share of the images of which something holds, and its interval (Wilson).
+
+    Resampling cannot give it: where it holds of all, it does of every resample.
+    """
+    if not len(values):
+        return Mean(None, None, None, 0)
+    total = float(np.sum(values))
+    return Mean(total / len(values), *wilson(total, len(values)), len(values))

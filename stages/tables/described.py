@@ -25,7 +25,7 @@ _COUNTED = {
 
 _MEAN = {
     "mean": "over images (null where there is none)",
-    "low": "lower end of its 95 % interval (bootstrap over images)",
+    "low": "lower end of its 95 % interval (bootstrap over images; Wilson, of the pointing game)",
     "high": "upper end of it",
     "n": "images it is taken over",
 }

@@ -79,7 +79,7 @@ function drawControls() {
   const step = Math.max(...variant.step) > 1 ? ", after a mean over one step of the windows" : "";
   const how = state.smooth ? `Between the centres of its cells a map is drawn smoothly (bilinear, half-pixel centres${step})` : "Every cell of a map is drawn as it is, without interpolation";
   $("meaning").textContent = `${variant.meaning} All maps of one image share one scale, so that prediction and label can be compared; other images have their own.`;
-  $("reading").textContent = `${variant.placement} ${how}. Colours reach to the number beside the colour bar, the 99th percentile of the values of all maps of the image; what is beyond takes the last colour. Where a map says little, the photograph shows through${variant.faded ? ", here as a light grey print" : ""}. ${variant.lost ? `${variant.lost} ` : ""}${RUN.crop}`;
+  $("reading").textContent = `${variant.placement} ${how}. Colours reach to the number beside the colour bar, the 99th percentile of the absolute values of all maps of the image; what is beyond takes the last colour. Where a map says little, the photograph shows through${variant.faded ? ", here as a light grey print" : ""}. ${variant.lost ? `${variant.lost} ` : ""}${RUN.crop}`;
 }
 
 function changed(draw) { drawControls(); draw(); remember(); }

@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 from stages import tables
 from stages.methods import GradCam, GradientXInput, Occlusion
 from stages.sanity import STAGE, Params
-from stages.sanity.ranks import correlation, mean, ranks, standard
+from stages.sanity.ranks import correlation, mean, ranks, share, standard
 from tests.memory import MemoryInputs
 from tests.small import CLASSES, draw
 from tests.stages.vision import small_models
@@ -47,6 +47,12 @@ def test_means_and_intervals():
     assert found.mean - found.low == pytest.approx(half, rel=0.15)
     assert mean([1.0, None], 0).low is None and mean([None], 0).mean is None
     assert mean([2.0, 2.0], 0).low == 2.0
+
+
+def test_what_holds_of_every_image_seen_need_not_hold_of_all():
+    found = share([1.0] * 10)
+    assert (found.mean, found.high, found.n) == (1.0, 1.0, 10) and found.low == pytest.approx(0.7225, abs=1e-4)
+    assert share([]).mean is None
 
 
 # -- over all methods ------------------------------------------------------------------

@@ -14,10 +14,10 @@ from stages.report.errors import figures, matrix, payload, wording
 from stages.report.errors.cases import Audit, read_audit
 from stages.report.errors.maps import Variant, read_variant
 from stages.report.errors.photographs import read_photographs
-from stages.report.evidence import wilson
 from stages.report.payload import Assets, plain
 from stages.report.sheet import Sheet, encoded
 from stages.report.trust import trust_figure
+from stages.shares import wilson
 from stages.specs import ImagesSpec, Spec
 from stages.stage import Inputs
 

@@ -36,13 +36,16 @@ def error_sheet(
     sheet = Sheet(ACROSS * column + (ACROSS - 1) * between + 2 * margin, 298 + down * row + 80)
     inner = sheet.width - 2 * margin
     wrong = sum(c.mistake is True for c in cases)
-    what = f"{words.plural(wrong, 'mistake')}, the most confident first" if wrong else "no mistakes among the explained"
+    what = "no mistakes among the explained" if any(c.mistake is False for c in cases) else "images without labels"
+    what = f"{words.plural(wrong, 'mistake')}, the most confident first" if wrong else what
     heading = f"{wording.title(variant.options)}: where {model or 'the model'} looked"
     sheet.text(margin, 100, sheet.fitted(heading, 50, inner, "semibold"), 50, "semibold")
-    line = f"{what}: the photograph as the model was shown it, the map for its prediction, the map for the label"
+    line = (
+        f"{what}: the photograph as the model was shown it, {_of_what([variant.maps[c.image_id][:2] for c in cases])}"
+    )
     sheet.text(margin, 142, sheet.fitted(line, 26, inner), 26, color=QUIET)
     told = [wording.meaning(variant), wording.placement(variant), wording.lost(variant)]
-    told.append("Enlarged bilinearly. Both maps of an image share one scale.")
+    told.append("Enlarged bilinearly. The maps of an image share one scale.")
     sheet.paragraph(margin, 180, " ".join(t for t in told if t), 22, inner, color=QUIET)
     pictures: list[tuple[int, int, np.ndarray]] = []
     for position, case in enumerate(cases):
@@ -61,6 +64,12 @@ def error_sheet(
     for left, top, picture in pictures:
         pixels[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     return pixels
+
+
+def _of_what(shown: Sequence[Sequence[Map]]) -> str:
+    """What classes the two maps of each case are for; other targets may have been asked for than the usual two."""
+    usual = all("predicted" in m[0].kinds and all("label" in other.kinds for other in m[1:]) for m in shown)
+    return "the map for its prediction, the map for the label" if usual else "maps for the classes named below them"
 
 
 def _name(classes: Sequence[str], index: int) -> str:
@@ -106,7 +115,7 @@ def _pictures(case: Case, variant: Variant, top: float, photograph: bytes | None
 
 
 def _key(sheet: Sheet, variant: Variant, left: float, top: float) -> None:
-    ramp = bar(1.0, variant.signed, 420, 28, OPACITY)
+    ramp = bar(1.0, variant.signed, 420, 28, FADED if variant.faded else OPACITY)
     sheet.picture(ramp, left, top, 420, 28)
     ends = ("−scale", "0", "scale") if variant.signed else ("0", "", "scale")
     for share, word in zip((0, 0.5, 1), ends, strict=True):

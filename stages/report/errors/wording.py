@@ -16,8 +16,11 @@ METHODS = {
     "score_cam": ("Score-CAM", "where channels are active that raise the class’s logit when only they show the image"),
     "saliency": ("Saliency", "how strongly the class’s logit reacts to a small change of each pixel, either way"),
     "gradient_x_input": ("Gradient × input", "what each pixel adds to the class’s logit, to first order"),
-    "smooth_grad": ("SmoothGrad", "how the class’s logit reacts to each pixel, averaged over noisy copies"),
-    "integrated_gradients": ("Integrated gradients", "what each pixel adds to the class’s logit on the way from black"),
+    "smooth_grad": ("SmoothGrad", "how the class’s logit reacts to each pixel, over noisy copies of the image"),
+    "integrated_gradients": (
+        "Integrated gradients",
+        "what each pixel adds to the class’s logit on the way from an empty image",
+    ),
     "expected_gradients": (
         "Expected gradients",
         "what each pixel adds to the class’s logit compared with other images",

@@ -15,10 +15,11 @@ from stages import methods, tables
 from stages.report import STAGE
 from stages.report.errors import wording
 from stages.report.errors.cases import EACH, Case, chosen, read_audit
-from stages.report.errors.maps import FINEST, on_pixels, pooled, read_variant
+from stages.report.errors.figures import _of_what
+from stages.report.errors.maps import FINEST, Map, on_pixels, pooled, read_variant
 from stages.report.errors.matrix import matrix, rates, shades
 from stages.report.errors.payload import LOST, confusions, quantised
-from stages.report.evidence import wilson
+from stages.shares import wilson
 from tests.stages.report.audit import CLASSES, METHODS, ROWS, SIZE, audit, maps
 from tests.stages.report.scene import EVIL
 from tests.stages.report.test_report import Tags
@@ -276,6 +277,16 @@ def test_how_far_maps_can_be_trusted(tmp_path):
     files = inputs.run(STAGE, params)
     assert b"can be trusted" in files["site/errors.html"] and "figures/trust.svg" in files
     assert "trust" in STAGE.reads(params)
+
+
+def test_the_sheet_on_paper_says_which_classes_its_maps_are_for():
+    def of(*kinds):
+        return [Map(k, [kind], np.zeros((2, 2)), 0.0, None) for k, kind in enumerate(kinds)]
+
+    both = Map(0, ["predicted", "label"], np.zeros((2, 2)), 0.0, None)
+    assert _of_what([of("predicted", "label"), [both], of("predicted")]).startswith("the map for its prediction")
+    assert _of_what([of("predicted", "label"), of("predicted", "second")]) == "maps for the classes named below them"
+    assert _of_what([of("label")]) == "maps for the classes named below them"
 
 
 def test_every_method_has_words():

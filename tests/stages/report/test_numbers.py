@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stages.report import heatmaps, labels, payload, tiles
-from stages.report.evidence import Atlas, Grid, full_count, read_atlas, wilson
+from stages.report.evidence import Atlas, Grid, full_count, read_atlas
 from stages.report.geometry import WHOLE, patch_box, patch_side
 from stages.specs import ViewSpec
 from tests.stages.report.scene import scene
@@ -36,12 +36,6 @@ def test_area_follows_the_count():
     grid = grid_of(np.zeros((4, 1)), [(0, 0), (1, 0), (2, 0), (3, 0)], [4, 25, 100, 400])
     assert full_count(grid, 5) == 100
     assert tiles.sides(grid, 5).tolist() == [0.0, 0.5, 1.0, 1.0]
-
-
-def test_wilson_interval_by_hand():
-    # n = 10, 1 success: the textbook values of the score interval.
-    assert wilson(1, 10) == pytest.approx((0.01788, 0.40415), abs=1e-4)
-    assert wilson(0, 10)[0] == 0.0 and wilson(10, 10)[1] == 1.0 and wilson(0, 0) == (0.0, 1.0)
 
 
 def test_patch_spans_what_the_icon_does():
