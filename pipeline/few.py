@@ -12,9 +12,10 @@ from typing import Any, get_args
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.panels import panel_of, percent
+from pipeline.panels import panel_of
 from stages.explain.explained import Explained, Map
 from stages.methods import METHODS, AtLayer, Method, Options
+from stages.report.errors.wording import probability
 from stages.report.sheet import Sheet, encoded
 from stages.specs import ModelSpec, nearest, origin
 from stages.stage import UserError
@@ -173,7 +174,7 @@ def _save(sheet: Sheet, stem: Path) -> list[Path]:
 
 
 def _say(image: Explained, say: Callable[[str], object]) -> None:
-    best = ", ".join(f"{image.classes[k]} {percent(image.probabilities[k])}" for k in image.best(3))
+    best = ", ".join(f"{image.classes[k]} {probability(image.probabilities[k])}" for k in image.best(3))
     say(f"{image.uri}: {best}")
     for one in {m.variant: m for m in image.maps}.values():
         say(f"  {one.variant} at {one.layer or 'the input'} ({one.values.shape[0]} x {one.values.shape[1]})")

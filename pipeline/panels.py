@@ -33,7 +33,7 @@ def panel_of(images: Sequence[Explained]) -> Sheet:
             )
         first = image.of(image.maps[0].variant)
         rows = [(m.name, _about(m)) for m in first]
-        best = [f"{percent(image.probabilities[k])}  {image.classes[k]}" for k in image.best(3)]
+        best = [f"{wording.probability(image.probabilities[k])}  {image.classes[k]}" for k in image.best(3)]
         shown = [] if image.label is None else [f"label: {image.classes[image.label]}"]
         heading = image.name if len(images) > 1 else "{1} × {0} pixels".format(*image.photo.shape)
         groups.append(Group(_photo(image, factor), heading, [*best, *shown], rows, columns))
@@ -46,7 +46,7 @@ def panel_of(images: Sequence[Explained]) -> Sheet:
 
 def _about(found: Map) -> str:
     kinds = [kind for kind in found.kinds if kind.removeprefix("class:") != found.name]
-    return " · ".join([*kinds, percent(found.probability), f"logit {found.score:.2f}"])
+    return " · ".join([*kinds, wording.probability(found.probability), f"logit {found.score:.2f}"])
 
 
 def _where(found: Map) -> str:
@@ -87,12 +87,3 @@ def _words(images: Sequence[Explained]) -> list[str]:
 
 def _photo(image: Explained, factor: int) -> Any:
     return image.photo.repeat(factor, 0).repeat(factor, 1)
-
-
-def percent(share: float) -> str:
-    """A share in [0, 1] as it is printed."""
-    if 0 < share < 0.001:
-        return "< 0.1 %"
-    if 0.999 < share < 1:
-        return "> 99.9 %"
-    return f"{100 * share:.1f} %"
