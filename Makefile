@@ -44,7 +44,7 @@ demo: $(STAMP)
 	@$(BIN)/activation-atlas run $(CONFIG)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not slow" --ignore=tests/peers $(PYTEST)
+	$(BIN)/python -m pytest -q -m "not slow" --ignore=tests/peers -n 2 --dist loadfile $(PYTEST)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -q -m slow --durations=10 --ignore=tests/peers $(PYTEST)

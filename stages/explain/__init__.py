@@ -101,6 +101,8 @@ def fit(inputs: Inputs, params: Params) -> State:
         # By rank of a draw that belongs to each image: one more image changes at most one of them.
         draws = [np.random.default_rng([params.seed, int(i, 16)]).random() for i in data["image_id"]]
         state["background"] = read(uris[np.argsort(draws, kind="stable")], count)
+        if (found := len(state["background"])) < count:
+            inputs.note(f"{params.method.variant}: a background of {found} images, all that can be read of {count}")
     return state
 
 
@@ -198,6 +200,11 @@ class _Rows:
         rows = sorted(self.rows, key=lambda row: row[:2])
         schema = tables.maps()
         values = [row[3] for row in rows]
+        if sum(v.size for v in values) > np.iinfo(np.int32).max:
+            raise UserError(
+                f"explain: {len(values)} maps of {values[0].size} values are more than one part can hold; "
+                "lower run.shard_images, or ask for fewer targets"
+            )
         ends = np.cumsum([0, *(v.size for v in values)]).astype(np.int32)
         flat = np.concatenate([v.reshape(-1) for v in values]) if values else np.zeros(0, np.float32)
         columns = {

@@ -10,6 +10,7 @@ for image in explain_images(["dog.jpg"], "model.keras", ["grad_cam", "occlusion"
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from glob import glob, has_magic
 from pathlib import Path
@@ -146,11 +147,16 @@ def _read(
     found = []
     for (uri, photo, pixels), own, shares in zip(read, logits, probabilities, strict=True):
         if np.isfinite(own).all():
-            about = (model.name, uri, image_id(uri), photo, pixels, crop, label, model.classes, own, shares)
+            about = (model.name, uri, image_id(_plain(uri)), photo, pixels, crop, label, model.classes, own, shares)
             found.append(Explained(*about))
         else:
             rejected(uri, "the model gives NaN or infinite values (logits)")
     return found
+
+
+def _plain(uri: str) -> str:
+    """One spelling of a path, so that ``dog.jpg`` and ``./dog.jpg`` draw the same."""
+    return uri if ":" in uri else Path(os.path.normpath(uri)).as_posix()
 
 
 def _background(options: Options, count: int, images: Sequence[Explained], seed: int) -> np.ndarray | None:

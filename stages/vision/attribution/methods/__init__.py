@@ -54,6 +54,7 @@ def explainer(
                 del _built[next(iter(_built))]
             setting = Setting(model, options, settled, batch, targets, seed, background)
             _built[key] = METHODS[options.name].build(setting)
+        _built[key] = _built.pop(key)  # what was asked for last goes last
         return _built[key]
 
 

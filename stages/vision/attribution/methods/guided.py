@@ -81,7 +81,7 @@ def under_rule(model: Model, rule: Rule) -> Model:
 def _with_activation(layer: keras.layers.Layer, activation: Function) -> keras.layers.Layer:
     twin = type(layer).from_config(layer.get_config())
     if layer.weights:
-        twin.build(**layer.get_build_config())
+        twin.build(**(layer.get_build_config() or {}))
         twin.set_weights(layer.get_weights())
     twin.activation = activation
     return twin
