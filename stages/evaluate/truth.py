@@ -58,12 +58,14 @@ def inside_mask(data: bytes, upright: tuple[int, int], size: tuple[int, int], cr
 
     Raises:
         ImageError: the mask cannot be read.
-        ValueError: the mask has another size than the image.
+        ValueError: the mask has another size than the image, or is nowhere white: many hold 0 and 1.
     """
     mask = decode(data, channels=1)
     if mask.shape[:2] != tuple(upright):
         wide, own = (f"{s[1]} x {s[0]}" for s in (mask.shape, upright))
         raise ValueError(f"the mask has {wide} pixels, the image {own}")
+    if 0 < mask.max() <= 127:
+        raise ValueError(f"the mask is nowhere white (its largest value is {mask.max()}); write 255 inside")
     return fit_size(np.where(mask > 127, 255, 0).astype(np.uint8), size, crop, fill=0)[:, :, 0] > 127
 
 

@@ -101,6 +101,11 @@ def test_a_mask_of_another_size_says_so():
         inside_mask(png(np.zeros((2, 3))), (4, 5), (4, 4), "center")
 
 
+def test_a_mask_of_0_and_1_says_so():
+    with pytest.raises(ValueError, match=r"nowhere white \(its largest value is 1\); write 255 inside"):
+        inside_mask(png(np.ones((4, 5))), (4, 5), (4, 4), "center")
+
+
 def test_masks_are_found_by_path_stem_and_id():
     uris = {"00": "/x/images/cat/1.jpg", "01": "/x/images/dog/1.jpg", "02": "/x/images/dog/2.jpg", "03": "/x/y.png"}
     uris |= {"04": "/data/all.parquet#7@train/lion.png", "ff": "s3://bucket/far.jpg"}
