@@ -3,7 +3,7 @@
 const LOST = -128;
 const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 const ramps = { signed: bytesOf(RUN.ramps.signed), unsigned: bytesOf(RUN.ramps.unsigned) };
-const chunkSize = 100;
+const chunkSize = RUN.chunk;
 
 const maps = new Map(), asked = new Map();
 // Called by the scripts of maps: the maps of some cases by one method, 8 bits each, one scale per case.
@@ -30,7 +30,8 @@ function mapsOf(variant, index, ready) {
   const chunk = variant.chunks[Math.floor(index / chunkSize)];
   if (!asked.has(chunk.key)) {
     asked.set(chunk.key, []);
-    document.head.append(make("script", { src: link(chunk.src) }));
+    const failed = () => { $("status").textContent = "Maps could not be loaded: the folder assets must lie beside this page."; };
+    document.head.append(make("script", { src: link(chunk.src), onerror: failed }));
   }
   asked.get(chunk.key).push(ready);
   return null;

@@ -100,6 +100,7 @@ def error_audit(
         "ramps": payload.ramps(),
         "confusions": payload.confusions(audit),
         "matrix": whole,
+        "chunk": payload.CHUNK,
         "links": assets.links(round(inline * 1e6)),
     }
     facts = {

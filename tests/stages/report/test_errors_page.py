@@ -98,3 +98,16 @@ def test_windows_are_smoothed_over_one_step(browser, site, tmp_path):
     row, column = json.loads(re.search(r'<pre id="found">(.*?)</pre>', document)[1])
     assert row == [0, 30, 90, 120, -128], "a step becomes a line; what is lost stays and counts for nothing"
     assert column == [60, 7, 60, 7, 90, 7]
+
+
+def test_maps_come_in_several_scripts_and_one_that_is_lost_is_said(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr("stages.report.errors.payload.CHUNK", 3)
+    inputs, params = audit(tmp_path, methods=METHODS[:1], inline=0)
+    page = written(inputs.run(STAGE, params), tmp_path) / "errors.html"
+    fourth = "text=a.png"  # the first case of the second script
+    document, console = opened(browser, tmp_path, page, fourth)
+    assert not console and len(cards(document)) == 1
+    assert cards(document)[0].count("Grad-CAM for") == 2
+    next(page.parent.rglob("maps-grad_cam-001*")).unlink()
+    document, _ = opened(browser, tmp_path, page, fourth)
+    assert "Maps could not be loaded" in re.search(r'id="status"[^>]*>([^<]*)', document)[1]
