@@ -58,6 +58,8 @@ def meaning(variant: Variant) -> str:
     """One sentence on what high and low values say."""
     what = METHODS[variant.options.name][1]
     colours = "red speaks for the class, blue against it" if variant.signed else "the lighter the colour, the more"
+    if isinstance(variant.options, Rise):
+        colours = "red more than the map’s mean, blue less"
     return f"{title(variant.options)}: {what}; {colours}."
 
 

@@ -16,7 +16,7 @@ from stages.report import STAGE
 from stages.report.errors import wording
 from stages.report.errors.cases import EACH, Case, chosen, read_audit
 from stages.report.errors.figures import _of_what
-from stages.report.errors.maps import FINEST, Map, on_pixels, pooled, read_variant
+from stages.report.errors.maps import FINEST, Map, Variant, on_pixels, pooled, read_variant
 from stages.report.errors.matrix import matrix, rates, shades
 from stages.report.errors.payload import LOST, confusions, quantised
 from stages.shares import wilson
@@ -292,6 +292,12 @@ def test_the_sheet_on_paper_says_which_classes_its_maps_are_for():
 def test_every_method_has_words():
     assert set(wording.METHODS) == set(methods.METHODS)
     assert wording.title(methods.Saliency(**{"as": "mine"})) == "Saliency (mine)"
+
+
+def test_blue_of_rise_does_not_speak_against_the_class():
+    said = wording.meaning(Variant("rise", methods.Rise(), signed=True))
+    assert "blue less" in said and "against" not in said
+    assert "blue against it" in wording.meaning(Variant("occlusion", methods.Occlusion(), signed=True))
 
 
 def test_probabilities_do_not_round_to_certainty():
