@@ -21,7 +21,7 @@ import numpy as np
 
 BATCH = 64
 LIGHT, HEAVY = 10, 3  # laps of the quick rows and of those with hundreds of passes an image
-OCCLUDED, SCORED, WALKED = 8, 2, BATCH  # photographs for occlusion, Score-CAM, path and noise methods
+OCCLUDED, SCORED, WALKED = 32, 2, BATCH  # photographs for occlusion, Score-CAM, path and noise methods
 IMAGES = (2_500, 5_000, 10_000)
 STEPS, SAMPLES = 50, 25
 
@@ -183,7 +183,7 @@ def occlusion(bench: Bench, peers: Any, table: Table) -> None:
         "forward only": bench.forward(total // BATCH),
         "full": bench.explain(full, count, 2, total),
         "incremental": bench.explain(quick, count, 2, total),
-        **peers.occlusion(max(1, count // 4), 32, 16),
+        **peers.occlusion(max(1, count // 16), 32, 16),
     }
     taken = laps(tasks, HEAVY)
     asked = {"forward only": 0.9, "tf-explain": 2.5, "tf-explain, one target": None, "xplique": 1.3}
