@@ -137,14 +137,13 @@ def layers(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="a .keras or .h5 file, application:NAME, preset:NAME")],
 ) -> None:
     """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it."""
-    from stages.specs import ModelSpec
+    from stages.specs import ModelSpec, origin
     from stages.vision.model import open_model
 
-    kind, colon, name = model.partition(":")
-    origin = {kind: name} if colon and kind in ("application", "preset") else {"path": model}
-    if "path" in origin and not Path(model).is_file():
+    named = origin(model)
+    if "path" in named and not Path(model).is_file():
         raise UserError(f"{model}: no such file; give a .keras or .h5 file, application:NAME, or preset:NAME")
-    rows = open_model(ModelSpec(**origin)).layers()
+    rows = open_model(ModelSpec(**named)).layers()
     width = max([len(r.name) for r in rows] + [5])
     shape, field, share = "height x width x channels", "receptive field", "compute before"
     typer.echo(f"{'layer':<{width}}  {shape:>25}  {field:>15}  {share:>14}")

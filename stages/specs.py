@@ -109,6 +109,20 @@ def folder(layer: str) -> str:
     return layer.replace("/", "__")
 
 
+def class_index(name: str, classes: Sequence[str]) -> int | None:
+    """A class by its name, or by its index where two share a name; None where there is none.
+
+    Raises:
+        ValueError: several classes are called so; their indices are named.
+    """
+    found = [k for k, other in enumerate(classes) if other == name]
+    if len(found) > 1:
+        raise ValueError(f"{len(found)} classes are called {name}; give an index: {found}")
+    if found:
+        return found[0]
+    return int(name) if name.isdecimal() and int(name) < len(classes) else None
+
+
 def nearest(name: str, known: Sequence[str], what: str) -> str:
     """``name`` where it is known; else a ValueError that says what is near."""
     if name in known:

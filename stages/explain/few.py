@@ -24,7 +24,7 @@ from stages.explain.explained import Explained, Map, table
 from stages.explain.targets import check, resolve
 from stages.methods import Method, Options
 from stages.sources import image_id, read_images
-from stages.specs import ModelSpec, nearest, origin
+from stages.specs import ModelSpec, class_index, nearest, origin
 from stages.stage import UserError
 from stages.vision.images import EXTENSIONS, Crop, ImageError, decode, decode_to
 
@@ -119,10 +119,9 @@ def _refuse(uri: str, reason: str) -> None:
 
 
 def _index(label: str, classes: Sequence[str]) -> int:
-    if label not in classes and label.isdecimal() and int(label) < len(classes):
-        return int(label)
     try:
-        return list(classes).index(nearest(label, list(classes), "class"))
+        found = class_index(label, classes)
+        return classes.index(nearest(label, classes, "class")) if found is None else found
     except ValueError as error:
         raise UserError(f"label: {error}") from None
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.specs import nearest
+from stages.specs import class_index, nearest
 from stages.stage import UserError
 
 KINDS = ("predicted", "label", "second")
@@ -66,13 +66,12 @@ def resolve(
 def _class(name: str, classes: Sequence[str], where: str) -> int:
     """A class by its name, by ``class:NAME`` where it is called like a kind of target, or by its index."""
     bare = name.removeprefix("class:")
-    found = [k for k, other in enumerate(classes) if other == bare]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UserError(f"{where}: {len(found)} classes are called {bare}; give an index: {found}")
-    if bare.isdecimal() and int(bare) < len(classes):
-        return int(bare)
+    try:
+        found = class_index(bare, classes)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+    if found is not None:
+        return found
     try:
         nearest(bare, [*KINDS, *classes], "target")
     except ValueError as error:

@@ -13,6 +13,7 @@ from stages.report.sheet import FAINT, INK, QUIET, Sheet
 from stages.report.tiles import sides
 from stages.specs import nearest
 from stages.stage import UserError
+from stages.vision import overlays
 
 COLOURS = "RdBu_r"
 """Red speaks for the class, blue against it, white neither; told apart by colour-blind readers too."""
@@ -60,16 +61,6 @@ def chosen_classes(atlas: Atlas, grid: Grid, asked: Sequence[str]) -> list[int]:
     return [atlas.attributed[j] for j in columns or [0]]
 
 
-def reach(values: np.ndarray) -> float:
-    """Half-width of a colour scale around 0: the 99th percentile of absolute values, rounded up to 2 digits."""
-    finite = np.abs(values[np.isfinite(values)])
-    top = float(np.percentile(finite, 99)) if finite.size else 0.0
-    if top <= 0:
-        return 1.0
-    step = 10.0 ** (np.floor(np.log10(top)) - 1)
-    return float(np.ceil(top / step - 1e-9) * step)
-
-
 def colours(values: np.ndarray, top: float) -> np.ndarray:
     """RGBA in [0, 1] of signed values, white at 0, full colour at +-``top``."""
     from matplotlib import colormaps
@@ -97,7 +88,7 @@ def heat_maps(atlas: Atlas, grid: Grid, classes: Sequence[int], model: str) -> S
     column = {c: j for j, c in enumerate(atlas.attributed)}
     values = grid.attribution[:, [column[c] for c in classes]].astype(np.float64)
     trusted = grid.count >= atlas.min_count
-    scale = reach(values[trusted] if trusted.any() else values)
+    scale = overlays.scale(values[trusted] if trusted.any() else values, signed=True)
     shares = sides(grid, atlas.min_count)
     for k, index in enumerate(classes):
         left, y = margin + k % across * (side + gap), top + k // across * (side + 90)

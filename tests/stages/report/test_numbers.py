@@ -10,6 +10,7 @@ from stages.report import heatmaps, labels, payload, tiles
 from stages.report.evidence import Atlas, Grid, full_count, read_atlas
 from stages.report.geometry import WHOLE, patch_box, patch_side
 from stages.specs import ViewSpec
+from stages.vision import overlays
 from tests.stages.report.scene import scene
 
 LAYER = {"receptive_field": [219, 219], "stride": [16, 16], "offset": [8.0, 8.0]}
@@ -140,8 +141,8 @@ def test_labels_never_overlap(tmp_path):
 
 
 def test_heat_scale_is_symmetric_and_white_at_zero():
-    assert heatmaps.reach(np.array([-0.123, 0.05])) == pytest.approx(0.13)
-    assert heatmaps.reach(np.zeros(3)) == 1.0
+    assert overlays.scale(np.array([-0.123, 0.05]), signed=True) == pytest.approx(0.13)
+    assert overlays.scale(np.zeros(3), signed=True) == 1.0
     low, middle, high = heatmaps.colours(np.array([-2.0, 0.0, 2.0]), 1.0)
     assert min(middle[:3]) > 0.95 and low[2] > low[0] and high[0] > high[2]
 
