@@ -222,7 +222,7 @@ def test_a_class_that_does_not_look_at_the_layer_has_a_map_of_zeros(tmp_path):
     image = keras.Input((16, 16, 3))
     early = layers.Conv2D(4, 3, strides=2, activation="relu", name="early")(image)
     late = layers.Conv2D(4, 3, activation="relu", name="late")(early)
-    own, other = (layers.Dense(1)(layers.GlobalMaxPooling2D()(x)) for x in (late, early))
+    own, other = (layers.Dense(1, kernel_initializer="ones")(layers.GlobalMaxPooling2D()(x)) for x in (late, early))
     model = opened(keras.Model(image, layers.Concatenate()([own, other])), tmp_path)
     maps = explained(built("layer_cam", model, layer="late"), images(model), [0, 1])
     assert np.isfinite(maps.values).all() and maps.values[:, 0].any() and not maps.values[:, 1].any()
