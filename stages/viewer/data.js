@@ -38,12 +38,19 @@ function wilson(share, n, z = 1.959964) {
 
 const link = (name) => RUN.links[name];
 
+// What lies beside the page and could not be read is said where the page says what it shows.
+function notLoaded(what) { $("lost").textContent = `${what} could not be loaded: the folder assets must lie beside this page.`; }
+
+// A script beside the page that hands over data.
+function load(name, what) { document.head.append(make("script", { src: link(name), onerror: () => notLoaded(what) })); }
+
 const images = new Map();
-// An image by asset name, loaded once; `ready` is called when it can be drawn.
+// An image by asset name, loaded once; `ready` is called when it can be drawn, or is `lost`.
 function picture(name, ready) {
   if (!images.has(name)) {
     const image = new Image();
     image.onload = () => { image.ready = true; image.grey = null; ready(); };
+    image.onerror = () => { image.lost = true; notLoaded("Pictures"); ready(); };
     image.src = link(name);
     images.set(name, image);
   }
@@ -69,7 +76,7 @@ function attributionOf(atlas, grid, index, ready) {
   if (!found) {
     if (!waiting.has(grid.heat.key)) {
       waiting.set(grid.heat.key, []);
-      document.head.append(make("script", { src: link(grid.heat.src) }));
+      load(grid.heat.src, "Attributions");
     }
     waiting.get(grid.heat.key).push(ready);
     return null;

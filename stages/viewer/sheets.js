@@ -30,8 +30,7 @@ function mapsOf(variant, index, ready) {
   const chunk = variant.chunks[Math.floor(index / chunkSize)];
   if (!asked.has(chunk.key)) {
     asked.set(chunk.key, []);
-    const failed = () => { $("status").textContent = "Maps could not be loaded: the folder assets must lie beside this page."; };
-    document.head.append(make("script", { src: link(chunk.src), onerror: failed }));
+    load(chunk.src, "Maps");
   }
   asked.get(chunk.key).push(ready);
   return null;
@@ -158,8 +157,12 @@ function drawCase(element, state) {
   const again = () => { if (element.isConnected && element.near) drawCase(element, state); };
   const all = mapsOf(variant, index, again);
   if (!all) return;
-  const photo = found.src ? picture(found.src, () => {}) : null;
-  if (photo && !photo.ready) { photo.addEventListener("load", again, { once: true }); return; }
+  const file = found.src ? picture(found.src, () => {}) : null;
+  if (file && !file.ready && !file.lost) {
+    for (const end of ["load", "error"]) file.addEventListener(end, again, { once: true });
+    return;
+  }
+  const photo = file?.ready ? file : null;
   element.querySelector(".colours").replaceChildren(...colourBar(variant, all.top));
   for (const canvas of element.querySelectorAll("canvas")) {
     const entry = all.entries.find((e) => e.target === Number(canvas.dataset.target)), width = Math.max(1, Math.round(canvas.parentElement.clientWidth * Math.min(2, window.devicePixelRatio || 1)));

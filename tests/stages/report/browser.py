@@ -1,19 +1,34 @@
-"""A page opened in a browser."""
+"""A page opened in a browser: waited for until it shows something, not for a while."""
 
-import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from playwright.sync_api import Page, sync_playwright
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PATIENCE = 120_000
+"""Milliseconds: for machines that do other work beside. A wait ends as soon as it is over."""
 
 
-def opened(browser: str, folder: Path, page: Path, fragment: str) -> tuple[str, str]:
-    """The document as it stands after the scripts have run, and what they said on the console."""
-    options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    options += " --disable-component-update --disable-sync --window-size=1400,1600"
-    options += " --virtual-time-budget=4000 --enable-logging=stderr"
-    command = [browser, *options.split(), f"--user-data-dir={folder}", "--dump-dom", f"{page.as_uri()}#{fragment}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
+@contextmanager
+def opened(browser: str, page: Path, fragment: str = "") -> Iterator[tuple[Page, list[str]]]:
+    """The page at a file, and what it says on the console, errors included, in a list that grows.
+
+    The browser lives as long as the block: playwright's event loop would be in the way of other tests.
+    """
+    said: list[str] = []
+    with sync_playwright() as play:
+        started = play.chromium.launch(executable_path=browser, args=["--no-sandbox"], timeout=PATIENCE)
+        try:
+            shown = started.new_page(viewport={"width": 1400, "height": 1600}, reduced_motion="reduce")
+            shown.set_default_timeout(PATIENCE)
+            shown.on("console", lambda message: said.append(message.text))
+            shown.on("pageerror", lambda error: said.append(str(error)))
+            shown.goto(f"{page.as_uri()}#{fragment}")
+            yield shown, said
+        finally:
+            started.close()
 
 
 def written(files: dict[str, bytes], folder: Path) -> Path:

@@ -1,10 +1,10 @@
 """The page of mistakes in a browser: filters, lazily drawn maps, and that what is drawn is what the table holds."""
 
 import json
-import re
 
 import numpy as np
 import pytest
+from playwright.sync_api import Page
 
 from stages.report import STAGE
 from stages.vision.overlays import coloured, enlarged
@@ -24,41 +24,72 @@ def site(tmp_path_factory):
     return written(files, folder), data_of(files)
 
 
-def cards(document: str) -> list[str]:
-    return re.findall(r'<article class="case".*?</article>', document, re.DOTALL)
+def drawn(page: Page, method: str, count: int) -> list[str]:
+    """Once ``count`` maps of the method are drawn: what is said of each to those who do not see it."""
+    maps = page.locator(f'canvas[aria-label^="{method} for"]')
+    page.wait_for_function(
+        "([method, count]) => [...document.querySelectorAll('canvas')].filter((canvas) => canvas.width > 1"
+        " && canvas.getAttribute('aria-label')?.startsWith(`${method} for`)).length === count",
+        arg=[method, count],
+    )
+    return [found.get_attribute("aria-label") for found in maps.all()]
 
 
-def test_a_cell_shows_its_mistakes(browser, site, tmp_path):
-    document, console = opened(browser, tmp_path, site[0] / "errors.html", "label=0&pred=1")
-    assert not console, console
-    found = cards(document)
-    assert [re.search(r"<figcaption>(.*?)<", c)[1] for c in found] == ["g.png", "a.png"]
-    assert "2 of 7 photographs on this page · the run has 2 mistakes of cat taken for" in document
-    maps = re.findall(r"<canvas[^>]*>", found[0])
-    assert len(maps) == 2 and "Grad-CAM for cat: strongest in the middle" in maps[1]
-    assert all(int(re.search(r'width="(\d+)"', c)[1]) > 1 for c in maps), "drawn"
-    assert ", up to 2<" in found[0] and ", up to 1<" in found[0]
-    assert found[1].count("zero everywhere</em>") == 2
-    current = re.findall(r'data-cell="([^"]*)"[^>]*aria-current="true"', document)
+def test_a_cell_shows_its_mistakes(browser, site):
+    with opened(browser, site[0] / "errors.html", "label=0&pred=1") as (page, said):
+        maps = drawn(page, "Grad-CAM", 4)
+        names = page.locator(".case figure:first-child figcaption").all_inner_texts()
+        status, cases = page.locator("#status").inner_text(), page.locator(".case").all_inner_texts()
+        marked = page.locator('[data-cell][aria-current="true"]')
+        current = marked.evaluate_all("(all) => all.map((e) => e.dataset.cell)")
+        document = page.content()
+    assert not said, said
+    assert names == ["g.png", "a.png"]
+    assert "2 of 7 photographs on this page · the run has 2 mistakes of cat taken for" in status
+    assert "Grad-CAM for cat: strongest in the middle" in maps
+    assert ", up to 2" in cases[0] and ", up to 1" in cases[0]
+    assert cases[1].count("zero everywhere") == 2
     assert current == ["0,1"], "the cell is marked"
     assert EVIL not in document.split('id="data"')[0], "a class name stays text"
 
 
-def test_all_are_there_without_a_filter_and_methods_switch(browser, site, tmp_path):
-    document, console = opened(browser, tmp_path, site[0] / "errors.html", "method=occlusion&order=pred&smooth=no")
-    assert not console, console
-    assert len(cards(document)) == sum(map(len, ROWS))
-    headings = re.findall(r"<h2>(.*?)<small>", document[document.index('id="cases"') :])
-    assert headings[0].startswith("Taken for &lt;/script") and headings[1:3] == [
-        "Taken for cat",
-        "Taken for $horse &amp; co",
-    ]
+def test_all_are_there_without_a_filter_and_methods_switch(browser, site):
+    with opened(browser, site[0] / "errors.html", "method=occlusion&order=pred&smooth=no") as (page, said):
+        assert page.locator(".case").count() == sum(map(len, ROWS))
+        headings = page.locator("#cases h2").evaluate_all("(all) => all.map((e) => e.firstChild.textContent)")
+        first = page.locator(".case").first
+        first.scroll_into_view_if_needed()
+        first.locator('canvas[aria-label^="Occlusion for cat"]').wait_for()
+        assert "without interpolation" in page.locator("#reading").text_content()
+        page.get_by_role("radio", name="Grad-CAM").click()
+        first.locator('canvas[aria-label^="Grad-CAM for cat"]').wait_for()
+        assert "method" not in page.url and "order=pred" in page.url, "the address leads back to what is shown"
+        page.get_by_role("radio", name="Smooth").click()
+        assert "bilinear" in page.locator("#reading").text_content()
+    assert not said, said
+    assert headings[0] == f"Taken for {EVIL}" and headings[1:3] == ["Taken for cat", "Taken for $horse & co"]
     assert headings[3:] == ["Explained, and no mistakes", "Explained, without a label"]
-    assert "hidden" not in re.search(r'<div class="choice" id="method"[^>]*>', document)[0]
-    assert "Occlusion for cat" in document and "without interpolation" in document
 
 
-def test_what_is_drawn_equals_the_pictures_of_the_command(browser, site, tmp_path):
+def test_filters_follow_the_reader(browser, site):
+    with opened(browser, site[0] / "errors.html") as (page, said):
+        cases = page.locator(".case")
+        page.locator('[data-cell="0,1"]').click()
+        page.wait_for_function("document.querySelectorAll('.case').length === 2")
+        assert page.locator("#label").input_value() == "0" and page.locator("#pred").input_value() == "1"
+        page.locator("#text").fill("a.png")
+        assert cases.locator("figure:first-child figcaption").all_inner_texts() == ["a.png"]
+        page.locator("#text").fill("nowhere")
+        assert cases.count() == 0 and "No photograph on this page" in page.locator("#cases").inner_text()
+        page.get_by_role("button", name="Show all").click()
+        assert cases.count() == sum(map(len, ROWS)) and page.locator("#reset").is_hidden()
+        page.go_back()
+        page.locator("#pred").select_option("2")
+        assert cases.count() == 1 and "c.png" in cases.inner_text()
+    assert not said, said
+
+
+def test_what_is_drawn_equals_the_pictures_of_the_command(browser, site):
     """The browser's interpolation and colours against those of :mod:`stages.vision.overlays`."""
     rng, size = np.random.default_rng(3), (21, 30)
     cases = []
@@ -67,47 +98,45 @@ def test_what_is_drawn_equals_the_pictures_of_the_command(browser, site, tmp_pat
             levels = rng.integers(-127 if signed else 0, 128, (5, 7))
             cases.append((signed, smooth, levels))
     asked = [{"signed": s, "smooth": m, "levels": v.ravel().tolist()} for s, m, v in cases]
-    script = f"""<script>
-      const found = {json.dumps(asked)}.map(({{ signed, smooth, levels }}) => {{
+    script = f"""() => {json.dumps(asked)}.map(({{ signed, smooth, levels }}) => {{
         const entry = {{ levels: Int8Array.from(levels), width: 7, height: 5 }};
         const canvas = painted(entry, {size[1]}, {size[0]}, {{ signed, step: [1, 1] }}, smooth, true);
         return [...canvas.getContext("2d").getImageData(0, 0, {size[1]}, {size[0]}).data];
-      }});
-      document.body.append(make("pre", {{ id: "found" }}, JSON.stringify(found)));
-    </script></body>"""
-    page = site[0] / "drawn.html"
-    page.write_text((site[0] / "errors.html").read_text(encoding="utf-8").replace("</body>", script), encoding="utf-8")
-    document, console = opened(browser, tmp_path, page, "")
-    assert not console, console
-    drawn = json.loads(re.search(r'<pre id="found">(.*?)</pre>', document)[1])
-    for (signed, smooth, levels), pixels in zip(cases, drawn, strict=True):
+      }})"""
+    with opened(browser, site[0] / "errors.html") as (page, said):
+        found = page.evaluate(script)
+    assert not said, said
+    for (signed, smooth, levels), pixels in zip(cases, found, strict=True):
         values = enlarged(levels.astype(np.float32), size, "bilinear" if smooth else "nearest")
         expected = coloured(values, 127, signed)[..., :3].astype(int)
         got = np.array(pixels).reshape(*size, 4)[..., :3]
         assert np.abs(got - expected).max() <= 6, "one step of the 256 colours, at most"
 
 
-def test_windows_are_smoothed_over_one_step(browser, site, tmp_path):
-    script = """<script>document.body.append(make("pre", { id: "found" }, JSON.stringify([
+def test_windows_are_smoothed_over_one_step(browser, site):
+    script = """() => [
       [...along(Int8Array.from([0, 0, 120, 120, -128]), 1, 5, 2, 1)],
       [...along(Int8Array.from([0, 7, 120, 7, 60, 7]), 2, 3, 3, 2)],
-    ])));</script></body>"""
-    page = site[0] / "smoothed.html"
-    page.write_text((site[0] / "errors.html").read_text(encoding="utf-8").replace("</body>", script), encoding="utf-8")
-    document, _ = opened(browser, tmp_path, page, "")
-    row, column = json.loads(re.search(r'<pre id="found">(.*?)</pre>', document)[1])
+    ]"""
+    with opened(browser, site[0] / "errors.html") as (page, _):
+        row, column = page.evaluate(script)
     assert row == [0, 30, 90, 120, -128], "a step becomes a line; what is lost stays and counts for nothing"
     assert column == [60, 7, 60, 7, 90, 7]
 
 
-def test_maps_come_in_several_scripts_and_one_that_is_lost_is_said(browser, tmp_path, monkeypatch):
+def test_maps_come_in_several_scripts_and_what_is_lost_is_said(browser, tmp_path, monkeypatch):
     monkeypatch.setattr("stages.report.errors.payload.CHUNK", 3)
     inputs, params = audit(tmp_path, methods=METHODS[:1], inline=0)
-    page = written(inputs.run(STAGE, params), tmp_path) / "errors.html"
+    site = written(inputs.run(STAGE, params), tmp_path)
     fourth = "text=a.png"  # the first case of the second script
-    document, console = opened(browser, tmp_path, page, fourth)
-    assert not console and len(cards(document)) == 1
-    assert cards(document)[0].count("Grad-CAM for") == 2
-    next(page.parent.rglob("maps-grad_cam-001*")).unlink()
-    document, _ = opened(browser, tmp_path, page, fourth)
-    assert "Maps could not be loaded" in re.search(r'id="status"[^>]*>([^<]*)', document)[1]
+    with opened(browser, site / "errors.html", fourth) as (page, said):
+        drawn(page, "Grad-CAM", 2)
+    assert not said, said
+    for photograph in site.rglob("mistake-*"):
+        photograph.unlink()
+    with opened(browser, site / "errors.html", fourth) as (page, _):
+        drawn(page, "Grad-CAM", 2)
+        page.get_by_role("alert").get_by_text("Pictures could not be loaded").wait_for()
+    next(site.rglob("maps-grad_cam-001*")).unlink()
+    with opened(browser, site / "errors.html", fourth) as (page, _):
+        page.get_by_role("alert").get_by_text("Maps could not be loaded").wait_for()
