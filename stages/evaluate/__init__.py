@@ -218,7 +218,7 @@ def _check(inputs: Inputs, params: Params) -> None:
 
 STAGE = Stage(
     name="evaluate",
-    version=1,
+    version=2,
     about="deletion, insertion, pointing game and energy of every map, and of a random one",
     params=Params,
     shards=lambda inputs, params: aligned_shards(params.maps)(inputs, params),

@@ -256,7 +256,7 @@ def _check(inputs: Inputs, params: Params) -> None:
 
 STAGE = Stage(
     name="explain",
-    version=1,
+    version=2,
     about="maps of what in an image speaks for a class, by one method",
     params=Params,
     shards=aligned_shards("predictions"),

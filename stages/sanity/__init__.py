@@ -109,7 +109,7 @@ def _state_of(params: Params) -> tuple[tuple[str, str], ...]:
 
 STAGE = Stage(
     name="sanity",
-    version=1,
+    version=2,
     about="how far maps are to be trusted: means, agreement of methods, maps of a model that forgets",
     params=Params,
     shards=one_shard,

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from stages.specs import ModelSpec
 from stages.stage import UserError
+from stages.vision.model.folding import Folding
 from stages.vision.model.geometry import operations, reaches
 from stages.vision.model.loading import Loaded, class_names
 from stages.vision.model.logits import ends_in_one, to_logits
@@ -58,6 +59,7 @@ class Model:
         program: the steps, ending in the logits.
         shapes: slot number to tensor shape, for two images of ``input_size``.
         native: slot number to the dtype the network itself computes it in.
+        lean: steps of the program -> fewer that give the same.
     """
 
     def __init__(self, loaded: Loaded, spec: ModelSpec) -> None:
@@ -70,6 +72,7 @@ class Model:
         self._input_dtype = symbol.dtype
         self.program, self.kind = to_logits(program, spec.output, self._shapes, where)
         self.shapes = self._shapes(self.program)
+        self.lean = Folding(self.program)
         self._one_output = ends_in_one(self.program)
         self.dtype = self.native[self.program.output]
         self.dtype = "float32" if self.dtype in _HALF else self.dtype
@@ -213,13 +216,13 @@ class Model:
     def tap(self, layer: str) -> Callable[[tf.Tensor], tf.Tensor]:
         """x in the model's range (n, h, w, c), any h and w the graph accepts -> the layer's output."""
         slot = self.slot(layer)
-        steps = self.program.before([slot])
+        steps = self.lean(self.program.before([slot]), [slot])
         return lambda x: self._out(run(steps, self._begin(x))[slot])
 
     def trunk(self, layer: str) -> Callable[[tf.Tensor], list[tf.Tensor]]:
         """x in the model's range -> [the layer's output, then whatever else :meth:`head` needs]."""
         wanted = [self.slot(layer), *self.program.frontier(self.slot(layer))]
-        steps = self.program.before(wanted)
+        steps = self.lean(self.program.before(wanted), wanted)
 
         def apply(x: tf.Tensor) -> list[tf.Tensor]:
             values = run(steps, self._begin(x))
@@ -230,7 +233,7 @@ class Model:
     def head(self, layer: str) -> Callable[[Sequence[tf.Tensor]], tf.Tensor]:
         """What :meth:`trunk` returned -> logits (n, K); differentiable."""
         given = [self.slot(layer), *self.program.frontier(self.slot(layer))]
-        steps = self.program.after(given[0])
+        steps = self.lean(self.program.after(given[0]), given)
 
         def apply(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
             values = {slot: tf.cast(x, self.native[slot]) for slot, x in zip(given, tensors, strict=True)}
@@ -240,7 +243,7 @@ class Model:
 
     def values(self, x: tf.Tensor, slots: Sequence[int]) -> list[tf.Tensor]:
         """x in the model's range -> the tensors in ``slots``, in one pass; half precision is widened."""
-        held = run(self.program.before(slots), self._begin(x))
+        held = run(self.lean(self.program.before(slots), slots), self._begin(x))
         return [self._out(held[slot]) for slot in slots]
 
     def forward(self, layers: Sequence[str] = ()) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]:

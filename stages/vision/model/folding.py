@@ -1,0 +1,156 @@
+"""Two steps in one, where that is exact: fewer passes over maps, forward and on the way back.
+
+A batch norm multiplies each channel by ``gamma / sqrt(variance + epsilon)`` at inference and adds a constant; so can
+the kernel and bias of the convolution before it (Jacob et al. 2018, section 3.2). The products are taken in float64,
+so that each is rounded once. A zero padding before a convolution is, for most input sizes, the padding that ``same``
+stands for, and is then not written out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from stages.vision.model.program import Program, Step
+
+_CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+
+
+class Folding:
+    """The pairs of a program's steps that can be one; each is made when it is first needed."""
+
+    def __init__(self, program: Program) -> None:
+        self._reads = Counter(slot for step in program.steps for slot in step.inputs) + Counter([program.output])
+        self._made: dict[tuple[int, int], Any] = {}
+
+    def __call__(self, steps: Iterable[Step], kept: Iterable[int], pads: bool = True) -> list[Step]:
+        """``steps`` with fewer of them.
+
+        Args:
+            steps: of the program, in running order.
+            kept: slots whose values are wanted or given; of the others some may not be filled.
+            pads: whether paddings may go, too, after which a step may be no layer.
+        """
+        kept, found = set(kept), self._joined(steps, set(kept), _normalised, folded)
+        return self._joined(found, kept, _padded, Padded) if pads else found
+
+    def _joined(
+        self,
+        steps: Iterable[Step],
+        kept: set[int],
+        fit: Callable[[Any, Any], bool],
+        join: Callable[[Any, Any], Any],
+    ) -> list[Step]:
+        found: dict[int, Step] = {}
+        for step in steps:
+            slot = step.inputs[0] if len(step.inputs) == 1 else None
+            first = None if slot in kept or self._reads[slot] != 1 else found.get(slot)
+            if first is not None and fit(first.operation, step.operation):
+                del found[slot]
+                operation = self._one(first.operation, step.operation, join)
+                step = Step(step.name, operation, first.args, first.kwargs, first.inputs, step.outputs)
+            found[step.outputs[0]] = step
+        return list(found.values())
+
+    def _one(self, first: Any, second: Any, join: Callable[[Any, Any], Any]) -> Any:
+        key = id(first), id(second)  # of layers that the program or this cache keeps alive
+        if key not in self._made:
+            with tf.init_scope():  # the first need may come while a graph is traced; weights are none of its nodes
+                self._made[key] = join(first, second)
+        return self._made[key]
+
+
+def folded(convolution: Any, norm: Any) -> Any:
+    """One convolution layer that does what ``convolution`` and then ``norm`` do."""
+    gamma, beta, mean, variance = moments(norm)
+    with np.errstate(invalid="ignore"):  # a negative variance is nan here as it is in the layer
+        scale = gamma / np.sqrt(variance + norm.epsilon)
+    kernel, *bias = (w.numpy().astype(np.float64) for w in convolution.weights)
+    depthwise = isinstance(convolution, keras.layers.DepthwiseConv2D)
+    kernel = kernel * (scale.reshape(kernel.shape[2:]) if depthwise else scale)
+    shift = beta + scale * ((bias[0] if bias else 0.0) - mean)
+    return _twin(convolution, [kernel, shift], name=norm.name, use_bias=True)
+
+
+def moments(norm: Any) -> Sequence[np.ndarray]:
+    """gamma, beta, mean and variance of a batch norm, float64, each (channels,)."""
+    rows = (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+    found = [None if row is None else row.numpy().astype(np.float64) for row in rows]
+    size = found[2].shape
+    return [np.full(size, default) if row is None else row for row, default in zip(found, (1, 0, 0, 1), strict=True)]
+
+
+@dataclass
+class Padded:
+    """A zero padding and the convolution behind it, which takes over the padding where that is what it calls same.
+
+    TensorFlow's ``same`` adds ``(ceil(n / stride) - 1) stride + span - n`` zeros to n values, the odd one behind.
+    """
+
+    padding: Any
+    convolution: Any
+
+    def __post_init__(self) -> None:
+        self.same = _twin(self.convolution, self.convolution.get_weights(), padding="same")
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        return self.same(x) if self.is_same(x.shape) else self.convolution(self.padding(x))
+
+    def is_same(self, shape: tf.TensorShape) -> bool:
+        """Whether ``same`` is this padding for maps (n, h, w, c) of that shape."""
+        layer = self.convolution
+        axes = zip(shape[1:3], layer.kernel_size, layer.strides, layer.dilation_rate, self.padding.padding, strict=True)
+        return all(size is not None and given == _same(size, *axis) for size, *axis, given in axes)
+
+
+def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
+    span = (kernel - 1) * dilation + 1
+    whole = max((-(-size // stride) - 1) * stride + span - size, 0)
+    return whole // 2, whole - whole // 2
+
+
+def _twin(layer: Any, weights: Sequence[np.ndarray], **options: Any) -> Any:
+    """A layer like this one with other weights and options, which no tape watches."""
+    twin = type(layer).from_config({**layer.get_config(), **options})
+    twin.build(**layer.get_build_config())
+    twin.set_weights(weights)
+    twin.trainable = False
+    return twin
+
+
+def _is_convolution(layer: Any) -> bool:
+    """Whether the layer is a convolution of maps with their channels last, with no weights but its own."""
+    return (
+        type(layer) in _CONVOLUTIONS
+        and layer.data_format == "channels_last"
+        and layer.quantization_mode is None
+        and len(layer.weights) == 1 + layer.use_bias
+        and bool(layer.get_build_config())
+    )
+
+
+def _normalised(layer: Any, norm: Any) -> bool:
+    """Whether a convolution and nothing else comes before a batch norm of its channels, in one precision."""
+    return (
+        type(norm) is keras.layers.BatchNormalization
+        and norm.axis in (-1, 3)
+        and _is_convolution(layer)
+        and layer.activation in (None, keras.activations.linear)
+        and {layer.compute_dtype, layer.variable_dtype, norm.compute_dtype, norm.variable_dtype}
+        in ({"float32"}, {"float64"})
+    )
+
+
+def _padded(padding: Any, layer: Any) -> bool:
+    return (
+        type(padding) is keras.layers.ZeroPadding2D
+        and padding.data_format == "channels_last"
+        and _is_convolution(layer)
+        and layer.padding == "valid"
+    )
