@@ -31,7 +31,7 @@ def close_up(model: Model, layer: str, frame: tuple[int, int]) -> Callable[[tf.T
     known to act locally get, and give, whole maps.
     """
     target, start = model.slot(layer), model.program.input
-    steps = model.lean(model.program.before([target]), [target], pads=False)
+    steps = model.lean(model.program.before([target]), [target])
     sizes = _sizes(model, steps, frame)
     asked: dict[int, Window] = {target: tuple((side // 2, side // 2 + 1) for side in sizes[target])}
     for step in reversed(steps):

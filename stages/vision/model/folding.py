@@ -29,16 +29,15 @@ class Folding:
         self._reads = Counter(slot for step in program.steps for slot in step.inputs) + Counter([program.output])
         self._made: dict[tuple[int, int], Any] = {}
 
-    def __call__(self, steps: Iterable[Step], kept: Iterable[int], pads: bool = True) -> list[Step]:
+    def __call__(self, steps: Iterable[Step], kept: Iterable[int]) -> list[Step]:
         """``steps`` with fewer of them.
 
         Args:
             steps: of the program, in running order.
             kept: slots whose values are wanted or given; of the others some may not be filled.
-            pads: whether paddings may go, too, after which a step may be no layer.
         """
-        kept, found = set(kept), self._joined(steps, set(kept), _normalised, folded)
-        return self._joined(found, kept, _padded, Padded) if pads else found
+        kept = set(kept)
+        return self._joined(self._joined(steps, kept, _normalised, folded), kept, _padded, Padded)
 
     def _joined(
         self,
