@@ -119,7 +119,7 @@ def _rejects(rows: pa.Table, reasons: list[str | None]) -> pa.Table:
 
 STAGE = Stage(
     name="index",
-    version=1,
+    version=2,
     about="lists the source, and hashes and measures every image",
     params=Params,
     shards=shards,

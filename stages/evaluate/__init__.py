@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from stages.evaluate.truth import Box, boxes_of, inside_boxes, inside_mask, listed, matched
 from stages.methods import FINE, Method, Options
@@ -48,13 +48,22 @@ class EvaluateSpec(Spec):
     boxes: str | tuple[str, str, str, str] | None = Field(
         None,
         description="columns of the images that hold x0, y0, x1, y1 in pixels of the upright image, "
-        "or one column of texts such as [x0, y0, x1, y1]",
+        "or one column of lists or texts such as [x0, y0, x1, y1]",
     )
     masks: str | None = Field(None, description="folder of PNG files named like the images, white inside")
     tolerance: float = Field(0, ge=0, description="pixels of the model's input that the pointing game forgives")
     randomization: RandomizationSpec | None = Field(default_factory=RandomizationSpec, description="null: none")
     agreement: bool = Field(True, description="rank correlation between every two methods")
     batch: PositiveInt = Field(32, description="images in one forward pass")
+
+    @field_validator("boxes", mode="before")
+    @classmethod
+    def _four_or_one(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)) and len(value) != 4:
+            raise ValueError(
+                f"give four columns, x0, y0, x1, y1, or the name of one column of lists or texts; not {len(value)}"
+            )
+        return value
 
     @model_validator(mode="after")
     def _one_truth(self) -> EvaluateSpec:
@@ -206,7 +215,7 @@ def _check(inputs: Inputs, params: Params) -> None:
         except ValueError as error:
             told = str(error) if known else f"unknown column {column.removeprefix('meta.')!r}: the images have none"
             raise UserError(
-                f"evaluate.boxes: {told} (lists in a source are left out: give four columns, or one of texts)"
+                f"evaluate.boxes: {told} (give four columns of numbers, or one of lists or texts: [0, 0, 64, 48])"
             ) from None
         kind = schema.field(column).type
         number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import json
 from collections.abc import Collection, Sequence
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 
 from stages.sources.folder import is_image
 from stages.sources.places import Place, one_line
+from stages.sources.rows import strings
 from stages.specs import ImagesSpec
 from stages.stage import UserError
 
@@ -63,41 +65,87 @@ def choose_label(schema: pa.Schema, asked: str | None, where: str) -> str | None
     return name
 
 
-def wanted(schema: pa.Schema, taken: Collection[str | None]) -> tuple[list[str], list[str]]:
-    """(columns to keep as metadata, columns left out for being nested or binary).
+FEW = 64
+"""Lists of at most so many numbers a row, on average, are kept: boxes and points, no embeddings."""
+
+
+def wanted(parquet: pq.ParquetFile, taken: Collection[str | None]) -> tuple[list[str], list[str]]:
+    """(columns to keep as metadata, columns left out: binary ones, and nested ones but for lists of few numbers).
 
     Columns without a name are a saved index, and are dropped.
     """
     kept, left = [], []
-    for field in schema:
-        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    for field in parquet.schema_arrow:
         if field.name in taken or not field.name:
             continue
-        flat = not (pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-        (kept if flat else left).append(field.name)
+        kind = _stored(field.type)
+        if pa.types.is_nested(kind):
+            fits = _of_numbers(kind) and _values(parquet, field.name) <= FEW * parquet.metadata.num_rows
+        else:
+            fits = not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+        (kept if fits else left).append(field.name)
     return kept, left
 
 
+def _stored(kind: pa.DataType) -> pa.DataType:
+    """What a column of dictionaries, or of an extension such as tensors, holds."""
+    return kind.value_type if pa.types.is_dictionary(kind) else getattr(kind, "storage_type", kind)
+
+
+def _of_numbers(kind: pa.DataType) -> bool:
+    """Whether it is a list of numbers, or of such lists."""
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
+        return False
+    inner = kind.value_type
+    return pa.types.is_integer(inner) or pa.types.is_floating(inner) or pa.types.is_decimal(inner) or _of_numbers(inner)
+
+
+def _values(parquet: pq.ParquetFile, name: str) -> int:
+    """Numbers in a column of lists, from the file's footer."""
+    groups = [parquet.metadata.row_group(k) for k in range(parquet.metadata.num_row_groups)]
+    columns = [group.column(k) for group in groups for k in range(group.num_columns)]
+    return sum(c.num_values for c in columns if c.path_in_schema.startswith(f"{name}."))
+
+
+def told(name: str, names: Sequence[str], left: Sequence[str], label: str | None, spec: ImagesSpec) -> list[str]:
+    """Warnings: of columns that are left out, and of labels that seem to be there and are not taken."""
+    said = []
+    if left:
+        why = "kept are numbers, texts and lists of few numbers"
+        said.append(f"{name}: columns left out: {', '.join(left)}; {why}")
+    near = [n for n in names if any(usual in n.lower() for usual in USUAL["label"])]
+    if label is None and spec.label_column is None and (near or spec.labels is not None):
+        said.append(
+            f"{name}: no column is called {', '.join(USUAL['label'])}, so that no image has a label; name that of the "
+            f"labels with images.label_column (there are {', '.join(near or names)}), or none to go without labels"
+        )
+    return said
+
+
 def metadata(table: pa.Table, names: Sequence[str]) -> dict[str, pa.Array]:
-    """Columns as plain arrays: no dictionaries, no large strings, no column without a type."""
+    """Columns as plain arrays: no dictionaries, no large strings, no column without a type; lists as texts (JSON)."""
     found = {}
     for name in names:
         column = table[name].combine_chunks()
+        if isinstance(column, pa.ExtensionArray):
+            column = column.storage
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
         if pa.types.is_null(column.type) or pa.types.is_large_string(column.type):
             column = column.cast(pa.string())
+        if pa.types.is_nested(column.type):
+            column = strings([None if v is None else json.dumps(v, default=float) for v in column.to_pylist()])
         found[name] = column
     return found
 
 
 def texts(column: pa.ChunkedArray) -> list[str | None]:
-    """A column as texts; empty ones as None."""
-    return [None if v is None or v == "" else str(v) for v in column.to_pylist()]
+    """A column as texts, without spaces around them; empty ones as None."""
+    return [None if v is None else str(v).strip() or None for v in column.to_pylist()]
 
 
-def read_table(place: Place, spec: ImagesSpec) -> tuple[pa.Table, str, str | None, str | None]:
-    """(table, image column, label column, split column) of a CSV or a Parquet of paths.
+def read_table(place: Place, spec: ImagesSpec) -> tuple[pa.Table, str, str | None, str | None, list[str]]:
+    """(table, image column, label column, split column, columns left out) of a CSV or a Parquet of paths.
 
     In a CSV these three columns are texts, so that ``0001`` stays what it is, and
     empty texts are null.
@@ -107,9 +155,9 @@ def read_table(place: Place, spec: ImagesSpec) -> tuple[pa.Table, str, str | Non
     """
     try:
         if place.extension in PARQUET:
-            table = _parquet(place, spec)
+            table, left = _parquet(place, spec)
         else:
-            table = _csv(place, spec)
+            table, left = _csv(place, spec), []
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{place.shown} cannot be read: {one_line(error)}") from None
     names = table.column_names
@@ -126,14 +174,14 @@ def read_table(place: Place, spec: ImagesSpec) -> tuple[pa.Table, str, str | Non
         raise UserError(f"{place.shown}: column {image!r} holds {kind}, not paths; choose with images.image_column")
     label = choose(names, spec.label_column, "label", place.shown)
     split = choose(names, None, "split", place.shown)
-    return table, image, label, split
+    return table, image, label, split, left
 
 
-def _parquet(place: Place, spec: ImagesSpec) -> pa.Table:
+def _parquet(place: Place, spec: ImagesSpec) -> tuple[pa.Table, list[str]]:
     with pq.ParquetFile(place.openable()) as parquet:
         choose_label(parquet.schema_arrow, spec.label_column, place.shown)  # a nested column is left out below
-        kept, _ = wanted(parquet.schema_arrow, ())
-        return parquet.read(columns=kept)
+        kept, left = wanted(parquet, ())
+        return parquet.read(columns=kept), left
 
 
 def _csv(place: Place, spec: ImagesSpec) -> pa.Table:
@@ -150,7 +198,8 @@ def _csv(place: Place, spec: ImagesSpec) -> pa.Table:
         raise UserError(f"{place.shown} is empty: its first line names the columns, e.g. path,label")
     line = text.lstrip("\r\n").split("\n", 1)[0]
     delimiter = "\t" if place.extension == ".tsv" else max(",;\t|", key=line.count)
-    names = next(csv.reader(io.StringIO(text.lstrip("\r\n")), delimiter=delimiter))
+    written = next(csv.reader(io.StringIO(text.lstrip("\r\n")), delimiter=delimiter))
+    names = [name.strip() for name in written]  # `path, label`
     if any(is_image(name) for name in names):
         raise UserError(f"{place.shown} begins with data: its first line must name the columns, e.g. path,label")
     chosen = [choose(names, spec.image_column, "image", place.shown)]
@@ -159,8 +208,11 @@ def _csv(place: Place, spec: ImagesSpec) -> pa.Table:
         io.BytesIO(data),
         arrow.ReadOptions(block_size=len(data) + 1),  # types are inferred from all rows
         arrow.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        arrow.ConvertOptions(column_types={name: pa.string() for name in chosen if name}),
+        arrow.ConvertOptions(
+            column_types={as_is: pa.string() for as_is, n in zip(written, names, strict=True) if n in chosen}
+        ),
     )
+    table = table.rename_columns([name.strip() for name in table.column_names])
     for index, field in enumerate(table.schema):
         if pa.types.is_string(field.type):
             column = table[index]

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.sources.columns import PARQUET, choose, choose_label, metadata, texts, wanted
+from stages.sources.columns import PARQUET, choose, choose_label, metadata, texts, told, wanted
 from stages.sources.folder import is_image, split_of
 from stages.sources.places import Place, one_line
 from stages.sources.rows import Rows
@@ -59,7 +59,7 @@ def _part(base: Place, name: str, stamp: str, spec: ImagesSpec) -> Rows | None:
                 return None
             label = choose_label(schema, spec.label_column, base.uri(name))
             split = choose(schema.names, None, "split", base.uri(name))
-            kept, left = wanted(schema, {column, label, split})
+            kept, left = wanted(parquet, {column, label, split})
             paths = pa.types.is_struct(schema.field(column).type)
             asked = [*kept, *(c for c in (label, split) if c), *([f"{column}.path"] if paths else [])]
             table = parquet.read(columns=asked)
@@ -85,7 +85,7 @@ def _part(base: Place, name: str, stamp: str, spec: ImagesSpec) -> Rows | None:
         labelled_by=f"labels in column {label!r}",
         splits=splits if any(s is not None for s in splits) else None,
         meta=meta,
-        warnings=[f"{name}: columns left out, being nested or binary: {', '.join(left)}"] if left else [],
+        warnings=told(name, kept, left, label, spec),
     )
 
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 
 import pyarrow as pa
 
-from stages.sources.columns import CSV, PARQUET, metadata, read_table, texts, wanted
+from stages.sources.columns import CSV, PARQUET, metadata, read_table, texts, told
 from stages.sources.folder import is_image
 from stages.sources.places import Entry, Place, local_path, unstorable
 from stages.sources.rows import Rows
@@ -38,8 +38,8 @@ def list_paths(place: Place, spec: ImagesSpec) -> Rows | None:
 
 
 def _rows(table_at: Place, root: Place, spec: ImagesSpec, files: list[Entry] | None) -> Rows:
-    table, image, label, split = read_table(table_at, spec)
-    kept, left = wanted(table.schema, {image, label, split})
+    table, image, label, split, left = read_table(table_at, spec)
+    kept = [name for name in table.column_names if name not in ("", image, label, split)]
     given = [None if p is None else str(p) for p in table[image].to_pylist()]
     if not given:
         raise UserError(f"{table_at.shown} has no rows: it names no images")
@@ -61,8 +61,7 @@ def _rows(table_at: Place, root: Place, spec: ImagesSpec, files: list[Entry] | N
     rows.labelled_by = f"labels in column {label!r}"
     rows.splits = texts(table[split]) if split else None
     rows.meta = metadata(table, kept)
-    if left:
-        rows.warnings.append(f"{table_at.name}: columns left out, being nested or binary: {', '.join(left)}")
+    rows.warnings += told(table_at.name, kept, left, label, spec)
     if root.fs is None:
         rows.watched |= {os.path.dirname(uri) for uri in rows.uris if os.path.isabs(uri)}
     _unnamed(rows, root, files or [], table_at)

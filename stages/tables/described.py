@@ -42,7 +42,7 @@ TABLES = {
                 "uri": "where it is read from",
                 "label": "class index (null where unlabelled)",
                 "split": "as given by the source (null where none)",
-                "meta.*": "further columns as the source gives them",
+                "meta.*": "further columns as the source gives them; lists of few numbers as texts: [0, 0, 64, 48]",
                 "sha256": "of the file's bytes, hex",
                 "width": "pixels, as stored",
                 "height": "pixels, as stored",

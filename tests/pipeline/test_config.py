@@ -97,6 +97,8 @@ def test_overrides(write):
         ({"evaluate": {}}, "evaluate: there are no maps; give explain too"),
         ({"evaluate": {"step": 3}, "explain": {}}, "evaluate.step: unknown key; did you mean steps"),
         ({"evaluate": {"boxes": "b", "masks": "m"}, "explain": {}}, "give boxes or masks, not both"),
+        ({"evaluate": {"boxes": ["a", "b", "c"]}, "explain": {}}, "evaluate.boxes: give four columns, .*; not 3$"),
+        ({"evaluate": {"boxes": list("abcde")}, "explain": {}}, "evaluate.boxes: give four columns, .*; not 5$"),
         (
             {"evaluate": {}, "explain": {"methods": [{"name": "saliency", "as": "Random"}]}},
             "a variant cannot be called Random",

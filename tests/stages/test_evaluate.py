@@ -4,10 +4,11 @@ from io import BytesIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from stages import tables
+from stages import index, tables
 from stages.evaluate import STAGE, Params, baseline, fit
 from stages.evaluate.pointing import energy, pointing
 from stages.evaluate.truth import boxes_of, inside_boxes, inside_mask, listed, matched
@@ -206,6 +207,27 @@ def test_a_text_of_boxes_says_the_same(inputs, model):
     quick = {"deletion": False, "insertion": False}
     four, text = (rows(inputs, params(model, boxes=b, **quick)) for b in (BOXES, ("meta.text",)))
     assert four == text and four[2, 0]["deletion"] is None and four[2, 0]["energy"] == 0.875**2
+
+
+@pytest.mark.parametrize("written", ["lists", "texts"])
+def test_boxes_of_a_source_come_as_lists_or_as_texts(inputs, model, tmp_path, written):
+    ids = inputs.table("images")["image_id"].to_pylist()
+    boxes = [[0, 0, 8, 8], None, [[0, 0, 8, 8], [8, 8, 16, 16]], [], [[4, 4, 9, 9]], [[1, 1, 2, 2.5]]]
+    if written == "texts":
+        column = pa.array([None if b is None else str(b) for b in boxes])
+    else:
+        fours = [b if b is None or not b or isinstance(b[0], list) else [b] for b in boxes]
+        column = pa.array(fours, pa.list_(pa.list_(pa.float64())))
+    pq.write_table(pa.table({"path": [f"images/{k}.png" for k in range(6)], "box": column}), tmp_path / "x.parquet")
+    found = MemoryInputs().run(index.STAGE, index.Params(images={"path": str(tmp_path / "x.parquet")}))["images"]
+    found = found.take([found["uri"].to_pylist().index(str(tmp_path / f"images/{k}.png")) for k in range(6)])
+    found = found.set_column(found.column_names.index("image_id"), "image_id", pa.array(ids))
+    inputs.tables["images"] = [found.slice(0, 4), found.slice(4)]
+    given = params(model, boxes=("box",), deletion=False, insertion=False)
+    STAGE.check[1](inputs, given)
+    area = [rows(inputs, given)[k, 1]["area"] for k in range(5)]
+    assert area == [64 / 256, None, 128 / 256, None, 25 / 256]
+    assert inputs.states["evaluate", "grad_cam"]["metrics"]["without"] == 2
 
 
 def test_the_figures_do_not_depend_on_batch_or_shard(inputs, model):

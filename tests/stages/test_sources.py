@@ -11,10 +11,12 @@ import shutil
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -287,6 +289,62 @@ def test_table_of_paths_with_metadata(tmp_path, extension):
     assert column(source, "label") == [1, 0] and column(source, "split") == ["test", "train"]
     assert column(source, "meta.weight") == [1.5, 2.5] and column(source, "meta.who") == ["Ann", None]
     assert "meta.file" not in source.listing.column_names
+
+
+@pytest.mark.parametrize("images", ["paths", "bytes"])
+def test_lists_of_few_numbers_are_kept_as_texts_and_other_lists_are_told(tmp_path, images):
+    put(tmp_path, "a.png", "b.png", "c.png")
+    boxes = [[0, 1.5, 3, 2], None, []]
+    columns = {
+        "box": boxes,
+        "whole": pa.array([[1, 2, 3, 4]] * 3, pa.list_(pa.int64(), 4)),
+        "large": pa.array(boxes, pa.large_list(pa.float32())),
+        "several": [[[0, 1, 3, 2], [0, 0, 1, 1]], [], None],
+        "exact": pa.array([[Decimal("0.5")]] * 3),
+        "tensor": pa.FixedShapeTensorArray.from_numpy_ndarray(np.zeros((3, 2, 2), "int16")),
+        "features": [[0.5] * 500] * 3,
+        "tags": [["x"]] * 3,
+        "about": [{"box": [1, 2, 3, 4]}] * 3,
+        "coded": [b"x"] * 3,
+    }
+    if images == "bytes":
+        first = {"image": [{"bytes": png(k), "path": None} for k in range(3)]}
+    else:
+        first = {"path": ["a.png", "b.png", "c.png"]}
+    pq.write_table(pa.table(first | columns), tmp_path / "x.parquet", row_group_size=2)
+    source = opened(tmp_path / "x.parquet", image_column=next(iter(first)))
+    texts = {
+        "box": ["[0.0, 1.5, 3.0, 2.0]", None, "[]"],
+        "whole": ["[1, 2, 3, 4]"] * 3,
+        "several": ["[[0, 1, 3, 2], [0, 0, 1, 1]]", "[]", None],
+        "exact": ["[0.5]"] * 3,
+        "tensor": ["[0, 0, 0, 0]"] * 3,
+    }
+    for name, expected in (texts | {"large": texts["box"]}).items():
+        assert column(source, f"meta.{name}") == expected, name
+        assert source.listing.schema.field(f"meta.{name}").type == pa.string()
+    (said,) = source.warnings
+    assert "x.parquet: columns left out: features, tags, about, coded; kept are" in said
+    assert not {"meta.features", "meta.tags"} & set(source.listing.column_names)
+
+
+def test_labels_that_seem_to_be_there_and_are_not_taken_are_told(tmp_path):
+    put(tmp_path, "a.png")
+    for name, told in {"fine_label": True, "Category": False, "class_id": True}.items():
+        path = table(tmp_path / f"{name}.csv", [{"path": "a.png", name: 1}])
+        said = " ".join(opened(path).warnings)
+        assert (f"no column is called label, class, target, so that no image has a label; name that of the labels with "
+                f"images.label_column (there are {name})" in said) == told  # fmt: skip
+        assert not opened(path, label_column="none").warnings and not opened(path, label_column=name).warnings
+    beside = table(tmp_path / "Category.csv", [{"path": "a.png", "kind": "dog"}])
+    assert "no image has a label" in " ".join(opened(tmp_path, labels=beside).warnings)
+
+
+def test_spaces_beside_the_names_of_columns(tmp_path):
+    put(tmp_path, "a.png", "b.png")
+    (tmp_path / "x.csv").write_text("path, label, split, weight\na.png, 007, test, 2\nb.png, 8, train, 3\n")
+    source = opened(tmp_path / "x.csv", split="test")
+    assert column(source, "label") == [7] and column(source, "meta.weight") == [2]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
