@@ -101,6 +101,7 @@ def plan(config: Config, out: Out = None, settings: Settings = None) -> None:
 @app.command()
 def status(folder: Folder) -> None:
     """What a run holds: rows, bytes, seconds per stage, rejects."""
+    from pipeline.record import rejected
     from pipeline.store import Store
 
     store = Store(folder)
@@ -114,8 +115,8 @@ def status(folder: Folder) -> None:
         typer.echo(f"  {name:<40} {seconds:>10.1f} s")
     if "peak_mib" in record:
         typer.echo(f"  {'peak memory of a process':<40} {record['peak_mib']:>10,} MiB")
-    rejected = sum(store.rows(t) for t in tables if t.startswith("rejects/"))
-    typer.echo(f"  {'rejected images':<40} {rejected:>10,}")
+    lost = rejected(store, [t for t in tables if t.startswith("rejects/")])
+    typer.echo(f"  {'rejected images':<40} {lost:>10,}")
     for message in dict.fromkeys(m for said in record.get("warnings", {}).values() for m in said):
         typer.echo(f"  warning: {message}")
     if "finished" not in record:

@@ -68,7 +68,7 @@ class Record:
                 found = store.read_state(step.stage.name, step.label).get("metrics")
                 if found:
                     metrics[step.name] = found
-        images, rejected = counts(store)
+        images, lost = counts(store, steps)
         known = {step.name for step in steps}
         values.update(
             finished=now(),
@@ -79,7 +79,7 @@ class Record:
             metrics=metrics,
             warnings={k: said for k, said in values["warnings"].items() if k.rpartition(" ")[0] in known},
             images=images,
-            rejected=rejected,
+            rejected=lost,
         )
         self.save()
 
@@ -87,10 +87,17 @@ class Record:
         self._store.write_json(NAME, self._values)
 
 
-def counts(store: Store) -> tuple[int, int]:
-    """Images of the source, and how many of them were rejected."""
-    images, early, late = (store.rows(t) for t in ("images", "rejects/index", "rejects/extract"))
-    return images + early, early + late
+def counts(store: Store, explained: Sequence[Step] = ()) -> tuple[int, int]:
+    """Images of the source, and how many of them were rejected: before they were predicted, or by ``explained``."""
+    later = [t for step in explained for t in step.stage.writes(step.params) if t.startswith("rejects/")]
+    images = store.rows("images") + store.rows("rejects/index")
+    return images, rejected(store, ["rejects/index", "rejects/extract", *later])
+
+
+def rejected(store: Store, tables: Sequence[str]) -> int:
+    """Images in any of some tables of rejects: one that no method can explain counts once."""
+    parts = (store.read(t, k, ["image_id"]) for t in tables for k in range(store.parts(t)))
+    return len({image_id for part in parts for image_id in part["image_id"].to_pylist()})
 
 
 def about(config: Config) -> dict[str, Any]:

@@ -127,6 +127,8 @@ class Run:
                     self._stage(group, pooled if safe else alone)
                 if name == "extract":
                     self._check_rejects()
+                if name == "explain":
+                    self.outcome.images, self.outcome.rejected = counts(self.store, chosen)
         self._finish(chosen)
         return self.outcome
 

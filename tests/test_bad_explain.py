@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.bench import Bench, one_line, write_models
+from tests.bench import Bench, command, one_line, write_models
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +147,30 @@ def test_a_single_sigmoid_and_several_are_explained(bench):
     assert len(scores) == 18 and all(scores[name, 0] == -scores[name, 1] for name, _ in scores)
     code, _, said = explain(bench, model="labels", targets=["predicted", "blobs"])
     assert code == 0, said
+
+
+def test_images_that_cannot_be_read_when_they_are_explained_count_as_rejects(bench):
+    """Once each, however many methods there are: on the page, in the status, and in the exit status."""
+    out, methods = "gone", {"methods": ["grad_cam", {"name": "saliency"}]}
+    settings = (f"explain={json.dumps({'images': 'all', **methods})}", "atlases=[]")
+    assert bench.run(out, *settings, words=("--until", "extract"))[0] == 0
+    target = bench.folder / "images/stripes/1.png"
+    whole, seen = target.read_bytes(), target.stat()
+    target.write_bytes(b"x" * len(whole))
+    os.utime(target, ns=(seen.st_atime_ns, seen.st_mtime_ns))  # to the index it is what it was
+    try:
+        code, printed, said = bench.run(out, *settings)
+        assert code == 3 and "too many rejects: 11.1% of the images" in said
+        assert said.count("stripes/1.png cannot be explained: not an image") == 1
+        assert "1 of 9 images were rejected" in printed
+        assert bench.run(out, *settings, "extract.max_rejects=0.2")[0] == 0
+        assert bench.run(out, *settings, words=("--until", "extract"))[0] == 0
+    finally:
+        target.write_bytes(whole)
+    status = command("status", bench.folder / out)[1].splitlines()
+    assert any(line.split() == ["rejected", "images", "1"] for line in status), status
+    html = (bench.folder / out / "site/errors.html").read_text()
+    assert "1 chosen image could not be read again to be explained and lacks maps, e.g. 1.png: not an image" in html
+    assert "run with --redo explain" in said
+    assert bench.run(out, *settings, words=("--redo", "explain"))[0] == 0
+    assert not any(bench.store(out).rows(f"rejects/explain-{name}") for name in ("grad_cam", "saliency"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from stages import tables
-from stages.explain.selection import frame, select, worst_first
+from stages.explain.selection import frame, hidden, select, worst_first
 from stages.explain.targets import check, resolve
 from stages.methods import Method
 from stages.sources import read_images
@@ -80,10 +80,14 @@ def fit(inputs: Inputs, params: Params) -> State:
     images, predictions = inputs.table("images"), inputs.table("predictions", _PREDICTED)
     data = frame(images, predictions, classes)
     chosen = np.flatnonzero(select(params.select, data))
+    for name in hidden(params.select, data):
+        inputs.warn(f"explain.images: {name} is the run's own; the column {name} of the source is called `meta.{name}`")
     if not len(chosen):
         raise UserError(f"explain.images: {params.select} chooses none of {len(data)} images{_why_none(params, data)}")
     if set(params.targets) == {"label"} and data["label"].iloc[chosen].isna().all():
         raise UserError("explain.targets: label, but no chosen image has one; give labels, or another target")
+    if set(params.targets) == {"label"} and (bare := int(data["label"].iloc[chosen].isna().sum())):
+        inputs.note(f"explain.targets: label: {bare} of {len(chosen)} chosen images have none, and get no map")
     if params.limit is not None:
         order = worst_first(data)
         chosen = np.sort(order[np.isin(order, chosen)][: params.limit])
@@ -144,7 +148,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     rows = np.flatnonzero(wanted)
     logits, labels = tables.to_numpy(predictions["logits"]), predictions["label"].to_pylist()
     asked = {int(r): resolve(params.targets, logits[r], labels[r], classes) for r in rows}
-    found = _Rows(params, settled)
+    found, lost = _Rows(params, settled), {}
     size, channels = tuple(extract["input_size"]), _channels(params)
     prepare = partial(
         decode_to, size=size, crop=params.images.crop, channels=channels, max_pixels=params.images.max_pixels
@@ -162,12 +166,25 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
             for row, pixels in batch:
                 if isinstance(pixels, ImageError):
                     inputs.warn(f"{data['uri'][row]} cannot be explained: {pixels.reason}")
+                    lost[data["image_id"][row]] = data["uri"][row], pixels.reason
             if read:
                 ids = [data["image_id"][row] for row, _ in read]
                 targets = np.array([list(asked[row]) for row, _ in read], np.int32)
                 maps = explain(np.stack([pixels for _, pixels in read]), targets, ids)
                 found.add(ids, [asked[row] for row, _ in read], maps)
-    return {f"maps/{params.method.variant}": found.table()}
+    if lost:
+        inputs.note("explain: once what cannot be explained can be read again, run with --redo explain")
+    return dict(zip(_writes(params), (found.table(), _rejects(lost)), strict=True))
+
+
+def _writes(params: Params) -> tuple[str, str]:
+    return f"maps/{params.method.variant}", f"rejects/explain-{params.method.variant}"
+
+
+def _rejects(lost: Mapping[str, tuple[str, str]]) -> pa.Table:
+    """Images that could be read when they were predicted, and now cannot: (uri, reason) by id."""
+    rows = [{"image_id": i, "uri": lost[i][0], "stage": "explain", "reason": lost[i][1]} for i in sorted(lost)]
+    return pa.Table.from_pylist(rows, tables.rejects())
 
 
 def _channels(params: Params) -> int:
@@ -262,7 +279,7 @@ STAGE = Stage(
     shards=aligned_shards("predictions"),
     run=run,
     reads=lambda params: {"images": "part", "predictions": "part"},
-    writes=lambda params: (f"maps/{params.method.variant}",),
+    writes=_writes,
     fit=fit,
     fit_reads=lambda params: ("images", "predictions"),
     state_of=lambda params: (("extract", ""),),

@@ -21,7 +21,8 @@ def frame(images: pa.Table, predictions: pa.Table, classes: Sequence[str]) -> An
     """What a query may name, one row for each prediction, as a pandas data frame.
 
     Columns: image_id, uri, label and pred and second (class names), prob, label_prob, second_prob, margin
-    (prob - second_prob), correct, split, width, height, and the source's own columns under their own names.
+    (prob - second_prob), correct, split, width, height, and the source's own columns under their own names; one that
+    is called like one of these as ``meta.NAME``.
     """
     import pandas as pd
 
@@ -48,7 +49,8 @@ def frame(images: pa.Table, predictions: pa.Table, classes: Sequence[str]) -> An
     columns["margin"] = columns["prob"] - columns["second_prob"]
     for name in about.columns:
         if name.startswith("meta."):
-            columns.setdefault(name.removeprefix("meta."), about[name].array)
+            own = name.removeprefix("meta.")
+            columns[name if own in columns else own] = about[name].array
     return pd.DataFrame(columns)
 
 
@@ -94,20 +96,28 @@ def select(query: str, data: Any) -> np.ndarray:
     return np.array([answer is not None and bool(answer) for answer in known], bool)
 
 
+def hidden(query: str, data: Any) -> list[str]:
+    """Columns of the source that a sound query seems to name, and does not get: the run's own are called the same."""
+    if query in EVERY:
+        return []
+    named = _only_compares(" ".join(query.splitlines()).strip(), list(data.columns), "")
+    return [name for name in dict.fromkeys(named) if f"meta.{name}" in data.columns]
+
+
 _EXAMPLE = 'write e.g. label == "horse" and not correct'
 _QUOTED = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|`[^`]*`""")
 ATTRIBUTES = {"str", "contains", "startswith", "endswith", "lower", "upper", "len", "isna", "notna", "isin", "between"}
 """What may follow a dot in a query: pandas would call any method of a column, also one that writes a file."""
 
 
-def _only_compares(query: str, columns: Sequence[str], where: str) -> None:
-    """Refuses what is more than a comparison of columns with values, before pandas sees it.
+def _only_compares(query: str, columns: Sequence[str], where: str) -> list[str]:
+    """The columns that a query names; refuses what is more than their comparison with values, before pandas sees it.
 
     Raises:
         UserError: not one expression, a name that is no column, a call of what a query has no need of.
     """
     quoted = [match[0][1:-1] for match in _QUOTED.finditer(query) if match[1] is None]
-    text = _QUOTED.sub(lambda match: match[1] or columns[0], query)  # `a column` of pandas is no Python
+    text = _QUOTED.sub(lambda match: match[1] or "_", query)  # `a column` of pandas is no Python
     try:
         nodes = list(ast.walk(ast.parse(text, mode="eval")))
     except (SyntaxError, ValueError) as error:
@@ -122,8 +132,8 @@ def _only_compares(query: str, columns: Sequence[str], where: str) -> None:
         raise UserError(f"{where}: a query compares columns with values, and nothing else")
     called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
     try:
-        for name in [node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in called] + quoted:
-            nearest(name, columns, "column")
+        names = [node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in called]
+        return [nearest(name, columns, "column") for name in [n for n in names if n != "_"] + quoted]
     except ValueError as unknown:
         raise UserError(f"{where}: {unknown}") from None
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from stages import explain, extract, tables
 from stages.explain import NOT_FINITE, STAGE, ZERO, Params
-from stages.explain.selection import frame, select, worst_first
+from stages.explain.selection import frame, hidden, select, worst_first
 from stages.explain.targets import check, resolve
 from stages.methods import ExpectedGradients, GradCam, Occlusion, Saliency
 from stages.specs import ImagesSpec, ModelSpec
@@ -113,7 +113,7 @@ def known():
     about = {"split": ["train", "test", None, "test"], "meta.shape": ["round", "flat", None, "flat"]}
     about |= {"meta.two words": [1, 2, 3, 4], "meta.prob": [9, 9, 9, 9]}
     about |= {"meta.blurred": [True, False, None, False], "meta.age": [None, 2, 3, 4]}
-    about |= {"meta.day": [None, 0.5, 1.5, None]}
+    about |= {"meta.day": [None, 0.5, 1.5, None], "meta.image_id": [1, 2, 3, 4]}
     images = pa.table({"image_id": ids[::-1], "uri": ["u"] * 4} | {k: v[::-1] for k, v in about.items()})
     for name in ("width", "height"):
         images = images.append_column(name, pa.array([40, 30, 20, 10]))
@@ -163,6 +163,7 @@ def known():
         ("label_prob != 0.5", "abd"),
         ("prob > 0.75\nand prob < 0.85\n", "b"),
         ('uri == "a@b" or uri == "u"', "abcd"),
+        ("`meta.prob` > 8 and prob > 0.8", "ad"),
     ],
 )
 def test_queries(known, query, chosen):
@@ -175,6 +176,8 @@ def test_queries(known, query, chosen):
         ('labl == "horse"', "unknown column 'labl'; nearest: label"),
         ("`two word` > 1", "nearest: two words"),
         ("index == 1", "unknown column 'index'"),
+        ("_ == 1", "cannot be read"),
+        ("`two words`(1)", "cannot be read"),
         ("errors and prob > 0.5", "unknown column 'errors'"),
         ("prob", "says neither yes nor no"),
         ("label", "says neither yes nor no"),
@@ -226,6 +229,22 @@ def test_a_query_runs_nothing(known, query, tmp_path):
     with pytest.raises(UserError):
         select(query.replace("{file}", str(tmp_path / "file")), known)
     assert not list(tmp_path.iterdir()) and known.equals(before)
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("all", []),
+        ("errors", []),
+        ("`two words` > 1 and shape.isna()", []),
+        ("prob > 0.5 and\nage > 1 or prob < 0.1", ["prob"]),
+        ('`image_id` != "prob" and prob > 0.5', ["prob", "image_id"]),
+        ("`meta.prob` > 0.5", []),
+    ],
+)
+def test_what_the_run_and_the_source_call_the_same(known, query, names):
+    select(query, known)
+    assert hidden(query, known) == names
 
 
 def test_the_worst_come_first(known):
@@ -317,7 +336,7 @@ def toy(monkeypatch):
 def test_one_row_for_each_image_and_class_sorted_by_both(extracted, params):
     inputs = extracted(4)
     found = inputs.run(STAGE, params(), "grad_cam")
-    assert list(found) == list(STAGE.writes(params())) == ["maps/grad_cam"]
+    assert list(found) == list(STAGE.writes(params())) == ["maps/grad_cam", "rejects/explain-grad_cam"]
     table = found["maps/grad_cam"]
     assert table.schema == tables.maps()
     rows = table.to_pylist()
@@ -353,7 +372,7 @@ def test_the_same_table_whatever_the_parts_and_the_batch(extracted, params, meth
 def test_two_variants_of_one_method(extracted, params):
     inputs = extracted()
     method = Occlusion(**{"patch": 8, "stride": 4, "mode": "full", "as": "fine"})
-    (table,) = inputs.run(STAGE, params(method=method, targets=["second"]), "fine").values()
+    table, _ = inputs.run(STAGE, params(method=method, targets=["second"]), "fine").values()
     assert "maps/fine" in inputs.tables and set(table["height"].to_pylist()) == {3}
     assert table["target_kinds"].to_pylist() == [["second"]] * COUNT and set(table["layer"].to_pylist()) == {None}
 
@@ -363,19 +382,19 @@ def test_maps_that_are_zero_or_not_finite_are_kept_and_flagged(extracted, params
         return {0: np.zeros((2, 3)), 1: np.full((2, 3), np.nan), 2: np.eye(2, 3)}[int(target)]
 
     toy("saliency", values)
-    (table,) = extracted(4).run(STAGE, params(method=Saliency(), targets=["top:3"]), "saliency").values()
+    table, _ = extracted(4).run(STAGE, params(method=Saliency(), targets=["top:3"]), "saliency").values()
     assert table.num_rows == 3 * COUNT
     for row in table.to_pylist():
         assert row["flag"] == [ZERO, NOT_FINITE, None][row["target"]]
         assert len(row["map"]) == 6 and row["score"] == row["target"] / 2
     toy("saliency", lambda pixels, target: np.full((2, 3), np.inf))
-    (table,) = extracted().run(STAGE, params(method=Saliency()), "saliency").values()
+    table, _ = extracted().run(STAGE, params(method=Saliency()), "saliency").values()
     assert set(table["flag"].to_pylist()) == {NOT_FINITE}
 
 
 def test_the_gap_of_a_path_method_is_kept(extracted, params, toy):
     toy("saliency", gap=0.25)
-    (table,) = extracted(5).run(STAGE, params(method=Saliency()), "saliency").values()
+    table, _ = extracted(5).run(STAGE, params(method=Saliency()), "saliency").values()
     assert [r["gap"] for r in table.to_pylist()] == [r["score"] + 0.25 for r in table.to_pylist()]
 
 
@@ -386,11 +405,11 @@ def test_a_limit_takes_the_most_confident_errors_first(extracted, params, toy):
     worst = [r["image_id"] for r in sorted(wrong, key=lambda r: (-r["prob"], r["image_id"]))]
     assert len(worst) > 2
     for limit in (1, 2):
-        (table,) = inputs.run(STAGE, params(method=Saliency(), limit=limit), "saliency").values()
+        table, _ = inputs.run(STAGE, params(method=Saliency(), limit=limit), "saliency").values()
         assert sorted(set(table["image_id"].to_pylist())) == sorted(worst[:limit])
-    (table,) = inputs.run(STAGE, params(method=Saliency(), limit=len(worst) + 1), "saliency").values()
+    table, _ = inputs.run(STAGE, params(method=Saliency(), limit=len(worst) + 1), "saliency").values()
     assert set(table["image_id"].to_pylist()) > set(worst)
-    (table,) = inputs.run(STAGE, params(method=Saliency(), limit=99, select="errors"), "saliency").values()
+    table, _ = inputs.run(STAGE, params(method=Saliency(), limit=99, select="errors"), "saliency").values()
     assert set(table["image_id"].to_pylist()) == set(worst)
 
 
@@ -438,12 +457,39 @@ def test_an_image_that_is_gone_is_told_and_the_others_are_explained(extracted, p
     parts = list(inputs.tables["images"])
     parts[1] = table.set_column(table.column_names.index("uri"), "uri", pa.array(changed))
     inputs.tables["images"] = parts
-    (found,) = inputs.run(STAGE, params(method=Saliency()), "saliency").values()
+    found, rejects = inputs.run(STAGE, params(method=Saliency()), "saliency").values()
     lost = set(table["image_id"].to_pylist()[1:3])
     assert set(found["image_id"].to_pylist()) == set(inputs.table("predictions")["image_id"].to_pylist()) - lost
     said = sorted(inputs.warnings)
     assert len(said) == 2 and "broken.png cannot be explained: not an image" in said[0]
     assert "gone.png cannot be explained: no such file" in said[1]
+    assert rejects.schema == tables.rejects() and set(rejects["image_id"].to_pylist()) == lost
+    reasons = {r["uri"]: (r["stage"], r["reason"]) for r in rejects.to_pylist()}
+    assert reasons[str(tmp_path / "gone.png")] == ("explain", "no such file") and str(broken) in reasons
+    assert [part.num_rows for part in inputs.tables["rejects/explain-saliency"]] == [0, 2, 0]
+
+
+def test_a_column_that_the_run_hides_is_told_where_a_query_names_it(extracted, params, toy):
+    toy("saliency")
+    inputs = extracted()
+    (table,) = inputs.tables["images"]
+    inputs.tables["images"] = [table.append_column("meta.prob", pa.array([2.0] * COUNT))]
+    for query, said in {"prob >= 0": 1, "`meta.prob` > 1": 0, "all": 0}.items():
+        inputs.warnings = []
+        explain.fit(inputs, params(method=Saliency(), select=query))
+        assert len(inputs.warnings) == said
+        assert (
+            not said
+            or "prob is the run's own; the column prob of the source is called `meta.prob`" in (inputs.warnings[0])
+        )
+
+
+def test_images_without_the_label_asked_for_are_counted(extracted, params, toy):
+    toy("saliency")
+    inputs = extracted()
+    explain.fit(inputs, params(method=Saliency(), targets=["label"]))
+    bare = inputs.table("predictions")["label"].null_count
+    assert inputs.notes == [f"explain.targets: label: {bare} of {COUNT} chosen images have none, and get no map"]
 
 
 def test_where_all_images_are_gone_there_are_no_maps_and_nothing_to_settle_with(extracted, params, toy):
@@ -452,7 +498,7 @@ def test_where_all_images_are_gone_there_are_no_maps_and_nothing_to_settle_with(
     (table,) = inputs.tables["images"]
     gone = pa.array(["/gone/away.png"] * COUNT)
     inputs.tables["images"] = [table.set_column(table.column_names.index("uri"), "uri", gone)]
-    (found,) = inputs.run(STAGE, params(method=Saliency()), "saliency").values()
+    found, _ = inputs.run(STAGE, params(method=Saliency()), "saliency").values()
     assert found.num_rows == 0 and found.schema == tables.maps() and len(inputs.warnings) == COUNT
     toy("expected_gradients", background=2)
     with pytest.raises(UserError, match="none of the chosen images can be read again"):
@@ -463,7 +509,7 @@ def test_a_part_of_which_nothing_is_chosen_is_an_empty_table(extracted, params, 
     toy("saliency")
     inputs = extracted(4)
     query = f'image_id == "{photographs[0][0]}"'
-    (table,) = inputs.run(STAGE, params(method=Saliency(), select=query), "saliency").values()
+    table, _ = inputs.run(STAGE, params(method=Saliency(), select=query), "saliency").values()
     assert set(table["image_id"].to_pylist()) == {photographs[0][0]}
     assert [part.num_rows > 0 for part in inputs.tables["maps/saliency"]] == [True, False, False]
     assert all(part.schema == tables.maps() for part in inputs.tables["maps/saliency"])
@@ -494,7 +540,7 @@ def test_errors_and_labels_of_images_without_labels(extracted, params):
         explain.fit(inputs, params(select="errors"))
     with pytest.raises(UserError, match="explain.targets: label, but no chosen image has one"):
         explain.fit(inputs, params(targets=["label"]))
-    (table,) = inputs.run(STAGE, params(), "grad_cam").values()
+    table, _ = inputs.run(STAGE, params(), "grad_cam").values()
     assert table["target_kinds"].to_pylist() == [["predicted"]] * COUNT
     inputs.tables["predictions"] = []  # and before any image is read
     with pytest.raises(

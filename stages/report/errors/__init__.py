@@ -40,7 +40,8 @@ class Explained(Spec):
 
     @property
     def reads(self) -> list[str]:
-        return [*(f"maps/{name}" for name in self.variants), *self.measured]
+        lost = (f"rejects/explain-{name}" for name in self.variants)
+        return [*(f"maps/{name}" for name in self.variants), *lost, *self.measured]
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ class Audit:
         counts: (label, prediction) -> labelled images, the right ones among them.
         images: with a prediction. explained: with a map. mistakes, explained_mistakes: of these the mistakes.
         worst: so many mistakes are the most confident of all; further ones stand for their confusion.
+        lost: chosen images that could not be read again, so that a variant has no map of them: (uri, reason) by id.
     """
 
     cases: list[Case] = field(default_factory=list)
@@ -57,6 +58,7 @@ class Audit:
     mistakes: int = 0
     explained_mistakes: int = 0
     worst: int = 0
+    lost: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def labelled(self) -> int:
@@ -84,6 +86,8 @@ def read_audit(inputs: Inputs, variants: Sequence[str], most: int) -> Audit:
     audit.mistakes = sum(n for (label, pred), n in audit.counts.items() if label != pred)
     audit.explained, audit.explained_mistakes = len(found), sum(c.mistake is True for c in found)
     audit.cases = chosen(found, most)
+    for row in (r for v in variants for p in inputs.stream(f"rejects/explain-{v}") for r in p.to_pylist()):
+        audit.lost[row["image_id"]] = row["uri"], row["reason"]
     audit.worst = min(most, audit.explained_mistakes)
     _name(inputs, audit.cases)
     return audit

@@ -125,6 +125,18 @@ def test_only_what_was_explained_is_shown_but_all_mistakes_count(tmp_path):
     assert sum(n for *_, n in data["confusions"]) == 4
 
 
+def test_what_could_not_be_explained_is_counted_once(tmp_path):
+    inputs, params = audit(tmp_path, methods=METHODS[:2])
+    assert b"to be explained" not in inputs.run(STAGE, params)["site/errors.html"]
+    for variant in ("grad_cam", "occlusion"):
+        rows = [{"image_id": i, "uri": f"/x/<{i}>.png", "stage": "explain", "reason": "no such file"} for i in "xy"]
+        inputs.tables[f"rejects/explain-{variant}"] = [pa.Table.from_pylist(rows, tables.rejects())]
+        assert f"rejects/explain-{variant}" in STAGE.reads(params)
+    html = inputs.run(STAGE, params)["site/errors.html"].decode()
+    assert "2 chosen images could not be read again to be explained and lack maps" in html
+    assert "e.g. &lt;x&gt;.png: no such file." in html
+
+
 def test_matrix_and_its_rates():
     found = matrix(Counter({(0, 0): 5, (0, 1): 4, (1, 0): 1}), 3)
     assert found.tolist() == [[5, 4, 0], [1, 0, 0], [0, 0, 0]]
