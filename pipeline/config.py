@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from stages.extract import ExtractSpec
 from stages.reduce import ReduceSpec
 from stages.render import RenderSpec
 from stages.report import ReportSpec
-from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec
+from stages.report.payload import plain
+from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec, folder
 from stages.stage import UserError
 
 NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
@@ -49,6 +50,11 @@ class AtlasSpec(ViewSpec):
         grids = sorted(self.grids)
         if grids != [grids[0] * 2**k for k in range(len(grids))]:
             raise ValueError(f"grids {self.grids} must be the coarsest times powers of two, e.g. [10, 20, 40]")
+        chooses = self.keep == "top" and (self.class_ is not None or self.pair is not None)
+        if self.rows != ViewSpec.model_fields["rows"].default and not chooses:
+            raise ValueError(f"atlas {self.name}: rows is for a class with keep: top, or a pair; leave it out")
+        if self.keep == "winner" and self.class_ is None:
+            raise ValueError(f"atlas {self.name}: keep: winner is for a class; leave it out")
         return self
 
     @property
@@ -70,9 +76,9 @@ class Config(Spec):
 
     @model_validator(mode="after")
     def _checks(self) -> Config:
-        names = [a.name for a in self.atlases]
-        if len(set(names)) < len(names):
-            raise ValueError(f"atlas names must differ: {', '.join(sorted({n for n in names if names.count(n) > 1}))}")
+        _differ("atlas names", [a.name for a in self.atlases], plain)
+        _differ("explain: variants", [m.variant for m in self.explain.methods] if self.explain else [], plain)
+        _differ("layers", sorted({*self.extract.layers, *(a.layer for a in self.atlases)}), folder)
         for atlas in self.atlases:
             asks = atlas.class_ is not None or atlas.pair is not None
             if asks and self.extract.attribution == "none":
@@ -85,14 +91,27 @@ class Config(Spec):
         return self
 
 
+def _differ(what: str, names: Sequence[str], form: Callable[[str], str]) -> None:
+    """Refuses names of which two would be one folder or file: those of macOS and Windows do not tell A from a.
+
+    Raises:
+        ValueError: names these.
+    """
+    forms = [form(name).casefold() for name in names]
+    alike = sorted({n for n, own in zip(names, forms, strict=True) if forms.count(own) > 1})
+    if alike:
+        by = "; they name files, which do not tell upper from lower case, nor signs" if len(alike) > 1 else ""
+        raise ValueError(f"{what} must differ: {', '.join(alike)}{by}")
+
+
 def find(path: str) -> Path:
     """The file a user named: a path, or the name of a configuration that ships with the command."""
     given = Path(path)
     if given.is_file():
         return given
     here = Path(__file__).parent
-    for folder in (here / "configs", here.parent / "configs"):
-        shipped = folder / f"{given.name.removesuffix('.yaml')}.yaml"
+    for beside in (here / "configs", here.parent / "configs"):
+        shipped = beside / f"{given.name.removesuffix('.yaml')}.yaml"
         if shipped.is_file() and (given.parent == Path(".") or given.parent.name == "configs"):
             return shipped
     raise UserError(f"{path}: no such file; give the path of a YAML configuration (see the README for one)")

@@ -41,6 +41,8 @@ class ModelSpec(Spec):
     def _one_origin(self) -> ModelSpec:
         if sum(x is not None for x in (self.path, self.application, self.preset)) != 1:
             raise ValueError("give exactly one of path, application, preset")
+        if self.application is None and self.weights not in (None, "none", "imagenet"):
+            raise ValueError("weights is for application; leave it out, or give application")
         return self
 
 

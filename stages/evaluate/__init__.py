@@ -69,6 +69,10 @@ class EvaluateSpec(Spec):
     def _one_truth(self) -> EvaluateSpec:
         if self.boxes is not None and self.masks is not None:
             raise ValueError("give boxes or masks, not both")
+        if self.tolerance and self.boxes is None and self.masks is None:
+            raise ValueError(
+                "tolerance is for the pointing game, which needs boxes or masks; give them, or leave it out"
+            )
         return self
 
 

@@ -7,6 +7,7 @@ import yaml
 
 from pipeline.config import load
 from pipeline.plan import _plain
+from pipeline.record import about
 from pipeline.steps import class_names, steps
 from stages.specs import ModelSpec
 from stages.stage import UserError
@@ -71,7 +72,21 @@ def test_overrides(write):
         ({"atlases": [{"name": "a", "layer": "c", "reduce": {"n_neighbours": 3}}]}, "did you mean n_neighbors"),
         ({"atlases": [{"name": "a", "layer": "c", "clas": "x"}]}, "did you mean class"),
         ({"atlases": [{"name": "a/b", "layer": "c"}]}, "names folders"),
-        ({"atlases": [{"name": "a", "layer": "c"}] * 2}, "atlas names must differ: a"),
+        ({"atlases": [{"name": "a", "layer": "c"}] * 2}, "atlas names must differ: a$"),
+        (
+            {"atlases": [{"name": n, "layer": "c"} for n in ("Late", "b", "late")]},
+            "atlas names must differ: Late, late; ",
+        ),
+        (
+            {"atlases": [{"name": n, "layer": "c", "class": "x"} for n in ("a+b", "a-b")]},
+            r"atlas names must differ: a\+b, a-b; ",
+        ),
+        ({"atlases": [{"name": "a", "layer": "Conv"}], "extract": {"layers": ["conv"]}}, "must differ: Conv, conv; "),
+        ({"extract": {"layers": ["a/b", "a__b"]}}, "layers must differ: a/b, a__b; "),
+        ({"atlases": [{"name": "a", "layer": "c", "rows": 5}]}, "atlas a: rows is for a class"),
+        ({"atlases": [{"name": "a", "layer": "c", "class": "x", "keep": "winner", "rows": 5}]}, "rows is for a class"),
+        ({"atlases": [{"name": "a", "layer": "c", "pair": ["x", "y"], "keep": "winner"}]}, "winner is for a class"),
+        ({"model": {"path": "m.keras", "weights": "w.h5"}}, "weights is for application"),
         ({"atlases": [{"name": "a", "layer": "c", "grids": [10, 15]}]}, "powers of two"),
         ({"atlases": [{"name": "a", "layer": "c", "class": "x", "pair": ["x", "y"]}]}, "at most one of"),
         ({"model": {"path": "m.keras", "application": "VGG16"}}, "exactly one of"),
@@ -88,6 +103,10 @@ def test_overrides(write):
         ({"explain": {"methods": [{"name": "occlusion", "fill": 300}]}}, r"methods.0.fill: .* \(got 300\)"),
         ({"explain": {"methods": ["rise", {"name": "rise"}]}}, "rise is used twice; .* as: rise_2"),
         ({"explain": {"methods": ["rise", {"name": "saliency", "as": "RISE"}]}}, "RISE is used twice; .* as: RISE_2"),
+        (
+            {"explain": {"methods": ["rise", {"name": "rise", "as": "a+b"}, {"name": "rise", "as": "a-b"}]}},
+            r"variants must differ: a\+b, a-b; ",
+        ),
         ({"explain": {"methods": [{"name": "rise", "as": "a/b"}]}}, "methods.0.as: .* names a folder"),
         ({"explain": {"methods": [{"name": "rise", "as": "a."}]}}, "methods.0.as: .* names a folder"),
         ({"explain": {"methods": [{"name": "rise", "as": "fin\u00e9"}]}}, "methods.0.as: .* names a folder"),
@@ -97,6 +116,7 @@ def test_overrides(write):
         ({"evaluate": {}}, "evaluate: there are no maps; give explain too"),
         ({"evaluate": {"step": 3}, "explain": {}}, "evaluate.step: unknown key; did you mean steps"),
         ({"evaluate": {"boxes": "b", "masks": "m"}, "explain": {}}, "give boxes or masks, not both"),
+        ({"evaluate": {"tolerance": 2}, "explain": {}}, "tolerance is for the pointing game"),
         ({"evaluate": {"boxes": ["a", "b", "c"]}, "explain": {}}, "evaluate.boxes: give four columns, .*; not 3$"),
         ({"evaluate": {"boxes": list("abcde")}, "explain": {}}, "evaluate.boxes: give four columns, .*; not 5$"),
         (
@@ -113,6 +133,14 @@ def test_what_is_wrong_is_one_line(write, changes, words):
     with pytest.raises(UserError, match=words) as caught:
         load(write(**changes))
     assert "\n" not in str(caught.value)
+
+
+def test_a_configuration_as_the_page_shows_it_is_one(write):
+    """With every default written out, of which some are of no use where they stand."""
+    chosen = {"name": "b", "layer": "c", "class": "x", "rows": 7}
+    config = load(write(atlases=[*LEAST["atlases"], chosen], explain={}, evaluate={}))
+    again = load(write(yaml.safe_dump(about(config)["config"])))
+    assert about(again) == about(config)
 
 
 def test_what_is_evaluated_follows_from_what_is_explained(write, tmp_path):
