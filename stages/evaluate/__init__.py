@@ -124,7 +124,11 @@ def fit(inputs: Inputs, params: Params) -> State:
     if params.masks is not None:
         about = inputs.table("images", ["image_id", "uri"])
         uris = dict(zip(about["image_id"].to_pylist(), about["uri"].to_pylist(), strict=True))
-        found = matched(uris, list(listed(params.masks)))
+        masks = list(listed(params.masks))
+        found = matched(uris, masks)
+        if idle := sorted(set(masks) - set(found.values())):
+            say = inputs.note if found else inputs.warn
+            say(f"evaluate.masks: {len(idle)} of {len(masks)} fit no image, e.g. {idle[0]}")
         state["masks"] = {i: found[i] for i in sorted(set(chosen) & found.keys())}
         known = len(state["masks"])
     else:

@@ -265,6 +265,19 @@ def test_masks_of_another_size_are_flagged_and_missing_ones_counted(inputs, mode
     assert "3 of 6 images have no mask" in inputs.notes[0] and len(inputs.warnings) == 2
 
 
+def test_masks_that_fit_no_image_are_told(inputs, model, tmp_path):
+    (tmp_path / "masks").mkdir()
+    for name in ("x_mask.png", "2_mask.png"):
+        Image.new("L", (SIZE, SIZE)).save(tmp_path / "masks" / name)
+    given = params(model, masks=str(tmp_path / "masks"), masks_stamp="1")
+    fit(inputs, given)
+    assert inputs.warnings == ["evaluate.masks: 2 of 2 fit no image, e.g. 2_mask.png"]
+    (tmp_path / "masks/2_mask.png").rename(tmp_path / "masks/2.png")
+    inputs.warnings, inputs.notes = [], []
+    fit(inputs, given)
+    assert not inputs.warnings and inputs.notes[0] == "evaluate.masks: 1 of 2 fit no image, e.g. x_mask.png"
+
+
 def test_a_photograph_that_is_gone_is_flagged(inputs, model, tmp_path):
     (tmp_path / "images/1.png").unlink()
     found = rows(inputs, params(model, insertion=False))
