@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.digest import content_digest
 from stages.stage import Stage, State
@@ -70,3 +71,22 @@ class MemoryInputs:
             return {name: found[-1] for name, found in written.items()}
         self.tables.update(written)
         return {name: pa.concat_tables(found) for name, found in written.items()}
+
+
+class CountedInputs(MemoryInputs):
+    """Parts that are read are copies in ``pool``: it counts what is still held of them, and the most at once.
+
+    ``read``: (table, part, columns) of each.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pool = pa.proxy_memory_pool(pa.default_memory_pool())
+        self.read: list[tuple[str, int, tuple[str, ...] | None]] = []
+
+    def part(self, table: str, index: int, columns: Sequence[str] | None = None) -> pa.Table:
+        self.read.append((table, index, columns and tuple(columns)))
+        found = super().part(table, index, columns).combine_chunks()
+        rows = pa.array(range(len(found)), pa.int64())
+        copies = [pc.take(column.chunk(0), rows, memory_pool=self.pool) for column in found.columns]
+        return pa.Table.from_arrays(copies, schema=found.schema)

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from stages.methods import Options
 from stages.sanity.ranks import correlation, mean, standard
+from stages.sanity.sample import sampled
 from stages.stage import Inputs
 from stages.vision.attribution.pixels import at_input
 
@@ -25,14 +26,15 @@ def agreement(
     """A row for every two variants, in the order of their names.
 
     Maps are compared on the pixels of the model's input, as deletion orders them; an image's targets are averaged
-    first. Flagged maps, and maps of one value, have no ranks and are left out. One part is held at a time.
+    first. Flagged maps, and maps of one value, have no ranks and are left out. Of one part at a time, the chosen
+    images' maps are held.
     """
     names = sorted(variants)
     pairs = [(a, b) for k, a in enumerate(names) for b in names[k + 1 :]]
     found: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
     wanted = pa.array(list(chosen), pa.string())
     for part in range(min(inputs.parts(f"maps/{v}") for v in names) if pairs else 0):
-        tables = {v: _chosen(inputs.part(f"maps/{v}", part, _COLUMNS), wanted) for v in names}
+        tables = {v: _sound(sampled(inputs, f"maps/{v}", part, _COLUMNS, wanted)) for v in names}
         rows = {v: _rows(tables[v]) for v in names}
         for image_id in sorted(set().union(*rows.values())):
             own: dict[tuple[str, str], list[float]] = defaultdict(list)
@@ -51,8 +53,8 @@ def agreement(
     return [{"variant": a, "other": b, **asdict(mean(found[a, b], seed))} for a, b in pairs]
 
 
-def _chosen(part: pa.Table, wanted: pa.Array) -> pa.Table:
-    return part.filter(pc.and_(pc.is_in(part["image_id"], value_set=wanted), pc.is_null(part["flag"])))
+def _sound(maps: pa.Table) -> pa.Table:
+    return maps.filter(pc.is_null(maps["flag"]))
 
 
 def _rows(table: pa.Table) -> dict[str, dict[int, int]]:

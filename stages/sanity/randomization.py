@@ -11,26 +11,31 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from stages.sanity.ranks import correlation, mean, standard
+from stages.sanity.sample import sampled
 from stages.sources import read_images
 from stages.stage import Inputs
 from stages.vision.images import ImageError, decode_to
 
+_COLUMNS = ["image_id", "target", "target_kinds", "height", "width", "map", "flag"]
+
 
 def stored(inputs: Inputs, table: str, ids: Sequence[str]) -> dict[str, tuple[int, np.ndarray]]:
     """(target, map) of each image: its map for the predicted class, or its first, where that is not flagged."""
-    wanted, found = set(ids), {}
-    names = ["image_id", "target", "target_kinds", "height", "width", "map", "flag"]
-    for part in inputs.stream(table, names):
-        about = part.drop_columns(["map"]).to_pylist()
+    wanted, found = pa.array(list(ids), pa.string()), {}
+    for part in range(inputs.parts(table)):
+        maps = sampled(inputs, table, part, _COLUMNS, wanted)
+        about = maps.drop_columns(["map"]).to_pylist()
         rows: dict[str, int] = {}
         for k, row in enumerate(about):
-            if row["image_id"] in wanted and (row["image_id"] not in rows or "predicted" in row["target_kinds"]):
+            if row["image_id"] not in rows or "predicted" in row["target_kinds"]:
                 rows[row["image_id"]] = k
         for image_id, k in rows.items():
             if about[k]["flag"] is None:
-                values = part["map"][k].values.to_numpy(zero_copy_only=False)
+                # A copy: as a view it would keep what else was read with it.
+                values = np.array(maps["map"][k].values.to_numpy(zero_copy_only=False))
                 found[image_id] = (about[k]["target"], values.reshape(about[k]["height"], about[k]["width"]))
     return {i: found[i] for i in ids if i in found}
 

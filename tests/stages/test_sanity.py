@@ -8,8 +8,9 @@ from scipy.stats import spearmanr
 from stages import tables
 from stages.methods import GradCam, GradientXInput, Occlusion
 from stages.sanity import STAGE, Params
+from stages.sanity.randomization import stored
 from stages.sanity.ranks import correlation, mean, ranks, share, standard
-from tests.memory import MemoryInputs
+from tests.memory import CountedInputs, MemoryInputs
 from tests.small import CLASSES, draw
 from tests.stages.vision import small_models
 
@@ -53,6 +54,52 @@ def test_what_holds_of_every_image_seen_need_not_hold_of_all():
     found = share([1.0] * 10)
     assert (found.mean, found.high, found.n) == (1.0, 1.0, 10) and found.low == pytest.approx(0.7225, abs=1e-4)
     assert share([]).mean is None
+
+
+# -- the sample --------------------------------------------------------------------------
+
+
+def of_many(parts: int, images: int, side: int) -> list[pa.Table]:
+    """Maps of ``images`` images in each part, two targets each, all different."""
+    rng = np.random.default_rng(0)
+    return [
+        of_maps(
+            (f"{k:02x}{i:02x}", target, rng.normal(size=(side, side)).astype("float32"), None)
+            for i in range(images)
+            for target in (1, 2)
+        )
+        for k in range(parts)
+    ]
+
+
+def most_of_one(part: pa.Table) -> int:
+    """Bytes that reading one part takes."""
+    inputs = CountedInputs({"maps/a": [part]})
+    inputs.part("maps/a", 0)
+    return inputs.pool.max_memory()
+
+
+def test_of_the_maps_that_are_made_again_only_the_samples_are_held():
+    parts = of_many(8, 6, 32)
+    inputs = CountedInputs({"maps/a": parts})
+    chosen = ["0502", "0101", "0105", "0600"]
+    found = stored(inputs, "maps/a", chosen)
+    assert list(found) == chosen and [target for target, _ in found.values()] == [2] * 4
+    assert np.array_equal(found["0502"][1].reshape(-1), parts[5]["map"][5].values.to_numpy())
+    assert inputs.pool.bytes_allocated() == 0, "nothing of a part is held with a map of it"
+    assert inputs.pool.max_memory() < 1.2 * most_of_one(parts[0]), "one part at a time"
+    assert {part for _, part, columns in inputs.read if "map" in columns} == {1, 5, 6}, "other parts are not read"
+
+
+def test_of_the_maps_that_are_compared_one_part_is_held():
+    parts = of_many(6, 6, 32)
+    methods = [GradCam(**{"as": v}) for v in "abc"]
+    states = {("extract", ""): {"input_size": [32, 32]}, ("evaluate", "a"): {"chosen": ["0102", "0405", "0400"]}}
+    inputs = CountedInputs({f"maps/{v}": parts for v in "abc"}, states)
+    found = inputs.run(STAGE, overall(methods=methods, against={}))["agreement"]
+    assert [(r["n"], round(r["mean"], 5)) for r in found.to_pylist()] == [(3, 1.0)] * 3
+    assert inputs.pool.max_memory() < 1.2 * most_of_one(parts[0])
+    assert {part for _, part, columns in inputs.read if "map" in columns} == {1, 4}
 
 
 # -- over all methods ------------------------------------------------------------------
