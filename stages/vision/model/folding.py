@@ -19,7 +19,9 @@ import tensorflow as tf
 
 from stages.vision.model.program import Program, Step
 
-_CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+_CONVOLUTIONS = {keras.layers.Conv2D: ("filters", "groups"), keras.layers.DepthwiseConv2D: ("depth_multiplier",)}
+"""The layers, and what each is declared with besides :data:`_OPTIONS`."""
+_OPTIONS = ("name", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "activation", "use_bias")
 
 
 class Folding:
@@ -61,20 +63,22 @@ class Folding:
         key = id(first), id(second)  # of layers that the program or this cache keeps alive
         if key not in self._made:
             with tf.init_scope():  # the first need may come while a graph is traced; weights are none of its nodes
-                self._made[key] = join(first, second)
+                self._made.setdefault(key, join(first, second))  # another thread may have been quicker
         return self._made[key]
 
 
 def folded(convolution: Any, norm: Any) -> Any:
     """One convolution layer that does what ``convolution`` and then ``norm`` do."""
     gamma, beta, mean, variance = moments(norm)
-    with np.errstate(invalid="ignore"):  # a negative variance is nan here as it is in the layer
-        scale = gamma / np.sqrt(variance + norm.epsilon)
     kernel, *bias = (w.numpy().astype(np.float64) for w in convolution.weights)
     depthwise = isinstance(convolution, keras.layers.DepthwiseConv2D)
-    kernel = kernel * (scale.reshape(kernel.shape[2:]) if depthwise else scale)
-    shift = beta + scale * ((bias[0] if bias else 0.0) - mean)
-    return _twin(convolution, [kernel, shift], name=norm.name, use_bias=True)
+    dtype = convolution.variable_dtype
+    with np.errstate(all="ignore"):  # what is infinite or nan here is so in the layers
+        scale = gamma / np.sqrt(variance + norm.epsilon)
+        kernel = (kernel * (scale.reshape(kernel.shape[2:]) if depthwise else scale)).astype(dtype)
+        shift = (beta + scale * ((bias[0] if bias else 0.0) - mean)).astype(dtype)
+    weights = [keras.Variable(value, trainable=False, dtype=dtype) for value in (kernel, shift)]  # no tape watches them
+    return _twin(convolution, weights, name=norm.name, use_bias=True)
 
 
 def moments(norm: Any) -> Sequence[np.ndarray]:
@@ -96,10 +100,10 @@ class Padded:
     convolution: Any
 
     def __post_init__(self) -> None:
-        self.same = _twin(self.convolution, self.convolution.get_weights(), padding="same")
+        self.same = _twin(self.convolution, self.convolution.weights, padding="same")
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        return self.same(x) if self.is_same(x.shape) else self.convolution(self.padding(x))
+    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:  # called as the padding is, be it by keyword
+        return self.same(inputs) if self.is_same(inputs.shape) else self.convolution(self.padding(inputs))
 
     def is_same(self, shape: tf.TensorShape) -> bool:
         """Whether ``same`` is this padding for maps (n, h, w, c) of that shape."""
@@ -114,12 +118,17 @@ def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]
     return whole // 2, whole - whole // 2
 
 
-def _twin(layer: Any, weights: Sequence[np.ndarray], **options: Any) -> Any:
-    """A layer like this one with other weights and options, which no tape watches."""
-    twin = type(layer).from_config({**layer.get_config(), **options})
-    twin.build(**layer.get_build_config())
-    twin.set_weights(weights)
-    twin.trainable = False
+def _twin(layer: Any, weights: Sequence[keras.Variable], **options: Any) -> Any:
+    """A layer like this one with other options, and with these very weights.
+
+    Not from its config: that cannot hold every activation (a ReLU's rule), and initializers would draw in vain.
+    """
+    same = {name: getattr(layer, name) for name in (*_OPTIONS, *_CONVOLUTIONS[type(layer)])}
+    twin = type(layer)(**{**same, "dtype": layer.dtype_policy, **options})
+    (kernel,) = (name for name, value in vars(layer).items() if value is layer.weights[0])  # "kernel" or "_kernel"
+    for name, weight in zip((kernel, "bias"), weights, strict=False):
+        setattr(twin, name, weight)
+    twin.built = True
     return twin
 
 
@@ -130,7 +139,6 @@ def _is_convolution(layer: Any) -> bool:
         and layer.data_format == "channels_last"
         and layer.quantization_mode is None
         and len(layer.weights) == 1 + layer.use_bias
-        and bool(layer.get_build_config())
     )
 
 
@@ -147,9 +155,11 @@ def _normalised(layer: Any, norm: Any) -> bool:
 
 
 def _padded(padding: Any, layer: Any) -> bool:
+    """Whether a padding with zeros, in one precision with it, comes before a convolution that pads nothing."""
     return (
         type(padding) is keras.layers.ZeroPadding2D
         and padding.data_format == "channels_last"
         and _is_convolution(layer)
         and layer.padding == "valid"
+        and padding.compute_dtype == layer.compute_dtype
     )

@@ -85,6 +85,17 @@ def test_a_case_by_hand():
     assert not found.trainable_weights, "no tape watches it"
 
 
+@pytest.mark.parametrize("variance", [0.0, -1.0, 1e-44])
+def test_what_is_infinite_or_nan_is_so_in_both(variance):
+    convolution, norm = layers.Conv2D(2, 1), layers.BatchNormalization(epsilon=0.0)
+    x = np.ones((1, 2, 2, 1), "float32")
+    norm(convolution(x))
+    norm.set_weights([np.array(v) for v in ([1e30, 2], [0, 0], [0.5, 0.5], [variance, 1])])
+    found, expected = folded(convolution, norm)(x).numpy(), norm(convolution(x)).numpy()
+    assert not np.isfinite(found[..., 0]).any() and not np.isfinite(expected[..., 0]).any()
+    np.testing.assert_allclose(found[..., 1], expected[..., 1], rtol=2e-6)
+
+
 def separable(norm=None, between=None, **convolution):
     image = small._image()
     x = layers.Conv2D(4, 3, padding="same", name="conv", **convolution)(image)
@@ -183,6 +194,57 @@ def test_paddings_as_they_are_in_a_program(tmp_path):
     assert [step.kind for step in asked[3:5]] == ["ZeroPadding2D", "DepthwiseConv2D"]
     x = tf.constant(small.pixels(), tf.float32)
     np.testing.assert_allclose(model.forward()(x)[1], built(x), rtol=5e-6)
+
+
+def test_the_weights_of_a_padded_convolution_are_held_once():
+    """And nothing but the padding is another: an activation that no config can hold least of all."""
+    padding, layer = layers.ZeroPadding2D(1), layers.Conv2D(4, 3, activation=lambda x: 2 * x, kernel_regularizer="l2")
+    x = tf.random.stateless_normal((1, 6, 6, 2), (0, 1))
+    layer(padding(x))
+    drawn(layer, 0)
+    both = Padded(padding, layer)
+    assert [id(w) for w in both.same.weights] == [id(w) for w in layer.weights]
+    assert both.is_same(x.shape) and layer.padding == "valid" and len(layer.trainable_weights) == 2
+    np.testing.assert_allclose(both(x), layer(padding(x)), rtol=0, atol=1e-5)
+
+
+def test_layers_called_by_keyword(tmp_path):
+    def build():
+        image = small._image()
+        x = layers.Conv2D(4, 3)(inputs=layers.ZeroPadding2D(1)(inputs=image))
+        x = layers.BatchNormalization()(inputs=x)
+        return keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+
+    built, model = opened(build, tmp_path)
+    assert kinds(model)[0] == "Padded"
+    x = small.pixels().astype("float32")
+    np.testing.assert_allclose(model.forward()(tf.constant(x))[1], built(x), rtol=5e-6)
+
+
+def test_a_padding_that_rounds_stays(tmp_path):
+    def build():
+        image = small._image()
+        x = layers.Conv2D(4, 3)(layers.ZeroPadding2D(1, dtype="float16")(image))
+        return keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+
+    built, model = opened(build, tmp_path)
+    assert kinds(model)[:2] == ["ZeroPadding2D", "Conv2D"]
+    x = small.pixels().astype("float32")
+    np.testing.assert_allclose(model.forward()(tf.constant(x))[1], built(x), rtol=2e-6)
+
+
+def test_what_a_quicker_thread_made_is_taken():
+    program = flatten(separable(), "test")
+    folding, (first, second) = Folding(program), program.steps[:2]
+    quicker = []
+
+    def join(*pair):
+        if not quicker:
+            quicker.append(None)
+            quicker.append(folding._one(first, second, join))
+        return object()
+
+    assert folding._one(first, second, join) is quicker[1]
 
 
 def test_a_convolution_that_others_read_stays(tmp_path):

@@ -28,6 +28,10 @@ FORMS: dict[str, Callable] = {
     "operation_6": lambda x: ops.relu6(before(x)),
     "of_conv": lambda x: layers.Conv2D(4, 1, activation="relu", name="signs")(x),
     "of_conv_6": lambda x: layers.Conv2D(4, 1, activation="relu6", name="signs")(x),
+    "of_padded_conv": lambda x: layers.Conv2D(4, 1, activation="relu", name="signs")(layers.ZeroPadding2D(0)(x)),
+    "of_unevenly_padded_conv_6": lambda x: layers.Conv2D(4, 1, strides=2, activation="relu6", name="signs")(
+        layers.ZeroPadding2D(((0, 1), (0, 0)))(x)
+    ),
     "layer_of_conv": lambda x: layers.Conv2D(4, 1, activation=layers.ReLU(), name="signs")(x),
     "layer_of_conv_6": lambda x: layers.Conv2D(4, 1, activation=layers.ReLU(6.0), name="signs")(x),
     "of_dense": lambda x: layers.Dense(4, activation="relu", name="signs")(x),
