@@ -38,8 +38,14 @@ function wilson(share, n, z = 1.959964) {
 
 const link = (name) => RUN.links[name];
 
-// What lies beside the page and could not be read is said where the page says what it shows.
-function notLoaded(what) { $("lost").textContent = `${what} could not be loaded: the folder assets must lie beside this page.`; }
+const unloaded = new Set();
+// What lies beside the page and could not be read is said where the page says what it shows; of each kind once.
+function notLoaded(what) {
+  if (unloaded.has(what)) return;
+  unloaded.add(what);
+  const kinds = [...unloaded].map((kind, k) => k ? kind.toLowerCase() : kind).join(" and ");
+  $("lost").textContent = `${kinds} could not be loaded: the folder assets must lie beside this page.`;
+}
 
 // A script beside the page that hands over data.
 function load(name, what) { document.head.append(make("script", { src: link(name), onerror: () => notLoaded(what) })); }
