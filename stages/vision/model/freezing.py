@@ -20,12 +20,13 @@ def freeze(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[...,
         specs: shape and dtype of every argument; the result takes just these.
 
     Returns:
-        A function of tensors that returns the same nest. Where a graph cannot be
-        frozen it is the traced function itself, and the log says so.
+        A function of tensors that returns the same nest; several threads may call it
+        at once. Where a graph cannot be frozen it is the traced function itself, and
+        the log says so.
     """
     traced = tf.function(function, autograph=False).get_concrete_function(*specs)
     try:
-        frozen = convert_variables_to_constants_v2(traced)
+        idle = [convert_variables_to_constants_v2(traced)]
     except Exception as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         log.warning("a graph could not be frozen and runs unfrozen (%s)", reason)
@@ -34,7 +35,16 @@ def freeze(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[...,
     present = [x is not None for x in tf.nest.flatten(structure)]
 
     def call(*tensors: tf.Tensor) -> Any:
-        found = iter(frozen(*tensors))
+        # A copy for each call under way: oneDNN's convolution that adds another tensor keeps what it adds in the
+        # kernel, which all calls of one graph share. Two at once crash, or add each other's.
+        try:
+            frozen = idle.pop()
+        except IndexError:
+            frozen = convert_variables_to_constants_v2(traced)
+        try:
+            found = iter(frozen(*tensors))
+        finally:
+            idle.append(frozen)
         return tf.nest.pack_sequence_as(structure, [next(found) if there else None for there in present])
 
     return call

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import keras
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from keras import layers
 
 from stages.specs import ModelSpec
 from stages.stage import UserError
-from stages.vision.model import freeze, open_model
+from stages.vision.model import freeze, freezing, open_model
 from tests.stages.vision import small_models as small
 
 CASES = [(name, layer) for name, (_, layers_) in small.BUILDERS.items() for layer in layers_]
@@ -161,6 +164,27 @@ def test_a_graph_that_cannot_be_frozen_runs_as_it_is(monkeypatch, caplog):
     double = freeze(lambda x: {"y": 2 * x}, tf.TensorSpec((1,), "float32"))
     assert double(tf.constant([2.0]))["y"].numpy() == 4
     assert "no such luck" in caplog.text
+
+
+def test_calls_at_once_each_have_their_own_copy_of_the_graph(monkeypatch):
+    """A kernel of oneDNN keeps tensors between its steps: two calls in one graph have crashed the process."""
+    made, convert, both = [], freezing.convert_variables_to_constants_v2, Barrier(2, timeout=60)
+
+    def counted(*args):
+        made.append(convert(*args))
+        return made[-1]
+
+    def meet(x):
+        both.wait()
+        return x
+
+    monkeypatch.setattr(freezing, "convert_variables_to_constants_v2", counted)
+    double = freeze(lambda x: 2 * tf.ensure_shape(tf.numpy_function(meet, [x], x.dtype), x.shape), tf.TensorSpec((1,)))
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(2):
+            found = pool.map(lambda value: double(tf.constant([value])).numpy().item(), (1.0, 3.0))
+            assert list(found) == [2.0, 6.0]
+    assert len(made) == 2, "one for each call under way, none for those that come later"
 
 
 # -- logits ----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +16,7 @@ PIECE = 8
 
 
 def abreast(call: Callable[..., Sequence[tf.Tensor]], piece: int, *rows: np.ndarray) -> list[np.ndarray]:
-    """What ``call`` gives for all rows, computed piece by piece, all pieces at once.
+    """What ``call`` gives for all rows, computed piece by piece, as many at once as there are cores.
 
     Args:
         call: a frozen function of ``piece`` rows of each array; rows of what it returns belong to those.
@@ -31,5 +32,5 @@ def abreast(call: Callable[..., Sequence[tf.Tensor]], piece: int, *rows: np.ndar
     starts = range(0, count, piece)
     if len(starts) == 1:
         return one(0)
-    with ThreadPoolExecutor(len(starts)) as pool:
+    with ThreadPoolExecutor(min(len(starts), os.cpu_count() or 1)) as pool:
         return [np.concatenate(parts) for parts in zip(*pool.map(one, starts), strict=True)]
