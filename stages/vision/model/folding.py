@@ -138,6 +138,7 @@ def _is_convolution(layer: Any) -> bool:
         type(layer) in _CONVOLUTIONS
         and layer.data_format == "channels_last"
         and layer.quantization_mode is None
+        and not isinstance(layer.dtype_policy, keras.dtype_policies.DTypePolicyMap)  # goes by a layer's path
         and len(layer.weights) == 1 + layer.use_bias
     )
 

@@ -233,6 +233,16 @@ def test_a_padding_that_rounds_stays(tmp_path):
     np.testing.assert_allclose(model.forward()(tf.constant(x))[1], built(x), rtol=2e-6)
 
 
+def test_precisions_that_go_by_a_layers_name_stay_with_it(tmp_path):
+    """A layer of another name would compute in the default."""
+    policies = keras.dtype_policies.DTypePolicyMap(default_policy="mixed_float16")
+    policies["conv"] = keras.dtype_policies.DTypePolicy("float32")
+    built, model = opened(lambda: separable(dtype=policies), tmp_path)
+    assert kinds(model)[:2] == ["Conv2D", "BatchNormalization"]
+    x = small.pixels().astype("float32")
+    np.testing.assert_allclose(model.forward()(tf.constant(x))[1], built(x), rtol=2e-6)
+
+
 def test_what_a_quicker_thread_made_is_taken():
     program = flatten(separable(), "test")
     folding, (first, second) = Folding(program), program.steps[:2]
