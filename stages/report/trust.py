@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from stages.report.heatmaps import colours
-from stages.report.sheet import FAINT, INK, QUIET, Sheet
+from stages.report.sheet import FAINT, INK, PAPER, QUIET, Sheet
 
 RANDOM = {"random": "random, as smooth as a CAM", "random_pixels": "random, pixel by pixel"}
 """Variants of ``trust`` that are no methods, and what the sheet calls them."""
@@ -56,7 +56,7 @@ def trust_figure(
     names = sorted(named - RANDOM.keys())
     measures = [m for m in MEASURES if any((name, m[0]) in shown for name in names)]
     side = 520 if cascades or len(names) > 1 else 0
-    legend = 84 + 30 * -(-len(names) // 2) if cascades else 0
+    legend = _above_legend(cascades) + 30 * -(-len(names) // 2) if cascades else 0
     top = 240
     table_top = top + (side + max(legend, 200) + 60 if side else 0)
     beside = [name for name in RANDOM if any(name == variant for variant, _ in shown)]
@@ -82,11 +82,9 @@ def _style(names: Sequence[str], name: str) -> tuple[str, Any]:
 def _cascades(sheet: Sheet, cascades: dict[str, list], names: Sequence[str], top: float, height: float) -> None:
     """Rank correlation with the model's own maps as more and more layers are shuffled."""
     left, width = MARGIN + 60, 680
-    images = max(row["images"] for rows in cascades.values() for row in rows)
+    images = _span([row["images"] for rows in cascades.values() for row in rows])
     sheet.text(MARGIN, top - 40, "Maps of a model that forgets", 28, "semibold")
-    fewest = min(row["n"] for rows in cascades.values() for row in rows)
-    of = f"{images} images" + (f" (fewest: {fewest}; a map of one value has no ranks)" if fewest < images else "")
-    sheet.text(MARGIN, top - 10, f"rank correlation with the model's own maps, {of}", 21, color=QUIET)
+    sheet.text(MARGIN, top - 10, f"rank correlation with the model's own maps, {images}", 21, color=QUIET)
     lows = [row["low"] for rows in cascades.values() for row in rows if row["low"] is not None]
     means = [row["mean"] for rows in cascades.values() for row in rows if row["mean"] is not None]
     floor = min(-0.2, np.floor(10 * min([*lows, *means, 0])) / 10)
@@ -102,23 +100,41 @@ def _cascades(sheet: Sheet, cascades: dict[str, list], names: Sequence[str], top
         sheet.text(left + share * width, top + height + 14, words, 20, ha="center", color=QUIET)
     axis = "layers shuffled, from the logits down; bars: 95 % intervals"
     sheet.text(left + width / 2, top + height + 42, axis, 20, ha="center", color=QUIET)
+    if any(_fewer(row) for rows in cascades.values() for row in rows):
+        marks = "hollow: maps without ranks (of one value, or not finite) are left out; cross: all are"
+        sheet.text(left + width / 2, top + height + 68, marks, 20, ha="center", color=QUIET)
     for number, (name, rows) in enumerate(cascades.items()):
         color, dashes = _style(names, name)
         aside = (number - (len(cascades) - 1) / 2) * min(5, 40 / len(cascades))  # bars side by side
-        known = [row for row in sorted(rows, key=lambda r: r["depth"]) if row["mean"] is not None]
-        points = [at(0, 1.0)]
-        for row in known:
-            x, y = at(row["depth"] / row["layers"], row["mean"])
+        points, hollow = [at(0, 1.0)], []
+        for row in sorted(rows, key=lambda r: r["depth"]):
+            x, y = at(row["depth"] / row["layers"], floor if row["mean"] is None else row["mean"])
+            if row["mean"] is None:
+                for up in (-6, 6):
+                    sheet.line([x + aside - 6, x + aside + 6], [y - up, y + up], color, 2.5)
+                continue
             points.append((x + aside, y))
+            hollow += [points[-1]] if _fewer(row) else []
             if row["low"] is not None:
                 ends = [at(0, row[end])[1] for end in ("low", "high")]
                 sheet.line([x + aside] * 2, ends, color, 1.5)
         sheet.line([p[0] for p in points], [p[1] for p in points], color, 3, dashes)
         sheet.dots([p[0] for p in points[1:]], [p[1] for p in points[1:]], 5, color)
+        sheet.dots([p[0] for p in hollow], [p[1] for p in hollow], 2.5, PAPER)
         column, row = number % 2, number // 2
-        x, y = left + column * width / 2, top + height + 84 + 30 * row
+        x, y = left + column * width / 2, top + height + _above_legend(cascades) + 30 * row
         sheet.line([x, x + 34], [y - 7, y - 7], color, 4, dashes)
         sheet.text(x + 44, y, sheet.fitted(name, 21, width / 2 - 60), 21)
+
+
+def _fewer(row: Mapping[str, Any]) -> bool:
+    """Whether the mean leaves out images: those whose map is of one value, or not finite, and so has no ranks."""
+    return row["n"] < row["images"]
+
+
+def _above_legend(cascades: Mapping[str, Sequence[Mapping[str, Any]]]) -> float:
+    """Pixels from the drawing to the first line of its legend: the marks are explained where there are any."""
+    return 112 if any(_fewer(row) for rows in cascades.values() for row in rows) else 84
 
 
 def _agreement(sheet: Sheet, pairs: list, names: Sequence[str], left: float, top: float, space: float) -> None:
@@ -192,6 +208,11 @@ def _table(
     if area := [row["mean"] for (_, measure), row in shown.items() if measure == "area"]:
         share = f"{_number(max(area), 2)}, the share of the area"
         notes.append(f"By chance, energy would be {share}, and so would pointing where it forgives nothing.")
+    if any(rows and _fewer(max(rows, key=lambda row: row["depth"])) for rows in cascades.values()):
+        notes.append(
+            "A map that the shuffled model leaves at one value has changed altogether, but has no ranks: "
+            "the correlation is of the other maps."
+        )
     sheet.paragraph(MARGIN, y + 40, " ".join(notes), 20, WIDTH - 2 * MARGIN, color=QUIET)
 
 
@@ -204,10 +225,13 @@ def _span(counts: Sequence[int]) -> str:
 def _forgotten(rows: Sequence[dict] | None) -> tuple[str, str]:
     """The correlation when all layers are shuffled; beside it the one of absolute values, where maps are signed."""
     last = max(rows, key=lambda row: row["depth"]) if rows else None
-    if last is None or last["mean"] is None:
-        return ("", "") if last is None else ("–", "the maps are of one value")
-    absolute = "" if last["mean_abs"] is None else f" · {_number(last['mean_abs'], 2)}"
-    return _number(last["mean"], 2), _interval(last) + absolute
+    if last is None:
+        return "", ""
+    of = f"{last['n']} of {last['images']} maps" if _fewer(last) else ""
+    if last["mean"] is None:
+        return "–", of
+    absolute = "" if last["mean_abs"] is None else _number(last["mean_abs"], 2)
+    return _number(last["mean"], 2), " · ".join(part for part in (_interval(last), absolute, of) if part)
 
 
 def _entry(sheet: Sheet, x: float, y: float, number: str, beside: str) -> None:

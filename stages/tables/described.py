@@ -30,6 +30,11 @@ _MEAN = {
     "n": "images it is taken over",
 }
 
+_RANKED = {
+    **_MEAN,
+    "n": "images it is taken over: the others' maps are now of one value, or not finite, and have no ranks",
+}
+
 TABLES = {
     t.name: t
     for t in (
@@ -183,8 +188,8 @@ TABLES = {
                 "layers": "layers with weights that there are",
                 "layer": "the earliest one shuffled",
                 "images": "images whose maps were made again",
-                **_MEAN,
-                **{f"{name}_abs": f"the same of absolute values: {what}" for name, what in _MEAN.items()},
+                **_RANKED,
+                **{f"{name}_abs": f"the same of absolute values: {what}" for name, what in _RANKED.items()},
             },
         ),
         Table(

@@ -3,8 +3,10 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from matplotlib.colors import to_hex
 
 from stages import tables
+from stages.report.sheet import PAPER
 from stages.report.trust import trust_figure
 
 MANY = ["cam", "eigen_cam", "expected_gradients", "grad_cam_plus_plus", "guided_backprop", "integrated_gradients"]
@@ -36,13 +38,29 @@ def of(names, pointing=True, drawn=True):
     return trust, pa.Table.from_pylist(pairs, schema=tables.agreement()), cascades if drawn else {}
 
 
+def with_lost(cascades, lost):
+    """The cascades, with so many images left out of a variant's last depths: {variant: [..., last depth]}."""
+    found = dict(cascades)
+    for name, counts in lost.items():
+        rows = found[name].to_pylist()
+        for row, n in zip(rows[-len(counts) :], counts, strict=True):
+            row["n"] -= n
+            if not row["n"]:
+                row |= {"mean": None, "low": None, "high": None}
+        found[name] = pa.Table.from_pylist(rows, schema=tables.randomization())
+    return found
+
+
 def texts(sheet):
     return [t for t in sheet.axes.texts if t.get_text()]
 
 
+@pytest.mark.parametrize("lost", [[], [1, 3], [4]])
 @pytest.mark.parametrize("names", [["grad_cam"], ["grad_cam", "occlusion"], MANY])
-def test_every_label_lies_on_the_sheet_and_none_on_another(names):
-    sheet = trust_figure(*of(names), model="a model of a long name")
+def test_every_label_lies_on_the_sheet_and_none_on_another(names, lost):
+    trust, agreement, cascades = of(names)
+    cascades = with_lost(cascades, {name: lost for name in names if lost})
+    sheet = trust_figure(trust, agreement, cascades, model="a model of a long name")
     boxes = [(t.get_text(), t.get_rotation(), sheet.box(t)) for t in texts(sheet)]
     for words, _, (left, top, right, bottom) in boxes:
         assert 0 <= left and right <= sheet.width and 0 <= top and bottom <= sheet.height, words
@@ -83,10 +101,30 @@ def test_it_says_how_many_images_each_figure_is_of():
     trust, agreement, cascades = of(["grad_cam", "occlusion"], pointing=False)
     fewer = trust.to_pylist()
     next(r for r in fewer if r["variant"] == "occlusion" and r["kind"] == "predicted")["n"] = 5
-    forgot = cascades["grad_cam"].to_pylist()
-    forgot[-1]["n"] = 3
-    cascades["grad_cam"] = pa.Table.from_pylist(forgot, schema=tables.randomization())
+    cascades = with_lost(cascades, {"grad_cam": [1]})
     sheet = trust_figure(pa.Table.from_pylist(fewer, schema=tables.trust()), agreement, cascades)
     said = " ".join(t.get_text() for t in texts(sheet))
-    assert "Means over 5 to 9 images" in said and "4 images (fewest: 3; a map of one value" in said
+    assert "Means over 5 to 9 images" in said and "the model's own maps, 4 images" in said
     assert "class, 9 images" in said
+
+
+def marks(sheet):
+    """(hollow dots, crosses) of the drawing."""
+    hollow = [d for d in sheet.axes.collections if to_hex(d.get_facecolor()[0]) == PAPER and len(d.get_offsets())]
+    strokes = [
+        x for x in sheet.axes.lines if len(x.get_xdata()) == 2 and np.ptp(x.get_xdata()) == np.ptp(x.get_ydata())
+    ]
+    return sum(len(d.get_offsets()) for d in hollow), len(strokes) // 2
+
+
+def test_maps_that_become_one_value_are_no_missing_method():
+    trust, agreement, cascades = of(["cam", "grad_cam", "occlusion"], pointing=False)
+    sheet = trust_figure(trust, agreement, cascades)
+    said = " ".join(t.get_text() for t in texts(sheet))
+    assert marks(sheet) == (0, 0) and "hollow" not in said and "has changed altogether" not in said
+    sheet = trust_figure(trust, agreement, with_lost(cascades, {"grad_cam": [1, 3], "occlusion": [4, 4, 4]}))
+    said = [t.get_text() for t in texts(sheet)]
+    assert marks(sheet) == (2, 3), "depths some of whose maps count, and those of none"
+    assert any("1 of 4 maps" in words for words in said) and "0 of 4 maps" in said and "–" in said
+    assert any(words.startswith("hollow: maps without ranks") for words in said)
+    assert "has changed altogether, but has no ranks" in " ".join(said)
