@@ -12,10 +12,10 @@ window.activationAtlasMaps = (key, { tops, maps: described, levels }) => {
   const [height, width] = RUN.variants.find((v) => v.name === name).shape;
   let at = 0;
   described.forEach((found, k) => {
-    const entries = found.map(([target, kinds, flag, score, most]) => {
+    const entries = found.map(([target, kinds, flag, score, most, peak]) => {
       const levels = all.subarray(at, at + height * width);
       at += height * width;
-      return { target, kinds, flag, score, most, levels, height, width };
+      return { target, kinds, flag, score, most, peak, levels, height, width };
     });
     maps.set(`${name}/${first + k}`, { top: tops[k], entries });
   });
@@ -107,13 +107,12 @@ function asWhat(kinds) {
   return told.join(", ") || "asked for";
 }
 
-// Where a map is strongest, in words, for those who cannot see it.
+// Where a map is strongest, in words, for those who cannot see it. Not by its levels: the least of them are 0 beside
+// another map of the image, and of the largest several reach the end of the scale.
 function strongest(entry) {
-  let best = -1;
-  for (let k = 0; k < entry.levels.length; k++) if (entry.levels[k] > 0 && (best < 0 || entry.levels[k] > entry.levels[best])) best = k;
-  if (best < 0) return "nowhere above zero";
+  if (!(entry.most > 0)) return "nowhere above zero";
   const third = (at, cells, names) => names[Math.min(2, Math.floor(3 * (at + 0.5) / cells))];
-  const down = third(Math.floor(best / entry.width), entry.height, ["upper", "", "lower"]), across = third(best % entry.width, entry.width, ["left", "", "right"]);
+  const down = third(Math.floor(entry.peak / entry.width), entry.height, ["upper", "", "lower"]), across = third(entry.peak % entry.width, entry.width, ["left", "", "right"]);
   return `strongest ${down || across ? `at the ${`${down} ${across}`.trim()}` : "in the middle"}`;
 }
 

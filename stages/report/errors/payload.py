@@ -89,8 +89,8 @@ def _chunk(variant: Variant, ids: Sequence[str], tops: Mapping[str, float]) -> d
     """The maps of some cases.
 
     Returns:
-        tops: per case the top of its scale; maps: per case [target, kinds, flag, score, largest value] of each map;
-        levels: the values of all maps in the same order, int8, base64.
+        tops: per case the top of its scale; maps: per case [target, kinds, flag, score, largest value, its cell]
+        of each map; levels: the values of all maps in the same order, int8, base64.
     """
     described, levels = [], []
     for image_id in ids:
@@ -106,9 +106,9 @@ def _chunk(variant: Variant, ids: Sequence[str], tops: Mapping[str, float]) -> d
 
 
 def _extent(shown: Map) -> list[float | None]:
-    """Score and largest value shown, to 4 digits; None where not finite."""
-    largest = np.max(shown.values, where=np.isfinite(shown.values), initial=-np.inf)
-    return [float(f"{v:.4g}") if np.isfinite(v) else None for v in (shown.score, largest)]
+    """Score and largest value shown, to 4 digits, None where not finite; the cell of the largest, row by row."""
+    finite = np.where(np.isfinite(shown.values), shown.values, -np.inf)
+    return [*(float(f"{v:.4g}") if np.isfinite(v) else None for v in (shown.score, finite.max())), int(finite.argmax())]
 
 
 def quantised(values: np.ndarray, top: float) -> np.ndarray:

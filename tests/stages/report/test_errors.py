@@ -198,7 +198,7 @@ def test_maps_reach_the_page_as_they_are_in_the_table(tmp_path, inline):
     assert found["tops"][0] == 1.8
     predicted, label = levels[0], levels[1]
     assert predicted[1, 2] == 127 and label[1, 2] == round(127 / 1.8) and predicted[0, 0] == 0
-    assert [m[3:] for m in found["maps"][0]] == [[1.5, 2], [1.5, 1]], "score and largest value, beyond the scale too"
+    assert [m[3:] for m in found["maps"][0]] == [[1.5, 2, 6], [1.5, 1, 6]], "score, largest value, its cell"
     lost = levels[2]
     assert names[1] == "d.png" and lost[0, 1] == LOST and (lost == LOST).sum() == 1
     assert found["maps"][1][0][2] == "not finite" and found["maps"][3][0][2] == "zero"

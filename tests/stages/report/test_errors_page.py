@@ -125,6 +125,18 @@ def test_windows_are_smoothed_over_one_step(browser, site):
     assert column == [60, 7, 60, 7, 90, 7]
 
 
+def test_where_a_map_is_strongest_is_said_of_its_values_not_of_their_levels(browser, site):
+    maps = [
+        {"most": 0.001, "peak": 2, "levels": [0] * 9},  # beside a map of the same image that reaches far more
+        {"most": 9, "peak": 8, "levels": [127] * 9},  # beyond the end of the scale at several places
+        {"most": 0, "peak": 0, "levels": [0] * 8 + [-127]},
+    ]
+    script = f"() => {json.dumps(maps)}.map((map) => strongest({{ ...map, width: 3, height: 3 }}))"
+    with opened(browser, site[0] / "errors.html") as (page, _):
+        found = page.evaluate(script)
+    assert found == ["strongest at the upper right", "strongest at the lower right", "nowhere above zero"]
+
+
 def test_maps_come_in_several_scripts_and_what_is_lost_is_said(browser, tmp_path, monkeypatch):
     monkeypatch.setattr("stages.report.errors.payload.CHUNK", 3)
     inputs, params = audit(tmp_path, methods=METHODS[:1], inline=0)
