@@ -71,21 +71,28 @@ _COLUMNS = ["image_id", "label", "pred", "prob", "correct", "top_classes", "top_
 def read_audit(inputs: Inputs, variants: Sequence[str], most: int) -> Audit:
     """The cases to show of all images that any variant has a map of, and the confusions of the whole run.
 
+    Until it is known which are shown, an explained image is a row of an Arrow table: 100 bytes.
+
     Args:
-        variants: names of tables ``maps/<variant>``.
+        variants: names of tables ``maps/<variant>``, whose parts are of the same images as those of ``predictions``.
         most: images on the page; see :func:`chosen`.
     """
-    ids = [pc.unique(p["image_id"]) for v in variants for p in inputs.stream(f"maps/{v}", ["image_id"])]
-    explained = pc.unique(pa.concat_arrays(ids)) if ids else pa.array([], pa.string())
-    audit, found = Audit(), []
-    for part in inputs.stream("predictions", _COLUMNS):
+    audit, explained = Audit(), []
+    parts = {f"maps/{v}": inputs.parts(f"maps/{v}") for v in variants}
+    for number in range(inputs.parts("predictions")):
+        part = inputs.part("predictions", number, _COLUMNS)
         audit.images += len(part)
         known = part.filter(pc.is_valid(part["label"]))
         audit.counts.update(zip(known["label"].to_pylist(), known["pred"].to_pylist(), strict=True))
-        found += [_case(row) for row in part.filter(pc.is_in(part["image_id"], explained)).to_pylist()]
+        ids = [inputs.part(t, number, ["image_id"])["image_id"] for t, count in parts.items() if number < count]
+        among = pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string())
+        explained.append(part.filter(pc.is_in(part["image_id"], value_set=among)))
     audit.mistakes = sum(n for (label, pred), n in audit.counts.items() if label != pred)
-    audit.explained, audit.explained_mistakes = len(found), sum(c.mistake is True for c in found)
-    audit.cases = chosen(found, most)
+    if explained:
+        rows = pa.concat_tables(explained)
+        audit.explained = len(rows)
+        audit.explained_mistakes = pc.sum(pc.equal(rows["correct"], False)).as_py() or 0
+        audit.cases = chosen(rows, most)
     for row in (r for v in variants for p in inputs.stream(f"rejects/explain-{v}") for r in p.to_pylist()):
         audit.lost[row["image_id"]] = row["uri"], row["reason"]
     audit.worst = min(most, audit.explained_mistakes)
@@ -93,7 +100,31 @@ def read_audit(inputs: Inputs, variants: Sequence[str], most: int) -> Audit:
     return audit
 
 
-def _case(row: dict) -> Case:
+def chosen(explained: pa.Table, most: int) -> list[Case]:
+    """The ``most`` worst: mistakes before the rest, the most confident first; and the worst of every confusion.
+
+    So that no confusion leads nowhere, up to :data:`EACH` mistakes of each are added, first the worst of every one,
+    then the second worst, until there are twice ``most``.
+
+    Args:
+        explained: rows of ``predictions``.
+    """
+    mistake = pc.fill_null(pc.equal(explained["correct"], False), False)
+    order = [("mistake", "descending"), ("prob", "descending"), ("image_id", "ascending")]
+    places = pc.sort_indices(explained.select(["prob", "image_id"]).append_column("mistake", mistake), sort_keys=order)
+    wrong = explained.select(["label", "pred"]).take(places[: pc.sum(mistake).as_py() or 0])
+    seen, more = Counter(), []
+    for place, confusion in enumerate(zip(wrong["label"].to_numpy(), wrong["pred"].to_numpy(), strict=True)):
+        among = seen[confusion]
+        seen[confusion] += 1
+        if place >= most and among < EACH:
+            more.append((among, place))
+    kept = [*range(min(most, len(places))), *sorted(place for _, place in sorted(more)[:most])]
+    rows = explained.take(places.take(pa.array(kept, pa.int64()))).to_pylist()
+    return [_case(row, place + 1) for place, row in zip(kept, rows, strict=True)]
+
+
+def _case(row: dict, rank: int) -> Case:
     # Of equal logits the first class is the prediction, so the second is the next one in the list.
     top, probs = row["top_classes"], row["top_probs"]
     return Case(
@@ -105,26 +136,8 @@ def _case(row: dict) -> Case:
         second=top[1] if len(top) > 1 else None,
         second_prob=probs[1] if len(probs) > 1 else None,
         mistake=None if row["correct"] is None else not row["correct"],
+        rank=rank,
     )
-
-
-def chosen(cases: Sequence[Case], most: int) -> list[Case]:
-    """The ``most`` worst: mistakes before the rest, the most confident first; and the worst of every confusion.
-
-    So that no confusion leads nowhere, up to :data:`EACH` mistakes of each are added, first the worst of every one,
-    then the second worst, until there are twice ``most``.
-    """
-    ordered = sorted(cases, key=lambda c: (c.mistake is not True, -c.prob, c.image_id))
-    for rank, case in enumerate(ordered, start=1):
-        case.rank = rank
-    kept, seen, more = ordered[:most], Counter(), []
-    for case in ordered:
-        among = seen[case.label, case.pred]
-        seen[case.label, case.pred] += 1
-        if case.mistake and case.rank > most and among < EACH:
-            more.append((among, case.rank, case))
-    more = [case for *_, case in sorted(more, key=lambda m: m[:2])[:most]]
-    return sorted(kept + more, key=lambda c: c.rank)
 
 
 def _name(inputs: Inputs, cases: Sequence[Case]) -> None:

@@ -13,14 +13,14 @@ from PIL import Image
 
 from stages import methods, tables
 from stages.report import STAGE
-from stages.report.errors import wording
+from stages.report.errors import cases, wording
 from stages.report.errors.cases import EACH, Case, chosen, read_audit
 from stages.report.errors.figures import _of_what
 from stages.report.errors.maps import FINEST, Map, Variant, on_pixels, pooled, read_variant
 from stages.report.errors.matrix import matrix, rates, shades
 from stages.report.errors.payload import LOST, confusions, quantised
 from stages.shares import wilson
-from tests.stages.report.audit import CLASSES, METHODS, ROWS, SIZE, audit, maps
+from tests.stages.report.audit import CLASSES, METHODS, ROWS, SIZE, audit, maps, predictions
 from tests.stages.report.scene import EVIL
 from tests.stages.report.test_report import Tags
 
@@ -43,11 +43,6 @@ def maps_of(data: dict, files: dict, variant: dict) -> dict:
     key, found = json.loads("[" + text.decode("ascii").removeprefix("activationAtlasMaps(").removesuffix(");") + "]")
     assert key == variant["chunks"][0]["key"]
     return found
-
-
-def case(image_id: str, label: int | None, pred: int, prob: float) -> Case:
-    mistake = None if label is None else label != pred
-    return Case(image_id, label, pred, prob, None, None, None, mistake)
 
 
 def test_files(made):
@@ -98,14 +93,25 @@ def test_the_worst_come_first(made):
 
 
 def test_no_confusion_leads_nowhere():
-    common = [case(f"a{k}", 0, 1, 0.9 - 0.001 * k) for k in range(20)]
-    rare = [case("r", 2, 0, 0.3), *(case(f"s{k}", 1, 2, 0.2 - 0.001 * k) for k in range(EACH + 2))]
-    right = [case("z", 0, 0, 1.0)]
-    found = [c.image_id for c in chosen(rare + right + common, 10)]
-    assert found == [f"a{k}" for k in range(10)] + ["r"] + [f"s{k}" for k in range(EACH)]
-    few = [c.image_id for c in chosen(rare + right + common, 2)]
+    def found(rows, most):
+        return [c.image_id for c in chosen(predictions(rows), most)]
+
+    common = [(f"a{k}", 0, 1, 0.9 - 0.001 * k) for k in range(20)]
+    rare = [("r", 2, 0, 0.3), *((f"s{k}", 1, 2, 0.2 - 0.001 * k) for k in range(EACH + 2))]
+    right = [("z", 0, 0, 1.0)]
+    assert found(rare + right + common, 10) == [f"a{k}" for k in range(10)] + ["r"] + [f"s{k}" for k in range(EACH)]
+    few = found(rare + right + common, 2)
     assert few == ["a0", "a1", "r", "s0"], "at most twice as many; the worst of every kind before the next of one"
-    assert [c.image_id for c in chosen(right + rare[:1], 10)] == ["r", "z"]
+    assert found(right + rare[:1], 10) == ["r", "z"]
+
+
+def test_only_what_is_shown_becomes_a_record(tmp_path, monkeypatch):
+    inputs, _ = audit(tmp_path, methods=METHODS[:1])
+    made = []
+    monkeypatch.setattr(cases, "Case", lambda **row: made.append(row) or Case(**row))
+    found = read_audit(inputs, ["grad_cam"], 1)
+    assert found.explained == 7 and [row["image_id"] for row in made] == [c.image_id for c in found.cases] == ["c", "d"]
+    assert [c.rank for c in found.cases] == [1, 2]
 
 
 def test_counts(made):
