@@ -43,7 +43,9 @@ def stored(inputs: Inputs, table: str, ids: Sequence[str]) -> dict[str, tuple[in
 def randomization(inputs: Inputs, params: Any) -> list[dict[str, Any]]:
     """A row for each depth of the cascade, from the last layer alone to all layers.
 
-    None where no map of the table can be made again.
+    Random masks and noise are those of the image's own map: what of a map is their trace (of RISE with few masks, how
+    often each pixel was shown) stays whatever the model knows, and counts. No rows where no map of the table can be
+    made again.
     """
     from stages.vision.attribution.methods import METHODS, Setting
     from stages.vision.model.randomised import cascade

@@ -182,7 +182,8 @@ TABLES = {
         Table(
             "randomization",
             ("depth",),
-            "rank correlation of a variant's maps with those of the model when its last layers are shuffled",
+            "rank correlation of a variant's maps with those of the model when its last layers are shuffled; "
+            "random masks and noise are drawn the same",
             {
                 "depth": "layers shuffled, counted from the logits",
                 "layers": "layers with weights that there are",
