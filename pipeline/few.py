@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.panels import panel_of
 from stages.explain.explained import Explained, Map
 from stages.methods import METHODS, AtLayer, Method, Options
+from stages.report import words
 from stages.report.errors.wording import probability
 from stages.report.sheet import Sheet, encoded
 from stages.specs import ModelSpec, nearest, origin
@@ -35,7 +37,8 @@ def model_of(model: str, **given: Any) -> ModelSpec:
     try:
         return ModelSpec(**origin(model), **{k: v for k, v in given.items() if v is not None})
     except ValidationError as error:
-        raise UserError(f"--model {model}: {error.errors()[0]['msg']}") from None
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UserError(f"--model {model}: {said}") from None
 
 
 def methods_of(names: Sequence[str], layer: str | None, given: Sequence[str]) -> list[Options]:
@@ -137,8 +140,7 @@ def explain(asked: Asked, out: Path, say: Callable[[str], object], reject: Calla
         rejects.append(uri)
         reject(f"{uri}: {reason}")
 
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out}: is a file; give a folder")
+    _check_folder(out)
     found = explain_images(**vars(asked), rejected=rejected)
     if not found:
         return 0, len(rejects)
@@ -158,8 +160,19 @@ def explain(asked: Asked, out: Path, say: Callable[[str], object], reject: Calla
     pq.write_table(table(found), out / "maps.parquet")
     _predictions(found, out / "predictions.csv")
     overlaid = sum(len(image.maps) for image in found)
-    say(f"{out}: {overlaid} pictures in overlays/, maps.parquet, predictions.csv")
+    say(f"{out}: {words.plural(overlaid, 'picture')} in overlays/, maps.parquet, predictions.csv")
     return len(found), len(rejects)
+
+
+def _check_folder(out: Path) -> None:
+    """Refuses what is no folder and cannot become one, before anything is computed."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: is a file; give a folder")
+    above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not above.is_dir():
+        raise UserError(f"--out {out}: {above} is a file; give a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise UserError(f"--out {out}: {above} cannot be written to; give another folder")
 
 
 def _png(image: Explained, found: Map) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from stages.explain.explained import Explained, Map
 from stages.methods import Occlusion, Rise, pair
 from stages.report.errors import wording
@@ -59,15 +61,9 @@ def _where(found: Map) -> str:
 
 def _words(images: Sequence[Explained]) -> list[str]:
     methods = {m.variant: m for image in images for m in image.maps}
-    said = [f"{wording.title(m.options)}: {wording.METHODS[m.options.name][1]}." for m in methods.values()]
-    signs = {m.signed for m in methods.values()}
-    colours = []
-    if True in signs:
-        colours.append("red speaks for the class, blue against it")
-    if False in signs:
-        colours.append("the lighter the colour, the more; nothing is shown at 0")
+    said = [wording.meaning(m) for m in methods.values()]
     scales = (
-        f"Colours: {'; '.join(colours)}. Each column of an image has a scale of its own, shared by its rows: rows can "
+        "Colours: nothing is shown at 0. Each column of an image has a scale of its own, shared by its rows: rows can "
         "be compared, columns cannot. It ends at the 99th percentile of what is drawn; "
         "the bar shows it on a light photograph above and on a dark one below."
     )
@@ -81,7 +77,9 @@ def _words(images: Sequence[Explained]) -> list[str]:
     if any(image.faded(m) for image in images for m in image.maps):
         drawn += ". Single pixels’ red and blue are drawn on a grey print"
     outside = images[0].crop == "center" and any(len(set(i.photo.shape[:2])) > 1 for i in images)
-    drawn += ". Grey and pale: what the model was not shown." if outside else "."
+    drawn += ". Dull grey: what the model was not shown." if outside else "."
+    if lost := [m.options for i in images for m in i.maps if not np.isfinite(m.surface(i.input_size)).all()]:
+        drawn += f" {wording.hatched(lost)}"
     return [*said, scales, drawn]
 
 

@@ -41,7 +41,7 @@ class Options(Spec):
 class AtLayer(Options):
     """Methods that explain at a layer."""
 
-    layer: str | None = Field(None, description="default: the last layer that has positions")
+    layer: str | None = Field(None, min_length=1, description="default: the last layer that has positions")
 
 
 class GradCam(AtLayer):

@@ -43,6 +43,8 @@ class ModelSpec(Spec):
             raise ValueError("give exactly one of path, application, preset")
         if self.application is None and self.weights not in (None, "none", "imagenet"):
             raise ValueError("weights is for application; leave it out, or give application")
+        if self.range is not None and self.range[0] == self.range[1]:
+            raise ValueError(f"range: {self.range[0]:g} stands for black and for white; give two values, e.g. [-1, 1]")
         return self
 
 

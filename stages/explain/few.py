@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from stages.explain import NOT_FINITE, ZERO
 from stages.explain.explained import Explained, Map, table
@@ -56,13 +56,13 @@ def explain_images(
         The images that could be used, in the order given.
 
     Raises:
-        UserError: no such model, layer, target or image; one line.
+        UserError: no such model, method, layer, target or image; one line.
     """
     from stages.vision.attribution.methods import METHODS, explainer
     from stages.vision.model import open_model
 
     spec = model if isinstance(model, ModelSpec) else ModelSpec(**origin(model))
-    chosen = [TypeAdapter(Method).validate_python(m) for m in methods]
+    chosen = [_options(method) for method in methods]
     opened = open_model(spec)
     classes = opened.classes
     check(targets, classes, "target")
@@ -91,6 +91,15 @@ def explain_images(
     return found
 
 
+def _options(method: Options | dict[str, Any] | str) -> Options:
+    try:
+        return TypeAdapter(Method).validate_python(method)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in ("method", *first["loc"][:2]))
+        raise UserError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
 def files(images: Iterable[str | Path]) -> list[str]:
     """Files, folders (all images below, by name) and globs as a list without repetitions.
 
@@ -99,6 +108,8 @@ def files(images: Iterable[str | Path]) -> list[str]:
     """
     found: list[str] = []
     for given in map(str, images):
+        if not given.strip():
+            raise UserError("an image without a name; give files, folders or globs")
         path = Path(given)
         if path.is_dir():
             own = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.name[0] != ".")
@@ -111,7 +122,10 @@ def files(images: Iterable[str | Path]) -> list[str]:
         else:
             own = [given]
         found += own
-    return list(dict.fromkeys(found))
+    first: dict[str, str] = {}
+    for uri in found:
+        first.setdefault(_plain(uri), uri)
+    return list(first.values())
 
 
 def _refuse(uri: str, reason: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from stages.vision import overlays
 SIDE = 420
 """Longer side of a picture in pixels at most; photographs of fewer are enlarged by a whole factor."""
 
+ACROSS = 8
+"""Methods beside one another at most; further ones follow below."""
+
 _LEAST = 330  # width of a column, for its lettering
-_MARGIN, _GAP, _HEAD, _BAR = 60, 28, 58, 92
+_MARGIN, _GAP, _HEAD, _BAR, _TITLES = 60, 28, 58, 92, 96
 
 
 @dataclass(frozen=True)
@@ -72,25 +75,35 @@ def panel(groups: Sequence[Group], title: str, subtitle: str, words: Sequence[st
     """
     sizes = [shown_size(group.photo.shape[:2])[1] for group in groups]
     cell = max([_LEAST, *(width for _, width in sizes)])
-    count = 1 + len(groups[0].columns)
+    bands = _bands(groups)
+    count = 1 + max(len(band[0].columns) for band in bands)
     width = count * cell + (count - 1) * _GAP
     heights = [_height(group, size[0]) for group, size in zip(groups, sizes, strict=True)]
     foot = _measured(words, width)
-    sheet = Sheet(width + 2 * _MARGIN, 236 + sum(heights) + foot)
+    sheet = Sheet(width + 2 * _MARGIN, 140 + len(bands) * (_TITLES + sum(heights)) + foot)
     _line(sheet, _MARGIN, 84, title, 40, width, "semibold")
     _line(sheet, _MARGIN, 120, subtitle, 22, width, color=QUIET)
-    for k, column in enumerate(groups[0].columns, 1):
-        left = _MARGIN + k * (cell + _GAP)
-        _line(sheet, left, 176, column.heading, 28, cell, "semibold")
-        _line(sheet, left, 202, column.detail, 19, cell, color=QUIET)
-    y = 216
-    for group, size, height in zip(groups, sizes, heights, strict=True):
-        sheet.line([_MARGIN, _MARGIN + width], [y, y], FAINT, 1.5)
-        _group(sheet, group, size, cell, y)
-        y += height
+    y = 120
+    for band in bands:
+        for k, column in enumerate(band[0].columns, 1):
+            left = _MARGIN + k * (cell + _GAP)
+            _line(sheet, left, y + 56, column.heading, 28, cell, "semibold")
+            _line(sheet, left, y + 82, column.detail, 19, cell, color=QUIET)
+        y += _TITLES
+        for group, size, height in zip(band, sizes, heights, strict=True):
+            sheet.line([_MARGIN, _MARGIN + width], [y, y], FAINT, 1.5)
+            _group(sheet, group, size, cell, y)
+            y += height
     sheet.line([_MARGIN, _MARGIN + width], [y, y], FAINT, 1.5)
     _foot(sheet, words, width, y + 34)
     return sheet
+
+
+def _bands(groups: Sequence[Group]) -> list[list[Group]]:
+    """The groups once for every :data:`ACROSS` methods or fewer, as many in each band as can be."""
+    columns = len(groups[0].columns)
+    each = -(-columns // -(-columns // ACROSS))
+    return [[replace(g, columns=g.columns[k : k + each]) for g in groups] for k in range(0, columns, each)]
 
 
 def _height(group: Group, picture: int) -> int:
@@ -124,7 +137,11 @@ def _group(sheet: Sheet, group: Group, size: tuple[int, int], cell: int, top: fl
 
 def _bar(sheet: Sheet, column: Column, left: float, top: float, width: int) -> None:
     sheet.picture(overlays.bar(column.top, column.signed, width, 22, column.opacity), left, top, width, 22)
-    for share, number in overlays.ticks(column.top, column.signed):
+    numbers = overlays.ticks(column.top, column.signed)
+    widest = max(sheet.span(number, 18) for _, number in numbers)
+    if 1.5 * widest + 8 > width / (len(numbers) - 1):  # an end's number spans its own place, the next one's half
+        numbers = numbers[::2]
+    for share, number in numbers:
         x = left + share * width
         sheet.line([x, x], [top + 22, top + 29], INK, 1.5)
         ha = "left" if share == 0 else "right" if share == 1 else "center"

@@ -223,7 +223,7 @@ def laid(
     left, above, right, below = (factor * v for v in seen(upright, size, crop))
     photo = np.repeat(np.repeat(np.broadcast_to(photo, (*upright, 3)), factor, 0), factor, 1)
     within = (slice(above, below), slice(left, right))
-    picture = _grey(photo, 0.5, 118)
+    picture = _grey(photo, 0.33, 100)  # duller than the light print within
     under = _grey(photo[within], 0.4, 153) if fade else photo[within]
     surface = placed(values, upright, size, crop, how, factor)
     picture[within] = overlay(under, surface, top, signed, opacity, contour)

@@ -1,14 +1,17 @@
 """The command explain: what it writes, and its one line where something is wrong."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from stages.explain.few import Explained, explain_images
+from pipeline.panels import panel_of
+from stages.explain.few import Explained, explain_images, files
 from stages.specs import ModelSpec
+from stages.stage import UserError
 from tests.bench import command, one_line
 from tests.small import CLASSES, draw, write_model
 
@@ -91,6 +94,7 @@ def test_from_python_the_same_maps(folder):
         ("--target label --label blob", "label: unknown class 'blob'; nearest: blobs"),
         ("--layer secnd", "did you mean second?"),
         ("--layer dense", "dense"),
+        ("--layer=", "grad_cam.layer"),
         ("--method occlusion --layer second", "explains at the input"),
         ("--method occlusion --option patc=3", "nearest: patch"),
         ("--method occlusion --option patch=big", "occlusion.patch"),
@@ -99,6 +103,7 @@ def test_from_python_the_same_maps(folder):
         ("--option patch", "write key=value"),
         ("--crop middle", "choose center, none, pad"),
         ("--input-size 20", "model.input_size"),
+        ("--range 1 1", "model.keras: range: 1 stands for black and for white"),
     ],
 )
 def test_one_line_says_what_is_wrong(folder, words, said):
@@ -110,3 +115,41 @@ def test_images_that_cannot_be_used(folder):
     assert code == 2 and err.count("\n") == 2 and "none.png: no such file" in err
     one_line(explain(folder, images=["photos/*.gif"]), "no file is called like this")
     one_line(explain(folder, "--model", folder / "modl.keras"), "did you mean model.keras?")
+    one_line(explain(folder, "", images=[]), "an image without a name")
+
+
+def test_an_image_given_twice_is_explained_once(folder):
+    photos = folder / "photos"
+    assert files(["dog.jpg", "./dog.jpg", "cat.jpg", "dog.jpg"]) == ["dog.jpg", "cat.jpg"]
+    assert len(files([photos, photos / "large.jpg", f"{photos}/*.jpg"])) == 3
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_computed(folder):
+    (folder / "taken").write_text("a file")
+    for out in ("taken", "taken/below/it"):
+        one_line(explain(folder, "--out", folder / out, images=["none.png"]), "is a file; give a folder")
+
+
+def test_from_python_a_wrong_method_is_one_line_too(folder):
+    for method, said in (
+        ("grad_cm", "method: unknown method 'grad_cm'; nearest: grad_cam"),
+        ({"name": "occlusion", "stride": 0}, "method.occlusion.stride: Input should be greater than 0"),
+    ):
+        with pytest.raises(UserError, match=said):
+            explain_images([folder / "photos" / "large.jpg"], str(folder / "model.keras"), [method])
+
+
+@pytest.fixture(scope="module")
+def explained(folder):
+    spec = ModelSpec(path=str(folder / "model.keras"), classes=CLASSES)
+    methods = ["eigen_cam", "rise", {"name": "occlusion", "patch": 3, "stride": 5}, "integrated_gradients"]
+    return explain_images([folder / "photos" / "wide one.png"], spec, methods)
+
+
+def test_a_panel_says_what_its_colours_mean(explained):
+    said = " ".join(t.get_text() for t in panel_of(explained).axes.texts)
+    assert "red with the pattern, blue against it" in said and "red more than the map’s mean, blue less" in said
+    assert "Hatched: where no window reaches, or a value is not finite." in said
+    assert "Dull grey: what the model was not shown." in said
+    without = [replace(one, maps=[m for m in one.maps if m.options.name != "occlusion"]) for one in explained]
+    assert "Hatched" not in " ".join(t.get_text() for t in panel_of(without).axes.texts)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Protocol
+
 import numpy as np
 
-from stages.methods import Occlusion, Options, Rise, pair
+from stages.methods import EigenCam, Occlusion, Options, Rise, pair
 from stages.report.errors.maps import FINEST, Variant
 
 METHODS = {
@@ -54,20 +57,32 @@ def probability(share: float) -> str:
     return "> 99.9 %" if share >= 0.9995 else "< 0.1 %" if share < 0.0005 else f"{100 * share:.1f} %"
 
 
-def meaning(variant: Variant) -> str:
-    """One sentence on what high and low values say."""
-    what = METHODS[variant.options.name][1]
-    colours = "red speaks for the class, blue against it" if variant.signed else "the lighter the colour, the more"
-    if isinstance(variant.options, Rise):
+class Drawn(Protocol):
+    """Maps of one method: of a run, or of the command ``explain``."""
+
+    options: Options
+    signed: bool
+
+
+def meaning(drawn: Drawn) -> str:
+    """One sentence on what high and low values say, and in which colours."""
+    colours = "red speaks for the class, blue against it" if drawn.signed else "the lighter the colour, the more"
+    if isinstance(drawn.options, EigenCam) and drawn.signed:
+        colours = "red with the pattern, blue against it"
+    if isinstance(drawn.options, Rise):
         colours = "red more than the map’s mean, blue less"
-    return f"{title(variant.options)}: {what}; {colours}."
+    return f"{title(drawn.options)}: {METHODS[drawn.options.name][1]}; {colours}."
 
 
 def lost(variant: Variant) -> str:
     """What is hatched; empty where nothing is."""
-    if not any(np.isnan(m.values).any() for maps in variant.maps.values() for m in maps):
-        return ""
-    if isinstance(variant.options, Occlusion):
+    shown = any(np.isnan(m.values).any() for maps in variant.maps.values() for m in maps)
+    return hatched([variant.options]) if shown else ""
+
+
+def hatched(methods: Iterable[Options]) -> str:
+    """What hatching says in maps of these methods."""
+    if any(isinstance(options, Occlusion) for options in methods):
         return "Hatched: where no window reaches, or a value is not finite."
     return "Hatched: where a value is not finite."
 

@@ -1,9 +1,13 @@
 """Panels: everything asked for is on the sheet, nothing runs over its edge."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from stages.report.panels import SIDE, Column, Group, panel, shown_size
+from stages.report.panels import ACROSS, SIDE, Column, Group, panel, shown_size
+from stages.vision import overlays
 
 LONG = "a class whose name somebody made up of very many words, one after another, until no line could hold it"
 
@@ -19,7 +23,8 @@ def group(upright: tuple[int, int], rows: int, columns: int, name: str = "one.pn
 
 
 @pytest.mark.parametrize(
-    ("upright", "rows", "columns"), [((420, 420), 1, 1), ((90, 400), 2, 3), ((400, 60), 1, 2), ((7, 9), 2, 1)]
+    ("upright", "rows", "columns"),
+    [((420, 420), 1, 1), ((90, 400), 2, 3), ((400, 60), 1, 2), ((7, 9), 2, 1), ((60, 60), 1, 9)],
 )
 def test_no_lettering_leaves_the_sheet(upright, rows, columns):
     sheet = panel([group(upright, rows, columns), group((50, 40), rows, columns)], LONG, LONG, [LONG, LONG])
@@ -35,6 +40,28 @@ def test_every_picture_and_number_is_there():
     texts = [t.get_text() for t in sheet.axes.texts]
     assert texts.count("0.012") == 2 and texts.count("+0.012") == texts.count("−0.012") == 1
     assert texts.count("zero everywhere") == 6 and "label: cat" in texts
+
+
+def test_many_methods_go_below_one_another():
+    wide = panel([group((60, 60), 1, ACROSS)], "title", "subtitle", ["words"])
+    many = panel([group((60, 60), 1, 2 * ACROSS)], "title", "subtitle", ["words"])
+    assert many.width == wide.width and many.height > wide.height + 60
+    assert len(many.axes.images) == 2 * len(wide.axes.images)  # the photograph stands before each row of methods
+    headings = [t for t in many.axes.texts if t.get_text().startswith("method")]
+    assert len(headings) == 2 * ACROSS and len({t.get_position() for t in headings}) == 2 * ACROSS
+    nine = panel([group((60, 60), 1, ACROSS + 1)], "title", "subtitle", ["words"])
+    assert nine.width < wide.width  # five and four, not eight and one
+
+
+@pytest.mark.parametrize("top", [3.1, 0.081, 0.0083, 2.2e-05])
+def test_numbers_of_a_scale_keep_apart(top):
+    one = group((50, 40), 1, 1)
+    column = replace(one.columns[0], top=top, signed=True)
+    sheet = panel([replace(one, columns=[column])], "title", "subtitle", ["words"])
+    said = ["0", *(overlays.number(s * top, True) for s in (-1, -0.5, 0.5, 1))]
+    boxes = sorted(sheet.box(t) for t in sheet.axes.texts if t.get_text() in said)
+    assert len(boxes) in (3, 5)
+    assert all(left[2] + 3 < right[0] for left, right in pairwise(boxes))
 
 
 def test_a_panel_is_the_same_twice_and_a_pdf():

@@ -127,6 +127,13 @@ def test_outside_the_crop_the_photograph_is_grey():
         assert (side == side[..., :1]).all() and side.min() >= 100
 
 
+@pytest.mark.parametrize("shade", [0, 128, 255])
+def test_outside_the_crop_it_is_duller_than_on_the_light_print(shade):
+    photo = np.full((20, 40, 3), shade, np.uint8)
+    drawn = overlays.laid(photo, np.zeros((2, 2)), (8, 8), "center", 1.0, True, fade=True).astype(int)
+    assert drawn[:, :10].max() + 40 < drawn[:, 10:30].min()
+
+
 def test_small_images_are_shown_larger():
     assert [overlays.magnification((h, 32)) for h in (32, 16, 224, 500)] == [7, 7, 1, 1]
     photo = RNG.integers(0, 256, (4, 6, 1), np.uint8)
