@@ -68,7 +68,7 @@ def trust_figure(
     if cascades:
         _cascades(sheet, cascades, names, top, side)
     if pairs:
-        _agreement(sheet, pairs, names, MARGIN + 900, top, 580)
+        _agreement(sheet, pairs, names, MARGIN + (900 if cascades else 0), top, 580)
     if measures or cascades:
         _table(sheet, shown, cascades, [*names, *beside], measures, kind, table_top)
     return sheet
@@ -208,6 +208,11 @@ def _table(
     if area := [row["mean"] for (_, measure), row in shown.items() if measure == "area"]:
         share = f"{_number(max(area), 2)}, the share of the area"
         notes.append(f"By chance, energy would be {share}, and so would pointing where it forgives nothing.")
+    if cascades:
+        notes.append(
+            "All layers shuffled: the nearer to 0, the more of the map comes from what the model has learned; where "
+            "maps are signed, the correlation of their absolute values stands beside it."
+        )
     if any(rows and _fewer(max(rows, key=lambda row: row["depth"])) for rows in cascades.values()):
         notes.append(
             "A map that the shuffled model leaves at one value has changed altogether, but has no ranks: "

@@ -54,7 +54,7 @@ function status(count) {
   if (label !== null || pred !== null) {
     const which = [label === null ? null : `of ${className(label)}`, pred === null ? null : `taken for ${className(pred)}`].filter(Boolean).join(" ");
     const all = kinds.reduce((n, k) => n + k[2], 0), here = RUN.cases.filter((c) => c.mistake && (label === null || c.label === label) && (pred === null || c.pred === pred)).length;
-    parts.push(`the run has ${plural(all, "mistake")} ${which}${all > here ? `, ${group(all - here)} of them not on this page (report.errors sets how many are)` : ""}`);
+    parts.push(`the run has ${plural(all, "mistake")} ${which}${all > here ? `, ${group(all - here)} of them not on this page (${RUN.cases.length < RUN.explained ? "report.errors sets how many are" : "they were not explained"})` : ""}`);
   }
   if (state.text.trim()) parts.push(`“${state.text.trim()}”`);
   return parts.join(" · ");

@@ -101,6 +101,7 @@ def error_audit(
         "ramps": payload.ramps(),
         "confusions": payload.confusions(audit),
         "matrix": whole,
+        "explained": audit.explained,
         "chunk": payload.CHUNK,
         "links": assets.links(round(inline * 1e6)),
     }

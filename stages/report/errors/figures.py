@@ -51,7 +51,6 @@ def error_sheet(
     for position, case in enumerate(cases):
         left = margin + position % ACROSS * (column + between)
         top = 310 + position // ACROSS * row
-        _case(sheet, case, variant.maps[case.image_id], classes, left, top, side, gap, column)
         for slot, picture in enumerate(
             _pictures(case, variant, tops[case.image_id], photographs.get(case.image_id), side)
         ):
@@ -59,6 +58,8 @@ def error_sheet(
         flags = sorted({m.flag for m in variant.maps[case.image_id][:2] if m.flag})
         scale = ", ".join([f"scale to {number(tops[case.image_id])}", *flags])
         sheet.text(left + column, top - 10, scale, 18, ha="right", color=QUIET)
+        room = column - sheet.span(scale, 18) - 16
+        _case(sheet, case, variant.maps[case.image_id], classes, left, top, side, gap, column, room)
     _key(sheet, variant, margin, 298 + down * row + 12)
     pixels = sheet.pixels()
     for left, top, picture in pictures:
@@ -82,15 +83,24 @@ def _percent(share: float | None) -> str:
 
 def _case(
     sheet: Sheet, case: Case, maps: Sequence[Map], classes: Sequence[str], left: float, top: float, side: int, gap: int,
-    column: int,
+    column: int, room: float,
 ) -> None:  # fmt: skip
     says = f"taken for {_name(classes, case.pred)}, {_percent(case.prob)}"
     sheet.text(left, top - 36, sheet.fitted(says, 26, column, "semibold"), 26, "semibold")
-    label = "no label" if case.label is None else f"label: {_name(classes, case.label)}, {_percent(case.label_prob)}"
-    sheet.text(left, top - 10, sheet.fitted(label, 22, column), 22, color=QUIET)
+    sheet.text(left, top - 10, sheet.fitted(_choices(case, classes), 20, room), 20, color=QUIET)
     for slot, under in enumerate([case.name, *(_name(classes, m.target) for m in maps[:2])]):
         x = left + slot * (side + gap)
         sheet.text(x, top + side + 20, sheet.fitted(under, 18, side), 18, color=QUIET)
+
+
+def _choices(case: Case, classes: Sequence[str]) -> str:
+    """The label and the class ranked second."""
+    label = "no label" if case.label is None else f"label: {_name(classes, case.label)}, {_percent(case.label_prob)}"
+    if case.second is None:
+        return label
+    if case.second == case.label:
+        return f"{label} (second)"
+    return f"{label} · second: {_name(classes, case.second)}, {_percent(case.second_prob)}"
 
 
 def _pictures(case: Case, variant: Variant, top: float, photograph: bytes | None, side: int) -> list[np.ndarray]:
@@ -135,13 +145,15 @@ def confusion_sheet(audit: Audit, classes: Sequence[str], model: str) -> Sheet:
     names = [measure.fitted(c, 22, 260) for c in classes]
     wide = max(measure.span(n, 22) for n in names) + 24
     margin, side = 80, cell * len(classes)
-    left, top = margin + wide + 20, 190 + wide
-    sheet = Sheet(max(760, left + side + margin), top + side + margin)
+    left, top = margin + wide + 20, 222 + wide
+    sheet = Sheet(max(900, left + side + margin), top + side + margin)
     inner = sheet.width - 2 * margin
     sheet.text(margin, 92, sheet.fitted("What is taken for what", 46, inner, "semibold"), 46, "semibold")
     count = f"{words.plural(audit.labelled, 'labelled image')}, {words.plural(audit.mistakes, 'mistake')}"
-    line = f"{f'{model}: ' if model else ''}{count}; rows: label, columns: prediction"
-    sheet.text(margin, 130, sheet.fitted(line, 24, inner), 24, color=QUIET)
+    if model:
+        sheet.text(margin, 130, sheet.fitted(model, 24, inner), 24, color=QUIET)
+    line = f"{count}; rows: label, columns: prediction"
+    sheet.text(margin, 162, sheet.fitted(line, 24, inner), 24, color=QUIET)
     for k, name in enumerate(names):
         sheet.text(left - 14, top + (k + 0.5) * cell, name, 22, ha="right", va="center")
         sheet.text(left + (k + 0.5) * cell, top - 14, name, 22, ha="center", va="bottom", turn=90)

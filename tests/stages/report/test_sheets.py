@@ -1,0 +1,63 @@
+"""The sheets of the audit: nothing they say is cut off, and everything asked for is said."""
+
+from collections import Counter
+
+import pyarrow.compute as pc
+import pytest
+from playwright.sync_api import expect
+
+from stages import methods
+from stages.report import STAGE
+from stages.report.errors import wording
+from stages.report.errors.cases import Audit, Case
+from stages.report.errors.figures import _choices, confusion_sheet
+from stages.report.errors.maps import Variant
+from stages.report.trust import trust_figure
+from tests.stages.report.audit import METHODS, audit
+from tests.stages.report.browser import opened, written
+from tests.stages.report.test_trust import of, texts
+
+CLASSES = ["cat", "dog", "horse"]
+
+
+def test_the_confusion_matrix_says_whole_what_it_counts():
+    found = Audit(counts=Counter({(0, 0): 900, (0, 1): 300}), mistakes=300)
+    said = [t.get_text() for t in confusion_sheet(found, CLASSES, "a_model_with_quite_a_long_name").axes.texts]
+    assert "a_model_with_quite_a_long_name" in said
+    assert "1,200 labelled images, 300 mistakes; rows: label, columns: prediction" in said
+
+
+def test_the_sheet_names_the_second_class():
+    def choices(label, second):
+        return _choices(Case("a", label, 0, 0.9, 0.04, second, 0.06, True), CLASSES)
+
+    assert choices(1, 1) == "label: dog, 4.0 % (second)"
+    assert choices(1, 2) == "label: dog, 4.0 % · second: horse, 6.0 %"
+    assert choices(None, 2) == "no label · second: horse, 6.0 %" and choices(1, None) == "label: dog, 4.0 %"
+
+
+def test_red_of_a_pattern_speaks_for_no_class():
+    said = wording.meaning(Variant("eigen_cam", methods.EigenCam(), signed=True))
+    assert "red with the pattern, blue against it" in said and "speaks for" not in said
+    assert "the lighter the colour" in wording.meaning(Variant("eigen_cam", methods.EigenCam()))
+
+
+def test_the_sheet_on_trust_says_how_to_read_shuffled_layers():
+    trust, agreement, cascades = of(["grad_cam", "occlusion"])
+    assert "All layers shuffled: the nearer to 0" in " ".join(t.get_text() for t in texts(trust_figure(*of(["cam"]))))
+    sheet = trust_figure(trust, agreement, {})
+    assert "All layers shuffled" not in " ".join(t.get_text() for t in texts(sheet))
+    (heading,) = (t for t in texts(sheet) if t.get_text() == "Agreement of methods")
+    assert heading.get_position()[0] < sheet.width / 4  # nothing stands beside it: no empty half
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("most", "said"), [(1, "report.errors sets how many are"), (9, "they were not explained")])
+def test_why_a_mistake_is_not_on_the_page(browser, tmp_path, most, said):
+    rows = [[("a", 0, 1, 0.9), ("b", 0, 1, 0.8), ("c", 0, 1, 0.7), ("d", 2, 1, 0.6)]]
+    inputs, params = audit(tmp_path, rows, METHODS[:1], errors=most)
+    (found,) = inputs.tables["maps/grad_cam"]
+    inputs.tables["maps/grad_cam"] = [found.filter(pc.not_equal(found["image_id"], "b"))]
+    site = written(inputs.run(STAGE, params), tmp_path / "site")
+    with opened(browser, site / "errors.html", "label=0&pred=1") as (page, _):
+        expect(page.locator("#status")).to_contain_text(f"not on this page ({said})")
