@@ -174,10 +174,7 @@ def _table(
     ]
     first = 330
     step = (WIDTH - 2 * MARGIN - first) / len(heads)
-    about = (
-        f" · maps for {'the ' + kind + ' class' if kind in ('predicted', 'label', 'second') else kind}" if kind else ""
-    )
-    sheet.text(MARGIN, top, f"Measured on each map{about}", 28, "semibold")
+    sheet.text(MARGIN, top, f"Measured on each map{_for(kind)}", 28, "semibold")
     for k, (_, title, hint) in enumerate(heads):
         sheet.text(MARGIN + first + k * step, top + 52, title, 23, "semibold")
         sheet.text(MARGIN + first + k * step, top + 78, hint, 19, color=QUIET)
@@ -219,6 +216,14 @@ def _table(
             "the correlation is of the other maps."
         )
     sheet.paragraph(MARGIN, y + 40, " ".join(notes), 20, WIDTH - 2 * MARGIN, color=QUIET)
+
+
+def _for(kind: str) -> str:
+    """Which maps the means are of."""
+    if kind.startswith("rank:"):
+        return f" · maps for the class ranked {kind.removeprefix('rank:')}"
+    usual = {"predicted": "the predicted class", "label": "the label", "second": "the second class"}
+    return f" · maps for {usual.get(kind, kind.removeprefix('class:'))}" if kind else ""
 
 
 def _span(counts: Sequence[int]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -38,7 +40,7 @@ class Variant:
         layer: None: at the input.
         raw: (height, width) in the table. shown: (height, width) on the page.
         signed: whether any map shown has a value below 0.
-        maps: image_id -> its maps: predicted, label, second, then the others.
+        maps: image_id -> its maps: predicted, label, second, then the others, those asked for by rank first.
         faded: whether it is drawn on a light grey print: red and blue of single pixels drown in a photograph's colours.
         step: cells from window to window, down and across, where windows were spread to pixels; else 1.
         flags: flag -> maps of the whole table that carry it, of ``rows`` in all.
@@ -105,7 +107,9 @@ def _rows(part: pa.Table):
 
 def _place(shown: Map) -> tuple:
     first = ("predicted", "label", "second")
-    return min(first.index(k) if k in first else len(first) for k in shown.kinds), min(shown.kinds), shown.target
+    ranks = [int(k.removeprefix("rank:")) for k in shown.kinds if re.fullmatch(r"rank:\d+", k)]
+    usual = min(first.index(k) if k in first else len(first) for k in shown.kinds)
+    return usual, min(ranks, default=math.inf), min(shown.kinds), shown.target
 
 
 def on_pixels(values: np.ndarray, options: Options, size: tuple[int, int]) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from playwright.sync_api import expect
@@ -11,7 +13,7 @@ from stages.report import STAGE
 from stages.report.errors import wording
 from stages.report.errors.cases import Audit, Case
 from stages.report.errors.figures import _choices, confusion_sheet
-from stages.report.errors.maps import Variant
+from stages.report.errors.maps import Map, Variant, _place
 from stages.report.trust import trust_figure
 from tests.stages.report.audit import METHODS, audit
 from tests.stages.report.browser import opened, written
@@ -49,6 +51,34 @@ def test_the_sheet_on_trust_says_how_to_read_shuffled_layers():
     assert "All layers shuffled" not in " ".join(t.get_text() for t in texts(sheet))
     (heading,) = (t for t in texts(sheet) if t.get_text() == "Agreement of methods")
     assert heading.get_position()[0] < sheet.width / 4  # nothing stands beside it: no empty half
+
+
+def test_the_sheet_on_trust_says_of_which_maps_its_means_are():
+    trust, agreement, _ = of(["grad_cam"])
+    said = {"rank:2": "the class ranked 2", "class:label": "label", "label": "the label", "dog": "dog"}
+    for kind, words in said.items():
+        kinds = pa.array([kind] * len(trust))
+        of_kind = trust.set_column(trust.column_names.index("kind"), "kind", kinds)
+        shown = [t.get_text() for t in texts(trust_figure(of_kind, agreement, {}))]
+        assert f"Measured on each map · maps for {words}" in shown
+
+
+def test_maps_asked_for_by_rank_stand_in_their_order():
+    kinds = [["dog"], ["rank:10"], ["rank:2", "cat"], ["rank:1"], ["second", "rank:11"], ["label"]]
+    maps = [Map(k, kind, np.zeros((1, 1)), 0.0, None) for k, kind in enumerate(kinds)]
+    assert [m.kinds for m in sorted(maps, key=_place)] == [kinds[k] for k in (5, 4, 3, 2, 1, 0)]
+
+
+@pytest.mark.slow
+def test_fingerprints_stay_in_one_line(browser, tmp_path):
+    method = METHODS[0].model_copy(update={"as_": "a_variant_whose_name_is_longer_than_most_names_are"})
+    inputs, params = audit(tmp_path, methods=METHODS[:1])
+    inputs.tables[f"maps/{method.variant}"] = inputs.tables.pop("maps/grad_cam")
+    params = params.model_copy(update={"explain": params.explain.model_copy(update={"methods": [method]})})
+    site = written(inputs.run(STAGE, params), tmp_path / "site")
+    with opened(browser, site / "index.html") as (page, _):
+        heights = page.locator(".pairs code").evaluate_all("(all) => all.map((e) => e.getClientRects().length)")
+    assert heights and set(heights) == {1}
 
 
 @pytest.mark.slow
