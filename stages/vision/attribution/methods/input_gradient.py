@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from stages.stage import UserError
 from stages.vision.attribution.gradient_path import require_gradient
-from stages.vision.attribution.methods.abreast import PIECE, abreast
-from stages.vision.attribution.methods.method import Maps, Sample, Setting, Settled
+from stages.vision.attribution.methods.abreast import abreast
+from stages.vision.attribution.methods.method import Maps, Sample, Setting, Settled, padded
 from stages.vision.model import Model, freeze
 
 Reduce = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -71,11 +71,10 @@ class InputGradient:
     """
 
     def __init__(self, setting: Setting, reduce: Reduce, model: Model | None = None) -> None:
-        self.model, self.reduce = model or setting.model, reduce
-        self.piece = min(PIECE, setting.batch)
-        pixels = tf.TensorSpec((self.piece, *self.model.input_size, self.model.channels), tf.uint8)
-        targets = tf.TensorSpec((self.piece, setting.targets), tf.int32)
-        self.apply = freeze(self._apply, pixels, targets)
+        self.model, self.batch, self.reduce = model or setting.model, setting.batch, reduce
+        pixels = tf.TensorSpec((setting.batch, *self.model.input_size, self.model.channels), tf.uint8)
+        targets = tf.TensorSpec((setting.batch, setting.targets), tf.int32)
+        self.apply = freeze(lambda *batch: abreast(self._apply, *batch), pixels, targets)
 
     def _apply(self, pixels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x = self.model.to_input(pixels)
@@ -83,7 +82,9 @@ class InputGradient:
         return self.reduce(x[:, None], gradient), scores
 
     def __call__(self, pixels: np.ndarray, targets: np.ndarray, ids: Sequence[str]) -> Maps:
-        return Maps(*abreast(self.apply, self.piece, pixels, targets))
+        found = self.apply(tf.constant(padded(pixels, self.batch)), tf.constant(padded(targets, self.batch)))
+        maps, scores = (x.numpy()[: len(pixels)] for x in found)
+        return Maps(maps, scores)
 
 
 def largest_colour(x: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
