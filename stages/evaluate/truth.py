@@ -44,10 +44,16 @@ def boxes_of(values: Sequence[Any]) -> list[Box]:
 
 
 def inside_boxes(boxes: Sequence[Box], upright: tuple[int, int], size: tuple[int, int], crop: Crop) -> np.ndarray:
-    """Pixels of the model's input whose centre lies in a box, bool of shape ``size``."""
+    """Pixels of the model's input whose centre lies in a box, bool of shape ``size``.
+
+    Raises:
+        ValueError: a box ends before it begins: it was not given as x0, y0, x1, y1.
+    """
     down, right = (np.arange(n) + 0.5 for n in size)
     inside = np.zeros(size, bool)
     for box in boxes:
+        if box[2] < box[0] or box[3] < box[1]:
+            raise ValueError(f"the box {' '.join(f'{n:g}' for n in box)} ends before it begins; give x0 y0 x1 y1")
         x0, y0, x1, y1 = input_box(box, upright, size, crop)
         inside |= ((down >= y0) & (down < y1))[:, None] & ((right >= x0) & (right < x1))
     return inside

@@ -75,6 +75,8 @@ def test_a_box_lies_in_the_input_where_the_crop_puts_it():
     expected[:2, 1:3] = True
     assert np.array_equal(inside, expected)
     assert not inside_boxes([(0, 0, 50, 100)], (100, 200), (4, 4), "center").any()
+    with pytest.raises(ValueError, match="the box 75 0 50 50 ends before it begins; give x0 y0 x1 y1"):
+        inside_boxes([(75, 0, 50, 50)], (100, 200), (4, 4), "center")
     both = inside_boxes([(50, 0, 75, 25), (125, 75, 150, 100)], (100, 200), (4, 4), "center")
     assert np.argwhere(both).tolist() == [[0, 0], [3, 3]]
 

@@ -50,6 +50,8 @@ def settle(model: Model, options: Occlusion, sample: Sample) -> Settled:
     """
     windows = Windows.of(model, options)
     settled: Settled = {"height": windows.shape[0], "width": windows.shape[1], "mode": "full"}
+    if windows.shape == (1, 1):
+        log.warning("occlusion: a single window tells nothing of where: give a smaller occlusion.patch or stride")
     if options.mode == "full":
         return settled
     found = crops.best(model, windows)
@@ -64,11 +66,8 @@ def settle(model: Model, options: Occlusion, sample: Sample) -> Settled:
     gap = difference(model, options, trial, np.concatenate([first, noise]))
     if gap <= TOLERANCE:
         return trial
-    log.warning(
-        "occlusion: full mode: the incremental way differs by %.1e of the largest score when cut at %s",
-        gap,
-        found.layer,
-    )
+    how = f"differs by {gap:.1e} of the largest score" if np.isfinite(gap) else "does not run or gives NaN"
+    log.warning("occlusion: full mode: the incremental way %s when cut at %s", how, found.layer)
     return settled
 
 

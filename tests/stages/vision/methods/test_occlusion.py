@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import keras
 import numpy as np
 import pytest
@@ -113,6 +115,13 @@ def test_it_equals_a_loop_over_windows_whatever_shares_the_batch(tmp_path):
             np.testing.assert_allclose(maps.values[i, k], expected, atol=1e-5 * np.abs(maps.scores).max())
     turned = explained(model, options, pixels[[2, 0]], targets[[2, 0]], batch=7)
     np.testing.assert_array_equal(turned.values, maps.values[[2, 0]])
+
+
+@pytest.mark.parametrize(("options", "told"), [({"patch": 5}, 1), ({"patch": 4, "stride": 5}, 1), ({"patch": 3}, 0)])
+def test_a_single_window_is_told(sums, options, told, caplog):
+    with caplog.at_level(logging.WARNING):
+        OCCLUSION.settle(sums, Occlusion(**{"stride": 1, "mode": "full", **options}), lambda count: None)
+    assert caplog.text.count("a single window tells nothing of where") == told
 
 
 def test_a_window_larger_than_the_image_is_refused(sums):
