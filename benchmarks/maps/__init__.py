@@ -2,9 +2,8 @@
 
 Limits: a frozen forward pass over the same photographs in the same batches; for methods that go back to the image, a
 frozen forward pass with its input gradient. Peers are looked for in the environment (``make test-peers`` installs two
-into ``.venv/peers``; xplique must be installed without its pins)::
+into ``.venv/peers``; xplique must be installed without its pins, PACKAGES of :mod:`benchmarks.xplique_parity` in DIR)::
 
-    pip install --no-deps --target DIR xplique==2.0.2
     PYTHONPATH=.venv/peers:DIR python -m benchmarks maps
 """
 
