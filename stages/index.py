@@ -21,6 +21,7 @@ REJECTS = "rejects/index"
 class Params(Spec):
     images: ImagesSpec
     classes: list[str] | None = Field(None, description="class names in index order, to match label names with")
+    also: list[str] | None = Field(None, description="other names of the classes, which labels may have")
     numbering: bool = Field(True, description="whether label names may be numbered where no class names are given")
     seed: int = 0
     shard_images: int = Field(256, gt=0, description="images of a part")
@@ -75,7 +76,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 
 
 def _source(params: Params, refresh: bool = False) -> Source:
-    source = open_source(params.images, params.classes, refresh)
+    source = open_source(params.images, params.classes, refresh, params.also)
     if source.classes and params.classes is None and not params.numbering:
         raise UserError("model.classes: the labels are names; give the model's class names to match them with")
     return source

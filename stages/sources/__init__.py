@@ -66,7 +66,9 @@ _opened: dict[str, Source] = {}
 _lock = threading.Lock()
 
 
-def open_source(spec: ImagesSpec, classes: list[str] | None = None, refresh: bool = False) -> Source:
+def open_source(
+    spec: ImagesSpec, classes: list[str] | None = None, refresh: bool = False, also: list[str] | None = None
+) -> Source:
     """Lists the images ``spec`` names; reads none of them.
 
     Listings are kept within the process and made anew when a folder or table
@@ -75,17 +77,18 @@ def open_source(spec: ImagesSpec, classes: list[str] | None = None, refresh: boo
 
     Args:
         classes: class names in index order, to match label names with; None where unknown.
+        also: other names of the same classes.
 
     Raises:
         UserError: nothing there, no images, a table that cannot be understood or
             that points outside its folder, or labels none of which is a class.
     """
-    key = repr((spec, classes))
+    key = repr((spec, classes, also))
     with _lock:
         source = _opened.get(key)
         if source is None or refresh or any(_mtime(path) != seen for path, seen in source.watched):
             try:
-                source = _list(spec, classes)
+                source = _list(spec, classes, also)
             except UserError as error:  # names may hold newlines
                 raise UserError(" ".join(str(error).splitlines())) from None
             _opened.pop(key, None)
@@ -100,7 +103,7 @@ def image_id(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def _list(spec: ImagesSpec, classes: list[str] | None) -> Source:
+def _list(spec: ImagesSpec, classes: list[str] | None, also: list[str] | None) -> Source:
     place = Place.at(spec.path, spec.storage_options)
     found = ((kind, rows) for kind, function in SOURCES.items() if (rows := function(place, spec)) is not None)
     kind, rows = next(found, (None, None))
@@ -110,7 +113,9 @@ def _list(spec: ImagesSpec, classes: list[str] | None) -> Source:
         raise UserError(f"images.path: {place.shown} names no images")
     if spec.labels is not None and kind != "paths":
         raise UserError(f"images.labels is for a folder of images; {place.shown} brings its own labels: leave it out")
-    labels, names, warnings = match(rows.labels or [None] * len(rows.keys), classes, rows.names, rows.labelled_by)
+    given = rows.labels or [None] * len(rows.keys)
+    said = (also, spec.labels_are, spec.first_label)
+    labels, names, warnings = match(given, classes, rows.names, rows.labelled_by, *said)
     columns = {
         "image_id": strings(_ids(rows)),
         "uri": strings([storable(u) for u in rows.uris]),
