@@ -19,14 +19,16 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from stages.sources.beside import list_metadata
 from stages.sources.demo import list_demo
 from stages.sources.folder import list_folder
-from stages.sources.labels import match
+from stages.sources.labels import Names, match
 from stages.sources.parquet import list_parquet
 from stages.sources.paths import list_paths
 from stages.sources.places import Place, storable
 from stages.sources.reading import read_image, read_images
 from stages.sources.rows import Rows, integers, strings
+from stages.sources.trees import settle
 from stages.specs import ImagesSpec
 from stages.stage import UserError
 
@@ -35,7 +37,8 @@ __all__ = ["SOURCES", "Rows", "Source", "image_id", "open_source", "read_image",
 SOURCES: dict[str, Callable[[Place, ImagesSpec], Rows | None]] = {
     "demo": list_demo,  # demo:scenes?images=1600
     "parquet": list_parquet,  # Parquet of {bytes, path} images, one file or a folder of them
-    "paths": list_paths,  # CSV or Parquet of paths, alone or beside a folder (`labels`)
+    "paths": list_paths,  # CSV, JSON lines or Parquet of paths, alone or beside a folder (`labels`)
+    "metadata": list_metadata,  # a folder with a metadata.csv, .jsonl or .parquet, as Hugging Face has them
     "folder": list_folder,  # class folders, or one flat folder
 }
 """Kinds by name, asked in this order; the first that knows the place lists it."""
@@ -113,6 +116,9 @@ def _list(spec: ImagesSpec, classes: list[str] | None, also: list[str] | None) -
         raise UserError(f"images.path: {place.shown} names no images")
     if spec.labels is not None and kind != "paths":
         raise UserError(f"images.labels is for a folder of images; {place.shown} brings its own labels: leave it out")
+    if rows.folders is not None:
+        unlabelled = (spec.label_column or "").lower() == "none"
+        settle(rows, Names(classes, also) if classes and spec.labels_are != "indices" else None, unlabelled)
     given = rows.labels or [None] * len(rows.keys)
     said = (also, spec.labels_are, spec.first_label)
     labels, names, warnings = match(given, classes, rows.names, rows.labelled_by, *said)

@@ -12,14 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stages.sources.folder import is_image
-from stages.sources.places import Place, one_line
+from stages.sources import jsonl
+from stages.sources.places import Place, is_image, one_line
 from stages.sources.rows import strings
 from stages.specs import ImagesSpec
 from stages.stage import UserError
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".txt")
+JSON_LINES = (".jsonl", ".ndjson")
 
 USUAL = {
     "image": ("image", "path", "file", "filename", "uri", "file_name", "filepath", "file_path", "image_path", "url"),
@@ -58,11 +59,15 @@ def choose_label(schema: pa.Schema, asked: str | None, where: str) -> str | None
     name = choose(schema.names, asked, "label", where)
     kind = schema.field(name).type if name is not None else None
     if kind is not None and pa.types.is_nested(kind):
-        raise UserError(
-            f"images.label_column: {where}: column {name!r} holds {kind}; an image has one class (several, "
-            "multi-label, cannot be used); name another column, or none to go without labels"
-        )
+        raise _several(name, kind, where)
     return name
+
+
+def _several(name: str, kind: object, where: str) -> UserError:
+    return UserError(
+        f"images.label_column: {where}: column {name!r} holds {kind}; an image has one class (several, "
+        "multi-label, cannot be used); name another column, or none to go without labels"
+    )
 
 
 FEW = 64
@@ -116,7 +121,7 @@ def told(name: str, names: Sequence[str], left: Sequence[str], label: str | None
     near = [n for n in names if any(usual in n.lower() for usual in USUAL["label"])]
     if label is None and spec.label_column is None and (near or spec.labels is not None):
         said.append(
-            f"{name}: no column is called {', '.join(USUAL['label'])}, so that no image has a label; name that of the "
+            f"{name}: no column is called {', '.join(USUAL['label'])}, so that none gives labels; name that of the "
             f"labels with images.label_column (there are {', '.join(near or names)}), or none to go without labels"
         )
     return said
@@ -156,6 +161,8 @@ def read_table(place: Place, spec: ImagesSpec) -> tuple[pa.Table, str, str | Non
     try:
         if place.extension in PARQUET:
             table, left = _parquet(place, spec)
+        elif place.extension in JSON_LINES:
+            table, left = _json_lines(place, spec)
         else:
             table, left = _csv(place, spec), []
     except (pa.ArrowException, OSError) as error:
@@ -184,16 +191,36 @@ def _parquet(place: Place, spec: ImagesSpec) -> tuple[pa.Table, list[str]]:
         return parquet.read(columns=kept), left
 
 
-def _csv(place: Place, spec: ImagesSpec) -> pa.Table:
-    from pyarrow import csv as arrow
+def _json_lines(place: Place, spec: ImagesSpec) -> tuple[pa.Table, list[str]]:
+    try:
+        rows = jsonl.objects(_read(place).decode("utf-8-sig"))
+    except ValueError as error:
+        raise UserError(f"{place.shown}: {error}") from None
+    names = jsonl.keys(rows)
+    label = choose(names, spec.label_column, "label", place.shown)
+    kind = next((type(row[label]).__name__ for row in rows if isinstance(row.get(label), (list, dict))), None)
+    if kind is not None:
+        raise _several(label, kind, place.shown)
+    plain = {choose(names, spec.image_column, "image", place.shown), choose(names, None, "split", place.shown)}
+    return jsonl.columns(rows, plain | {label}, FEW)
 
+
+def _read(place: Place) -> bytes:
+    """The bytes of a UTF-8 file."""
     with place.open() as file:
         data = file.read()
     try:
-        text = data[: 1 << 16].decode("utf-8-sig", "ignore")
         data.decode()
     except UnicodeDecodeError:
         raise UserError(f"{place.shown} is not UTF-8 text: save it as UTF-8") from None
+    return data
+
+
+def _csv(place: Place, spec: ImagesSpec) -> pa.Table:
+    from pyarrow import csv as arrow
+
+    data = _read(place)
+    text = data[: 1 << 16].decode("utf-8-sig", "ignore")
     if not text.strip():
         raise UserError(f"{place.shown} is empty: its first line names the columns, e.g. path,label")
     line = text.lstrip("\r\n").split("\n", 1)[0]
