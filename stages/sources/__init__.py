@@ -54,6 +54,7 @@ class Source:
             reject (why the row cannot be used; null where it can).
         classes: class names in index order, where given or known to the source.
         kind: a key of :data:`SOURCES`.
+        labelled_by: what the labels are, for messages.
         warnings: one line each, for the user.
         watched: (local path, mtime in ns) of what a change of the listing would touch.
     """
@@ -61,6 +62,7 @@ class Source:
     listing: pa.Table
     classes: list[str] | None
     kind: str
+    labelled_by: str
     warnings: tuple[str, ...]
     watched: tuple[tuple[str, int], ...]
 
@@ -118,7 +120,8 @@ def _list(spec: ImagesSpec, classes: list[str] | None, also: list[str] | None) -
         raise UserError(f"images.labels is for a folder of images; {place.shown} brings its own labels: leave it out")
     if rows.folders is not None:
         unlabelled = (spec.label_column or "").lower() == "none"
-        settle(rows, Names(classes, also) if classes and spec.labels_are != "indices" else None, unlabelled)
+        by_name = Names(classes, also) if classes and spec.labels_are != "indices" else None
+        settle(rows, by_name, unlabelled, spec.split)
     given = rows.labels or [None] * len(rows.keys)
     said = (also, spec.labels_are, spec.first_label)
     labels, names, warnings = match(given, classes, rows.names, rows.labelled_by, *said)
@@ -133,7 +136,7 @@ def _list(spec: ImagesSpec, classes: list[str] | None, also: list[str] | None) -
     }
     listing = _limited(_of_split(pa.table(columns), spec), spec.limit)
     watched = tuple((path, _mtime(path)) for path in sorted(rows.watched | place.watched))
-    return Source(listing, names, kind, (*rows.warnings, *warnings), watched)
+    return Source(listing, names, kind, rows.labelled_by, (*rows.warnings, *warnings), watched)
 
 
 def _ids(rows: Rows) -> list[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import posixpath
 
+from stages.sources.columns import NoPaths
 from stages.sources.folder import list_folder
 from stages.sources.paths import add_unnamed, rows_of
 from stages.sources.places import Place, is_image
 from stages.sources.rows import Rows, joined
 from stages.specs import ImagesSpec
-from stages.stage import UserError
 
 NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parquet")
 
@@ -30,9 +30,7 @@ def list_metadata(place: Place, spec: ImagesSpec) -> Rows | None:
     for path in tables:
         try:
             parts.append(rows_of(Place.at(place.uri(path), place.options), place, spec, files, own=True))
-        except UserError as error:
-            if spec.image_column is not None or spec.label_column not in (None, "none"):
-                raise
+        except NoPaths as error:
             told.append(f"{path} is not read: {error}")
     rows = (joined(parts) if len(parts) > 1 else parts[0]) if parts else list_folder(place, spec)
     if parts:

@@ -30,6 +30,10 @@ USUAL = {
 """Names a column is found by, whatever its case, in this order."""
 
 
+class NoPaths(UserError):
+    """A table that has no column of paths."""
+
+
 def choose(names: Sequence[str], asked: str | None, role: str, where: str) -> str | None:
     """The column for a role: the one asked for, or the first of the usual names; None where there is none.
 
@@ -112,14 +116,20 @@ def _values(parquet: pq.ParquetFile, name: str) -> int:
     return sum(c.num_values for c in columns if c.path_in_schema.startswith(f"{name}."))
 
 
-def told(name: str, names: Sequence[str], left: Sequence[str], label: str | None, spec: ImagesSpec) -> list[str]:
-    """Warnings: of columns that are left out, and of labels that seem to be there and are not taken."""
+def told(
+    name: str, names: Sequence[str], left: Sequence[str], label: str | None, spec: ImagesSpec, only: bool = False
+) -> list[str]:
+    """Warnings: of columns that are left out, and of labels that seem to be there and are not taken.
+
+    Args:
+        only: nothing else tells the labels.
+    """
     said = []
     if left:
         why = "kept are numbers, texts and lists of few numbers"
         said.append(f"{name}: columns left out: {', '.join(left)}; {why}")
     near = [n for n in names if any(usual in n.lower() for usual in USUAL["label"])]
-    if label is None and spec.label_column is None and (near or spec.labels is not None):
+    if label is None and spec.label_column is None and (near or only or spec.labels is not None):
         said.append(
             f"{name}: no column is called {', '.join(USUAL['label'])}, so that none gives labels; name that of the "
             f"labels with images.label_column (there are {', '.join(near or names)}), or none to go without labels"
@@ -173,7 +183,7 @@ def read_table(place: Place, spec: ImagesSpec) -> tuple[pa.Table, str, str | Non
         raise UserError(f"{place.shown} has two columns named {twice[0]!r}: rename one")
     image = choose(names, spec.image_column, "image", place.shown)
     if image is None:
-        raise UserError(f"{place.shown} has no column of paths; name one with images.image_column: {', '.join(names)}")
+        raise NoPaths(f"{place.shown} has no column of paths; name one with images.image_column: {', '.join(names)}")
     kind = table.schema.field(image).type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type

@@ -32,7 +32,8 @@ def list_folder(place: Place, spec: ImagesSpec) -> Rows | None:
         rejects=[unstorable(entry.path) for entry in found],
         folders=[tuple(entry.path.split("/")[:-1]) for entry in found],
     )
-    tables = [e.path for e in place.walk() if "/" not in e.path and posixpath.splitext(e.path)[1].lower() in TABLES]
+    beside = [e.path for e in place.walk() if "/" not in e.path and not e.path.startswith("metadata.")]
+    tables = [path for path in beside if posixpath.splitext(path)[1].lower() in TABLES]
     if tables and spec.label_column is None and not any(rows.folders):
         rows.warnings.append(
             f"no image has a label, and {', '.join(tables[:3])} beside the images is not read: if it holds the labels, "

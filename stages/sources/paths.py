@@ -74,7 +74,7 @@ def rows_of(table_at: Place, root: Place, spec: ImagesSpec, files: list[Entry] |
     rows.labelled_by = f"labels in column {label!r}"
     rows.splits = texts(table[split]) if split else None
     rows.meta = metadata(table, kept)
-    rows.warnings += told(table_at.name, kept, left, label, spec)
+    rows.warnings += told(table_at.name, kept, left, label, spec, own and not any("/" in key for key in rows.keys))
     if root.fs is None:
         rows.watched |= {os.path.dirname(uri) for uri in rows.uris if os.path.isabs(uri)}
     if own:
