@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,44 +12,19 @@ from pydantic import ValidationError
 import stages
 from pipeline.config import AtlasSpec, Config
 from pipeline.plan import Step
+from stages.classes import classes_of
 from stages.evaluate import baseline
 from stages.evaluate.truth import listed
 from stages.extract import ExtractSpec
-from stages.specs import ModelSpec
 from stages.stage import UserError
-
-
-def class_names(model: ModelSpec) -> list[str] | None:
-    """The class names given by the configuration; None where only the model knows them.
-
-    Raises:
-        UserError: the file is missing, empty or of no known form.
-    """
-    if model.classes is None or isinstance(model.classes, list):
-        return model.classes
-    path = Path(model.classes)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"model.classes: {path} cannot be read ({error})") from None
-    if path.suffix == ".json":
-        try:
-            data = json.loads(text)
-            names = [str(data[k]) for k in sorted(data, key=int)] if isinstance(data, dict) else [str(x) for x in data]
-        except (ValueError, TypeError):
-            raise UserError(f"model.classes: {path} must hold a list of names, or an object of index: name") from None
-    else:
-        names = [line.strip() for line in text.splitlines() if line.strip()]
-    if not names:
-        raise UserError(f"model.classes: {path} holds no names")
-    return names
 
 
 def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
     """The steps of a run, in running order; what each stage is given of the configuration."""
     seed, images = config.run.seed, config.images
-    classes = class_names(config.model)
-    model = config.model.model_copy(update={"classes": classes})
+    classes = classes_of(config.model.classes)
+    names, also = (None, None) if classes is None else (classes.names, classes.also)
+    model = config.model.model_copy(update={"classes": names})
     # Sorted: atlases in another order are the same work.
     layers = sorted({*config.extract.layers, *(a.layer for a in config.atlases if not a.images)})
     features = sorted({a.layer for a in config.atlases if a.images})
@@ -68,7 +42,9 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
 
     # A file is mostly the user's own, trained on such folders; a published model has an order of its own.
     own = config.model.path is not None
-    add("index", images=images, classes=classes, numbering=own, seed=seed, shard_images=config.run.shard_images)
+    add(
+        "index", images=images, classes=names, also=also, numbering=own, seed=seed, shard_images=config.run.shard_images
+    )
     extract = {name: getattr(config.extract, name) for name in ExtractSpec.model_fields if name != "layers"}
     add("extract", model=model, images=images, seed=seed, **{**extract, "layers": layers, "features": features})
     for atlas in config.atlases:

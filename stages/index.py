@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ REJECTS = "rejects/index"
 class Params(Spec):
     images: ImagesSpec
     classes: list[str] | None = Field(None, description="class names in index order, to match label names with")
+    also: list[str] | None = Field(None, description="other names of the classes, which labels may have")
     numbering: bool = Field(True, description="whether label names may be numbered where no class names are given")
     seed: int = 0
     shard_images: int = Field(256, gt=0, description="images of a part")
@@ -75,10 +77,39 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 
 
 def _source(params: Params, refresh: bool = False) -> Source:
-    source = open_source(params.images, params.classes, refresh)
+    source = open_source(params.images, params.classes, refresh, params.also)
     if source.classes and params.classes is None and not params.numbering:
         raise UserError("model.classes: the labels are names; give the model's class names to match them with")
     return source
+
+
+def _check(inputs: Inputs, params: Params) -> None:
+    """Holds the labels against the classes that the model turned out to have.
+
+    Raises:
+        UserError: names were numbered and are not as many as the classes, or a label is none of them.
+    """
+    classes = len(inputs.state("extract")["classes"])
+    source = _source(params)
+    labels = Counter(
+        k for part in inputs.stream("images", ["label"]) for k in part["label"].to_pylist() if k is not None
+    )
+    if labels and params.classes is None and source.classes and len(source.classes) != classes:
+        some = f"{', '.join(source.classes[:3])}{', ...' if len(source.classes) > 3 else ''}"
+        raise UserError(
+            f"images: {source.labelled_by} give {len(source.classes)} classes ({some}), and the model has {classes}: "
+            "which is which is not known; give model.classes, all names in the model's order, another images.path, or "
+            "images.label_column: none"
+        )
+    wrong = sorted(k for k in labels if not 0 <= k < classes)
+    if wrong:
+        from_one = wrong == [classes] and 0 not in labels and params.images.first_label is None
+        remedy = "correct them, or images.label_column: none to go without"
+        remedy = "they seem to count from 1: say images.first_label: 1" if from_one else remedy
+        raise UserError(
+            f"images: {sum(labels[k] for k in wrong)} of {labels.total()} labels are none of the model's {classes} "
+            f"classes (0 to {classes - 1}), e.g. {wrong[0]}; {remedy}"
+        )
 
 
 def _numbered(source: Source) -> str:
@@ -119,7 +150,7 @@ def _rejects(rows: pa.Table, reasons: list[str | None]) -> pa.Table:
 
 STAGE = Stage(
     name="index",
-    version=2,
+    version=3,
     about="lists the source, and hashes and measures every image",
     params=Params,
     shards=shards,
@@ -127,5 +158,6 @@ STAGE = Stage(
     reads=lambda params: {},
     writes=lambda params: ("images", REJECTS),
     libraries=("pillow",),
+    check=("extract", _check),
     stamps=stamps,
 )

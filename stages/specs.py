@@ -65,6 +65,12 @@ class ImagesSpec(Spec):
         None, description="default: image, path, file, filename or uri, whichever is there"
     )
     label_column: str | None = Field(None, description="default: label, class or target, whichever is there")
+    labels_are: Literal["names", "indices"] | None = Field(
+        None, description="default: names of classes, or indices where these fit more of the labels"
+    )
+    first_label: int | None = Field(
+        None, ge=0, description="the number of the first class; default: 0, or 1 where labels run from 1 to K"
+    )
     split: str | None = Field(None, description="keep only rows whose split column has this value")
     limit: int | None = Field(None, gt=0, description="keep the first n images (in the order of their ids)")
     storage_options: dict[str, Any] = Field(default_factory=dict, description="passed to fsspec")
@@ -73,6 +79,12 @@ class ImagesSpec(Spec):
     )
     crop: Literal["center", "none", "pad"] = "center"
     max_pixels: int = Field(178_956_970, gt=0, description="larger images are rejected unread (decompression bombs)")
+
+    @model_validator(mode="after")
+    def _one_reading(self) -> ImagesSpec:
+        if self.first_label is not None and self.labels_are == "names":
+            raise ValueError("first_label is for labels that are indices; leave it out, or labels_are: names")
+        return self
 
 
 PositiveInt = Annotated[int, Field(gt=0)]

@@ -19,14 +19,16 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from stages.sources.beside import list_metadata
 from stages.sources.demo import list_demo
 from stages.sources.folder import list_folder
-from stages.sources.labels import match
+from stages.sources.labels import Names, match
 from stages.sources.parquet import list_parquet
 from stages.sources.paths import list_paths
 from stages.sources.places import Place, storable
 from stages.sources.reading import read_image, read_images
 from stages.sources.rows import Rows, integers, strings
+from stages.sources.trees import settle
 from stages.specs import ImagesSpec
 from stages.stage import UserError
 
@@ -35,7 +37,8 @@ __all__ = ["SOURCES", "Rows", "Source", "image_id", "open_source", "read_image",
 SOURCES: dict[str, Callable[[Place, ImagesSpec], Rows | None]] = {
     "demo": list_demo,  # demo:scenes?images=1600
     "parquet": list_parquet,  # Parquet of {bytes, path} images, one file or a folder of them
-    "paths": list_paths,  # CSV or Parquet of paths, alone or beside a folder (`labels`)
+    "paths": list_paths,  # CSV, JSON lines or Parquet of paths, alone or beside a folder (`labels`)
+    "metadata": list_metadata,  # a folder with a metadata.csv, .jsonl or .parquet, as Hugging Face has them
     "folder": list_folder,  # class folders, or one flat folder
 }
 """Kinds by name, asked in this order; the first that knows the place lists it."""
@@ -51,6 +54,7 @@ class Source:
             reject (why the row cannot be used; null where it can).
         classes: class names in index order, where given or known to the source.
         kind: a key of :data:`SOURCES`.
+        labelled_by: what the labels are, for messages.
         warnings: one line each, for the user.
         watched: (local path, mtime in ns) of what a change of the listing would touch.
     """
@@ -58,6 +62,7 @@ class Source:
     listing: pa.Table
     classes: list[str] | None
     kind: str
+    labelled_by: str
     warnings: tuple[str, ...]
     watched: tuple[tuple[str, int], ...]
 
@@ -66,7 +71,9 @@ _opened: dict[str, Source] = {}
 _lock = threading.Lock()
 
 
-def open_source(spec: ImagesSpec, classes: list[str] | None = None, refresh: bool = False) -> Source:
+def open_source(
+    spec: ImagesSpec, classes: list[str] | None = None, refresh: bool = False, also: list[str] | None = None
+) -> Source:
     """Lists the images ``spec`` names; reads none of them.
 
     Listings are kept within the process and made anew when a folder or table
@@ -75,17 +82,18 @@ def open_source(spec: ImagesSpec, classes: list[str] | None = None, refresh: boo
 
     Args:
         classes: class names in index order, to match label names with; None where unknown.
+        also: other names of the same classes.
 
     Raises:
         UserError: nothing there, no images, a table that cannot be understood or
             that points outside its folder, or labels none of which is a class.
     """
-    key = repr((spec, classes))
+    key = repr((spec, classes, also))
     with _lock:
         source = _opened.get(key)
         if source is None or refresh or any(_mtime(path) != seen for path, seen in source.watched):
             try:
-                source = _list(spec, classes)
+                source = _list(spec, classes, also)
             except UserError as error:  # names may hold newlines
                 raise UserError(" ".join(str(error).splitlines())) from None
             _opened.pop(key, None)
@@ -100,7 +108,7 @@ def image_id(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def _list(spec: ImagesSpec, classes: list[str] | None) -> Source:
+def _list(spec: ImagesSpec, classes: list[str] | None, also: list[str] | None) -> Source:
     place = Place.at(spec.path, spec.storage_options)
     found = ((kind, rows) for kind, function in SOURCES.items() if (rows := function(place, spec)) is not None)
     kind, rows = next(found, (None, None))
@@ -110,7 +118,13 @@ def _list(spec: ImagesSpec, classes: list[str] | None) -> Source:
         raise UserError(f"images.path: {place.shown} names no images")
     if spec.labels is not None and kind != "paths":
         raise UserError(f"images.labels is for a folder of images; {place.shown} brings its own labels: leave it out")
-    labels, names, warnings = match(rows.labels or [None] * len(rows.keys), classes, rows.names, rows.labelled_by)
+    if rows.folders is not None:
+        unlabelled = (spec.label_column or "").lower() == "none"
+        by_name = Names(classes, also) if classes and spec.labels_are != "indices" else None
+        settle(rows, by_name, unlabelled, spec.split)
+    given = rows.labels or [None] * len(rows.keys)
+    said = (also, spec.labels_are, spec.first_label)
+    labels, names, warnings = match(given, classes, rows.names, rows.labelled_by, *said)
     columns = {
         "image_id": strings(_ids(rows)),
         "uri": strings([storable(u) for u in rows.uris]),
@@ -122,7 +136,7 @@ def _list(spec: ImagesSpec, classes: list[str] | None) -> Source:
     }
     listing = _limited(_of_split(pa.table(columns), spec), spec.limit)
     watched = tuple((path, _mtime(path)) for path in sorted(rows.watched | place.watched))
-    return Source(listing, names, kind, (*rows.warnings, *warnings), watched)
+    return Source(listing, names, kind, rows.labelled_by, (*rows.warnings, *warnings), watched)
 
 
 def _ids(rows: Rows) -> list[str]:

@@ -12,14 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stages.sources.folder import is_image
-from stages.sources.places import Place, one_line
+from stages.sources import jsonl
+from stages.sources.places import Place, is_image, one_line
 from stages.sources.rows import strings
 from stages.specs import ImagesSpec
 from stages.stage import UserError
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".txt")
+JSON_LINES = (".jsonl", ".ndjson")
 
 USUAL = {
     "image": ("image", "path", "file", "filename", "uri", "file_name", "filepath", "file_path", "image_path", "url"),
@@ -27,6 +28,10 @@ USUAL = {
     "split": ("split",),
 }
 """Names a column is found by, whatever its case, in this order."""
+
+
+class NoPaths(UserError):
+    """A table that has no column of paths."""
 
 
 def choose(names: Sequence[str], asked: str | None, role: str, where: str) -> str | None:
@@ -58,11 +63,15 @@ def choose_label(schema: pa.Schema, asked: str | None, where: str) -> str | None
     name = choose(schema.names, asked, "label", where)
     kind = schema.field(name).type if name is not None else None
     if kind is not None and pa.types.is_nested(kind):
-        raise UserError(
-            f"images.label_column: {where}: column {name!r} holds {kind}; an image has one class (several, "
-            "multi-label, cannot be used); name another column, or none to go without labels"
-        )
+        raise _several(name, kind, where)
     return name
+
+
+def _several(name: str, kind: object, where: str) -> UserError:
+    return UserError(
+        f"images.label_column: {where}: column {name!r} holds {kind}; an image has one class (several, "
+        "multi-label, cannot be used); name another column, or none to go without labels"
+    )
 
 
 FEW = 64
@@ -107,16 +116,22 @@ def _values(parquet: pq.ParquetFile, name: str) -> int:
     return sum(c.num_values for c in columns if c.path_in_schema.startswith(f"{name}."))
 
 
-def told(name: str, names: Sequence[str], left: Sequence[str], label: str | None, spec: ImagesSpec) -> list[str]:
-    """Warnings: of columns that are left out, and of labels that seem to be there and are not taken."""
+def told(
+    name: str, names: Sequence[str], left: Sequence[str], label: str | None, spec: ImagesSpec, only: bool = False
+) -> list[str]:
+    """Warnings: of columns that are left out, and of labels that seem to be there and are not taken.
+
+    Args:
+        only: nothing else tells the labels.
+    """
     said = []
     if left:
         why = "kept are numbers, texts and lists of few numbers"
         said.append(f"{name}: columns left out: {', '.join(left)}; {why}")
     near = [n for n in names if any(usual in n.lower() for usual in USUAL["label"])]
-    if label is None and spec.label_column is None and (near or spec.labels is not None):
+    if label is None and spec.label_column is None and (near or only or spec.labels is not None):
         said.append(
-            f"{name}: no column is called {', '.join(USUAL['label'])}, so that no image has a label; name that of the "
+            f"{name}: no column is called {', '.join(USUAL['label'])}, so that none gives labels; name that of the "
             f"labels with images.label_column (there are {', '.join(near or names)}), or none to go without labels"
         )
     return said
@@ -156,6 +171,8 @@ def read_table(place: Place, spec: ImagesSpec) -> tuple[pa.Table, str, str | Non
     try:
         if place.extension in PARQUET:
             table, left = _parquet(place, spec)
+        elif place.extension in JSON_LINES:
+            table, left = _json_lines(place, spec)
         else:
             table, left = _csv(place, spec), []
     except (pa.ArrowException, OSError) as error:
@@ -166,7 +183,7 @@ def read_table(place: Place, spec: ImagesSpec) -> tuple[pa.Table, str, str | Non
         raise UserError(f"{place.shown} has two columns named {twice[0]!r}: rename one")
     image = choose(names, spec.image_column, "image", place.shown)
     if image is None:
-        raise UserError(f"{place.shown} has no column of paths; name one with images.image_column: {', '.join(names)}")
+        raise NoPaths(f"{place.shown} has no column of paths; name one with images.image_column: {', '.join(names)}")
     kind = table.schema.field(image).type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -184,16 +201,36 @@ def _parquet(place: Place, spec: ImagesSpec) -> tuple[pa.Table, list[str]]:
         return parquet.read(columns=kept), left
 
 
-def _csv(place: Place, spec: ImagesSpec) -> pa.Table:
-    from pyarrow import csv as arrow
+def _json_lines(place: Place, spec: ImagesSpec) -> tuple[pa.Table, list[str]]:
+    try:
+        rows = jsonl.objects(_read(place).decode("utf-8-sig"))
+    except ValueError as error:
+        raise UserError(f"{place.shown}: {error}") from None
+    names = jsonl.keys(rows)
+    label = choose(names, spec.label_column, "label", place.shown)
+    kind = next((type(row[label]).__name__ for row in rows if isinstance(row.get(label), (list, dict))), None)
+    if kind is not None:
+        raise _several(label, kind, place.shown)
+    plain = {choose(names, spec.image_column, "image", place.shown), choose(names, None, "split", place.shown)}
+    return jsonl.columns(rows, plain | {label}, FEW)
 
+
+def _read(place: Place) -> bytes:
+    """The bytes of a UTF-8 file."""
     with place.open() as file:
         data = file.read()
     try:
-        text = data[: 1 << 16].decode("utf-8-sig", "ignore")
         data.decode()
     except UnicodeDecodeError:
         raise UserError(f"{place.shown} is not UTF-8 text: save it as UTF-8") from None
+    return data
+
+
+def _csv(place: Place, spec: ImagesSpec) -> pa.Table:
+    from pyarrow import csv as arrow
+
+    data = _read(place)
+    text = data[: 1 << 16].decode("utf-8-sig", "ignore")
     if not text.strip():
         raise UserError(f"{place.shown} is empty: its first line names the columns, e.g. path,label")
     line = text.lstrip("\r\n").split("\n", 1)[0]

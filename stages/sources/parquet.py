@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.sources.columns import PARQUET, choose, choose_label, metadata, texts, told, wanted
-from stages.sources.folder import is_image, split_of
-from stages.sources.places import Place, one_line
-from stages.sources.rows import Rows
+from stages.sources.folder import split_of
+from stages.sources.places import Place, is_image, one_line
+from stages.sources.rows import Rows, joined
 from stages.specs import ImagesSpec
 from stages.stage import UserError
 
@@ -44,7 +44,7 @@ def list_parquet(place: Place, spec: ImagesSpec) -> Rows | None:
         parts.append(found)
     if not parts:
         return None
-    rows = parts[0] if len(parts) == 1 else _joined(parts)
+    rows = parts[0] if len(parts) == 1 else joined(parts)
     if place.fs is None:
         rows.watched |= {os.path.join(base.root, name) for name, _ in files}
     return rows
@@ -129,41 +129,3 @@ def _class_names(schema: pa.Schema, label: str | None) -> list[str] | None:
         return [str(n) for n in names] if names else None
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _joined(parts: list[Rows]) -> Rows:
-    """Several files' rows as one; a column that a file lacks is null there."""
-    if len({json.dumps(p.names) for p in parts if p.names}) > 1:
-        raise UserError("the Parquet files number their classes differently: give them one at a time")
-    names = list(dict.fromkeys(name for part in parts for name in part.meta))
-    counts = [len(part.keys) for part in parts]
-    meta = {}
-    for name in names:
-        tables = [pa.table({name: part.meta[name]}) if name in part.meta else pa.table({name: pa.nulls(n)})
-                  for part, n in zip(parts, counts, strict=True)]  # fmt: skip
-        try:
-            joined = pa.concat_tables(tables, promote_options="permissive")[name]
-        except pa.ArrowException:  # texts here, numbers there
-            joined = pa.chunked_array([t[name].combine_chunks().cast(pa.string()) for t in tables], pa.string())
-        meta[name] = joined.combine_chunks()
-
-    def lists(which: str) -> list | None:
-        if all(getattr(part, which) is None for part in parts):
-            return None
-        empty = [
-            [None] * n if getattr(p, which) is None else getattr(p, which) for p, n in zip(parts, counts, strict=True)
-        ]
-        return [value for values in empty for value in values]
-
-    return Rows(
-        keys=lists("keys"),
-        uris=lists("uris"),
-        stamps=lists("stamps"),
-        rejects=lists("rejects"),
-        labels=lists("labels"),
-        names=next((p.names for p in parts if p.names), None),
-        labelled_by=next((p.labelled_by for p in parts if p.labels is not None), "labels"),
-        splits=lists("splits"),
-        meta=meta,
-        warnings=list(dict.fromkeys(w for p in parts for w in p.warnings)),
-    )

@@ -1,4 +1,4 @@
-"""A CSV or Parquet of paths with labels and metadata: by itself, or beside the folder it describes."""
+"""A CSV, JSON lines or Parquet of paths with labels and metadata: by itself, or beside the folder it describes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from collections import defaultdict
 
 import pyarrow as pa
 
-from stages.sources.columns import CSV, PARQUET, metadata, read_table, texts, told
-from stages.sources.folder import is_image
-from stages.sources.places import Entry, Place, local_path, unstorable
+from stages.sources.columns import CSV, JSON_LINES, PARQUET, metadata, read_table, texts, told
+from stages.sources.places import Entry, Place, is_image, local_path, unstorable
 from stages.sources.rows import Rows
 from stages.specs import ImagesSpec
 from stages.stage import UserError
@@ -21,9 +20,10 @@ def list_paths(place: Place, spec: ImagesSpec) -> Rows | None:
 
     By itself, a table's paths are relative to its own folder. Beside a folder
     (``labels``) they are relative to that folder, or to the table's, whichever
-    finds more images; a path without extension is found by its stem; images the
-    table does not name follow, unlabelled. Paths must not lead out of the
-    folder; URLs are read as they stand. A file that does not exist is a rejected row.
+    finds more images; a path without extension is found by its stem, and one that lies
+    deeper by its end, where that is unique; images the table does not name follow, unlabelled.
+    Paths must not lead out of the folder; URLs are read as they stand. A file that does not
+    exist is a rejected row.
     """
     if spec.labels is not None:
         if not place.isdir():
@@ -31,20 +31,32 @@ def list_paths(place: Place, spec: ImagesSpec) -> Rows | None:
         table = Place.at(spec.labels, spec.storage_options)
         if not table.isfile():
             raise UserError(f"images.labels: {table.shown} {table.lacks()}")
-        return _rows(table, place, spec, place.walk())
-    if place.extension in (*CSV, *PARQUET) and place.isfile():
-        return _rows(place, place.parent, spec, None)
+        rows = rows_of(table, place, spec, place.walk())
+        add_unnamed(rows, place, place.walk(), table.name)
+        return rows
+    if place.extension in (*CSV, *PARQUET, *JSON_LINES) and place.isfile():
+        return rows_of(place, place.parent, spec, None)
     return None
 
 
-def _rows(table_at: Place, root: Place, spec: ImagesSpec, files: list[Entry] | None) -> Rows:
+def rows_of(table_at: Place, root: Place, spec: ImagesSpec, files: list[Entry] | None, own: bool = False) -> Rows:
+    """The rows of one table.
+
+    Args:
+        files: all below ``root``, where they are known.
+        own: paths are relative to the table's own folder, which lies in ``root``, and not to ``root``; folders may
+            tell labels and splits that the table does not.
+
+    Raises:
+        UserError: the table cannot be understood, names nothing that is there, or what lies outside ``root``.
+    """
     table, image, label, split, left = read_table(table_at, spec)
     kept = [name for name in table.column_names if name not in ("", image, label, split)]
     given = [None if p is None else str(p) for p in table[image].to_pylist()]
     if not given:
         raise UserError(f"{table_at.shown} has no rows: it names no images")
     finder = _Finder(table_at, root, files)
-    finder.settle(given)
+    finder.settle(given, own)
     rows = Rows([], [], [], [], watched={table_at.root} if table_at.fs is None else set())
     for number, path in enumerate(given, 1):
         key, uri, stamp, reject = finder.find(path, number)
@@ -55,20 +67,22 @@ def _rows(table_at: Place, root: Place, spec: ImagesSpec, files: list[Entry] | N
     if all(r == "no such file" for r in rows.rejects):
         raise UserError(
             f"{table_at.shown}: none of its {len(given)} files is there, e.g. {rows.uris[0]}; paths are "
-            "relative to the table's folder, or to images.path where the table is images.labels"
+            "relative to the table's folder, or to images.path where the table is images.labels (which finds them in "
+            "folders below it, too)"
         )
     rows.labels = table[label].to_pylist() if label else None
     rows.labelled_by = f"labels in column {label!r}"
     rows.splits = texts(table[split]) if split else None
     rows.meta = metadata(table, kept)
-    rows.warnings += told(table_at.name, kept, left, label, spec)
+    rows.warnings += told(table_at.name, kept, left, label, spec, own and not any("/" in key for key in rows.keys))
     if root.fs is None:
         rows.watched |= {os.path.dirname(uri) for uri in rows.uris if os.path.isabs(uri)}
-    _unnamed(rows, root, files or [], table_at)
+    if own:
+        rows.folders = [() if "://" in key else tuple(key.split("/")[:-1]) for key in rows.keys]
     return rows
 
 
-def _unnamed(rows: Rows, root: Place, files: list[Entry], table_at: Place) -> None:
+def add_unnamed(rows: Rows, root: Place, files: list[Entry], table: str) -> None:
     """Adds the folder's images that the table does not name."""
     named = set(rows.keys)
     more = [e for e in files if is_image(e.path) and e.path not in named]
@@ -80,10 +94,11 @@ def _unnamed(rows: Rows, root: Place, files: list[Entry], table_at: Place) -> No
     rows.rejects += [unstorable(e.path) for e in more]
     rows.labels = None if rows.labels is None else [*rows.labels, *[None] * len(more)]
     rows.splits = None if rows.splits is None else [*rows.splits, *[None] * len(more)]
+    rows.folders = None if rows.folders is None else [*rows.folders, *(tuple(e.path.split("/")[:-1]) for e in more)]
     rows.meta = {k: pa.concat_arrays([v, pa.nulls(len(more), v.type)]) for k, v in rows.meta.items()}
+    lacking = "kept" if rows.labels is None else "kept, without label"
     rows.warnings.append(
-        f"{len(more)} images of {root.shown} are not named in {table_at.name}, e.g. {more[0].path!r}: "
-        "kept, without label"
+        f"{len(more)} images of {root.shown} are not named in {table}, e.g. {more[0].path!r}: {lacking}"
     )
 
 
@@ -97,12 +112,23 @@ class _Finder:
         self.base = _absolute(root.root)
         self.roots = {self.base, os.path.realpath(root.root) if root.fs is None else self.base}
         self.stems: dict[str, list[str]] = defaultdict(list)
+        self.ends: dict[str, list[str]] = defaultdict(list)
         for entry in files or []:
             if is_image(entry.path):
-                self.stems[posixpath.splitext(entry.path)[0]].append(entry.path)
+                stem = posixpath.splitext(entry.path)[0]
+                self.stems[stem].append(entry.path)
+                for form in (entry.path, stem):
+                    self.ends[posixpath.basename(form).casefold()].append(entry.path)
 
-    def settle(self, given: list[str | None]) -> None:
-        """Chooses what relative paths start from: the root, or the table's own folder where that finds more images."""
+    def settle(self, given: list[str | None], own: bool) -> None:
+        """Chooses what relative paths start from: the root, or the table's own folder where that finds more images.
+
+        Args:
+            own: the table's own folder finds them all as it is.
+        """
+        if own:
+            self.base = _absolute(self.table.parent.root)
+            return
         own = _absolute(self.table.parent.root)
         if self.stamps is None or own == self.base or (self.root.fs is not self.table.fs):
             return
@@ -134,7 +160,20 @@ class _Finder:
             elif same:
                 return same[0], self.root.uri(same[0]), self.stamps[same[0]], None
             known = known or (key, self.root.uri(key), stamp, reject)
-        return known
+        same = self._ending(path.strip().replace("\\", "/")) if known[3] == "no such file" else []
+        if len(same) > 1:
+            some = f"{', '.join(map(repr, same[:3]))}{', ...' if len(same) > 3 else ''}"
+            return *known[:3], f"several files have this name: {some}"
+        return (same[0], self.root.uri(same[0]), self.stamps[same[0]], None) if same else known
+
+    def _ending(self, path: str) -> list[str]:
+        """Images below the base whose path ends in this one, whatever the case; without extension, if it has none."""
+        wanted = "/" + posixpath.normpath(path).casefold()
+        base = posixpath.relpath(self.base, _absolute(self.root.root))
+        start = "" if base == "." else f"{base}/"
+        forms = {p: "/" + (p if is_image(path) else posixpath.splitext(p)[0]).casefold()
+                 for p in self.ends.get(posixpath.basename(wanted), ())}  # fmt: skip
+        return [p for p, form in forms.items() if p.startswith(start) and form.endswith(wanted)]
 
     def _look(self, key: str) -> tuple[str, str | None]:
         if self.stamps is not None and key in self.stamps:

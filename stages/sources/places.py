@@ -12,6 +12,7 @@ from urllib.parse import quote
 from zipfile import BadZipFile
 
 from stages.stage import UserError
+from stages.vision.images import EXTENSIONS
 
 # Filesystems within or before another one: `zip://inner::outer`.
 _CHAINED = {"zip", "tar", "libarchive", "simplecache", "filecache", "blockcache", "dir"}
@@ -19,6 +20,7 @@ _DATED = ("mtime", "LastModified", "last_modified", "updated", "ETag", "etag", "
 
 
 _archives: dict[tuple, Any] = {}
+_LITTER = ("__MACOSX", "@eaDir")  # what archives of macOS and network drives leave beside the images
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ class Place:
     def _walk_remote(self) -> Iterator[Entry]:
         for path, info in self._ask("find", detail=True).items():
             relative = path.removeprefix(self.root).lstrip("/")
-            if info.get("type", "file") == "file" and not any(p.startswith(".") for p in relative.split("/")):
+            if info.get("type", "file") == "file" and not any(map(_hidden, relative.split("/"))):
                 yield Entry(relative, _stamp(info))
 
     def _walk_local(self, relative: str, above: frozenset[str]) -> Iterator[Entry]:
@@ -167,7 +169,7 @@ class Place:
             raise UserError(f"{folder} cannot be listed: {error.strerror}; allow it, or move it elsewhere") from None
         for entry in entries:
             path = f"{relative}{entry.name}"
-            if entry.name.startswith("."):
+            if _hidden(entry.name):
                 continue
             try:
                 if entry.is_dir():
@@ -193,6 +195,16 @@ class Place:
             return ""
         near = difflib.get_close_matches(self.name, os.listdir(os.path.dirname(self.root)), 1)
         return near[0] if near else ""
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name in _LITTER
+
+
+def is_image(path: str) -> bool:
+    """Whether a file's name ends as an image's does."""
+    name = path.rsplit("/", 1)[-1].lower()
+    return "." in name and f".{name.rsplit('.', 1)[-1]}" in EXTENSIONS
 
 
 def local_path(url: str) -> str | None:

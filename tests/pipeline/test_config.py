@@ -8,8 +8,7 @@ import yaml
 from pipeline.config import load
 from pipeline.plan import _plain
 from pipeline.record import about
-from pipeline.steps import class_names, steps
-from stages.specs import ModelSpec
+from pipeline.steps import steps
 from stages.stage import UserError
 
 CONFIGS = sorted((Path(__file__).parent.parent.parent / "configs").glob("*.yaml"))
@@ -191,19 +190,3 @@ def test_what_changes_no_output_is_in_no_fingerprint(write):
     after = fingerprints(atlases=[one | {"min_count": 2}, two], images={"path": "images", "resize": 64, "crop": "pad"})
     assert before["index"] == after["index"] and before["grid/a"] == after["grid/a"]
     assert before["extract"] != after["extract"] and before["render/a"] != after["render/a"]
-
-
-def test_class_names(tmp_path):
-    def names(name, text):
-        (tmp_path / name).write_text(text)
-        return class_names(ModelSpec(path="m", classes=str(tmp_path / name)))
-
-    assert names("a.txt", "cat\n\ndog\n") == ["cat", "dog"]
-    assert names("a.json", '["cat", "dog"]') == ["cat", "dog"]
-    assert names("b.json", '{"1": "dog", "0": "cat"}') == ["cat", "dog"]
-    with pytest.raises(UserError, match="holds no names"):
-        names("empty.txt", "\n")
-    with pytest.raises(UserError, match="must hold"):
-        names("c.json", "{1")
-    with pytest.raises(UserError, match="cannot be read"):
-        class_names(ModelSpec(path="m", classes=str(tmp_path / "absent.txt")))

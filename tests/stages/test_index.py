@@ -143,3 +143,38 @@ def test_label_names_are_never_numbered_for_a_published_model(tmp_path):
     found = inputs.run(index.STAGE, index.Params(images=spec))
     assert found["images"]["label"].to_pylist().count(1) == 1
     assert any("ant = 0, zebra = 1" in w for w in inputs.warnings)
+
+
+def checked(root: Path, count: int, classes: list[str] | None = None, **options) -> None:
+    """The labels of a folder held against a model of so many classes."""
+    inputs = MemoryInputs(states={("extract", ""): {"classes": [f"class {k}" for k in range(count)]}})
+    chosen = index.Params(images=ImagesSpec(path=str(root), **options), classes=classes)
+    inputs.run(index.STAGE, chosen)
+    index.STAGE.check[1](inputs, chosen)
+
+
+def test_numbered_names_must_be_as_many_as_the_classes(folder):
+    checked(folder, 2)
+    with pytest.raises(
+        UserError, match=r"folder names give 2 classes \(even, odd\), and the model has 3: .*model.classes"
+    ):
+        checked(folder, 3)
+    checked(folder, 3, label_column="none")
+    checked(folder, 3, classes=["odd", "both", "even"])
+    checked(folder, 2, labels=str(table(folder, "path,label\neven/0.png,odd\nodd/1.png,even\n")))
+
+
+def test_labels_must_be_classes_of_the_model(folder):
+    from_one = str(table(folder, "path,label\neven/0.png,1\neven/2.png,2\nodd/1.png,3\n"))
+    checked(folder, 4, labels=from_one)
+    said = r"1 of 3 labels are none of the model's 3 classes \(0 to 2\), e.g. 3; they seem to count from 1: say"
+    with pytest.raises(UserError, match=f"{said} images.first_label: 1"):
+        checked(folder, 3, labels=from_one)
+    checked(folder, 3, labels=from_one, first_label=1)
+    with pytest.raises(UserError, match="2 of 3 labels are none of the model's 2 classes .*; correct them"):
+        checked(folder, 2, labels=from_one)
+
+
+def table(folder: Path, text: str) -> Path:
+    (folder / "labels.csv").write_text(text)
+    return folder / "labels.csv"

@@ -104,6 +104,12 @@ def parquet_source(root: Path):
     return opened(hugging_face(root / "x.parquet", rows)), 5
 
 
+def metadata_source(root: Path):
+    put(root, "a.png", "b.png")
+    table(root / "metadata.csv", [{"file_name": "a.png", "label": 0}, {"file_name": "b.png", "label": 1}])
+    return opened(root), 2
+
+
 def demo_source(root: Path):
     return opened("demo:scenes?images=12"), 12
 
@@ -112,6 +118,7 @@ KINDS = {
     "folder": (folder_source, flat_source),
     "paths": (csv_source,),
     "parquet": (parquet_source,),
+    "metadata": (metadata_source,),
     "demo": (demo_source,),
 }
 
@@ -333,11 +340,11 @@ def test_labels_that_seem_to_be_there_and_are_not_taken_are_told(tmp_path):
     for name, told in {"fine_label": True, "Category": False, "class_id": True}.items():
         path = table(tmp_path / f"{name}.csv", [{"path": "a.png", name: 1}])
         said = " ".join(opened(path).warnings)
-        assert (f"no column is called label, class, target, so that no image has a label; name that of the labels with "
+        assert (f"no column is called label, class, target, so that none gives labels; name that of the labels with "
                 f"images.label_column (there are {name})" in said) == told  # fmt: skip
         assert not opened(path, label_column="none").warnings and not opened(path, label_column=name).warnings
     beside = table(tmp_path / "Category.csv", [{"path": "a.png", "kind": "dog"}])
-    assert "no image has a label" in " ".join(opened(tmp_path, labels=beside).warnings)
+    assert "so that none gives labels" in " ".join(opened(tmp_path, labels=beside).warnings)
 
 
 def test_spaces_beside_the_names_of_columns(tmp_path):

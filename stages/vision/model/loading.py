@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import logging
 import zipfile
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from stages.classes import classes_of, read_classes
 from stages.specs import ModelSpec
 from stages.stage import UserError
 
@@ -54,22 +54,14 @@ def class_names(spec: ModelSpec, own: list[str] | None, count: int, where: str) 
     Raises:
         UserError: the list cannot be read, or is not as long as the model's output.
     """
-    given = spec.classes
-    if isinstance(given, str):
-        try:
-            text = Path(given).read_text(encoding="utf-8")
-            found = json.loads(text) if given.endswith(".json") else [line.strip() for line in text.splitlines()]
-        except (OSError, ValueError) as error:
-            raise UserError(f"model.classes: {given} cannot be read ({error})") from None
-        if isinstance(found, dict):
-            found = [found[key] for key in sorted(found, key=int)]
-        given = [str(name) for name in found if str(name)]
+    found = classes_of(spec.classes)
+    given = None if found is None else found.names
     if given is None:
         return own if own is not None and len(own) == count else [f"class {k}" for k in range(count)]
     if len(given) != count:
         mismatch = f"{len(given)} names for {where}, which returns {count} classes"
         raise UserError(f"model.classes: {mismatch}; give one name per class")
-    return list(given)
+    return given
 
 
 def _one_line(error: BaseException) -> str:
@@ -131,13 +123,10 @@ def _imagenet_names() -> list[str] | None:
             cache_subdir="models",
             file_hash="c2c37ea517e94d9795004a39431a14cb",
         )
-        index = json.loads(Path(path).read_text(encoding="utf-8"))
     except Exception as error:
         log.warning("class names of ImageNet could not be fetched (%s): classes are numbered", _one_line(error))
         return None
-    pairs = [index[str(k)] for k in range(len(index))]
-    names = [name.replace("_", " ") for _, name in pairs]
-    return [f"{name} ({pair[0]})" if names.count(name) > 1 else name for name, pair in zip(names, pairs, strict=True)]
+    return read_classes(path).names
 
 
 def _preset(spec: ModelSpec) -> Loaded:

@@ -1,0 +1,39 @@
+"""Hugging Face's ``metadata.csv``, ``.jsonl`` or ``.parquet`` in the folder of the images, or in that of each split."""
+
+from __future__ import annotations
+
+import posixpath
+
+from stages.sources.columns import NoPaths
+from stages.sources.folder import list_folder
+from stages.sources.paths import add_unnamed, rows_of
+from stages.sources.places import Place, is_image
+from stages.sources.rows import Rows, joined
+from stages.specs import ImagesSpec
+
+NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parquet")
+
+
+def list_metadata(place: Place, spec: ImagesSpec) -> Rows | None:
+    """The rows of every such table, and the images that none of them names.
+
+    Paths (``file_name``) are relative to the table's own folder. Labels come from a
+    label column; where there is none, from the images' folders.
+    """
+    if not place.isdir() or spec.labels is not None:
+        return None
+    files = place.walk()
+    tables = [entry.path for entry in files if posixpath.basename(entry.path) in NAMES]
+    if not tables or not any(is_image(entry.path) for entry in files):
+        return None
+    parts, told = [], []
+    for path in tables:
+        try:
+            parts.append(rows_of(Place.at(place.uri(path), place.options), place, spec, files, own=True))
+        except NoPaths as error:
+            told.append(f"{path} is not read: {error}")
+    rows = (joined(parts) if len(parts) > 1 else parts[0]) if parts else list_folder(place, spec)
+    if parts:
+        add_unnamed(rows, place, files, " or ".join(tables) if len(tables) < 4 else "a metadata file")
+    rows.warnings += told
+    return rows
