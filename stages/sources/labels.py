@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+from stages.specs import near
 from stages.stage import UserError
 
 Label = int | str | None
@@ -124,10 +124,8 @@ def _why(label: int | str, known: list[str]) -> str:
     same = [i for i, name in enumerate(known) if simple(name) == simple(label)]
     if len(same) > 1:
         return f"{label!r} (the name of classes {' and '.join(map(str, same))}: give the number)"
-    plain = {simple(name): name for name in known}
-    near = difflib.get_close_matches(simple(label), list(plain), 1, 0.5)
-    if near:
-        return f"{label!r} (nearest: {plain[near[0]]!r})"
+    if found := near(label, known, 1):
+        return f"{label!r} (nearest: {found[0]!r})"
     return f"{label!r} (classes are {', '.join(map(repr, known[:3]))}{', ...' if len(known) > 3 else ''})"
 
 

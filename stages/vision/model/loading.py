@@ -8,13 +8,12 @@ import logging
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from stages.specs import ModelSpec
+from stages.specs import ModelSpec, meant, near_file
 from stages.stage import UserError
 
 log = logging.getLogger(__name__)
@@ -81,8 +80,8 @@ def _file(spec: ModelSpec) -> Loaded:
     path = Path(spec.path)
     if not path.exists():
         beside = [p.name for p in sorted(path.parent.glob("*")) if p.suffix in (".keras", ".h5")]
-        near = get_close_matches(path.name, beside, 1, 0.5)
-        raise UserError(f"model.path: {path} does not exist" + (f"; did you mean {near[0]}?" if near else ""))
+        near = near_file(path.name, beside)
+        raise UserError(f"model.path: {path} does not exist" + (f"; did you mean {near}?" if near else ""))
     if path.suffix not in (".keras", ".h5", ".hdf5") or path.name.endswith(".weights.h5"):
         raise UserError(f"model.path: {path} must be a whole model saved as .keras or .h5 (model.save('model.keras'))")
     if path.suffix == ".keras" and not zipfile.is_zipfile(path):  # Keras would say that there is no such file
@@ -101,8 +100,7 @@ def _application(spec: ModelSpec) -> Loaded:
     name = spec.application
     known = [n for n in dir(keras.applications) if n[0].isupper()]
     if name not in known:
-        near = get_close_matches(name, known, 1, 0.3) or known[:1]
-        raise UserError(f"model.application: keras.applications has no {name}; did you mean {near[0]}?")
+        raise UserError(f"model.application: keras.applications has no {name}; {meant(name, known)}")
     build = getattr(keras.applications, name)
     module = importlib.import_module(build.__module__)
     weights = None if spec.weights in (None, "none", "None") else spec.weights
