@@ -142,7 +142,7 @@ def layers(
     from stages.vision.model import open_model
 
     named = origin(model)
-    if "path" in named and not Path(model).is_file():
+    if "path" in named and not Path(model).exists():
         raise UserError(f"{model}: no such file; give a .keras or .h5 file, application:NAME, or preset:NAME")
     rows = open_model(ModelSpec(**named)).layers()
     width = max([len(r.name) for r in rows] + [5])

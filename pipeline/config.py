@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ from stages.reduce import ReduceSpec
 from stages.render import RenderSpec
 from stages.report import ReportSpec
 from stages.report.payload import plain
-from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec, folder
+from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec, folder, near
 from stages.stage import UserError
 
 NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
@@ -218,8 +217,8 @@ def _words(error: ValidationError) -> str:
     place = ".".join(keys) or "the file"
     if first["type"] == "extra_forbidden":
         known = [f.alias or name for m in _followed(first["loc"][:-1])[1][:1] for name, f in m.model_fields.items()]
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, 1, 0.4)
-        text = f"{place}: unknown key; " + (f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}")
+        found = near(str(first["loc"][-1]), known, 1)
+        text = f"{place}: unknown key; " + (f"did you mean {found[0]}?" if found else f"known here: {', '.join(known)}")
     elif first["type"] == "missing":
         text = f"{place}: is missing; give it"
     else:

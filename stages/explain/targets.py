@@ -75,5 +75,5 @@ def _class(name: str, classes: Sequence[str], where: str) -> int:
     try:
         nearest(bare, [*KINDS, *classes], "target")
     except ValueError as error:
-        raise UserError(f"{where}: {error}; or rank:K, top:K") from None
+        raise UserError(f"{where}: {error} (or rank:K, top:K)") from None
     raise UserError(f"{where}: {name} is a kind of target, not a class")

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from stages.extract.rows import REJECTS, Found, positions
 from stages.sources import read_images
-from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, class_index, folder
+from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, class_index, folder, meant
 from stages.stage import Inputs, Stage, State, UserError, aligned_shards
 from stages.vision.images import ImageError, decode_to
 
@@ -119,16 +119,13 @@ def _attributed(asked: str | list[str], classes: list[str]) -> list[int]:
 
 
 def _class_index(name: str, classes: list[str]) -> int:
-    from difflib import get_close_matches
-
     try:
         found = class_index(name, classes)
     except ValueError as error:
         raise UserError(f"extract.attribution: {error}") from None
     if found is not None:
         return found
-    near = get_close_matches(name, classes, 1, 0.0)[0]
-    raise UserError(f"extract.attribution: the model has no class {name}; did you mean {near}?")
+    raise UserError(f"extract.attribution: the model has no class {name}; {meant(name, classes)}")
 
 
 # -- one shard -------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import json
 from collections.abc import Collection, Sequence
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 from stages.sources import jsonl
 from stages.sources.places import Place, is_image, one_line
 from stages.sources.rows import strings
-from stages.specs import ImagesSpec
+from stages.specs import ImagesSpec, meant
 from stages.stage import UserError
 
 PARQUET = (".parquet", ".pq")
@@ -47,9 +46,7 @@ def choose(names: Sequence[str], asked: str | None, role: str, where: str) -> st
             return asked
         if role == "label" and asked.lower() == "none":
             return None
-        near = difflib.get_close_matches(asked, names, 1, 0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
-        raise UserError(f"images.{role}_column: {where} has no column {asked!r}; {hint}")
+        raise UserError(f"images.{role}_column: {where} has no column {asked!r}; {meant(asked, names)}")
     lower = {name.lower(): name for name in reversed(names)}
     return next((lower[usual] for usual in USUAL[role] if usual in lower), None)
 

@@ -8,7 +8,6 @@ is not certain is said, with the option that says otherwise (``images.labels_are
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections import Counter
@@ -17,6 +16,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from stages.classes import WORDNET
+from stages.specs import near
 from stages.stage import UserError
 
 Label = int | str | None
@@ -255,10 +255,8 @@ def _why(label: str, known: Sequence[str], also: bool, first: int) -> str:
         return f"{label!r} (the name of classes {' and '.join(map(str, same))}: give the number)"
     if re.fullmatch(WORDNET, label) and not also:
         return f"{label!r} (an id of WordNet: give imagenet_class_index.json as model.classes, which has ids and names)"
-    plain = {simple(name): name for name in known}
-    near = difflib.get_close_matches(simple(label), list(plain), 1, 0.5) if _number(label) is None else []
-    if near:
-        return f"{label!r} (nearest: {plain[near[0]]!r})"
+    if _number(label) is None and (found := near(label, known, 1)):
+        return f"{label!r} (nearest: {found[0]!r})"
     return f"{label!r} (classes are {', '.join(map(repr, known[:3]))}{', ...' if len(known) > 3 else ''})"
 
 

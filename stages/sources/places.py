@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 from zipfile import BadZipFile
 
+from stages.specs import near_file
 from stages.stage import UserError
 from stages.vision.images import EXTENSIONS
 
@@ -189,12 +190,9 @@ class Place:
             raise UserError(f"{self.url} cannot be read: {one_line(error)}") from None
 
     def _nearby(self) -> str:
-        import difflib
-
         if self.fs is not None or not os.path.isdir(os.path.dirname(self.root)):
             return ""
-        near = difflib.get_close_matches(self.name, os.listdir(os.path.dirname(self.root)), 1)
-        return near[0] if near else ""
+        return near_file(self.name, os.listdir(os.path.dirname(self.root)))
 
 
 def _hidden(name: str) -> bool:

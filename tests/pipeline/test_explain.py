@@ -87,16 +87,16 @@ def test_from_python_the_same_maps(folder):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("--method grad_cm", "--method: unknown method 'grad_cm'; nearest: grad_cam"),
-        ("--target blobz", "nearest: blobs"),
+        ("--method grad_cm", "--method: unknown method 'grad_cm'; did you mean grad_cam"),
+        ("--target blobz", "did you mean blobs"),
         ("--target rank:9", "choose 1 to 3"),
         ("--target label", "--label NAME"),
-        ("--target label --label blob", "label: unknown class 'blob'; nearest: blobs"),
+        ("--target label --label blob", "label: unknown class 'blob'; did you mean blobs"),
         ("--layer secnd", "did you mean second?"),
         ("--layer dense", "dense"),
         ("--layer=", "grad_cam.layer"),
         ("--method occlusion --layer second", "explains at the input"),
-        ("--method occlusion --option patc=3", "nearest: patch"),
+        ("--method occlusion --option patc=3", "did you mean patch"),
         ("--method occlusion --option patch=big", "occlusion.patch"),
         ("--method occlusion --option stride=0", "occlusion.stride"),
         ("--method occlusion --option patch=64", "larger than the 16 x 16 images"),
@@ -132,7 +132,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_computed(folder
 
 def test_from_python_a_wrong_method_is_one_line_too(folder):
     for method, said in (
-        ("grad_cm", "method: unknown method 'grad_cm'; nearest: grad_cam"),
+        ("grad_cm", "method: unknown method 'grad_cm'; did you mean grad_cam"),
         ({"name": "occlusion", "stride": 0}, "method.occlusion.stride: Input should be greater than 0"),
     ):
         with pytest.raises(UserError, match=said):

@@ -290,7 +290,7 @@ def test_a_photograph_that_is_gone_is_flagged(inputs, model, tmp_path):
 @pytest.mark.parametrize(
     ("boxes", "words"),
     [
-        (("x0", "y0", "x1", "y2"), r"unknown column 'y2'; nearest: y1"),
+        (("x0", "y0", "x1", "y2"), r"unknown column 'y2'; there are "),
         (("x0", "y0", "x1", "text"), "column text holds string, not numbers"),
         (("uri",), "unknown column 'uri'"),
     ],

@@ -81,8 +81,8 @@ def test_a_class_called_like_a_kind_of_target_or_like_a_number():
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ("hors", "unknown target 'hors'; nearest: horse"),
-        ("predictd", "nearest: predicted"),
+        ("hors", "unknown target 'hors'; did you mean horse"),
+        ("predictd", "did you mean predicted"),
         ("rank:5", "rank:5 of a model with 4 classes; choose 1 to 4"),
         ("top:0", "choose 1 to 4"),
         ("rank:x", "rank:K"),
@@ -173,8 +173,8 @@ def test_queries(known, query, chosen):
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ('labl == "horse"', "unknown column 'labl'; nearest: label"),
-        ("`two word` > 1", "nearest: two words"),
+        ('labl == "horse"', "unknown column 'labl'; did you mean label"),
+        ("`two word` > 1", "did you mean two words"),
         ("index == 1", "unknown column 'index'"),
         ("_ == 1", "cannot be read"),
         ("`two words`(1)", "cannot be read"),
@@ -555,9 +555,9 @@ def test_errors_and_labels_of_images_without_labels(extracted, params):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"targets": ["hors"]}, "nearest: horse"),
+        ({"targets": ["hors"]}, "did you mean horse"),
         ({"targets": ["rank:4"]}, "choose 1 to 3"),
-        ({"select": "probb > 0.5"}, "nearest: prob"),
+        ({"select": "probb > 0.5"}, "did you mean prob"),
         ({"select": "prob > 0.5 and"}, "cannot be read"),
         ({"method": GradCam(layer="backbon/conv_b")}, "did you mean backbone/conv_b"),
         ({"method": Occlusion(patch=64)}, "a window of 64 x 64 pixels is larger"),

@@ -134,7 +134,7 @@ def test_options_clamp_to_the_rows_and_say_so(method, option):
 
 
 def test_an_unknown_method_names_its_nearest():
-    with pytest.raises(ValidationError, match="unknown method 'umpa'; nearest: umap"):
+    with pytest.raises(ValidationError, match="unknown method 'umpa'; did you mean umap"):
         ReduceSpec(method="umpa")
 
 
@@ -204,7 +204,7 @@ def test_a_class_without_rows_is_one_line(options):
 
 
 def test_unknown_and_unextracted_classes_are_one_line():
-    with pytest.raises(UserError, match="unknown class 'oter'; nearest: otter"):
+    with pytest.raises(UserError, match="unknown class 'oter'; did you mean otter"):
         laid_out(memory(blobs(60), attributions()), params({}, class_="oter"))
     with pytest.raises(UserError, match="'crane' were not extracted .extracted: fireboat, otter."):
         laid_out(memory(blobs(60), attributions()[:, :2], attributed=[0, 2]), params({}, class_="crane"))

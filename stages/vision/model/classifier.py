@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 
 import tensorflow as tf
 
-from stages.specs import ModelSpec
+from stages.specs import ModelSpec, meant
 from stages.stage import UserError
 from stages.vision.model.folding import Folding
 from stages.vision.model.geometry import operations, reaches
@@ -174,7 +173,7 @@ class Model:
             calls = [f"{name}#{k}" for k in range(self.program.called[name])]
             raise UserError(f"{where}: is called {len(calls)} times; choose one call: {', '.join(calls)}")
         if name not in self.program.names:
-            raise UserError(f"{where}: there is none; did you mean {self._nearest(name)}?")
+            raise UserError(f"{where}: there is none; {meant(name, list(self._infos))}")
         slot = self.program.names[name]
         if slot not in self.shapes:
             raise UserError(f"{where}: the logits do not depend on it; choose a layer on the way to the output")
@@ -183,11 +182,6 @@ class Model:
             last = list(self._infos)[-1] if self._infos else "none"
             raise UserError(f"{where}: its output ({shape}) has no positions; the last layer that has is {last}")
         raise UserError(f"{where}: its positions cannot be traced back to the image; choose an earlier layer")
-
-    def _nearest(self, name: str) -> str:
-        known = list(self._infos)
-        inside = [path for path in known if path.rsplit("/", 1)[-1] == name.rsplit("/", 1)[-1]]
-        return next(iter(inside or get_close_matches(name, known, 1, 0.0) or known), "none: it has no spatial layer")
 
     # -- running -----------------------------------------------------------------
 

@@ -7,15 +7,16 @@ import logging
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from stages.classes import classes_of, read_classes
-from stages.specs import ModelSpec
+from stages.saved import description
+from stages.specs import ModelSpec, meant, near_file
 from stages.stage import UserError
+from stages.vision.model import keras2, unreadable
 
 log = logging.getLogger(__name__)
 
@@ -73,28 +74,34 @@ def _file(spec: ModelSpec) -> Loaded:
     path = Path(spec.path)
     if not path.exists():
         beside = [p.name for p in sorted(path.parent.glob("*")) if p.suffix in (".keras", ".h5")]
-        near = get_close_matches(path.name, beside, 1, 0.5)
-        raise UserError(f"model.path: {path} does not exist" + (f"; did you mean {near[0]}?" if near else ""))
+        near = near_file(path.name, beside)
+        raise UserError(f"model.path: {path} does not exist" + (f"; did you mean {near}?" if near else ""))
+    if path.is_dir():
+        raise UserError(f"model.path: {path} {unreadable.folder(path)}")
     if path.suffix not in (".keras", ".h5", ".hdf5") or path.name.endswith(".weights.h5"):
         raise UserError(f"model.path: {path} must be a whole model saved as .keras or .h5 (model.save('model.keras'))")
     if path.suffix == ".keras" and not zipfile.is_zipfile(path):  # Keras would say that there is no such file
         raise UserError(f"model.path: {path} cannot be loaded: damaged, or not saved by Keras; copy or save it again")
+    saved = description(str(path))
     try:
-        model = keras.saving.load_model(str(path), compile=False, safe_mode=True)
+        model = _keras3(str(path)) if saved is None or not saved.old else keras2.load(saved)
     except Exception as error:
-        raise UserError(f"model.path: {path} cannot be loaded with safe_mode on ({_one_line(error)})") from None
+        raise UserError(f"model.path: {path} {unreadable.why(str(path), saved, error)}") from None
     if spec.input_size and isinstance(model, keras.Sequential) and not model.built:
         size = spec.input_size if isinstance(spec.input_size, tuple) else (spec.input_size, spec.input_size)
         model.build((None, *size, 3))
     return Loaded(path.name, model, lambda x: x)
 
 
+def _keras3(path: str) -> keras.Model:
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
 def _application(spec: ModelSpec) -> Loaded:
     name = spec.application
     known = [n for n in dir(keras.applications) if n[0].isupper()]
     if name not in known:
-        near = get_close_matches(name, known, 1, 0.3) or known[:1]
-        raise UserError(f"model.application: keras.applications has no {name}; did you mean {near[0]}?")
+        raise UserError(f"model.application: keras.applications has no {name}; {meant(name, known)}")
     build = getattr(keras.applications, name)
     module = importlib.import_module(build.__module__)
     weights = None if spec.weights in (None, "none", "None") else spec.weights
