@@ -135,7 +135,7 @@ class Occlusion(Options):
     )
 
     def at(self, size: tuple[int, int]) -> Self:
-        """Of any input the share that 32 and 16 pixels are of 224: 11 to 16 windows along a side, whatever its size."""
+        """Of any input the share that 32 and 16 pixels are of 224: from 24 pixels on 11 to 17 windows along a side."""
         step, short = _step(min(size)), min(size)
         patch = self.patch or max(1, min(2 * step, short - 1))
         stride = min(step, patch) if isinstance(patch, int) else tuple(min(step, side) for side in patch)
