@@ -21,6 +21,7 @@ from stages.report.errors.wording import probability
 from stages.report.sheet import Sheet, encoded
 from stages.specs import ModelSpec, nearest, origin
 from stages.stage import UserError
+from stages.tables.flags import SILENT
 from stages.vision.images import Crop
 from stages.vision.overlays import magnification
 
@@ -193,7 +194,7 @@ def _say(image: Explained, say: Callable[[str], object]) -> None:
         say(f"  {one.variant} at {one.layer or 'the input'} ({one.values.shape[0]} x {one.values.shape[1]})")
     for one in image.maps:
         if one.flag:
-            say(f"  {one.variant} for {one.name}: the map is {one.flag}")
+            say(f"  {one.variant} for {one.name}: the map is {SILENT[one.flag]}")
 
 
 def _stems(images: Sequence[Explained]) -> list[str]:

@@ -7,7 +7,7 @@ A method is one class here and one function under the same name in
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
@@ -36,6 +36,10 @@ class Options(Spec):
     def variant(self) -> str:
         """Name of the table of maps: ``maps/<variant>``."""
         return self.as_ or self.name
+
+    def at(self, size: tuple[int, int]) -> Self:
+        """The same with every size that was left open settled for a model's input of ``size`` (height, width)."""
+        return self
 
 
 class AtLayer(Options):
@@ -116,22 +120,49 @@ Shade = Annotated[float, Field(ge=0, le=255)]
 
 class Occlusion(Options):
     name: Literal["occlusion"] = "occlusion"
-    patch: PositiveInt | tuple[PositiveInt, PositiveInt] = Field(
-        32, description="side of the window in pixels of the model's input, or height and width"
+    patch: PositiveInt | tuple[PositiveInt, PositiveInt] | None = Field(
+        None,
+        description="side of the window in pixels of the model's input, or height and width; "
+        "default: about a seventh of the input's shorter side (32 of 224, 4 of 32)",
     )
-    stride: PositiveInt | tuple[PositiveInt, PositiveInt] = Field(16, description="pixels from window to window")
+    stride: PositiveInt | tuple[PositiveInt, PositiveInt] | None = Field(
+        None, description="pixels from window to window; default: half of the default patch, and no more than the patch"
+    )
     fill: Shade | tuple[Shade, Shade, Shade] = Field(127.5, description="what hides, in 0 to 255, before preprocessing")
     edges: Literal["whole", "clip"] = Field("whole", description="clip: also windows that reach past the border")
     mode: Literal["auto", "full", "incremental"] = Field(
         "auto", description="incremental: recompute only what a window can reach; auto: where that is exact and pays"
     )
 
+    def at(self, size: tuple[int, int]) -> Self:
+        """Of any input the share that 32 and 16 pixels are of 224: from 24 pixels on 11 to 17 windows along a side."""
+        step, short = _step(min(size)), min(size)
+        patch = self.patch or max(1, min(2 * step, short - 1))
+        stride = min(step, patch) if isinstance(patch, int) else tuple(min(step, side) for side in patch)
+        return self.model_copy(update={"patch": patch, "stride": self.stride or stride})
+
+
+def _step(side: int) -> int:
+    """About a fourteenth of a side: the nearest that divides it, so that the last window ends at the border, where
+    there is one within a quarter of that."""
+    aim = side / 14
+    exact = [step for step in range(1, side) if side % step == 0 and abs(step - aim) <= aim / 4]
+    return min(exact, key=lambda step: abs(step - aim)) if exact else max(1, round(aim))
+
 
 class Rise(Options):
     name: Literal["rise"] = "rise"
     masks: PositiveInt = Field(1000, description="random masks for each image")
-    cells: PositiveInt = Field(8, description="cells of a mask along one side, before it is enlarged")
+    cells: PositiveInt | None = Field(
+        None,
+        description="cells of a mask along one side, before it is enlarged; "
+        "default: 8, fewer where a cell would have less than 4 pixels",
+    )
     keep: float = Field(0.5, gt=0, lt=1, description="share of the cells that show the image")
+
+    def at(self, size: tuple[int, int]) -> Self:
+        """Eight cells, as Petsiuk et al. 2018 have it; of an input below 32 pixels fewer, but two."""
+        return self.model_copy(update={"cells": self.cells or min(8, max(2, min(size) // 4))})
 
 
 _KINDS: tuple[type[Options], ...] = (

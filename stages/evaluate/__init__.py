@@ -6,6 +6,7 @@ One step for each variant, and one or two for a random map of each image: what a
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from stages.sources import read_image, read_images
 from stages.sources.places import Place
 from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, nearest
 from stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
+from stages.tables.flags import SILENT
 from stages.vision.images import ImageError, decode, fit_size
 
 RANDOM = ("random", "random_pixels")
@@ -43,7 +45,9 @@ class EvaluateSpec(Spec):
 
     deletion: bool = Field(True, description="how fast the class goes when its pixels go")
     insertion: bool = Field(True, description="how fast the class comes when its pixels come")
-    steps: PositiveInt = Field(32, description="equal shares of the pixels that go or come, a forward pass each")
+    steps: PositiveInt = Field(
+        32, description="equal shares of the pixels that go or come, a forward pass each; at most one for each pixel"
+    )
     limit: PositiveInt | None = Field(200, description="images evaluated, a seeded sample; null: all that have maps")
     boxes: str | tuple[str, str, str, str] | None = Field(
         None,
@@ -115,10 +119,19 @@ def fit(inputs: Inputs, params: Params) -> State:
     Raises:
         UserError: a mask that fits several images.
     """
-    ids = sorted({i for part in inputs.stream(params.maps, ["image_id"]) for i in part["image_id"].to_pylist()})
+    from stages.evaluate.figures import steps_of
+
+    rows = [row for part in inputs.stream(params.maps, ["image_id", "flag"]) for row in part.to_pylist()]
+    ids = sorted({row["image_id"] for row in rows})
     draws = [np.random.default_rng([params.seed, int(i, 16)]).random() for i in ids]
     chosen = [ids[k] for k in np.argsort(draws, kind="stable")][: params.limit]
     state: State = {"chosen": chosen, "masks": {}, "metrics": {"images": len(chosen)}}
+    if params.method is not None:
+        state["metrics"] |= _silent(inputs, params.method.variant, rows, set(chosen))
+    size = tuple(inputs.state("extract", "")["input_size"])
+    if (steps := steps_of(params.steps, size)) < params.steps and (params.deletion or params.insertion):
+        state["metrics"]["steps"] = steps
+        inputs.note(f"evaluate.steps: {steps} instead of {params.steps}, one for each pixel of {size[0]} x {size[1]}")
     if not params.columns and params.masks is None:
         return state
     if params.masks is not None:
@@ -139,6 +152,17 @@ def fit(inputs: Inputs, params: Params) -> State:
         what = "mask" if params.masks else "box"
         inputs.note(f"evaluate: {len(chosen) - known} of {len(chosen)} images have no {what}")
     return state
+
+
+def _silent(inputs: Inputs, variant: str, rows: Sequence[dict], chosen: set[str]) -> dict[str, Any]:
+    """How many maps of the chosen images there are, and how many of them say nothing and are left out, by flag."""
+    flags = [row["flag"] for row in rows if row["image_id"] in chosen]
+    found = Counter(flag for flag in flags if flag in SILENT)
+    if found:
+        why = ", ".join(f"{n} {flag}" for flag, n in sorted(found.items()))
+        say = inputs.note if found.total() < len(flags) else inputs.warn
+        say(f"evaluate: {found.total()} of {len(flags)} maps of {variant} say nothing and are left out ({why})")
+    return {"maps": len(flags), "left out": dict(sorted(found.items()))}
 
 
 def _boxes(images: pa.Table, columns: Sequence[str]) -> dict[str, list[Box]]:
@@ -235,7 +259,7 @@ def _check(inputs: Inputs, params: Params) -> None:
 
 STAGE = Stage(
     name="evaluate",
-    version=2,
+    version=3,
     about="deletion, insertion, pointing game and energy of every map, and of a random one",
     params=Params,
     shards=lambda inputs, params: aligned_shards(params.maps)(inputs, params),

@@ -14,6 +14,12 @@ from stages.vision.attribution.pixels import at_input, draw, order, random_map
 SMOOTH = "random"
 """The random map of 8 x 8 cells; the other is of single pixels."""
 
+
+def steps_of(asked: int, size: tuple[int, int]) -> int:
+    """Steps of deletion and insertion: of an input of fewer pixels, one for each."""
+    return min(asked, size[0] * size[1])
+
+
 MEASURES = ("deletion", "insertion", "pointing", "energy", "area")
 
 
@@ -27,7 +33,10 @@ class Figures:
 
     def __init__(self, params: Any, size: tuple[int, int], maps: pa.Table) -> None:
         self.params, self.size, self.maps = params, size, maps
-        self.targets, self.flags = maps["target"].to_pylist(), maps["flag"].to_pylist()
+        self.method = params.method and params.method.at(size)
+        self.targets = maps["target"].to_pylist()
+        # What a method's map is flagged for is no flaw of the random one.
+        self.flags = maps["flag"].to_pylist() if self.method else [None] * len(maps)
         self.rows: dict[str, list[int]] = {}
         for row, image_id in enumerate(maps["image_id"].to_pylist()):
             self.rows.setdefault(image_id, []).append(row)
@@ -37,7 +46,8 @@ class Figures:
         if len(maps) and (params.deletion or params.insertion):
             from stages.vision.attribution.deletion import walk
 
-            self.walk = walk(params.model, params.batch, params.steps, params.deletion, params.insertion)
+            steps = steps_of(params.steps, size)
+            self.walk = walk(params.model, params.batch, steps, params.deletion, params.insertion)
             self.channels = self.walk.model.channels
 
     def flag(self, image_id: str, reason: str) -> None:
@@ -68,13 +78,13 @@ class Figures:
 
     def _values(self, row: int, image_id: str) -> np.ndarray | None:
         """The map on the pixels of the model's input; None for one that orders nothing."""
-        if self.params.method is None:
+        if self.method is None:
             return random_map(image_id, self.params.seed, self.size, self.params.random == SMOOTH)
         if self.maps["flag"][row].as_py() is not None:
             return None
         shape = (self.maps["height"][row].as_py(), self.maps["width"][row].as_py())
         values = self.maps["map"][row].values.to_numpy(zero_copy_only=False).reshape(shape)
-        return at_input(values, self.params.method, self.size)
+        return at_input(values, self.method, self.size)
 
     def _walk(self) -> None:
         from stages.vision.attribution.deletion import area

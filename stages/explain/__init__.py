@@ -15,11 +15,13 @@ from pydantic import Field, model_validator
 
 from stages import tables
 from stages.explain.selection import frame, hidden, select, worst_first
+from stages.explain.settled import single, sizes, told
 from stages.explain.targets import check, resolve
 from stages.methods import Method
 from stages.sources import read_images
 from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec
 from stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
+from stages.tables.flags import flag_of
 from stages.vision.images import ImageError, decode_to
 
 
@@ -95,10 +97,13 @@ def fit(inputs: Inputs, params: Params) -> State:
     read = partial(_read, params, model.input_size, model.channels)
     uris = data["uri"].to_numpy()
     settled = method.settle(model, params.method, lambda count: read(uris[chosen], count))
-    state: State = {"settled": settled, "metrics": {"method": method.name, "source": method.source}}
+    state: State = {"settled": settled, "metrics": {"method": method.name, "source": method.source, **sizes(settled)}}
     if "layer" in settled:
         state["metrics"]["layer"] = settled["layer"]
-        inputs.note(f"{params.method.variant}: at {settled['layer']} ({settled['height']} x {settled['width']})")
+    if words := told(params.method, settled):
+        inputs.note(words)
+    if words := single(params.method, settled):
+        inputs.warn(words)
     if params.limit is not None:
         state["chosen"] = data["image_id"].to_numpy(str)[chosen].tolist()
     if count := method.background(params.method):
@@ -193,10 +198,6 @@ def _channels(params: Params) -> int:
     return open_model(params.model).channels
 
 
-ZERO, NOT_FINITE = "zero", "not finite"
-"""Flags of a map: zero everywhere; NaN or infinite somewhere (or its score is)."""
-
-
 class _Rows:
     """What the batches of one part gave, until it becomes a table."""
 
@@ -209,8 +210,7 @@ class _Rows:
             for j, (target, kinds) in enumerate(asked[i].items()):
                 values, score = maps.values[i, j], maps.scores[i, j]
                 gap = None if maps.gap is None else float(maps.gap[i, j])
-                sound = np.isfinite(values).all() and np.isfinite(score)
-                flag = NOT_FINITE if not sound else None if values.any() else ZERO
+                flag = flag_of(values, score, maps.idle is not None and bool(maps.idle[i, j]))
                 self.rows.append((image_id, target, kinds, values, float(score), gap, flag))
 
     def table(self) -> pa.Table:
@@ -273,7 +273,7 @@ def _check(inputs: Inputs, params: Params) -> None:
 
 STAGE = Stage(
     name="explain",
-    version=2,
+    version=3,
     about="maps of what in an image speaks for a class, by one method",
     params=Params,
     shards=aligned_shards("predictions"),

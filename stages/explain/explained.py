@@ -26,7 +26,7 @@ class Map:
         probability, score: the model's, and the logit.
         values: (height, width) float32, raw, at the method's own resolution.
         gap: of path methods, see the table ``maps``.
-        flag: ``zero``, ``not finite`` or None.
+        flag: why it says nothing, see :mod:`stages.tables.flags`, or None.
     """
 
     options: Options

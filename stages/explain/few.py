@@ -10,6 +10,7 @@ for image in explain_images(["dog.jpg"], "model.keras", ["grad_cam", "occlusion"
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from glob import glob, has_magic
@@ -19,14 +20,17 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from stages.explain import NOT_FINITE, ZERO
 from stages.explain.explained import Explained, Map, table
+from stages.explain.settled import single
 from stages.explain.targets import check, resolve
 from stages.methods import Method, Options
 from stages.sources import image_id, read_images
 from stages.specs import ModelSpec, class_index, nearest, origin
 from stages.stage import UserError
+from stages.tables.flags import flag_of
 from stages.vision.images import EXTENSIONS, Crop, ImageError, decode, decode_to
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Explained", "Map", "explain_images", "files", "table"]
 
@@ -64,6 +68,7 @@ def explain_images(
     spec = model if isinstance(model, ModelSpec) else ModelSpec(**origin(model))
     chosen = [_options(method) for method in methods]
     opened = open_model(spec)
+    chosen = [options.at(opened.input_size) for options in chosen]
     classes = opened.classes
     check(targets, classes, "target")
     if "label" in targets and label is None:
@@ -74,6 +79,8 @@ def explain_images(
     for options in chosen if found else ():
         method = METHODS[options.name]
         settled = method.settle(opened, options, lambda count: np.stack([one.pixels for one in found[:count]]))
+        if words := single(options, settled):
+            log.warning(words)
         background = _background(options, method.background(options), found, seed)
         # Images with as many targets each go together: every function is compiled for one number of targets.
         for count in sorted({len(t) for t in asked}):
@@ -187,7 +194,6 @@ def _maps(
 ) -> Iterator[Map]:
     for j, (target, kinds) in enumerate(asked.items()):
         values, score = maps.values[row, j], float(maps.scores[row, j])
-        sound = np.isfinite(values).all() and np.isfinite(score)
         yield Map(
             options=options,
             signed=signed,
@@ -199,5 +205,5 @@ def _maps(
             score=score,
             values=values,
             gap=None if maps.gap is None else float(maps.gap[row, j]),
-            flag=NOT_FINITE if not sound else None if values.any() else ZERO,
+            flag=flag_of(values, score, maps.idle is not None and bool(maps.idle[row, j])),
         )

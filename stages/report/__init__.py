@@ -34,7 +34,7 @@ class ReportSpec(Spec):
     )
     photo: PositiveInt = Field(320, description="shorter side of the photographs on the page, in pixels")
     poster: int = Field(2400, ge=200, le=12000, description="side of a poster's map, in pixels")
-    errors: PositiveInt = Field(200, description="explained images on the page of mistakes, the worst first")
+    errors: PositiveInt = Field(200, description="images on the page of mistakes, the worst first")
     inline: float = Field(8, ge=0, description="up to so many megabytes of pictures, the page is one single file")
 
 
@@ -59,7 +59,10 @@ class Params(Spec):
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
-    """All files of the report: ``site/index.html``, ``site/errors.html``, ``site/assets/*``, ``figures/*``."""
+    """All files of the report: ``site/index.html``, ``site/errors.html``, ``site/assets/*``, ``figures/*``.
+
+    The page of mistakes is there where an image has a label, or a map.
+    """
     spec, model = params.report, words.model_name(params.about)
     atlases = [read_atlas(inputs, v.view, v.grids, v.icon_grids, v.min_count) for v in params.views]
     for atlas in atlases:
@@ -113,10 +116,9 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "missing": len(evidence.missing),
         "errors": None,
     }
-    if params.explain:
-        audit = error_audit(
-            inputs, params.title, params.explain, params.images, spec.errors, spec.photo, spec.inline, params.about
-        )
+    shown_of = (spec.errors, spec.photo, spec.inline, params.about, evidence.missing)
+    audit = error_audit(inputs, params.title, params.explain, params.images, *shown_of)
+    if audit is not None:
         files.update(audit.files)
         facts["errors"] = audit.facts
     files["site/index.html"] = page.page(params.title, data, atlases, score, facts)
@@ -232,7 +234,7 @@ def _reads(params: Params) -> dict[str, str]:
 
 STAGE = Stage(
     name="report",
-    version=3,
+    version=4,
     about="posters, heat maps and the page that shows what each cell argues for",
     params=Params,
     shards=one_shard,

@@ -49,8 +49,7 @@ def trust_figure(
     cascades = {name: table.to_pylist() for name, table in sorted(randomization.items()) if len(table)}
     if not (means or pairs or cascades):
         return None
-    kinds = sorted({row["kind"] for row in means})
-    kind = "predicted" if "predicted" in kinds else kinds[0] if kinds else ""
+    kind = shown_kind(means)
     shown = {(row["variant"], row["measure"]): row for row in means if row["kind"] == kind}
     named = {row["variant"] for row in means} | {row[k] for row in pairs for k in ("variant", "other")} | {*cascades}
     names = sorted(named - RANDOM.keys())
@@ -61,7 +60,8 @@ def trust_figure(
     table_top = top + (side + max(legend, 200) + 60 if side else 0)
     beside = [name for name in RANDOM if any(name == variant for variant, _ in shown)]
     lines = len(names) + len(beside)
-    sheet = Sheet(WIDTH, table_top + (94 + GAP * lines + 150 if measures or cascades else 0))
+    more = 27 * -(-sum(name in names and bool(row["left_out"]) for (name, _), row in shown.items()) // 3)
+    sheet = Sheet(WIDTH, table_top + (94 + GAP * lines + 150 + more if measures or cascades else 0))
     sheet.text(MARGIN, 92, "How far the maps are to be believed", 46, "semibold")
     about = f"{len(names)} {'method' if len(names) == 1 else 'methods'}" + (f" on {model}" if model else "")
     sheet.text(MARGIN, 130, sheet.fitted(about, 24, WIDTH - 2 * MARGIN), 24, color=QUIET)
@@ -72,6 +72,12 @@ def trust_figure(
     if measures or cascades:
         _table(sheet, shown, cascades, [*names, *beside], measures, kind, table_top)
     return sheet
+
+
+def shown_kind(means: Sequence[Mapping[str, Any]]) -> str:
+    """The kind of target that is shown of rows of ``trust``: the predicted class, or else the first there is."""
+    kinds = sorted({row["kind"] for row in means})
+    return "predicted" if "predicted" in kinds else kinds[0] if kinds else ""
 
 
 def _style(names: Sequence[str], name: str) -> tuple[str, Any]:
@@ -95,7 +101,7 @@ def _cascades(sheet: Sheet, cascades: dict[str, list], names: Sequence[str], top
     for value in np.arange(np.ceil(5 * floor) / 5, 1.01, 0.2):
         y = at(0, value)[1]
         sheet.line([left, left + width], [y, y], INK if abs(value) < 1e-9 else FAINT, 1)
-        sheet.text(left - 12, y + 7, _number(value, 1), 20, ha="right", color=QUIET)
+        sheet.text(left - 12, y + 7, number(value, 1), 20, ha="right", color=QUIET)
     for share, words in ((0, "none"), (0.5, "half"), (1, "all")):
         sheet.text(left + share * width, top + height + 14, words, 20, ha="center", color=QUIET)
     axis = "layers shuffled, from the logits down; bars: 95 % intervals"
@@ -103,9 +109,9 @@ def _cascades(sheet: Sheet, cascades: dict[str, list], names: Sequence[str], top
     if any(_fewer(row) for rows in cascades.values() for row in rows):
         marks = "hollow: maps without ranks (of one value, or not finite) are left out; cross: all are"
         sheet.text(left + width / 2, top + height + 68, marks, 20, ha="center", color=QUIET)
-    for number, (name, rows) in enumerate(cascades.items()):
+    for place, (name, rows) in enumerate(cascades.items()):
         color, dashes = _style(names, name)
-        aside = (number - (len(cascades) - 1) / 2) * min(5, 40 / len(cascades))  # bars side by side
+        aside = (place - (len(cascades) - 1) / 2) * min(5, 40 / len(cascades))  # bars side by side
         points, hollow = [at(0, 1.0)], []
         for row in sorted(rows, key=lambda r: r["depth"]):
             x, y = at(row["depth"] / row["layers"], floor if row["mean"] is None else row["mean"])
@@ -121,7 +127,7 @@ def _cascades(sheet: Sheet, cascades: dict[str, list], names: Sequence[str], top
         sheet.line([p[0] for p in points], [p[1] for p in points], color, 3, dashes)
         sheet.dots([p[0] for p in points[1:]], [p[1] for p in points[1:]], 5, color)
         sheet.dots([p[0] for p in hollow], [p[1] for p in hollow], 2.5, PAPER)
-        column, row = number % 2, number // 2
+        column, row = place % 2, place // 2
         x, y = left + column * width / 2, top + height + _above_legend(cascades) + 30 * row
         sheet.line([x, x + 34], [y - 7, y - 7], color, 4, dashes)
         sheet.text(x + 44, y, sheet.fitted(name, 21, width / 2 - 60), 21)
@@ -159,7 +165,7 @@ def _agreement(sheet: Sheet, pairs: list, names: Sequence[str], left: float, top
             sheet.rectangle(left + labels + j * cell, y, cell, cell, FAINT if i == j else color, "#ffffff")
             if i != j:
                 ink = "#ffffff" if value is not None and abs(value) > 0.65 else INK
-                said = "–" if value is None else _number(value, 2)
+                said = "–" if value is None else number(value, 2)
                 center = left + labels + (j + 0.5) * cell
                 sheet.text(center, y + cell / 2 + 0.35 * size, said, size, color=ink, ha="center")
 
@@ -188,22 +194,29 @@ def _table(
             x = MARGIN + first + k * step
             if measure == "shuffled":
                 _entry(sheet, x, y - 14, *_forgotten(cascades.get(name)))
-            elif (row := shown.get((name, measure))) is not None:
+            elif (row := shown.get((name, measure))) is not None and row["mean"] is None:
+                _entry(sheet, x, y - 14, "–", "no map says anything")
+            elif row is not None:
                 better = row["better"]
                 beats = "" if better is None else f" · {100 * better:.0f} %"
-                _entry(sheet, x, y - 14, _number(row["mean"], 3), _interval(row) + beats)
+                _entry(sheet, x, y - 14, number(row["mean"], 3), _interval(row) + beats)
     sheet.line([MARGIN, WIDTH - MARGIN], [y, y], FAINT, 1)
     asked = {measure for measure, *_ in measures}
-    counted = [row["n"] for (name, measure), row in shown.items() if name in names and measure in asked]
+    of_names = [(name, row) for (name, measure), row in shown.items() if name in names and measure in asked]
+    counted = [row["n"] for _, row in of_names if row["n"]]
     notes = [f"Means over {_span(counted)}, 95 % intervals in brackets." if counted else ""]
+    left = {name: (row["left_out"], row["left_out"] + row["n"]) for name, row in reversed(of_names) if row["left_out"]}
+    if left:
+        told = ", ".join(f"{out} of {of} of {name}" for name, (out, of) in sorted(left.items()))
+        notes.append(f"Maps that say nothing of where (of one value, of one position, ...) are left out: {told}.")
     if any(m[0] in ("deletion", "insertion") for m in measures):
         notes.append(
             "Deletion and insertion: area under the class's probability while pixels go or come in the order of the "
             "map; in per cent, the images in which it does better than a random map as smooth or as scattered. "
             "Scattered grey pixels destroy an image far sooner than a hidden region, so the two random maps differ."
         )
-    if area := [row["mean"] for (_, measure), row in shown.items() if measure == "area"]:
-        share = f"{_number(max(area), 2)}, the share of the area"
+    if area := [row["mean"] for (_, measure), row in shown.items() if measure == "area" and row["n"]]:
+        share = f"{number(max(area), 2)}, the share of the area"
         notes.append(f"By chance, energy would be {share}, and so would pointing where it forgives nothing.")
     if cascades:
         notes.append(
@@ -240,8 +253,8 @@ def _forgotten(rows: Sequence[dict] | None) -> tuple[str, str]:
     of = f"{last['n']} of {last['images']} maps" if _fewer(last) else ""
     if last["mean"] is None:
         return "–", of
-    absolute = "" if last["mean_abs"] is None else _number(last["mean_abs"], 2)
-    return _number(last["mean"], 2), " · ".join(part for part in (_interval(last), absolute, of) if part)
+    absolute = "" if last["mean_abs"] is None else number(last["mean_abs"], 2)
+    return number(last["mean"], 2), " · ".join(part for part in (_interval(last), absolute, of) if part)
 
 
 def _entry(sheet: Sheet, x: float, y: float, number: str, beside: str) -> None:
@@ -250,9 +263,10 @@ def _entry(sheet: Sheet, x: float, y: float, number: str, beside: str) -> None:
 
 
 def _interval(row: Mapping[str, Any], digits: int = 2) -> str:
-    return "" if row["low"] is None else f"[{_number(row['low'], digits)}, {_number(row['high'], digits)}]"
+    return "" if row["low"] is None else f"[{number(row['low'], digits)}, {number(row['high'], digits)}]"
 
 
-def _number(value: float, digits: int) -> str:
+def number(value: float, digits: int) -> str:
+    """A number with so many digits after the point, a true minus, and no minus before a zero."""
     text = f"{value:.{digits}f}"
     return (text[1:] if float(text) == 0 and text.startswith("-") else text).replace("-", "−")

@@ -49,13 +49,14 @@ def fit(inputs: Inputs, params: Params) -> State:
     if params.method is not None:
         rows = randomization(inputs, params)
         said = {f"{r['depth']} of {r['layers']} layers": _short(r["mean"]) for r in rows}
+        said |= {"left out": rows[0]["left_out"]} if rows else {}
         return {f"randomization/{params.method.variant}": rows, "metrics": said}
     means = summary(inputs, params.against, params.seed)
     state: State = {"trust": means, "metrics": _metrics(means)}
     if params.agreement:
         chosen = inputs.state("evaluate", params.variants[0])["chosen"]
         size = tuple(inputs.state("extract", "")["input_size"])
-        variants = {m.variant: m for m in params.methods}
+        variants = {m.variant: m.at(size) for m in params.methods}
         state["agreement"] = agreement(inputs, variants, chosen, size, params.seed)
         state["metrics"]["agreement"] = {f"{r['variant']}, {r['other']}": _short(r["mean"]) for r in state["agreement"]}
     return state
@@ -70,6 +71,7 @@ def _metrics(means: list[dict[str, Any]]) -> dict[str, Any]:
             random = mean_of.get((row["against"], row["kind"], row["measure"]))
             said = {"mean": _short(row["mean"]), "random": _short(random)}
             said |= {} if row["better"] is None else {"better than random": _short(row["better"])}
+            said |= {"left out": row["left_out"]} if row["left_out"] else {}
             found.setdefault(row["variant"], {}).setdefault(row["kind"], {})[row["measure"]] = said
     return found
 
@@ -109,7 +111,7 @@ def _state_of(params: Params) -> tuple[tuple[str, str], ...]:
 
 STAGE = Stage(
     name="sanity",
-    version=2,
+    version=3,
     about="how far maps are to be trusted: means, agreement of methods, maps of a model that forgets",
     params=Params,
     shards=one_shard,

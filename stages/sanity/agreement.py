@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -26,23 +26,25 @@ def agreement(
     """A row for every two variants, in the order of their names.
 
     Maps are compared on the pixels of the model's input, as deletion orders them; an image's targets are averaged
-    first. Flagged maps, and maps of one value, have no ranks and are left out. Of one part at a time, the chosen
+    first. Flagged maps are left out, and counted where an image has no others. Of one part at a time, the chosen
     images' maps are held.
     """
     names = sorted(variants)
     pairs = [(a, b) for k, a in enumerate(names) for b in names[k + 1 :]]
     found: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
+    without = Counter()
     wanted = pa.array(list(chosen), pa.string())
     for part in range(min(inputs.parts(f"maps/{v}") for v in names) if pairs else 0):
-        tables = {v: _sound(sampled(inputs, f"maps/{v}", part, _COLUMNS, wanted)) for v in names}
+        tables = {v: sampled(inputs, f"maps/{v}", part, _COLUMNS, wanted) for v in names}
         rows = {v: _rows(tables[v]) for v in names}
+        sound = {v: pc.is_null(tables[v]["flag"]).to_pylist() for v in names}
         for image_id in sorted(set().union(*rows.values())):
             own: dict[tuple[str, str], list[float]] = defaultdict(list)
             for target in sorted(set().union(*(rows[v].get(image_id, {}) for v in names))):
                 ranked = {
                     v: standard(at_input(_values(tables[v], k), variants[v], size))
                     for v in names
-                    if (k := rows[v].get(image_id, {}).get(target)) is not None
+                    if (k := rows[v].get(image_id, {}).get(target)) is not None and sound[v][k]
                 }
                 for pair in pairs:
                     value = correlation(*(ranked.get(v) for v in pair))
@@ -50,11 +52,8 @@ def agreement(
                         own[pair].append(value)
             for pair, values in own.items():
                 found[pair].append(float(np.mean(values)))
-    return [{"variant": a, "other": b, **asdict(mean(found[a, b], seed))} for a, b in pairs]
-
-
-def _sound(maps: pa.Table) -> pa.Table:
-    return maps.filter(pc.is_null(maps["flag"]))
+            without.update(p for p in pairs if p not in own and all(image_id in rows[v] for v in p))
+    return [{"variant": a, "other": b, **asdict(mean(found[a, b], seed)), "left_out": without[a, b]} for a, b in pairs]
 
 
 def _rows(table: pa.Table) -> dict[str, dict[int, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -11,17 +11,22 @@ import numpy as np
 
 from stages.sanity.ranks import mean, share
 from stages.stage import Inputs
+from stages.tables.flags import SILENT
 
 BETTER = {"deletion": -1, "insertion": 1}
 """Measures in which a map is set against the random one, and which way is better."""
 
 MEASURES = ("deletion", "insertion", "pointing", "energy", "area")
 
+GAIN = "gain"
+"""By how much a map does better than the random one in all of :data:`BETTER` that was asked for, added up."""
+
 
 def summary(inputs: Inputs, against: Mapping[str, str], seed: int) -> list[dict[str, Any]]:
     """A row for each variant, kind of target and measure that has values; the random maps are the last variants.
 
-    A mean is over images. ``better``: share of the images in which the map beats the random one.
+    A mean is over images; those whose map says nothing are left out, and counted. ``better``: share of the images in
+    which the map beats the random one. The gain is taken image by image, of those that have both maps.
 
     Args:
         against: the random map of each variant.
@@ -30,25 +35,50 @@ def summary(inputs: Inputs, against: Mapping[str, str], seed: int) -> list[dict[
     baselines = {random: _values(inputs, random) for random in sorted(set(against.values()))}
     for variant in (*sorted(against), *baselines):
         random = against.get(variant)
-        for (kind, measure), values in (_values(inputs, variant) if random else baselines[variant]).items():
-            known = list(values.values())
+        values, silent = _values(inputs, variant) if random else baselines[variant]
+        others = baselines[random][0] if random else {}
+        for kind, measure in sorted({*values, *(key for key in others if silent[key[0]])}, key=_place):
+            of_images = values.get((kind, measure), {})
+            known = list(of_images.values())
             found_mean = share(known) if measure == "pointing" else mean(known, seed)
-            row = {"variant": variant, "kind": kind, "measure": measure, **asdict(found_mean)}
-            others = baselines[random].get((kind, measure), {}) if random else {}
-            both = [i for i in values if i in others] if measure in BETTER else []
-            ahead = [BETTER[measure] * (values[i] - others[i]) > 0 for i in both]
-            found.append({**row, "better": float(np.mean(ahead)) if ahead else None, "against": random})
+            ahead = _ahead(measure, of_images, others.get((kind, measure), {}))
+            row = {"variant": variant, "kind": kind, "measure": measure, **asdict(found_mean), "against": random}
+            found.append({**row, "left_out": silent[kind], "better": _share_above(ahead)})
+        for kind in dict.fromkeys(kind for kind, _ in values) if random else ():
+            asked = [m for m in BETTER if (kind, m) in values]
+            each = [_ahead(m, values[kind, m], others.get((kind, m), {})) for m in asked]
+            gain = {i: sum(one[i] for one in each) for i in (each[0] if each else ()) if all(i in one for one in each)}
+            if gain:
+                row = {"variant": variant, "kind": kind, "measure": GAIN, **asdict(mean(list(gain.values()), seed))}
+                found.append({**row, "left_out": silent[kind], "better": _share_above(gain), "against": random})
     return found
 
 
-def _values(inputs: Inputs, variant: str) -> dict[tuple[str, str], dict[str, float]]:
-    """(kind of target, measure) to image to value; of several targets of one kind, their mean."""
+def _place(key: tuple[str, str]) -> tuple[str, int]:
+    return key[0], MEASURES.index(key[1])
+
+
+def _ahead(measure: str, values: Mapping[str, float], others: Mapping[str, float]) -> dict[str, float]:
+    """By how much each image's map does better than its random one, of those that have both."""
+    return {i: BETTER[measure] * (values[i] - others[i]) for i in values if i in others} if measure in BETTER else {}
+
+
+def _share_above(ahead: Mapping[str, float]) -> float | None:
+    return float(np.mean([value > 0 for value in ahead.values()])) if ahead else None
+
+
+def _values(inputs: Inputs, variant: str) -> tuple[dict[tuple[str, str], dict[str, float]], Counter[str]]:
+    """(kind of target, measure) to image to value, of several targets of one kind their mean; and of each kind the
+    images that have no map but such as say nothing."""
     found: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for part in inputs.stream(f"faithfulness/{variant}", ["image_id", "target_kinds", *MEASURES]):
+    flagged, sound = set(), set()
+    for part in inputs.stream(f"faithfulness/{variant}", ["image_id", "target_kinds", *MEASURES, "flag"]):
         for row in part.to_pylist():
             for kind in row["target_kinds"]:
+                (flagged if row["flag"] in SILENT else sound).add((kind, row["image_id"]))
                 for measure in MEASURES:
-                    if row[measure] is not None:
+                    # How large the thing is holds of the image; what is by chance must be of the same images.
+                    if row[measure] is not None and row["flag"] not in SILENT:
                         found[kind, measure][row["image_id"]].append(float(row[measure]))
-    order = sorted(found, key=lambda key: (key[0], MEASURES.index(key[1])))
-    return {key: {i: float(np.mean(v)) for i, v in found[key].items()} for key in order}
+    values = {key: {i: float(np.mean(v)) for i, v in found[key].items()} for key in sorted(found, key=_place)}
+    return values, Counter(kind for kind, _ in flagged - sound)

@@ -22,9 +22,12 @@ from stages.vision.images import ImageError, decode_to
 _COLUMNS = ["image_id", "target", "target_kinds", "height", "width", "map", "flag"]
 
 
-def stored(inputs: Inputs, table: str, ids: Sequence[str]) -> dict[str, tuple[int, np.ndarray]]:
-    """(target, map) of each image: its map for the predicted class, or its first, where that is not flagged."""
-    wanted, found = pa.array(list(ids), pa.string()), {}
+def stored(inputs: Inputs, table: str, ids: Sequence[str]) -> tuple[dict[str, tuple[int, np.ndarray]], int]:
+    """(target, map) of each image: its map for the predicted class, or its first, where that is not flagged.
+
+    And how many images are left out because it is.
+    """
+    wanted, found, flagged = pa.array(list(ids), pa.string()), {}, 0
     for part in range(inputs.parts(table)):
         maps = sampled(inputs, table, part, _COLUMNS, wanted)
         about = maps.drop_columns(["map"]).to_pylist()
@@ -37,7 +40,9 @@ def stored(inputs: Inputs, table: str, ids: Sequence[str]) -> dict[str, tuple[in
                 # A copy: as a view it would keep what else was read with it.
                 values = np.array(maps["map"][k].values.to_numpy(zero_copy_only=False))
                 found[image_id] = (about[k]["target"], values.reshape(about[k]["height"], about[k]["width"]))
-    return {i: found[i] for i in ids if i in found}
+            else:
+                flagged += 1
+    return {i: found[i] for i in ids if i in found}, flagged
 
 
 def randomization(inputs: Inputs, params: Any) -> list[dict[str, Any]]:
@@ -53,7 +58,7 @@ def randomization(inputs: Inputs, params: Any) -> list[dict[str, Any]]:
     method, options = METHODS[params.method.name], params.method
     chosen = inputs.state("evaluate", options.variant)["chosen"][: params.randomization.images]
     background = inputs.state("explain", options.variant).get("background")
-    maps = stored(inputs, f"maps/{options.variant}", chosen)
+    maps, flagged = stored(inputs, f"maps/{options.variant}", chosen)
     first = {i: (standard(v), standard(np.abs(v)) if method.signed else None) for i, (_, v) in maps.items()}
     pixels: dict[str, np.ndarray] = {}
     rows = []
@@ -61,7 +66,7 @@ def randomization(inputs: Inputs, params: Any) -> list[dict[str, Any]]:
         pixels = pixels or _pixels(inputs, params, list(maps), model.input_size, model.channels)
         ids = list(pixels)
         if not ids:
-            why = "no image of the sample can be read again" if maps else "all maps of the sample are flagged"
+            why = "no image of the sample can be read again" if maps else "all maps of the sample say nothing"
             inputs.warn(f"sanity: {options.variant} is not compared with shuffled models: {why}")
             return []
         settled = method.settle(model, options, lambda count: np.stack([pixels[i] for i in ids[:count]]))  # noqa: B023
@@ -76,7 +81,7 @@ def randomization(inputs: Inputs, params: Any) -> list[dict[str, Any]]:
                 sound = np.isfinite(values).all()
                 plain.append(correlation(first[i][0], standard(values)) if sound else None)
                 absolute.append(correlation(first[i][1], standard(np.abs(values))) if sound else None)
-        about = {"depth": depth, "layers": layers, "layer": name, "images": len(ids)}
+        about = {"depth": depth, "layers": layers, "layer": name, "images": len(ids), "left_out": flagged}
         signless = {f"{key}_abs": v for key, v in asdict(mean(absolute, params.seed)).items()}
         rows.append({**about, **asdict(mean(plain, params.seed)), **signless})
     return rows

@@ -162,7 +162,7 @@ def faithfulness() -> pa.Schema:
             ("target_kinds", pa.list_(pa.string())),
             ("deletion", pa.float32()),
             ("insertion", pa.float32()),
-            ("pointing", pa.bool_()),
+            ("pointing", pa.float32()),
             ("energy", pa.float32()),
             ("area", pa.float32()),
             ("flag", pa.string()),
@@ -171,23 +171,24 @@ def faithfulness() -> pa.Schema:
 
 
 MEAN = [("mean", pa.float64()), ("low", pa.float64()), ("high", pa.float64()), ("n", pa.int32())]
+LEFT_OUT = ("left_out", pa.int32())
 
 
 def randomization() -> pa.Schema:
     """One depth of the cascade: maps of a model whose last layers were shuffled, against the model's own."""
     signless = [(f"{name}_abs", kind) for name, kind in MEAN]
-    head = [("depth", pa.int32()), ("layers", pa.int32()), ("layer", pa.string()), ("images", pa.int32())]
+    head = [("depth", pa.int32()), ("layers", pa.int32()), ("layer", pa.string()), ("images", pa.int32()), LEFT_OUT]
     return pa.schema([*head, *MEAN, *signless])
 
 
 def agreement() -> pa.Schema:
-    return pa.schema([("variant", pa.string()), ("other", pa.string()), *MEAN])
+    return pa.schema([("variant", pa.string()), ("other", pa.string()), *MEAN, LEFT_OUT])
 
 
 def trust() -> pa.Schema:
     """Means of ``faithfulness``."""
     head = [("variant", pa.string()), ("kind", pa.string()), ("measure", pa.string())]
-    return pa.schema([*head, *MEAN, ("better", pa.float64()), ("against", pa.string())])
+    return pa.schema([*head, *MEAN, LEFT_OUT, ("better", pa.float64()), ("against", pa.string())])
 
 
 def to_numpy(column: pa.ChunkedArray | pa.Array) -> np.ndarray:

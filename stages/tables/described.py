@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stages.stage import Table
+from stages.tables.flags import SILENT
 
 _POSITION = {
     "image_id": "first 16 hex digits of SHA-256 of the image's path relative to its source",
@@ -29,6 +30,8 @@ _MEAN = {
     "high": "upper end of it",
     "n": "images it is taken over",
 }
+
+_LEFT_OUT = {"left_out": "images left out of it: a map of theirs says nothing (see flag in maps)"}
 
 _RANKED = {
     **_MEAN,
@@ -160,7 +163,9 @@ TABLES = {
                 "map": "row by row; signed where the method is",
                 "score": "the class's logit (of a single sigmoid unit z: z, and -z for class 0)",
                 "gap": "path methods: sum of the map minus the change of the score (null for others)",
-                "flag": "zero: the map is zero everywhere; not finite: NaN or infinite somewhere (null: neither)",
+                "flag": "why the map says nothing, and is not scored (null: it says something). "
+                + "; ".join(f"{word}: {meaning}" for word, meaning in SILENT.items())
+                + ", or the score is the same whatever is hidden",
             },
         ),
         Table(
@@ -173,7 +178,8 @@ TABLES = {
                 "target_kinds": "as in maps",
                 "deletion": "area under the class's probability while the map's highest pixels turn grey; low is good",
                 "insertion": "area under it while they come back into the blurred image; high is good",
-                "pointing": "whether the map's maximum lies in the box or mask (null: there is none)",
+                "pointing": "whether the map's maximum lies in the box or mask (null: there is none); of several equal "
+                "maxima the share that does",
                 "energy": "share of the map's positive part in the box or mask",
                 "area": "share of the model's input that the box or mask takes: the chance level of both",
                 "flag": "why something is missing: the map's own flag, or what is wrong with the image or mask",
@@ -189,6 +195,7 @@ TABLES = {
                 "layers": "layers with weights that there are",
                 "layer": "the earliest one shuffled",
                 "images": "images whose maps were made again",
+                **_LEFT_OUT,
                 **_RANKED,
                 **{f"{name}_abs": f"the same of absolute values: {what}" for name, what in _RANKED.items()},
             },
@@ -197,7 +204,7 @@ TABLES = {
             "agreement",
             ("variant", "other"),
             "rank correlation of two variants' maps of one image and class, on the pixels of the model's input",
-            {"variant": "one of them", "other": "the other, later in the alphabet", **_MEAN},
+            {"variant": "one of them", "other": "the other, later in the alphabet", **_MEAN, **_LEFT_OUT},
         ),
         Table(
             "trust",
@@ -206,8 +213,10 @@ TABLES = {
             {
                 "variant": "a method's, or `random` (8 x 8 cells), `random_pixels` (each by itself)",
                 "kind": "what the class was asked for as: predicted, label, ...",
-                "measure": "deletion, insertion, pointing, energy or area",
+                "measure": "deletion, insertion, pointing, energy or area; gain: by how much the map does better than "
+                "the random one, in deletion and insertion together, image by image",
                 **_MEAN,
+                **_LEFT_OUT,
                 "better": "share of images in which the map beats the random one (null for other measures)",
                 "against": "the random one: as smooth, or as scattered, as the method's maps (null for it itself)",
             },

@@ -2,7 +2,8 @@
 
 const VIEWS = [["over", "Map over photograph", true], ["maps", "Map only", true], ["photo", "Photograph only", true]];
 const ORDERS = [["worst", "most confident first"], ["pred", "grouped by prediction"], ["label", "grouped by label"]];
-const state = { variant: RUN.variants[0], view: "over", opacity: 75, smooth: true, order: "worst", label: null, pred: null, text: "" };
+const opening = RUN.variants.find((v) => v.name === RUN.opens.variant) ?? null;
+const state = { variant: opening, view: "over", opacity: 75, smooth: true, order: "worst", label: null, pred: null, text: "" };
 
 const near = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
@@ -37,10 +38,10 @@ function drawCases() {
   near.disconnect();
   const indices = filtered(), parts = [];
   for (const [heading, members] of groups(indices)) {
-    const sheet = make("div", { class: "sheet" }, ...members.map((k) => card(k)));
+    const sheet = make("div", { class: RUN.variants.length ? "sheet" : "sheet bare" }, ...members.map((k) => card(k)));
     parts.push(make("h2", {}, heading, make("small", {}, `  ${group(members.length)}`)), sheet);
   }
-  if (!parts.length) parts.push(make("p", { class: "none" }, RUN.cases.length ? "No photograph on this page is of this kind." : "No image was explained."));
+  if (!parts.length) parts.push(make("p", { class: "none" }, RUN.cases.length ? "No photograph on this page is of this kind." : RUN.variants.length ? "No image was explained." : "The model makes no mistake."));
   $("cases").replaceChildren(...parts);
   for (const element of $("cases").querySelectorAll(".case")) near.observe(element);
   $("status").textContent = status(indices.length);
@@ -54,7 +55,7 @@ function status(count) {
   if (label !== null || pred !== null) {
     const which = [label === null ? null : `of ${className(label)}`, pred === null ? null : `taken for ${className(pred)}`].filter(Boolean).join(" ");
     const all = kinds.reduce((n, k) => n + k[2], 0), here = RUN.cases.filter((c) => c.mistake && (label === null || c.label === label) && (pred === null || c.pred === pred)).length;
-    parts.push(`the run has ${plural(all, "mistake")} ${which}${all > here ? `, ${group(all - here)} of them not on this page (${RUN.cases.length < RUN.explained ? "report.errors sets how many are" : "they were not explained"})` : ""}`);
+    parts.push(`the run has ${plural(all, "mistake")} ${which}${all > here ? `, ${group(all - here)} of them not on this page (report.errors sets how many are)` : ""}`);
   }
   if (state.text.trim()) parts.push(`“${state.text.trim()}”`);
   return parts.join(" · ");
@@ -67,6 +68,7 @@ function redrawMaps() {
 function drawControls() {
   const { variant } = state;
   radios($("method"), RUN.variants.map((v) => [v.name, v.title, true]), variant?.name, (key) => { state.variant = RUN.variants.find((v) => v.name === key); changed(redrawMaps); });
+  if (variant) drawStanding(variant);
   radios($("view"), VIEWS, state.view, (key) => { state.view = key; changed(redrawMaps); });
   radios($("smooth"), [["yes", "Smooth", true], ["no", "Cells", true]], state.smooth ? "yes" : "no", (key) => { state.smooth = key === "yes"; changed(redrawMaps); });
   $("opacity").value = state.opacity;
@@ -80,6 +82,13 @@ function drawControls() {
   const how = state.smooth ? `Between the centres of its cells a map is drawn smoothly (bilinear, half-pixel centres${step})` : "Every cell of a map is drawn as it is, without interpolation";
   $("meaning").textContent = `${variant.meaning} All maps of one image share one scale, so that prediction and label can be compared; other images have their own.`;
   $("reading").textContent = `${variant.placement} ${how}. Colours reach to the number beside the colour bar, the 99th percentile of the absolute values of all maps of the image; what is beyond takes the last colour. Where a map says little, the photograph shows through${variant.faded ? ", here as a light grey print" : ""}. ${variant.lost ? `${variant.lost} ` : ""}${RUN.crop}`;
+}
+
+// Beside the switch: why the page opens on this method, and how far the one that is shown agrees with the others.
+function drawStanding(variant) {
+  const said = [variant === opening ? RUN.opens.why : "", variant.agrees].filter(Boolean);
+  $("standing").textContent = said.join(" ");
+  $("standing").hidden = !said.length;
 }
 
 function changed(draw) { drawControls(); draw(); remember(); }
@@ -98,7 +107,7 @@ function remember() {
   for (const key of ["label", "pred"]) if (state[key] !== null) hash.set(key, String(state[key]));
   if (state.text.trim()) hash.set("text", state.text.trim());
   if (state.order !== "worst") hash.set("order", state.order);
-  if (state.variant !== RUN.variants[0]) hash.set("method", state.variant.name);
+  if (state.variant !== opening) hash.set("method", state.variant.name);
   if (state.view !== "over") hash.set("view", state.view);
   if (state.opacity !== 75) hash.set("opacity", String(state.opacity));
   if (!state.smooth) hash.set("smooth", "no");

@@ -117,7 +117,7 @@ function strongest(entry) {
 }
 
 // Pictures in a row, the same for all cases so that they can be compared: four where there are four or more than six.
-const pictures = 1 + Math.max(0, ...RUN.cases.map((found) => found.targets.length)), across = pictures === 4 || pictures > 6 ? 4 : 3;
+const pictures = 1 + Math.max(0, ...RUN.cases.map((found) => found.targets.length)), across = RUN.variants.length ? pictures === 4 || pictures > 6 ? 4 : 3 : 1;
 
 // The card of one case. Its canvases are empty until `drawCase`.
 function card(index) {
@@ -131,7 +131,7 @@ function card(index) {
     make("h3", {}, make("span", { class: "rank" }, String(found.rank)), found.mistake === false ? "rightly " : found.mistake ? "taken for " : "taken as ", make("b", {}, className(found.pred)), ` ${rate(found.prob)}`),
     make("p", {}, found.label === null ? "" : "label: ", ...label, second),
     make("div", { class: "pictures", style: { gridTemplateColumns: `repeat(${across}, minmax(0, 1fr))` } },
-      make("figure", {}, photo, make("figcaption", {}, found.name)),
+      make("figure", {}, photo, make("figcaption", {}, found.name, RUN.variants.length && !found.targets.length ? " · no maps: not among those explained" : "")),
       ...found.targets.map(([target, kinds]) => {
         const place = box(), canvas = make("canvas", { role: "img", "data-target": target });
         canvas.width = canvas.height = 1;
@@ -153,6 +153,7 @@ function colourBar(variant, top) {
 // Draws all maps of a card as the controls stand.
 function drawCase(element, state) {
   const index = Number(element.dataset.index), found = RUN.cases[index], { variant } = state;
+  if (!variant || !found.targets.length) return;
   const again = () => { if (element.isConnected && element.near) drawCase(element, state); };
   const all = mapsOf(variant, index, again);
   if (!all) return;
@@ -192,7 +193,7 @@ function drawPhoto(context, photo, faded) {
   context.fillRect(0, 0, width, height);
 }
 
-const said = (flag) => flag === "zero" ? "zero everywhere" : flag === "not finite" ? "not finite somewhere" : flag;
+const said = (flag) => RUN.flags[flag] ?? flag;
 
 // Gives back what the canvases of a card hold.
 function emptyCase(element) {

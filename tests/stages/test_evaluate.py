@@ -24,14 +24,30 @@ SIZE = small_models.SIZE
 
 
 def test_pointing_by_hand():
-    values = np.array([[0.0, 1.0, 5.0], [2.0, 5.0, 0.0]])
+    values = np.array([[0.0, 1.0, 5.0], [2.0, 4.0, 0.0]])
     inside = np.zeros((2, 3), bool)
-    inside[1, 1] = True  # the second maximum: the first one counts, at (0, 2)
-    assert not pointing(values, inside)
-    assert not pointing(values, inside, tolerance=1)
-    assert pointing(values, inside, tolerance=1.5)  # the root of 2 away
+    inside[1, 1] = True  # the maximum is at (0, 2), the root of 2 away
+    assert [pointing(values, inside, by) for by in (0, 1, 1.41, 1.42, 99)] == [0, 0, 0, 1, 1]
     inside[0, 2] = True
-    assert pointing(values, inside)
+    assert pointing(values, inside) == 1
+
+
+def test_of_equal_maxima_the_share_that_lies_inside_counts():
+    values = np.array([[5.0, 1.0, 5.0], [2.0, 5.0, 0.0]])
+    inside = np.zeros((2, 3), bool)
+    inside[1, 1:] = True
+    assert pointing(values, inside) == 1 / 3
+    assert pointing(values, inside, tolerance=1) == 2 / 3
+    drawn = np.random.default_rng(0).choice([0, 0, 1], 20_000).mean()  # Zhang's game, a maximum drawn each time
+    assert pointing(values, inside) == pytest.approx(drawn, abs=0.01)
+
+
+@pytest.mark.parametrize("by", [0, 1, 2.5, 30])
+def test_a_tolerance_is_a_distance_between_centres(by):
+    rng = np.random.default_rng(3)
+    inside, values = rng.random((7, 9)) < 0.06, rng.integers(0, 3, (7, 9))
+    away = [np.hypot(*(np.argwhere(inside) - place).T).min() for place in np.argwhere(values == 2)]
+    assert pointing(values, inside, by) == np.mean(np.array(away) <= by)
 
 
 def test_energy_by_hand():
@@ -197,12 +213,17 @@ def test_a_map_that_is_right_beats_random_and_one_that_is_wrong_does_not(inputs,
         assert found[k, 1]["insertion"] == pytest.approx(random[k, 1]["insertion"], abs=0.2)
         # Two classes: what speaks for one speaks as much against the other.
         assert found[k, 0]["deletion"] == pytest.approx(1 - found[k, 1]["deletion"], abs=1e-5)
-    assert [found[k, 1]["pointing"] for k in range(6)] == [None, False, True, False, True, None]
+    assert [found[k, 1]["pointing"] for k in range(6)] == [None, 0, 1, 0, 1, None]
     # A cell enlarged keeps 7/8 on its own half, along each side.
     assert found[2, 1]["energy"] == 0.875**2 and found[3, 1]["energy"] == 0.125**2
     assert found[3, 1]["area"] == 0.25 and found[0, 1]["area"] is None
     assert found[5, 1]["flag"] == "zero" and found[5, 1]["deletion"] is None
-    assert inputs.states["evaluate", "grad_cam"]["metrics"] == {"images": 6, "without": 1}
+    metrics = inputs.states["evaluate", "grad_cam"]["metrics"]
+    assert metrics == {"images": 6, "without": 1, "maps": 12, "left out": {"zero": 2}}
+    assert "evaluate: 2 of 12 maps of grad_cam say nothing and are left out (2 zero)" in inputs.notes
+    # The random maps of these images are as good as others: what is flagged is the method's.
+    assert random[5, 1]["flag"] is None and random[5, 1]["deletion"] is not None
+    assert "left out" not in inputs.states["evaluate", "random_pixels"]["metrics"]
 
 
 def test_a_text_of_boxes_says_the_same(inputs, model):
@@ -259,12 +280,12 @@ def test_masks_of_another_size_are_flagged_and_missing_ones_counted(inputs, mode
     Image.fromarray(mask * 0).save(folder / "4.png")
     given = params(model, masks=str(folder), masks_stamp="1", deletion=False, insertion=False)
     found = rows(inputs, given)
-    assert found[2, 1]["pointing"] is True and found[2, 1]["flag"] is None
+    assert found[2, 1]["pointing"] == 1 and found[2, 1]["flag"] is None
     assert found[3, 1]["flag"] == f"the mask has 16 x 5 pixels, the image 16 x {SIZE}"
     assert found[3, 1]["pointing"] is None and found[4, 1]["flag"].startswith("nothing of the box or mask")
     assert found[0, 1]["pointing"] is None and found[0, 1]["flag"] is None
     assert inputs.states["evaluate", "grad_cam"]["metrics"]["without"] == 3
-    assert "3 of 6 images have no mask" in inputs.notes[0] and len(inputs.warnings) == 2
+    assert "3 of 6 images have no mask" in inputs.notes[-1] and len(inputs.warnings) == 2
 
 
 def test_masks_that_fit_no_image_are_told(inputs, model, tmp_path):
@@ -277,7 +298,7 @@ def test_masks_that_fit_no_image_are_told(inputs, model, tmp_path):
     (tmp_path / "masks/2_mask.png").rename(tmp_path / "masks/2.png")
     inputs.warnings, inputs.notes = [], []
     fit(inputs, given)
-    assert not inputs.warnings and inputs.notes[0] == "evaluate.masks: 1 of 2 fit no image, e.g. x_mask.png"
+    assert not inputs.warnings and "evaluate.masks: 1 of 2 fit no image, e.g. x_mask.png" in inputs.notes
 
 
 def test_a_photograph_that_is_gone_is_flagged(inputs, model, tmp_path):
@@ -307,6 +328,26 @@ def test_a_text_that_is_no_box_names_its_image(inputs, model):
     inputs.tables["images"][1] = pa.Table.from_pylist(broken)
     with pytest.raises(UserError, match=r"text of .*4.png is upper left, not a box"):
         STAGE.check[1](inputs, params(model, boxes=("text",)))
+
+
+def test_more_steps_than_pixels_are_one_for_each(inputs, model):
+    asked = params(model, steps=1000, insertion=False)
+    found = rows(inputs, asked)
+    exact = rows(inputs, params(model, steps=SIZE * SIZE, insertion=False))
+    assert found == exact and inputs.states["evaluate", "grad_cam"]["metrics"].get("steps") is None
+    fit(inputs, asked)
+    assert f"evaluate.steps: {SIZE * SIZE} instead of 1000, one for each pixel of {SIZE} x {SIZE}" in inputs.notes
+
+
+def test_of_maps_that_all_say_nothing_none_is_scored(inputs, model):
+    """As of windows too large: the run says so once, loudly."""
+    for k, part in enumerate(inputs.tables["maps/grad_cam"]):
+        flags = pa.array(["one position"] * len(part))
+        inputs.tables["maps/grad_cam"][k] = part.set_column(part.column_names.index("flag"), "flag", flags)
+    found = rows(inputs, params(model, boxes=BOXES, steps=1))
+    assert all(row[m] is None for row in found.values() for m in ("deletion", "insertion", "pointing", "energy"))
+    said = "evaluate: 12 of 12 maps of grad_cam say nothing and are left out (12 one position)"
+    assert inputs.warnings == [said]
 
 
 def test_each_method_is_set_against_a_random_map_of_its_kind():

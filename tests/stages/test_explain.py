@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 
 from stages import explain, extract, tables
-from stages.explain import NOT_FINITE, STAGE, ZERO, Params
+from stages.explain import STAGE, Params
 from stages.explain.selection import frame, hidden, select, worst_first
 from stages.explain.targets import check, resolve
 from stages.methods import ExpectedGradients, GradCam, Occlusion, Saliency
 from stages.specs import ImagesSpec, ModelSpec
 from stages.stage import UserError
+from stages.tables.flags import NOT_FINITE, ZERO
 from stages.vision.attribution import methods
 from stages.vision.attribution.methods import METHODS, Maps, Method
 from tests.memory import MemoryInputs

@@ -83,8 +83,8 @@ def test_of_the_maps_that_are_made_again_only_the_samples_are_held():
     parts = of_many(8, 6, 32)
     inputs = CountedInputs({"maps/a": parts})
     chosen = ["0502", "0101", "0105", "0600"]
-    found = stored(inputs, "maps/a", chosen)
-    assert list(found) == chosen and [target for target, _ in found.values()] == [2] * 4
+    found, flagged = stored(inputs, "maps/a", chosen)
+    assert flagged == 0 and list(found) == chosen and [target for target, _ in found.values()] == [2] * 4
     assert np.array_equal(found["0502"][1].reshape(-1), parts[5]["map"][5].values.to_numpy())
     assert inputs.pool.bytes_allocated() == 0, "nothing of a part is held with a map of it"
     assert inputs.pool.max_memory() < 1.2 * most_of_one(parts[0]), "one part at a time"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 from pydantic import Field
 
 from stages.methods import Method
@@ -13,6 +14,7 @@ from stages.report import page, words
 from stages.report.errors import figures, matrix, payload, wording
 from stages.report.errors.cases import Audit, read_audit
 from stages.report.errors.maps import Variant, read_variant
+from stages.report.errors.opening import Opening, agrees, opening
 from stages.report.errors.photographs import read_photographs
 from stages.report.payload import Assets, plain
 from stages.report.sheet import Sheet, encoded
@@ -20,18 +22,19 @@ from stages.report.trust import trust_figure
 from stages.shares import wilson
 from stages.specs import ImagesSpec, Spec
 from stages.stage import Inputs
+from stages.tables.flags import SILENT
 
 SCRIPTS = ("data.js", "controls.js", "sheets.js", "confusions.js", "errors.js")
 STYLES = ("style.css", "errors.css")
 
 
 class Explained(Spec):
-    """What of the run was explained."""
+    """What of the run was explained: nothing, where there are no methods."""
 
-    select: str
+    select: str = "errors"
     limit: int | None = None
-    methods: list[Method] = Field(min_length=1)
-    targets: list[str]
+    methods: list[Method] = Field(default_factory=list)
+    targets: list[str] = Field(default_factory=list)
     measured: list[str] = Field(default_factory=list, description="tables that say how far the maps are to be trusted")
 
     @property
@@ -55,31 +58,38 @@ class Written:
 def error_audit(
     inputs: Inputs,
     title: str,
-    explained: Explained,
+    explained: Explained | None,
     images: ImagesSpec,
     most: int,
     edge: int,
     inline: float,
     about: Mapping[str, Any],
-) -> Written:
+    known: Collection[str] = (),
+) -> Written | None:
     """``site/errors.html`` with its assets, ``figures/errors-<variant>.jpg`` and ``figures/confusion.*``.
 
+    None where there is nothing to show: no map, and no label either.
+
     Args:
+        explained: None where no maps were asked for; mistakes need none.
         most: images on the page, see :func:`cases.chosen`.
         edge: longest shorter side of the photographs, in pixels.
         inline: up to so many megabytes of pictures and maps, the page is one single file.
+        known: ids of photographs that are known to be gone: of these no word is lost again.
     """
     extract, model = inputs.state("extract", ""), words.model_name(about)
     classes, size = list(extract["classes"]), tuple(int(s) for s in extract["input_size"])
+    explained = explained or Explained()
     audit = read_audit(inputs, explained.variants, most)
+    if not (explained.methods or audit.labelled):
+        return None
     photographs, missing = read_photographs(audit.cases, images, size, edge)
-    if missing:
-        one = min(missing)
-        inputs.warn(
-            f"{words.plural(len(missing), 'explained photograph')} could not be read again, e.g. {one}: {missing[one]}"
-        )
+    if lost := sorted(missing.keys() - set(known)):
+        how_many = words.plural(len(lost), "photograph")
+        inputs.warn(f"{how_many} of the page of mistakes could not be read again, e.g. {lost[0]}: {missing[lost[0]]}")
     assets, files = Assets(), {}
-    variants = [read_variant(inputs, options, [c.image_id for c in audit.cases], size) for options in explained.methods]
+    ids = [c.image_id for c in audit.cases]
+    variants = [read_variant(inputs, options.at(size), ids, size) for options in explained.methods]
     for variant in variants:
         if variant.maps:
             sheet = figures.error_sheet(variant, audit, classes, photographs, model)
@@ -88,20 +98,25 @@ def error_audit(
     if whole:
         sheet = figures.confusion_sheet(audit, classes, model)
         files["figures/confusion.png"], files["figures/confusion.svg"] = sheet.png(), sheet.vector("svg")
-    trust = _trust(inputs, explained, model)
+    measured = {name: inputs.table(name) for name in explained.measured if inputs.parts(name)}
+    trust = _trust(measured, model)
     if trust is not None:
         pixels = trust.pixels()
         assets.add("trust.webp", encoded(pixels, "WEBP", 88))
         files["figures/trust.png"], files["figures/trust.svg"] = encoded(pixels, "PNG"), trust.vector("svg")
+    opens, agreed = _standing(measured, explained)
     data = {
         "classes": classes,
         "crop": wording.CROPS[images.crop],
         "cases": [payload.describe_case(c, variants, photographs, missing, assets) for c in audit.cases],
-        "variants": [payload.describe_variant(v, audit.cases, assets) for v in variants],
+        "variants": [
+            {**payload.describe_variant(v, audit.cases, assets), "agrees": agreed.get(v.name, "")} for v in variants
+        ],
+        "opens": {"variant": opens.variant, "why": opens.why},
         "ramps": payload.ramps(),
         "confusions": payload.confusions(audit),
         "matrix": whole,
-        "explained": audit.explained,
+        "flags": SILENT,
         "chunk": payload.CHUNK,
         "links": assets.links(round(inline * 1e6)),
     }
@@ -110,31 +125,46 @@ def error_audit(
         "audit": audit,
         "select": explained.select,
         "limit": explained.limit,
+        "maps": bool(variants),
         "interval": wilson(audit.mistakes, audit.labelled) if audit.labelled else None,
         "matrix": matrix.table(audit.counts, classes) if whole else None,
-        "flags": [said for v in variants for said in _flagged(v)],
+        "flags": [said for v in variants for said in _flagged(v, bool(measured))],
         "missing": len(missing),
         "trust": None if trust is None else (data["links"]["trust.webp"], trust.width, trust.height),
     }
     files["site/errors.html"] = page.rendered("errors.html", title, data, SCRIPTS, STYLES, facts)
     files.update({f"site/assets/{name}": content for name, content in assets.files.items()})
-    return Written(files, {"mistakes": audit.mistakes, "explained": audit.explained})
+    return Written(files, {"mistakes": audit.mistakes, "explained": audit.explained, "maps": bool(variants)})
 
 
-def _trust(inputs: Inputs, explained: Explained, model: str) -> Sheet | None:
+def _trust(measured: Mapping[str, pa.Table], model: str) -> Sheet | None:
     """What deletion, insertion, agreement and shuffled models say of the methods; None where nothing was asked."""
-    tables = {name: inputs.table(name) for name in explained.measured if inputs.parts(name)}
-    shuffled = {name.partition("/")[2]: table for name, table in tables.items() if name.startswith("randomization/")}
-    return trust_figure(tables.get("trust"), tables.get("agreement"), shuffled, model)
+    return trust_figure(measured.get("trust"), measured.get("agreement"), _shuffled(measured), model)
 
 
-def _flagged(variant: Variant) -> list[str]:
-    said = {"zero": "zero everywhere", "not finite": "not finite somewhere"}
-    return [
-        f"{words.number(n)} of {words.plural(variant.rows, 'map')} of {variant.name} {'is' if n == 1 else 'are'} "
-        f"{said.get(flag, flag)}"
-        for flag, n in sorted(variant.flags.items())
-    ]
+def _shuffled(measured: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """Variant to its table of ``randomization``."""
+    return {name.partition("/")[2]: t for name, t in measured.items() if name.startswith("randomization/")}
+
+
+def _standing(measured: Mapping[str, pa.Table], explained: Explained) -> tuple[Opening, dict[str, str]]:
+    """The method the page opens on, and a sentence on each one's agreement with the others."""
+    titles = {options.variant: wording.title(options) for options in explained.methods}
+    rows = {name: measured[name].to_pylist() if name in measured else [] for name in ("trust", "agreement")}
+    shuffled = {name: table.to_pylist() for name, table in _shuffled(measured).items()}
+    return opening(titles, rows["trust"], shuffled), agrees(titles, rows["agreement"])
+
+
+def _flagged(variant: Variant, scored: bool) -> list[str]:
+    """One sentence on the maps that say nothing, where there are any."""
+    if not variant.flags:
+        return []
+    why = ", ".join(f"{words.number(n)} {SILENT.get(flag, flag)}" for flag, n in sorted(variant.flags.items()))
+    count = variant.flags.total()
+    left_out = f" and {'is' if count == 1 else 'are'} left out of all means" if scored else ""
+    says = "says" if count == 1 else "say"
+    of = f"{words.number(count)} of {words.plural(variant.rows, 'map')} of {variant.name}"
+    return [f"{of} {says} nothing of where ({why}){left_out}"]
 
 
 __all__ = ["Audit", "Explained", "Written", "error_audit"]

@@ -1,4 +1,4 @@
-"""Which explained images the page shows, in which order, and what all predictions of the run were taken for."""
+"""Which images the page shows, in which order, and what all predictions of the run were taken for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,12 +19,12 @@ EACH = 4
 
 @dataclass
 class Case:
-    """One explained image: its file, label and what the model says of it; None where unknown.
+    """One image, a mistake or explained: its file, label and what the model says of it; None where unknown.
 
     Attributes:
         second: the class ranked second, and ``second_prob`` its probability.
         mistake: None where there is no label.
-        rank: place among all explained images, from 1, in the order of the page.
+        rank: place among all that could be shown, from 1, in the order of the page.
     """
 
     image_id: str
@@ -45,15 +46,18 @@ class Audit:
 
     Attributes:
         cases: shown: mistakes first, then the rest; the most confident first, ties by image_id.
+        possible: images that could be shown: with a map, or mistakes.
         counts: (label, prediction) -> labelled images, the right ones among them.
         images: with a prediction. explained: with a map. mistakes, explained_mistakes: of these the mistakes.
-        worst: so many mistakes are the most confident of all; further ones stand for their confusion.
+        worst: so many cases are the worst of those with maps, then of the others; further ones stand for their
+            confusion.
         lost: chosen images that could not be read again, so that a variant has no map of them: (uri, reason) by id.
     """
 
     cases: list[Case] = field(default_factory=list)
     counts: Counter[tuple[int, int]] = field(default_factory=Counter)
     images: int = 0
+    possible: int = 0
     explained: int = 0
     mistakes: int = 0
     explained_mistakes: int = 0
@@ -69,15 +73,15 @@ _COLUMNS = ["image_id", "label", "pred", "prob", "correct", "top_classes", "top_
 
 
 def read_audit(inputs: Inputs, variants: Sequence[str], most: int) -> Audit:
-    """The cases to show of all images that any variant has a map of, and the confusions of the whole run.
+    """The cases to show of all mistakes and all images that any variant has a map of, and the whole run's confusions.
 
-    Until it is known which are shown, an explained image is a row of an Arrow table: 100 bytes.
+    Until it is known which are shown, an image is a row of an Arrow table: 100 bytes.
 
     Args:
         variants: names of tables ``maps/<variant>``, whose parts are of the same images as those of ``predictions``.
         most: images on the page; see :func:`chosen`.
     """
-    audit, explained = Audit(), []
+    audit, possible = Audit(), []
     parts = {f"maps/{v}": inputs.parts(f"maps/{v}") for v in variants}
     for number in range(inputs.parts("predictions")):
         part = inputs.part("predictions", number, _COLUMNS)
@@ -86,41 +90,51 @@ def read_audit(inputs: Inputs, variants: Sequence[str], most: int) -> Audit:
         audit.counts.update(zip(known["label"].to_pylist(), known["pred"].to_pylist(), strict=True))
         ids = [inputs.part(t, number, ["image_id"])["image_id"] for t, count in parts.items() if number < count]
         among = pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string())
-        explained.append(part.filter(pc.is_in(part["image_id"], value_set=among)))
+        part = part.append_column("mapped", pc.is_in(part["image_id"], value_set=among))
+        possible.append(part.filter(pc.or_(part["mapped"], _mistaken(part))))
     audit.mistakes = sum(n for (label, pred), n in audit.counts.items() if label != pred)
-    if explained:
-        rows = pa.concat_tables(explained)
-        audit.explained = len(rows)
-        audit.explained_mistakes = pc.sum(pc.equal(rows["correct"], False)).as_py() or 0
+    if possible:
+        rows = pa.concat_tables(possible)
+        audit.possible = len(rows)
+        audit.explained = pc.sum(rows["mapped"]).as_py() or 0
+        audit.explained_mistakes = pc.sum(pc.and_(rows["mapped"], _mistaken(rows))).as_py() or 0
         audit.cases = chosen(rows, most)
     for row in (r for v in variants for p in inputs.stream(f"rejects/explain-{v}") for r in p.to_pylist()):
         audit.lost[row["image_id"]] = row["uri"], row["reason"]
-    audit.worst = min(most, audit.explained_mistakes)
+    audit.worst = min(most, audit.possible)
     _name(inputs, audit.cases)
     return audit
 
 
-def chosen(explained: pa.Table, most: int) -> list[Case]:
+def _mistaken(rows: pa.Table) -> pa.ChunkedArray:
+    return pc.fill_null(pc.equal(rows["correct"], False), False)
+
+
+def chosen(possible: pa.Table, most: int) -> list[Case]:
     """The ``most`` worst: mistakes before the rest, the most confident first; and the worst of every confusion.
 
+    Images with maps were asked for, and go before others: of mistakes without one, there are as many as is room for.
     So that no confusion leads nowhere, up to :data:`EACH` mistakes of each are added, first the worst of every one,
     then the second worst, until there are twice ``most``.
 
     Args:
-        explained: rows of ``predictions``.
+        possible: rows of ``predictions``, and ``mapped``: bool.
     """
-    mistake = pc.fill_null(pc.equal(explained["correct"], False), False)
+    mistake = _mistaken(possible)
     order = [("mistake", "descending"), ("prob", "descending"), ("image_id", "ascending")]
-    places = pc.sort_indices(explained.select(["prob", "image_id"]).append_column("mistake", mistake), sort_keys=order)
-    wrong = explained.select(["label", "pred"]).take(places[: pc.sum(mistake).as_py() or 0])
+    keys = possible.select(["prob", "image_id"]).append_column("mistake", mistake)
+    places = pc.sort_indices(keys, sort_keys=order)
+    mapped = possible["mapped"].take(places).to_numpy()
+    first = set(np.argsort(~mapped, kind="stable")[:most].tolist())
+    wrong = possible.select(["label", "pred"]).take(places[: pc.sum(mistake).as_py() or 0])
     seen, more = Counter(), []
     for place, confusion in enumerate(zip(wrong["label"].to_numpy(), wrong["pred"].to_numpy(), strict=True)):
         among = seen[confusion]
         seen[confusion] += 1
-        if place >= most and among < EACH:
+        if place not in first and among < EACH:
             more.append((among, place))
-    kept = [*range(min(most, len(places))), *sorted(place for _, place in sorted(more)[:most])]
-    rows = explained.take(places.take(pa.array(kept, pa.int64()))).to_pylist()
+    kept = sorted(first.union(place for _, place in sorted(more)[:most]))
+    rows = possible.take(places.take(pa.array(kept, pa.int64()))).to_pylist()
     return [_case(row, place + 1) for place, row in zip(kept, rows, strict=True)]
 
 

@@ -122,6 +122,9 @@ def scene(
                     "pred": pa.array([0, 0], pa.int32()),
                     "prob": pa.array([0.9, 0.6], pa.float32()),
                     "correct": pa.array([True, False] if labels else [None, None], pa.bool_()),
+                    "top_classes": pa.array([[0, 1], [0, 1]], pa.list_(pa.int32())),
+                    "top_probs": pa.array([[0.9, 0.1], [0.6, 0.4]], pa.list_(pa.float32())),
+                    "label_prob": pa.array([0.9, 0.4] if labels else [None, None], pa.float32()),
                 }
             ),
         ],

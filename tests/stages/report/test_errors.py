@@ -65,13 +65,33 @@ def test_same_bytes_again(made):
     assert inputs.run(STAGE, params) == files
 
 
-def test_without_maps_nothing_of_it(tmp_path):
+def test_mistakes_need_no_maps(tmp_path):
     inputs, params = audit(tmp_path)
     params = params.model_copy(update={"explain": None})
     files = inputs.run(STAGE, params)
+    assert {f for f in files if f.startswith("figures/")} == {"figures/confusion.png", "figures/confusion.svg"}
+    html, data = files["site/errors.html"].decode(), data_of(files)
+    assert [c["name"] for c in data["cases"]] == [f"{i}.png" for i in "cdga"], "the mistakes, most confident first"
+    assert all(c["targets"] == [] and "src" in c for c in data["cases"]) and data["variants"] == []
+    assert data["opens"] == {"variant": None, "why": ""} and data["confusions"] == [[0, 1, 2], [0, 2, 1], [2, 0, 1]]
+    head = html[: html.index('<script type="application/json"')]
+    assert "images: errors" in head and "methods: [grad_cam, occlusion]" in head, "how to add maps"
+    assert "<h1>Mistakes</h1>" in head and "Explained</dt>" not in head and 'id="meaning"' not in head
+    assert b'<a href="errors.html">What is taken for what</a>' in files["site/index.html"]
+    assert not [t for t in STAGE.reads(params) if t.startswith("maps/")]
+
+
+def test_without_a_mistake_there_is_the_matrix(tmp_path):
+    inputs, params = audit(tmp_path, [[("a", 0, 0, 0.9), ("b", 1, 1, 0.6)]])
+    files = inputs.run(STAGE, params.model_copy(update={"explain": None}))
+    assert data_of(files)["cases"] == [] and "figures/confusion.png" in files
+
+
+def test_without_labels_and_maps_there_is_no_page(tmp_path):
+    inputs, params = audit(tmp_path, [[("a", None, 0, 0.9)]])
+    files = inputs.run(STAGE, params.model_copy(update={"explain": None}))
     assert not [f for f in files if "error" in f or "confusion" in f]
     assert b"errors.html" not in files["site/index.html"]
-    assert not [t for t in STAGE.reads(params) if t.startswith("maps/")]
 
 
 def test_what_is_read_is_declared(made):
@@ -93,8 +113,11 @@ def test_the_worst_come_first(made):
 
 
 def test_no_confusion_leads_nowhere():
-    def found(rows, most):
-        return [c.image_id for c in chosen(predictions(rows), most)]
+    def found(rows, most, mapped=None):
+        table = predictions(rows)
+        return [
+            c.image_id for c in chosen(table.append_column("mapped", mapped or pa.array([True] * len(table))), most)
+        ]
 
     common = [(f"a{k}", 0, 1, 0.9 - 0.001 * k) for k in range(20)]
     rare = [("r", 2, 0, 0.3), *((f"s{k}", 1, 2, 0.2 - 0.001 * k) for k in range(EACH + 2))]
@@ -103,6 +126,10 @@ def test_no_confusion_leads_nowhere():
     few = found(rare + right + common, 2)
     assert few == ["a0", "a1", "r", "s0"], "at most twice as many; the worst of every kind before the next of one"
     assert found(right + rare[:1], 10) == ["r", "z"]
+    # What was asked to be explained goes before; other mistakes take what room there is.
+    mapped = pa.array([i in ("z", "a7") for i, *_ in rare + right + common])
+    assert found(rare + right + common, 4, mapped)[:4] == ["a0", "a1", "a2", "a3"], "three by confusion"
+    assert {"z", "a7"} <= set(found(rare + right + common, 2, mapped))
 
 
 def test_only_what_is_shown_becomes_a_record(tmp_path, monkeypatch):
@@ -123,12 +150,16 @@ def test_counts(made):
     assert confusions(found) == [[0, 1, 2], [0, 2, 1], [2, 0, 1]]
 
 
-def test_only_what_was_explained_is_shown_but_all_mistakes_count(tmp_path):
+def test_what_was_explained_is_shown_and_all_other_mistakes(tmp_path):
     inputs, params = audit(tmp_path, methods=METHODS[:1])
     inputs.tables["maps/grad_cam"] = [part.slice(0, 2) for part in inputs.tables["maps/grad_cam"]]
-    data = data_of(inputs.run(STAGE, params))
-    assert [c["name"] for c in data["cases"]] == ["d.png", "a.png"]
-    assert sum(n for *_, n in data["confusions"]) == 4
+    files = inputs.run(STAGE, params)
+    data = data_of(files)
+    assert [(c["name"], len(c["targets"])) for c in data["cases"]] == [
+        ("c.png", 0), ("d.png", 2), ("g.png", 0), ("a.png", 2),
+    ]  # fmt: skip
+    assert data["explained"] == 2 and sum(n for *_, n in data["confusions"]) == 4
+    assert "those with maps, and all other mistakes" in files["site/errors.html"].decode()
 
 
 def test_what_could_not_be_explained_is_counted_once(tmp_path):
@@ -184,8 +215,7 @@ def test_flags_are_counted_at_the_top(made):
     html = made[2]["site/errors.html"].decode()
     head = html[: html.index("<main>")]
     for variant in ("grad_cam", "occlusion", "saliency"):
-        assert f"2 of 11 maps of {variant} are zero everywhere" in head
-        assert f"2 of 11 maps of {variant} are not finite somewhere" in head
+        assert f"4 of 11 maps of {variant} say nothing of where (2 not finite somewhere, 2 zero everywhere)" in head
 
 
 @pytest.mark.parametrize("inline", [8, 0])

@@ -54,6 +54,8 @@ def test_posters_maps_sheets_and_page(made):
         "figures/all-04-heat.png",
         "figures/all-04-heat.svg",
         "figures/all-contact-sheet.jpg",
+        "figures/confusion.png",
+        "figures/confusion.svg",
     }
     assert not [f for f in files if f.startswith("site/assets")], "a small report is one file"
     for name, content in files.items():
@@ -73,10 +75,11 @@ def test_large_reports_keep_pictures_beside_the_page_and_reach_for_nothing_else(
     files = inputs.run(STAGE, params)
     links = data_of(files)["links"]
     assert links and all(f"site/{link}" in files for link in links.values())
+    assert 'href="errors.html"' in files["site/index.html"].decode()
     html, tags = files["site/index.html"].decode(), Tags()
     tags.feed(html)
     sources = [a[k] for _, a in tags.found for k in ("src", "href") if k in a]
-    assert all(s.startswith(("assets/", "#")) for s in sources), sources
+    assert all(s.startswith(("assets/", "#", "errors.html")) for s in sources), sources
     assert "fetch(" not in html and "XMLHttpRequest" not in html, "a page opened from a file may not fetch"
 
 
@@ -131,8 +134,10 @@ def test_awkward_runs(tmp_path, change):
 
 def test_unlabelled_runs_claim_no_accuracy(tmp_path):
     inputs, params = scene(tmp_path, labels=False)
-    html = inputs.run(STAGE, params)["site/index.html"].decode()
+    files = inputs.run(STAGE, params)
+    html = files["site/index.html"].decode()
     assert "Accuracy</dt>" not in html and "unlabelled, so no accuracy" in html
+    assert not [f for f in files if "errors" in f or "confusion" in f] and "errors.html" not in html
 
 
 def test_a_photograph_that_is_gone_is_a_blank_with_a_note(tmp_path):

@@ -4,7 +4,6 @@ from collections import Counter
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from playwright.sync_api import expect
 
@@ -82,12 +81,9 @@ def test_fingerprints_stay_in_one_line(browser, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("most", "said"), [(1, "report.errors sets how many are"), (9, "they were not explained")])
-def test_why_a_mistake_is_not_on_the_page(browser, tmp_path, most, said):
+def test_why_a_mistake_is_not_on_the_page(browser, tmp_path):
     rows = [[("a", 0, 1, 0.9), ("b", 0, 1, 0.8), ("c", 0, 1, 0.7), ("d", 2, 1, 0.6)]]
-    inputs, params = audit(tmp_path, rows, METHODS[:1], errors=most)
-    (found,) = inputs.tables["maps/grad_cam"]
-    inputs.tables["maps/grad_cam"] = [found.filter(pc.not_equal(found["image_id"], "b"))]
+    inputs, params = audit(tmp_path, rows, METHODS[:1], errors=1)
     site = written(inputs.run(STAGE, params), tmp_path / "site")
     with opened(browser, site / "errors.html", "label=0&pred=1") as (page, _):
-        expect(page.locator("#status")).to_contain_text(f"not on this page ({said})")
+        expect(page.locator("#status")).to_contain_text("not on this page (report.errors sets how many are)")

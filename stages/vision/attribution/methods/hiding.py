@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from stages.methods import Occlusion, pair
 from stages.stage import UserError
+from stages.tables.flags import ROUNDING
 from stages.vision.attribution.methods.method import Maps, Setting, packed, padded
 from stages.vision.model import Model, freeze
 
@@ -46,6 +47,7 @@ class Windows:
         Raises:
             UserError: a window larger than the image, or a colour for a model of one channel.
         """
+        options = options.at(model.input_size)
         (height, width), (down, right) = model.input_size, pair(options.patch)
         if down > height or right > width:
             raise UserError(
@@ -140,4 +142,5 @@ class Hiding(ABC):
             hidden[done : done + real] = self._hide(wanted, tf.constant(image), tf.constant(window), *held)[:real]
             done += real
         drops = scores.numpy()[:, :, None] - hidden.reshape(count, each, -1).transpose(0, 2, 1)
-        return Maps(drops.reshape(count, -1, *self.windows.shape), scores.numpy())
+        idle = np.abs(drops).max(2) <= ROUNDING * np.abs(scores.numpy())
+        return Maps(drops.reshape(count, -1, *self.windows.shape), scores.numpy(), idle=idle)

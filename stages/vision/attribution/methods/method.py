@@ -21,11 +21,14 @@ class Maps:
         scores: (n, k) float32, the targets' logits (see :meth:`Model.scores`).
         gap: (n, k) float32, for path methods: how far the map's sum is from the change of the score it should add
             up to; None for others.
+        idle: (n, k) bool, of methods that score images with parts hidden: whether the score is the same whatever is
+            hidden, so that the map shows rounding, or the masks, and nothing else; None for others.
     """
 
     values: np.ndarray
     scores: np.ndarray
     gap: np.ndarray | None = None
+    idle: np.ndarray | None = None
 
 
 class Explain(Protocol):

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import tensorflow as tf
 
-from stages.methods import Occlusion
+from stages.methods import Occlusion, pair
 from stages.vision.attribution.methods import crops
 from stages.vision.attribution.methods.hiding import Hiding, Windows, hidden
 from stages.vision.attribution.methods.incremental import Incremental
@@ -40,7 +40,7 @@ class Full(Hiding):
 
 
 def settle(model: Model, options: Occlusion, sample: Sample) -> Settled:
-    """The grid of windows, and the way: ``mode`` full or incremental; for the latter ``cut`` (a layer) and ``crop``.
+    """``patch`` and ``stride``, and the way: ``mode`` full or incremental; for the latter ``cut`` (a layer), ``crop``.
 
     The incremental way is taken where a layer is found that only local operations lie before, and where every score
     of the windows of the first image and of noise proves to be the same; else the log says why not.
@@ -49,9 +49,8 @@ def settle(model: Model, options: Occlusion, sample: Sample) -> Settled:
         UserError: the window is larger than the image, or the colour has too many channels.
     """
     windows = Windows.of(model, options)
-    settled: Settled = {"height": windows.shape[0], "width": windows.shape[1], "mode": "full"}
-    if windows.shape == (1, 1):
-        log.warning("occlusion: a single window tells nothing of where: give a smaller occlusion.patch or stride")
+    sides = {"patch": list(windows.patch), "stride": list(pair(options.at(model.input_size).stride))}
+    settled: Settled = {"height": windows.shape[0], "width": windows.shape[1], **sides, "mode": "full"}
     if options.mode == "full":
         return settled
     found = crops.best(model, windows)

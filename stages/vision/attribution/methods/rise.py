@@ -8,9 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from stages.methods import Rise as Options
+from stages.tables.flags import ROUNDING
 from stages.vision.attribution.methods.many_passes import generator
-from stages.vision.attribution.methods.method import Explain, Maps, Method, Setting, packed, padded
-from stages.vision.model import freeze
+from stages.vision.attribution.methods.method import Explain, Maps, Method, Sample, Setting, Settled, packed, padded
+from stages.vision.model import Model, freeze
 
 CHUNK = 512
 """Masks of one image that are summed at once."""
@@ -54,7 +56,8 @@ class Rise:
     """
 
     def __init__(self, setting: Setting) -> None:
-        model, options, batch, k = setting.model, setting.options, setting.batch, setting.targets
+        model, batch, k = setting.model, setting.batch, setting.targets
+        options = setting.options.at(model.input_size)
         self.model, self.options, self.seed, self.batch = model, options, setting.seed, batch
         self.size = model.input_size
         self.enlarge = [enlargement(options.cells, side) for side in self.size]
@@ -126,7 +129,9 @@ class Rise:
             done += real
         scores = scores.reshape(count, options.masks, -1)
         maps = [self._map(*each) for each in zip(grids, shifts, scores, strict=True)]
-        return Maps(np.stack(maps), tf.concat(plain, 0).numpy()[:count])
+        # Of one score whatever is hidden, the map is the trace of the masks alone.
+        idle = np.ptp(scores, 1) <= ROUNDING * np.abs(scores).max(1)
+        return Maps(np.stack(maps), tf.concat(plain, 0).numpy()[:count], idle=idle)
 
     def _map(self, grids: np.ndarray, shifts: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """One image's maps (k, height, width)."""
@@ -135,6 +140,11 @@ class Rise:
             part = slice(start, start + self.chunk)
             total += self._sum(*(tf.constant(padded(x[part], self.chunk)) for x in (grids, shifts, scores))).numpy()
         return total / np.float32(self.options.masks * self.options.keep)
+
+
+def settle(model: Model, options: Options, sample: Sample) -> Settled:
+    """The size of the maps, and ``cells``."""
+    return {"height": model.input_size[0], "width": model.input_size[1], "cells": options.at(model.input_size).cells}
 
 
 def rise(setting: Setting) -> Explain:
@@ -151,6 +161,7 @@ METHODS = (
         "how high the logit is when a pixel is among those that random masks show",
         "Petsiuk et al. 2018",
         rise,
+        settle,
         signed=True,
     ),
 )

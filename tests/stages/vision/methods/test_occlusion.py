@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import keras
 import numpy as np
 import pytest
@@ -117,11 +115,32 @@ def test_it_equals_a_loop_over_windows_whatever_shares_the_batch(tmp_path):
     np.testing.assert_array_equal(turned.values, maps.values[[2, 0]])
 
 
-@pytest.mark.parametrize(("options", "told"), [({"patch": 5}, 1), ({"patch": 4, "stride": 5}, 1), ({"patch": 3}, 0)])
-def test_a_single_window_is_told(sums, options, told, caplog):
-    with caplog.at_level(logging.WARNING):
-        OCCLUSION.settle(sums, Occlusion(**{"stride": 1, "mode": "full", **options}), lambda count: None)
-    assert caplog.text.count("a single window tells nothing of where") == told
+@pytest.mark.parametrize(
+    ("side", "patch", "stride"),
+    [(224, 32, 16), (32, 4, 2), (28, 4, 2), (8, 2, 1), (2, 1, 1), (1, 1, 1), (64, 8, 4), (96, 12, 6), (299, 46, 23)],
+)
+def test_windows_come_from_the_size_of_the_input(side, patch, stride):
+    """About a seventh of the shorter side, half of that apart; the last ends at the border where that divides it."""
+    found = Occlusion().at((side + 5, side))
+    assert (found.patch, found.stride) == (patch, stride) and found.at((999, 999)) == found
+    windows = starts(side, patch, stride, "whole")
+    assert windows[-1] + patch == side and (len(windows) > 1 or side == 1)
+
+
+def test_of_every_input_there_are_as_many_windows():
+    counts = []
+    for side in range(24, 1025):
+        found = Occlusion().at((side, side))
+        counts.append(len(starts(side, found.patch, found.stride, "whole")))
+    assert (min(counts), max(counts)) == (11, 17)
+
+
+def test_what_is_given_stays():
+    assert Occlusion(patch=48).at((224, 224)).stride == 16, "as ever"
+    assert Occlusion(patch=8).at((224, 224)).stride == 8, "no gap between windows"
+    assert Occlusion(patch=(6, 20)).at((224, 224)).stride == (6, 16)
+    found = Occlusion(patch=(5, 3), stride=(4, 6), fill=9).at((32, 32))
+    assert (found.patch, found.stride, found.fill) == ((5, 3), (4, 6), 9)
 
 
 def test_a_window_larger_than_the_image_is_refused(sums):
