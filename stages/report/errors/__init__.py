@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from stages.methods import Method
-from stages.report import page, words
+from stages.report import listed, page, words
 from stages.report.errors import figures, matrix, payload, wording
 from stages.report.errors.cases import Audit, read_audit
 from stages.report.errors.maps import Variant, read_variant
@@ -21,8 +21,8 @@ from stages.shares import wilson
 from stages.specs import ImagesSpec, Spec
 from stages.stage import Inputs
 
-SCRIPTS = ("data.js", "controls.js", "sheets.js", "confusions.js", "errors.js")
-STYLES = ("style.css", "errors.css")
+SCRIPTS = ("data.js", "controls.js", "closer.js", "sheets.js", "confusions.js", "closeups.js", "errors.js")
+STYLES = ("style.css", "closer.css", "errors.css")
 
 
 class Explained(Spec):
@@ -46,10 +46,11 @@ class Explained(Spec):
 
 @dataclass(frozen=True)
 class Written:
-    """Files of the audit, and what the run's main page says of it."""
+    """Files of the audit, what the run's main page says of it, and its figures as :mod:`listed` gives them."""
 
     files: dict[str, bytes]
     facts: dict[str, Any]
+    figures: list[dict[str, Any]]
 
 
 def error_audit(
@@ -93,6 +94,7 @@ def error_audit(
         pixels = trust.pixels()
         assets.add("trust.webp", encoded(pixels, "WEBP", 88))
         files["figures/trust.png"], files["figures/trust.svg"] = encoded(pixels, "PNG"), trust.vector("svg")
+    shown = listed.figures(files, {}, {plain(v.name): wording.title(v.options) for v in variants})
     data = {
         "classes": classes,
         "crop": wording.CROPS[images.crop],
@@ -114,11 +116,12 @@ def error_audit(
         "matrix": matrix.table(audit.counts, classes) if whole else None,
         "flags": [said for v in variants for said in _flagged(v)],
         "missing": len(missing),
+        "figures": shown,
         "trust": None if trust is None else (data["links"]["trust.webp"], trust.width, trust.height),
     }
     files["site/errors.html"] = page.rendered("errors.html", title, data, SCRIPTS, STYLES, facts)
     files.update({f"site/assets/{name}": content for name, content in assets.files.items()})
-    return Written(files, {"mistakes": audit.mistakes, "explained": audit.explained})
+    return Written(files, {"mistakes": audit.mistakes, "explained": audit.explained}, shown)
 
 
 def _trust(inputs: Inputs, explained: Explained, model: str) -> Sheet | None:
