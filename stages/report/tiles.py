@@ -118,7 +118,7 @@ def cut(
         except (ImageError, OSError) as error:
             evidence.missing[image_id] = getattr(error, "reason", None) or str(error) or type(error).__name__
             continue
-        # What the model was shown, at up to the photograph's own resolution; squeezed to its input only for the patches.
+        # What the model was shown, at up to the photograph's own resolution; for patches squeezed to the model's input.
         scale = min(edge, *pixels.shape[:2])
         sides = [size, pixels.shape[:2]] if images.crop == "none" and image_id in shown else [size]
         views = [

@@ -153,10 +153,12 @@ function pointerEvents(canvas) {
   const end = (event) => {
     if (!fingers.delete(event.pointerId)) return;
     canvas.classList.toggle("dragging", fingers.size > 0);
-    if (event.type === "pointerup" && fingers.size === 0 && moved <= 4) { const k = cellAt(...at(event)); choose(k === map.state.cell ? -1 : k); showPanel(); }
+    if (event.type === "pointerup" && fingers.size === 0 && moved <= 4) { const k = cellAt(...at(event)); choose(k === map.state.cell ? -1 : k); }
   };
   canvas.addEventListener("pointerup", end);
   canvas.addEventListener("pointercancel", end);
+  // Not before: the click that belongs to a tap would meet what has come to lie under the finger.
+  canvas.addEventListener("click", () => { if (moved <= 4) showPanel(); });
   canvas.addEventListener("pointerleave", () => { if (map.state.hover >= 0) { map.state.hover = -1; if (map.state.cell < 0) drawPanel(); redraw(); } });
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
