@@ -4,6 +4,7 @@
 #   make demo       draws a data set, makes its atlas, and names the page to open
 #   make test       the fast tests; make test-slow: the rest
 #   make test-peers our maps beside those of tf-keras-vis, tf-explain and SHAP, which it installs
+#   make notebooks  runs the notebooks and keeps what they give
 #   make lint       style
 #   make bench      side by side with the machine's limit; BENCH="extract run" chooses
 #   make lock       resolves the dependencies anew (needs uv)
@@ -22,7 +23,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: setup demo test test-slow test-peers lint bench lock clean
+.PHONY: setup demo test test-slow test-peers notebooks lint bench lock clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -59,6 +60,9 @@ $(PEERS)/.installed: tests/peers/requirements.lock $(STAMP)
 
 test-peers: $(PEERS)/.installed
 	PYTHONPATH=$(abspath $(PEERS)) $(BIN)/python -m pytest -q --disable-warnings tests/peers $(PYTEST)
+
+notebooks: $(STAMP)
+	$(BIN)/python -m tests.notebooks
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

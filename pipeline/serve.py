@@ -1,4 +1,4 @@
-"""Serves the site of a run at 127.0.0.1, and nothing outside it."""
+"""Serves the site of a run at 127.0.0.1 and the figures it links to, and nothing outside them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from stages.stage import UserError
 
 
 class _Site(SimpleHTTPRequestHandler):
+    def translate_path(self, path):
+        # The page asks for ../figures/NAME, which from the top of a server is /figures/NAME.
+        asked = Path(super().translate_path(path))
+        within = asked.relative_to(self.directory)
+        return str(Path(self.directory).parent / within if within.parts[:1] == ("figures",) else asked)
+
     def send_head(self):
         root = Path(self.directory).resolve()
         try:
-            inside = Path(self.translate_path(self.path)).resolve().is_relative_to(root)
+            asked = Path(self.translate_path(self.path)).resolve()
+            inside = asked.is_relative_to(root) or asked.is_relative_to(root.parent / "figures")
         except (OSError, ValueError):  # links that go in circles, a NUL in the name
             inside = False
         if not inside:
@@ -30,7 +37,7 @@ class _Site(SimpleHTTPRequestHandler):
 
 
 def server(root: str, port: int = 0) -> ThreadingHTTPServer:
-    """A server of ``root``/site at 127.0.0.1; ``port`` 0 takes a free one.
+    """A server of ``root``/site and ``root``/figures at 127.0.0.1; ``port`` 0 takes a free one.
 
     Raises:
         UserError: the run has no site, or the port is taken.

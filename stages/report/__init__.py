@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
-from stages.report import contact, heatmaps, page, payload, posters, tiles, words
+from stages.report import contact, heatmaps, listed, page, payload, posters, tiles, words
 from stages.report.errors import Explained, error_audit
 from stages.report.evidence import Atlas, Grid, read_atlas, read_photos, read_presence, read_score
 from stages.report.sheet import Sheet, encoded
@@ -32,7 +32,7 @@ class ReportSpec(Spec):
         None,
         description="side of the photographs' patches, pixels of the model's input; default: as the icons",
     )
-    photo: PositiveInt = Field(320, description="shorter side of the photographs on the page, in pixels")
+    photo: PositiveInt = Field(480, description="shorter side of the photographs on the page, in pixels")
     poster: int = Field(2400, ge=200, le=12000, description="side of a poster's map, in pixels")
     errors: PositiveInt = Field(200, description="images on the page of mistakes, the worst first")
     inline: float = Field(8, ge=0, description="up to so many megabytes of pictures, the page is one single file")
@@ -115,12 +115,14 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "fingerprints": {table: inputs.digest(table)[:16] for table in _reads(params) if inputs.parts(table)},
         "missing": len(evidence.missing),
         "errors": None,
+        "figures": listed.figures(files, {payload.plain(a.name): words.title(a) for a in atlases}, {}),
     }
     shown_of = (spec.errors, spec.photo, spec.inline, params.about, evidence.missing)
     audit = error_audit(inputs, params.title, params.explain, params.images, *shown_of)
     if audit is not None:
         files.update(audit.files)
         facts["errors"] = audit.facts
+        facts["figures"] += audit.figures
     files["site/index.html"] = page.page(params.title, data, atlases, score, facts)
     files.update({f"site/assets/{name}": content for name, content in assets.files.items()})
     return files

@@ -15,8 +15,8 @@ from stages.shares import wilson
 
 VIEWER = Path(__file__).parent.parent / "viewer"
 
-SCRIPTS = ("data.js", "controls.js", "map.js", "panel.js", "search.js", "main.js")
-STYLES = ("style.css",)
+SCRIPTS = ("data.js", "controls.js", "closer.js", "map.js", "panel.js", "search.js", "main.js")
+STYLES = ("style.css", "closer.css")
 
 
 def page(title: str, run: Mapping[str, Any], atlases: Sequence[Atlas], score: Score, facts: Mapping[str, Any]) -> bytes:

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -164,12 +165,15 @@ def describe_photos(
     photos: Mapping[str, Photo], ids: Sequence[str], evidence: Evidence, assets: Assets
 ) -> list[dict[str, Any]]:
     """Photographs for the script, in the order of ``ids``."""
+    from PIL import Image
+
     found = []
     for image_id in ids:
         photo = photos[image_id]
         entry: dict[str, Any] = {"name": file_name(photo.uri), "label": photo.label, "pred": photo.pred}
         entry["prob"] = round(photo.prob, 4) if photo.prob is not None and np.isfinite(photo.prob) else None
         if image_id in evidence.thumbnails:
+            entry["size"] = Image.open(BytesIO(evidence.thumbnails[image_id])).size
             entry["src"] = assets.add(f"photo-{plain(image_id)}.webp", evidence.thumbnails[image_id])
         elif image_id in evidence.missing:
             entry["missing"] = evidence.missing[image_id]

@@ -197,3 +197,17 @@ def encoded(pixels: np.ndarray, form: str, quality: int = 85) -> bytes:
     }[form]
     Image.fromarray(np.ascontiguousarray(pixels)).save(out, form, **options)
     return out.getvalue()
+
+
+TINY = 128
+"""Photographs with a shorter side below are kept without loss: of so few pixels each one counts."""
+
+
+def photograph(pixels: np.ndarray) -> bytes:
+    """uint8 RGB pixels of a photograph that the pages show large, as WebP bytes."""
+    from PIL import Image
+
+    out = BytesIO()
+    options = {"lossless": True} if min(pixels.shape[:2]) < TINY else {"quality": 82}
+    Image.fromarray(np.ascontiguousarray(pixels)).save(out, "WEBP", method=4, **options)
+    return out.getvalue()

@@ -11,7 +11,7 @@ import numpy as np
 
 from stages.report.evidence import Atlas, Grid, Photo, full_count
 from stages.report.geometry import patch_box, patch_side
-from stages.report.sheet import encoded
+from stages.report.sheet import encoded, photograph
 from stages.specs import ImagesSpec
 from stages.stage import Inputs
 
@@ -118,11 +118,16 @@ def cut(
         except (ImageError, OSError) as error:
             evidence.missing[image_id] = getattr(error, "reason", None) or str(error) or type(error).__name__
             continue
-        # What the model was shown, at up to the photograph's own resolution.
-        scale = min(edge, *pixels.shape[:2]) / min(size)
-        view = Image.fromarray(fit_size(pixels, tuple(max(1, round(s * scale)) for s in size), images.crop))
+        # What the model was shown, at up to the photograph's own resolution; for patches squeezed to the model's input.
+        scale = min(edge, *pixels.shape[:2])
+        sides = [size, pixels.shape[:2]] if images.crop == "none" and image_id in shown else [size]
+        views = [
+            Image.fromarray(fit_size(pixels, tuple(max(1, round(s * scale / min(hw))) for s in hw), images.crop))
+            for hw in sides
+        ]
+        view = views[0]
         if image_id in shown:
-            evidence.thumbnails[image_id] = encoded(np.asarray(view), "WEBP", 80)
+            evidence.thumbnails[image_id] = photograph(np.asarray(views[-1]))
         for key, rank, (left, top, right, bottom), most in jobs.get(image_id, ()):
             area = (left * view.width, top * view.height, right * view.width, bottom * view.height)
             out = max(1, min(most, round(max(area[2] - area[0], area[3] - area[1]))))

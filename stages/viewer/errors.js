@@ -144,7 +144,7 @@ watchConfusions(state);
 recall();
 if (!$("reset").hidden) $("sheets").scrollIntoView();
 window.addEventListener("hashchange", () => {
-  if (location.hash === remembered || location.hash === "#sheets") return;
+  if (location.hash === remembered || /^#[^=]+$/.test(location.hash)) return; // a place on the page, and no filters
   recall();
   $("sheets").scrollIntoView();
 });

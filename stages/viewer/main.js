@@ -18,10 +18,10 @@ function refresh() {
   const heat = state.heat === null ? null : attributionOf(atlas, grid, state.heat, refresh), top = heat ? heatTop(grid, heat) : 1;
   $("scale").hidden = !heat;
   if (heat) $("scale").replaceChildren(
-    make("strong", {}, className(state.heat)),
+    make("span", {}, signed(-top)),
     make("i", { style: { background: `linear-gradient(90deg, ${RAMP.map((_, k) => heatColour((k / (RAMP.length - 1) - 0.5) * 2, 1)).join(", ")})` } }),
-    make("div", {}, make("span", {}, signed(-top)), make("span", {}, "0"), make("span", {}, signed(top))),
-    make("span", {}, "mean attribution, logits"));
+    make("span", {}, signed(top)),
+    make("span", {}, "logits", make("span", { class: "long" }, ", mean attribution")));
   $("axis").hidden = !atlas.pair;
   if (atlas.pair) $("axis").replaceChildren(make("span", {}, `← ${atlas.pair[0]}`), make("span", {}, "no preference"), make("span", {}, `${atlas.pair[1]} →`));
   drawPanel();
@@ -157,6 +157,8 @@ function pointerEvents(canvas) {
   };
   canvas.addEventListener("pointerup", end);
   canvas.addEventListener("pointercancel", end);
+  // Not before: the click that belongs to a tap would meet what has come to lie under the finger.
+  canvas.addEventListener("click", () => { if (moved <= 4) showPanel(); });
   canvas.addEventListener("pointerleave", () => { if (map.state.hover >= 0) { map.state.hover = -1; if (map.state.cell < 0) drawPanel(); redraw(); } });
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
@@ -170,11 +172,25 @@ function pointerEvents(canvas) {
     else if (event.key === "+" || event.key === "=") zoomButton("in");
     else if (event.key === "-") zoomButton("out");
     else if (event.key === "0") zoomButton("all");
-    else if (event.key === "Enter") { if (map.state.hover >= 0) choose(map.state.hover); }
+    else if (event.key === "Enter") enter();
     else if (event.key === "Escape") choose(-1);
     else return;
     event.preventDefault();
   });
+}
+
+// Where the panel lies under the map and out of sight, the page moves so far that both are seen.
+function showPanel() {
+  const panel = $("panel").getBoundingClientRect(), box = document.querySelector(".map").getBoundingClientRect();
+  if (map.state.cell < 0 || panel.top < box.bottom || panel.top < window.innerHeight - 160) return;
+  window.scrollBy({ top: Math.min(box.top, panel.top - window.innerHeight / 2), behavior: calm ? "auto" : "smooth" });
+}
+
+// Keeps the cell under the pointer; where one is kept already, opens its pictures.
+function enter() {
+  const { grid, cell, hover } = map.state;
+  if (hover >= 0 && hover !== cell) choose(hover);
+  else if (cell >= 0) openCell(grid, cell, null);
 }
 
 function zoomButton(which) {

@@ -16,7 +16,7 @@ function drawPanel() {
   ];
   const shown = grid.exemplars[k].map((_, rank) => rank);
   if (shown.length) {
-    parts.push(make("h3", {}, "Nearest to its mean ", make("small", {}, "best first; click for the whole photograph")));
+    parts.push(make("h3", {}, "Nearest to its mean ", make("small", {}, "best first; each opens large")));
     parts.push(make("div", { class: "photos" }, ...shown.map((rank) => photoFigure(grid, k, rank, false))));
   }
   panel.replaceChildren(...parts);
@@ -35,13 +35,16 @@ function invitation(atlas, grid) {
   ];
 }
 
+// Where a cell's picture lies on a sheet; -1 where it has none.
+const pictureOf = (sheet, k) => sheet ? sheet.places[k] : -1;
+
 function iconFigure(atlas, grid, k) {
-  const sheet = grid.icons, place = sheet ? sheet.places[k] : -1;
+  const sheet = grid.icons, place = pictureOf(sheet, k);
   if (place < 0) {
     const why = !sheet ? "no icons were drawn for this grid" : grid.count[k] < atlas.minCount ? `fewer than ${atlas.minCount} ${atlas.things}: no icon` : "no icon";
     return make("figure", {}, make("div", { class: "tile blank" }, why));
   }
-  const tile = make("div", { class: "tile", role: "img", "aria-label": "Icon: a picture synthesised to excite the layer as this cell's mean does" });
+  const tile = make("button", { class: "tile", type: "button", "data-close": "icon", "aria-label": "Icon, a picture synthesised to excite the layer as this cell’s mean does: open large", onclick: () => openCell(grid, k, tile) });
   const rows = Math.ceil((Math.max(...sheet.places) + 1) / sheet.across), column = place % sheet.across, row = Math.floor(place / sheet.across);
   tile.style.backgroundImage = `url("${link(sheet.src)}")`;
   tile.style.backgroundSize = `${sheet.across * 100}% ${rows * 100}%`;
@@ -55,35 +58,55 @@ function photoFigure(grid, k, rank, brief) {
   const [index, left, top, right, bottom] = exemplar, photo = RUN.photos[index];
   const caption = brief ? make("figcaption", {}, "Photograph") : photoCaption(photo);
   if (!photo.src) return make("figure", {}, make("div", { class: "tile blank" }, photo.missing ? `could not be read again: ${photo.missing}` : "not kept"), caption);
-  const whole = left <= 0 && top <= 0 && right >= 1000 && bottom >= 1000;
-  const tile = make(brief || whole ? "div" : "button", { class: "tile", ...(brief || whole ? { role: "img" } : { type: "button", "aria-pressed": "false" }), "aria-label": `${photo.name}${whole ? "" : ", the piece this activation saw"}` });
+  const whole = left <= 0 && top <= 0 && right >= 1000 && bottom >= 1000, w = (right - left) / 1000, h = (bottom - top) / 1000;
+  const tile = make("button", { class: "tile", type: "button", "data-close": rank, "aria-label": `${photo.name}${whole ? "" : ", the piece this activation saw"}: open large`, onclick: () => openCell(grid, k, tile) });
   tile.style.backgroundImage = `url("${link(photo.src)}")`;
-  const patch = () => {
-    const w = (right - left) / 1000, h = (bottom - top) / 1000;
-    tile.style.backgroundSize = `${100 / w}% ${100 / h}%`;
-    tile.style.backgroundPosition = `${w < 1 ? 100 * left / 1000 / (1 - w) : 0}% ${h < 1 ? 100 * top / 1000 / (1 - h) : 0}%`;
-    tile.replaceChildren();
-  };
-  const all = () => {
-    tile.style.backgroundSize = "100% 100%"; tile.style.backgroundPosition = "0 0";
-    tile.replaceChildren(make("i", { style: { left: `${left / 10}%`, top: `${top / 10}%`, width: `${(right - left) / 10}%`, height: `${(bottom - top) / 10}%` } }));
-  };
-  patch();
-  if (tile.tagName === "BUTTON") tile.addEventListener("click", () => {
-    const open = tile.getAttribute("aria-pressed") === "true";
-    tile.setAttribute("aria-pressed", String(!open));
-    if (open) patch(); else all();
-  });
+  tile.style.backgroundSize = `${100 / w}% ${100 / h}%`;
+  tile.style.backgroundPosition = `${w < 1 ? 100 * left / 1000 / (1 - w) : 0}% ${h < 1 ? 100 * top / 1000 / (1 - h) : 0}%`;
   return make("figure", {}, tile, caption);
 }
 
-function photoCaption(photo) {
+// The pictures of a cell, large: its icon, then its photographs, whole, the piece that was sampled framed. `from`: the
+// tile that was pressed; null where it was none of them, so that there is none to go back to.
+function openCell(grid, k, from) {
+  const where = `column ${grid.x[k] + 1}, row ${grid.y[k] + 1}`, entries = [];
+  const tiles = new Map([...$("panel").querySelectorAll("[data-close]")].map((tile) => [tile.dataset.close, tile]));
+  if (pictureOf(grid.icons, k) >= 0) entries.push({
+    key: "icon", title: `Icon of ${where}`, size: [grid.icons.side, grid.icons.side], from: from && tiles.get("icon"), draw: (canvas) => drawIcon(canvas, grid, k),
+    caption: ["Synthesised: a picture that excites the layer as the mean of this cell does."],
+  });
+  grid.exemplars[k].forEach(([index, ...box], rank) => {
+    const photo = RUN.photos[index], [left, top, right, bottom] = box;
+    if (!photo.src) return;
+    const whole = left <= 0 && top <= 0 && right >= 1000 && bottom >= 1000;
+    entries.push({
+      key: String(rank), title: photo.name, src: link(photo.src), size: photo.size, box: whole ? null : box, from: from && tiles.get(String(rank)),
+      caption: [photo.label === null || photo.pred === photo.label ? "" : "label ", ...verdict(photo), make("br"), whole ? "" : "Framed: the piece this activation saw. ", `${rank ? `Number ${rank + 1} of the` : "Of all the"} nearest to the mean of ${where}.`],
+    });
+  });
+  const at = entries.findIndex((entry) => entry.key === from?.dataset.close);
+  if (entries.length) closer.open(entries, Math.max(0, at));
+}
+
+function drawIcon(canvas, grid, k) {
+  const { src, side, across } = grid.icons, place = grid.icons.places[k], image = picture(src, closer.paint);
+  if (image.lost) closer.say("This picture could not be loaded: the folder assets must lie beside this page.");
+  if (!image.ready) { image.addEventListener("load", closer.paint, { once: true }); return; }
+  canvas.width = canvas.height = side;
+  canvas.getContext("2d").drawImage(image, place % across * side, Math.floor(place / across) * side, side, side, 0, 0, side, side);
+}
+
+// What the model said of a photograph, and whether it was right.
+function verdict(photo) {
   const predicted = photo.pred === null ? null : `${className(photo.pred)}${photo.prob === null ? "" : ` ${percent(photo.prob)}`}`;
-  const verdict = [];
-  if (photo.label === null) { if (predicted) verdict.push(`predicted ${predicted}`); }
-  else if (photo.pred === photo.label) verdict.push(`${predicted}, right`);
-  else verdict.push(className(photo.label), ...(predicted ? [make("span", { class: "wrong" }, `, taken for ${predicted}`)] : []));
-  return make("figcaption", { title: photo.name }, ...verdict, verdict.length ? make("br") : null, photo.name);
+  if (photo.label === null) return predicted ? [`predicted ${predicted}`] : [];
+  if (photo.pred === photo.label) return [`${predicted}, right`];
+  return [className(photo.label), ...(predicted ? [make("span", { class: "wrong" }, `, taken for ${predicted}`)] : [])];
+}
+
+function photoCaption(photo) {
+  const said = verdict(photo);
+  return make("figcaption", { title: photo.name }, ...said, said.length ? make("br") : null, photo.name);
 }
 
 function argues(atlas, grid, k) {

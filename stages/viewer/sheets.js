@@ -119,21 +119,29 @@ function strongest(entry) {
 // Pictures in a row, the same for all cases so that they can be compared: four where there are four or more than six.
 const pictures = 1 + Math.max(0, ...RUN.cases.map((found) => found.targets.length)), across = RUN.variants.length ? pictures === 4 || pictures > 6 ? 4 : 3 : 1;
 
+// What a photograph was taken for, and what it is.
+const caseTitle = (found) => [found.mistake === false ? "rightly " : found.mistake ? "taken for " : "taken as ", make("b", {}, className(found.pred)), ` ${rate(found.prob)}`];
+
+function caseLabel(found) {
+  const label = found.label === null ? ["no label"] : ["label: ", make("b", {}, className(found.label)), ` ${rate(found.labelProb)}`];
+  const second = found.second !== null && found.second !== found.label ? ` · second: ${className(found.second)} ${rate(found.secondProb)}` : found.second !== null && found.mistake ? " (its second choice)" : "";
+  return [...label, second];
+}
+
 // The card of one case. Its canvases are empty until `drawCase`.
 function card(index) {
   const found = RUN.cases[index];
-  const box = () => make("div", { class: "frame", style: { aspectRatio: found.size ? found.size.join(" / ") : "1" } });
-  const label = found.label === null ? [make("span", {}, "no label")] : [make("b", {}, className(found.label)), ` ${rate(found.labelProb)}`];
-  const second = found.second !== null && found.second !== found.label ? ` · second: ${className(found.second)} ${rate(found.secondProb)}` : found.second !== null && found.mistake ? " (its second choice)" : "";
+  // A button that opens the picture large (see closeups.js); its name is that of the picture in it.
+  const box = () => make(found.src ? "button" : "div", { class: "frame", ...(found.src ? { type: "button" } : {}), style: { aspectRatio: found.size ? found.size.join(" / ") : "1" } });
   const photo = box();
   photo.append(found.src ? make("img", { src: link(found.src), loading: "lazy", decoding: "async", alt: `Photograph ${found.name}`, width: found.size[0], height: found.size[1] }) : make("div", { class: "blank" }, `could not be read again: ${found.missing}`));
   const element = make("article", { class: "case", "data-index": index, "aria-label": `${className(found.pred)}, ${found.name}` },
-    make("h3", {}, make("span", { class: "rank" }, String(found.rank)), found.mistake === false ? "rightly " : found.mistake ? "taken for " : "taken as ", make("b", {}, className(found.pred)), ` ${rate(found.prob)}`),
-    make("p", {}, found.label === null ? "" : "label: ", ...label, second),
+    make("h3", {}, make("span", { class: "rank" }, String(found.rank)), ...caseTitle(found)),
+    make("p", {}, ...caseLabel(found)),
     make("div", { class: "pictures", style: { gridTemplateColumns: `repeat(${across}, minmax(0, 1fr))` } },
       make("figure", {}, photo, make("figcaption", {}, found.name, RUN.variants.length && !found.targets.length ? " · no maps: not among those explained" : "")),
       ...found.targets.map(([target, kinds]) => {
-        const place = box(), canvas = make("canvas", { role: "img", "data-target": target });
+        const place = box(), canvas = make("canvas", { role: "img", "data-target": target, "aria-label": `Map for ${className(target)}, ${asWhat(kinds)}` });
         canvas.width = canvas.height = 1;
         place.append(canvas);
         return make("figure", {}, place, make("figcaption", {}, make("b", {}, className(target)), ` ${asWhat(kinds)}`, make("span", { class: "most" })));
@@ -168,18 +176,25 @@ function drawCase(element, state) {
     const entry = all.entries.find((e) => e.target === Number(canvas.dataset.target)), width = Math.max(1, Math.round(canvas.parentElement.clientWidth * Math.min(2, window.devicePixelRatio || 1)));
     canvas.width = width;
     canvas.height = found.size ? Math.max(1, Math.round(width * found.size[1] / found.size[0])) : width;
-    const context = canvas.getContext("2d");
-    context.imageSmoothingQuality = "high";
-    if (photo && state.view !== "maps") drawPhoto(context, photo, variant.faded && state.view === "over");
+    drawPicture(canvas, photo, entry, variant, state);
     canvas.parentElement.querySelector("em")?.remove();
     if (!entry) { canvas.parentElement.append(make("em", {}, "no map")); continue; }
-    canvas.setAttribute("aria-label", `${variant.title} for ${className(entry.target)}: ${entry.flag ? said(entry.flag) : strongest(entry)}`);
+    canvas.setAttribute("aria-label", describeMap(entry, variant));
     canvas.closest("figure").querySelector(".most").textContent = entry.most === null ? "" : `, up to ${short(entry.most)}`;
     if (entry.flag) canvas.parentElement.append(make("em", {}, said(entry.flag)));
-    if (state.view === "photo") continue;
-    context.globalAlpha = state.view === "maps" ? 1 : Math.min(1, state.opacity / (variant.faded ? 80 : 100));
-    context.drawImage(painted(entry, canvas.width, canvas.height, variant, state.smooth, state.view === "maps"), 0, 0);
   }
+}
+
+const describeMap = (entry, variant) => `${variant.title} for ${className(entry.target)}: ${entry.flag ? said(entry.flag) : strongest(entry)}`;
+
+// The photograph and its map (either may be lacking) on a canvas that has its size, as the controls stand.
+function drawPicture(canvas, photo, entry, variant, state) {
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  if (photo && state.view !== "maps") drawPhoto(context, photo, variant.faded && state.view === "over");
+  if (!entry || state.view === "photo") return;
+  context.globalAlpha = state.view === "maps" ? 1 : Math.min(1, state.opacity / (variant.faded ? 80 : 100));
+  context.drawImage(painted(entry, canvas.width, canvas.height, variant, state.smooth, state.view === "maps"), 0, 0);
 }
 
 // The photograph; faded: as a light grey print, on which red and blue of single pixels can be seen.

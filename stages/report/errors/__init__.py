@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from stages.methods import Method
-from stages.report import page, words
+from stages.report import listed, page, words
 from stages.report.errors import figures, matrix, payload, wording
 from stages.report.errors.cases import Audit, read_audit
 from stages.report.errors.maps import Variant, read_variant
@@ -24,8 +24,8 @@ from stages.specs import ImagesSpec, Spec
 from stages.stage import Inputs
 from stages.tables.flags import SILENT
 
-SCRIPTS = ("data.js", "controls.js", "sheets.js", "confusions.js", "errors.js")
-STYLES = ("style.css", "errors.css")
+SCRIPTS = ("data.js", "controls.js", "closer.js", "sheets.js", "confusions.js", "closeups.js", "errors.js")
+STYLES = ("style.css", "closer.css", "errors.css")
 
 
 class Explained(Spec):
@@ -49,10 +49,11 @@ class Explained(Spec):
 
 @dataclass(frozen=True)
 class Written:
-    """Files of the audit, and what the run's main page says of it."""
+    """Files of the audit, what the run's main page says of it, and its figures as :mod:`listed` gives them."""
 
     files: dict[str, bytes]
     facts: dict[str, Any]
+    figures: list[dict[str, Any]]
 
 
 def error_audit(
@@ -105,6 +106,7 @@ def error_audit(
         assets.add("trust.webp", encoded(pixels, "WEBP", 88))
         files["figures/trust.png"], files["figures/trust.svg"] = encoded(pixels, "PNG"), trust.vector("svg")
     opens, agreed = _standing(measured, explained)
+    shown = listed.figures(files, {}, {plain(v.name): wording.title(v.options) for v in variants})
     data = {
         "classes": classes,
         "crop": wording.CROPS[images.crop],
@@ -130,11 +132,13 @@ def error_audit(
         "matrix": matrix.table(audit.counts, classes) if whole else None,
         "flags": [said for v in variants for said in _flagged(v, bool(measured))],
         "missing": len(missing),
+        "figures": shown,
         "trust": None if trust is None else (data["links"]["trust.webp"], trust.width, trust.height),
     }
     files["site/errors.html"] = page.rendered("errors.html", title, data, SCRIPTS, STYLES, facts)
     files.update({f"site/assets/{name}": content for name, content in assets.files.items()})
-    return Written(files, {"mistakes": audit.mistakes, "explained": audit.explained, "maps": bool(variants)})
+    facts = {"mistakes": audit.mistakes, "explained": audit.explained, "maps": bool(variants)}
+    return Written(files, facts, shown)
 
 
 def _trust(measured: Mapping[str, pa.Table], model: str) -> Sheet | None:

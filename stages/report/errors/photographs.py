@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
-
-import numpy as np
 
 from stages.report.errors.cases import Case
+from stages.report.sheet import photograph
 from stages.specs import ImagesSpec
-
-TINY = 128
-"""Photographs with a shorter side below are kept without loss: of so few pixels each one counts."""
 
 
 def read_photographs(
@@ -26,8 +21,6 @@ def read_photographs(
     Returns:
         image_id -> WebP bytes; image_id -> why the image could not be read again.
     """
-    from PIL import Image
-
     from stages.sources import read_images
     from stages.vision.images import ImageError, decode, fit_size
 
@@ -45,8 +38,5 @@ def read_photographs(
         sides = pixels.shape[:2] if images.crop == "none" else size
         factor = min(edge, *pixels.shape[:2]) / min(sides)
         view = fit_size(pixels, tuple(max(1, round(s * factor)) for s in sides), images.crop)
-        out = BytesIO()
-        options = {"lossless": True} if min(view.shape[:2]) < TINY else {"quality": 82}
-        Image.fromarray(np.ascontiguousarray(view)).save(out, "WEBP", method=4, **options)
-        found[case.image_id] = out.getvalue()
+        found[case.image_id] = photograph(view)
     return found, missing

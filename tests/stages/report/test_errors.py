@@ -60,6 +60,21 @@ def test_files(made):
     assert inputs.warnings == []
 
 
+def test_every_figure_is_linked_from_both_pages_and_says_what_it_is(made):
+    files = made[2]
+    beside = {f"../{name}" for name in files if name.startswith("figures/")}
+    for page in ("site/index.html", "site/errors.html"):
+        html, tags = files[page].decode(), Tags()
+        tags.feed(html)
+        assert beside == {a["href"] for tag, a in tags.found if tag == "a" and a.get("href", "").startswith("../")}
+        for said in (
+            "Confusion matrix<br>",
+            "The worst mistakes with their maps, Grad-CAM<br>",
+            "SVG <small>for print, ",
+        ):
+            assert said in html
+
+
 def test_same_bytes_again(made):
     inputs, params, files = made
     assert inputs.run(STAGE, params) == files
@@ -198,7 +213,7 @@ def test_pages_link_to_each_other_and_to_nothing_else(made):
         tags.feed(html)
         links = {a[k] for _, a in tags.found for k in ("src", "href") if k in a}
         assert f"{other}.html" in links
-        assert all(x.startswith(("assets/", "#", "data:", f"{other}.html")) for x in links), links
+        assert all(x.startswith(("assets/", "#", "data:", f"{other}.html", "../figures/")) for x in links), links
         assert "fetch(" not in html and "XMLHttpRequest" not in html
 
 

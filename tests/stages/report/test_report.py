@@ -79,7 +79,9 @@ def test_large_reports_keep_pictures_beside_the_page_and_reach_for_nothing_else(
     html, tags = files["site/index.html"].decode(), Tags()
     tags.feed(html)
     sources = [a[k] for _, a in tags.found for k in ("src", "href") if k in a]
-    assert all(s.startswith(("assets/", "#", "errors.html")) for s in sources), sources
+    beside = {f"../{name}" for name in files if name.startswith("figures/")}
+    assert all(s.startswith(("assets/", "#", "errors.html")) or s in beside for s in sources), sources
+    assert beside <= set(sources), "every figure is linked"
     assert "fetch(" not in html and "XMLHttpRequest" not in html, "a page opened from a file may not fetch"
 
 
