@@ -112,6 +112,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "fingerprints": {table: inputs.digest(table)[:16] for table in _reads(params) if inputs.parts(table)},
         "missing": len(evidence.missing),
         "errors": None,
+        "doubts": page.doubts(inputs),
     }
     if params.explain:
         audit = error_audit(
@@ -219,7 +220,7 @@ def _check(inputs: Inputs, params: Params) -> None:
 
 
 def _reads(params: Params) -> dict[str, str]:
-    tables = {name: "all" for name in ("images", "predictions", "rejects/index", "rejects/extract")}
+    tables = {name: "all" for name in ("images", "predictions", "doubts", "rejects/index", "rejects/extract")}
     for v in params.views:
         tables[f"cells/{v.view.name}"] = "all"
         tables[f"layouts/{v.view.name}"] = "all"
@@ -232,7 +233,7 @@ def _reads(params: Params) -> dict[str, str]:
 
 STAGE = Stage(
     name="report",
-    version=3,
+    version=4,
     about="posters, heat maps and the page that shows what each cell argues for",
     params=Params,
     shards=one_shard,

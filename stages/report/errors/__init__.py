@@ -22,7 +22,7 @@ from stages.specs import ImagesSpec, Spec
 from stages.stage import Inputs
 
 SCRIPTS = ("data.js", "controls.js", "sheets.js", "confusions.js", "errors.js")
-STYLES = ("style.css", "errors.css")
+STYLES = ("style.css", "doubts.css", "errors.css")
 
 
 class Explained(Spec):
@@ -107,6 +107,7 @@ def error_audit(
     }
     facts = {
         "model": model,
+        "doubts": page.doubts(inputs),
         "audit": audit,
         "select": explained.select,
         "limit": explained.limit,
