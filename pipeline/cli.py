@@ -37,6 +37,7 @@ def run(
     workers: Annotated[int | None, typer.Option(help="how many; default: the cores")] = None,
     log_format: Annotated[str, typer.Option(help="text or json")] = "text",
     quiet: Annotated[bool, typer.Option("--quiet", help="only warnings and errors")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="exit status 2 where the run cannot be right")] = False,
 ) -> None:
     """Runs what is missing or stale; with nothing to do it says so."""
     from pipeline.config import load
@@ -63,12 +64,24 @@ def run(
             typer.echo(f"{outcome.rejected} of {outcome.images} images were rejected: see {root}/rejects")
         if outcome.page:
             typer.echo(f"open {Path(outcome.page).resolve()}")
-    allowed = loaded.extract.max_rejects
+
+    def end(message: str, level: str) -> None:
+        told.say(message, level) if lines else typer.echo(message, err=True)
+
+    status, allowed = 0, loaded.extract.max_rejects
     if outcome.images and outcome.rejected > allowed * outcome.images:
         share = outcome.rejected / outcome.images
-        message = f"too many rejects: {share:.1%} of the images, extract.max_rejects is {allowed:.1%}"
-        told.say(message, "error") if lines else typer.echo(message, err=True)
-        raise typer.Exit(3)
+        end(f"too many rejects: {share:.1%} of the images, extract.max_rejects is {allowed:.1%}", "error")
+        status = 3
+    if outcome.doubts:
+        # Each was told when it was found, which may be hours ago, or in another run: the first, and the last remedy.
+        first, last = outcome.doubts[0]["message"], outcome.doubts[-1]["remedy"]
+        rest = f" (and {len(outcome.doubts) - 1} more doubts, see run.json)" if len(outcome.doubts) > 1 else ""
+        said = f"this run does not seem to be right: {first}; {last}{rest}"
+        end(f"--strict: {said}" if strict else f"warning: {said}", "error" if strict else "warning")
+        status = 2 if strict else status
+    if status:
+        raise typer.Exit(status)
 
 
 @app.command()

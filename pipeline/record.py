@@ -100,6 +100,12 @@ def rejected(store: Store, tables: Sequence[str]) -> int:
     return len({image_id for part in parts for image_id in part["image_id"].to_pylist()})
 
 
+def doubts(store: Store) -> list[dict[str, str]]:
+    """What says that a run cannot be right: message and remedy of each doubt."""
+    parts = (store.read("doubts", k, ["message", "remedy"]) for k in range(store.parts("doubts")))
+    return [row for part in parts for row in part.to_pylist()]
+
+
 def about(config: Config) -> dict[str, Any]:
     """How a run was made, without anything that changes from run to run: configuration and versions."""
     plain = config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"run": {"out"}})

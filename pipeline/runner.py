@@ -17,7 +17,7 @@ from pipeline.config import Config
 from pipeline.executors import Map, executor
 from pipeline.plan import STAMPS, Planner, Step, View, Work, library_version
 from pipeline.progress import Progress
-from pipeline.record import Record, about, counts, now
+from pipeline.record import Record, about, counts, doubts, now
 from pipeline.steps import steps
 from pipeline.store import Store
 from stages.stage import Stage, UserError
@@ -44,6 +44,7 @@ class Outcome:
     ran: int = 0
     rejected: int = 0
     images: int = 0
+    doubts: list[dict[str, str]] = field(default_factory=list)
     page: str | None = None
 
 
@@ -127,6 +128,8 @@ class Run:
                     self._stage(group, pooled if safe else alone)
                 if name == "extract":
                     self._check_rejects()
+                if name == "doubt":
+                    self.outcome.doubts = doubts(self.store)
                 if name == "explain":
                     self.outcome.images, self.outcome.rejected = counts(self.store, chosen)
         self._finish(chosen)

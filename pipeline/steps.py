@@ -47,6 +47,7 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
     )
     extract = {name: getattr(config.extract, name) for name in ExtractSpec.model_fields if name != "layers"}
     add("extract", model=model, images=images, seed=seed, **{**extract, "layers": layers, "features": features})
+    add("doubt", model=model, images=images, seed=seed)
     for atlas in config.atlases:
         add("reduce", atlas.name, view=atlas.view, seed=seed, reduce=atlas.reduce)
     for atlas in config.atlases:

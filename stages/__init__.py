@@ -6,7 +6,19 @@ from importlib import import_module
 
 from stages.stage import Stage
 
-ORDER = ("index", "extract", "reduce", "grid", "attribute", "render", "explain", "evaluate", "sanity", "report")
+ORDER = (
+    "index",
+    "extract",
+    "doubt",
+    "reduce",
+    "grid",
+    "attribute",
+    "render",
+    "explain",
+    "evaluate",
+    "sanity",
+    "report",
+)
 
 
 def stage(name: str) -> Stage:

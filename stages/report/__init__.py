@@ -116,6 +116,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "missing": len(evidence.missing),
         "errors": None,
         "figures": listed.figures(files, {payload.plain(a.name): words.title(a) for a in atlases}, {}),
+        "doubts": page.doubts(inputs),
     }
     shown_of = (spec.errors, spec.photo, spec.inline, params.about, evidence.missing)
     audit = error_audit(inputs, params.title, params.explain, params.images, *shown_of)
@@ -223,7 +224,7 @@ def _check(inputs: Inputs, params: Params) -> None:
 
 
 def _reads(params: Params) -> dict[str, str]:
-    tables = {name: "all" for name in ("images", "predictions", "rejects/index", "rejects/extract")}
+    tables = {name: "all" for name in ("images", "predictions", "doubts", "rejects/index", "rejects/extract")}
     for v in params.views:
         tables[f"cells/{v.view.name}"] = "all"
         tables[f"layouts/{v.view.name}"] = "all"

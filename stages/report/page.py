@@ -12,11 +12,12 @@ from stages.report import words
 from stages.report.evidence import Atlas, Score
 from stages.report.payload import file_name, safe_json
 from stages.shares import wilson
+from stages.stage import Inputs
 
 VIEWER = Path(__file__).parent.parent / "viewer"
 
 SCRIPTS = ("data.js", "controls.js", "closer.js", "map.js", "panel.js", "search.js", "main.js")
-STYLES = ("style.css", "closer.css")
+STYLES = ("style.css", "closer.css", "doubts.css")
 
 
 def page(title: str, run: Mapping[str, Any], atlases: Sequence[Atlas], score: Score, facts: Mapping[str, Any]) -> bytes:
@@ -34,6 +35,11 @@ def page(title: str, run: Mapping[str, Any], atlases: Sequence[Atlas], score: Sc
         **facts,
     }
     return rendered("page.html", title, run, SCRIPTS, STYLES, values)
+
+
+def doubts(inputs: Inputs) -> list[dict[str, str]]:
+    """What says that the whole run cannot be right, for the top of a page: message and remedy of each."""
+    return inputs.table("doubts", ["message", "remedy"]).to_pylist() if inputs.parts("doubts") else []
 
 
 def rendered(

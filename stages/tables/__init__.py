@@ -65,6 +65,19 @@ def predictions(classes: int) -> pa.Schema:
     )
 
 
+def doubts() -> pa.Schema:
+    """What says that the whole run cannot be right."""
+    return pa.schema(
+        [
+            ("place", pa.int32()),
+            ("kind", pa.string()),
+            ("message", pa.string()),
+            ("remedy", pa.string()),
+            ("figures", pa.string()),
+        ]
+    )
+
+
 def features(channels: int, dtype: str = "float16") -> pa.Schema:
     return pa.schema([("image_id", pa.string()), ("features", vector(channels, dtype))])
 

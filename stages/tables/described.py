@@ -84,6 +84,18 @@ TABLES = {
             },
         ),
         Table(
+            "doubts",
+            ("place",),
+            "what says that the whole set-up cannot be right; none of a run that may be",
+            {
+                "place": "in the order in which they are told, from 0",
+                "kind": "accuracy, one class, order, range, uniform or labels",
+                "message": "what was seen, in figures of this run",
+                "remedy": "what to look at, or what would mend it",
+                "figures": "what the message says, as numbers: JSON",
+            },
+        ),
+        Table(
             "features",
             ("image_id",),
             "one vector per image and layer",

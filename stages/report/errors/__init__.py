@@ -25,7 +25,7 @@ from stages.stage import Inputs
 from stages.tables.flags import SILENT
 
 SCRIPTS = ("data.js", "controls.js", "closer.js", "sheets.js", "confusions.js", "closeups.js", "errors.js")
-STYLES = ("style.css", "closer.css", "errors.css")
+STYLES = ("style.css", "closer.css", "doubts.css", "errors.css")
 
 
 class Explained(Spec):
@@ -124,6 +124,7 @@ def error_audit(
     }
     facts = {
         "model": model,
+        "doubts": page.doubts(inputs),
         "audit": audit,
         "select": explained.select,
         "limit": explained.limit,

@@ -1,0 +1,128 @@
+"""Whether the model does better on images that are brought to it in another usual way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stages.doubt.chance import SURE, Agreement, at_least
+from stages.doubt.finding import LEAST, Seen
+from stages.doubt.sample import Ways
+
+FIRST, MOST = 32, 256
+"""Images on which every way is tried, and on which the best of them is."""
+
+NEAR = 1
+"""Of ways that differ by so many of the first images, the simplest is taken."""
+
+SIGNIFICANT = 0.01
+CLEAR = 0.08
+"""Another way is told where so many more of the images are right, as a share: what is less is no fault of a set-up."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One way and what came of it.
+
+    Attributes:
+        name, range, layers: of the :class:`stages.vision.preparations.Preparation`.
+        right, before: images right this way and as the model is configured, of n labelled ones.
+        classes, prob, told: of n images, distinct predictions, mean probability of the prediction, and
+            :func:`information`, where nothing is labelled.
+        p: of a sign test, corrected for the ways that were tried.
+    """
+
+    name: str
+    range: tuple[float, float] | None
+    layers: str
+    n: int
+    right: int = 0
+    before: int = 0
+    p: float = 1.0
+    classes: int = 0
+    prob: float = 0.0
+    told: float = 0.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """All ways that were tried, and the one that is clearly better, if one is."""
+
+    tried: list[Tried]
+    better: Tried | None
+
+
+def information(probabilities: np.ndarray) -> float:
+    """What the predictions say of which image it is, in nats: entropy of the mean less mean of the entropies.
+
+    (n, K) -> 0, where every image gets the same, to log min(n, K), where each is surely something else (Bridle, Heading
+    & MacKay 1991, "Unsupervised classifiers, mutual information and phantom targets").
+    """
+    return max(0.0, float(_entropy(probabilities.mean(0)) - _entropy(probabilities).mean()))
+
+
+def _entropy(p: np.ndarray) -> np.ndarray:
+    return -np.sum(p * np.log(np.maximum(p, 1e-300)), axis=-1)
+
+
+def with_labels(seen: Seen, sample: Ways, seed: int) -> Trial | None:
+    """The ways tried on labelled images; None where there are too few, or too few wrong ones to gain by.
+
+    Every way sees :data:`FIRST` images. The best of them, if it is better there than what was configured, is judged on
+    up to :data:`MOST`, by a sign test of the images that only one of the two has right (McNemar 1947).
+
+    Args:
+        sample: of the same images, in the same order.
+    """
+    if len(seen) < LEAST or seen.right > (1 - CLEAR) * len(seen):
+        return None
+    rows = sample.rows(FIRST)
+    if len(rows) < LEAST:
+        return None
+    found = []
+    for way in sample.ways:
+        pred = sample.logits(way, FIRST).argmax(1)
+        found.append(_compared(way, seen, rows, pred, len(sample.ways)))
+    most = max((t.right for t in found), default=0)
+    if not found or most <= found[0].before:
+        return Trial(found, None)
+    k = next(k for k, t in enumerate(found) if t.right >= most - NEAR)
+    rows = sample.rows(MOST)
+    pred = sample.logits(sample.ways[k], MOST).argmax(1)
+    found[k] = best = _compared(sample.ways[k], seen, rows, pred, len(sample.ways))
+    clear = best.p <= SIGNIFICANT and best.right - best.before >= CLEAR * best.n
+    # A way that makes the model say the most frequent class is better than one that makes it say another.
+    clear = clear and Agreement(seen.label[rows], pred, seed).more <= SURE
+    return Trial(found, best if clear else None)
+
+
+def _compared(way: Any, seen: Seen, rows: np.ndarray, pred: np.ndarray, tried: int) -> Tried:
+    then, now = pred == seen.label[rows], seen.pred[rows] == seen.label[rows]
+    gained, lost = int((then & ~now).sum()), int((now & ~then).sum())
+    p = min(1.0, tried * at_least(gained, gained + lost, 0.5))
+    return Tried(way.name, way.range, way.layers, len(rows), int(then.sum()), int(now.sum()), p)
+
+
+def without_labels(sample: Ways) -> Trial | None:
+    """The ways tried on images without labels: what is told by predictions that are sure, and differ.
+
+    It is no proof. A way is called better where it tells half of what could be told, and the configured one a
+    quarter of that at most.
+    """
+    rows = sample.rows(FIRST)
+    if len(rows) < LEAST:
+        return None
+
+    def of(way: Any) -> Tried:
+        p = sample.probabilities(way, FIRST)
+        kinds = len(np.unique(p.argmax(1)))
+        name, bounds, layers = (way.name, way.range, way.layers) if way else ("as configured", None, "")
+        return Tried(name, bounds, layers, len(rows), classes=kinds, prob=float(p.max(1).mean()), told=information(p))
+
+    now, found = of(None), [of(way) for way in sample.ways]
+    best = max(found, key=lambda t: t.told, default=None)
+    could = np.log(min(len(rows), sample.classes))
+    clear = best is not None and best.told >= could / 2 and now.told <= best.told / 4
+    return Trial([now, *found], best if clear else None)

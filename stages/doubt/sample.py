@@ -1,0 +1,100 @@
+"""A sample of the images, brought to the model in every usual way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from stages.sources import read_images
+from stages.specs import ImagesSpec
+from stages.vision.images import ImageError, decode_to
+
+BATCH = 32
+
+
+class Ways(Protocol):
+    """What a model says of a few images, whichever way they are brought to it.
+
+    Attributes:
+        ways: the usual ones, without the model's own.
+        now: the model's own, in words.
+        kind: softmax or sigmoid.
+        classes: how many there are.
+    """
+
+    ways: Sequence[Any]
+    now: str
+    kind: str
+    classes: int
+
+    def rows(self, count: int) -> np.ndarray:
+        """Which of the images are the first ``count`` that can be read: their places, (<= count,)."""
+        ...
+
+    def logits(self, way: Any, count: int) -> np.ndarray:
+        """The logits of those, (<= count, K) float32, brought to the model by ``way``; None: as it is configured."""
+        ...
+
+    def probabilities(self, way: Any, count: int) -> np.ndarray:
+        """Their probabilities, (<= count, K) float64, each row of sum 1."""
+        ...
+
+
+class Sample:
+    """:class:`Ways` of the first images of some that can be read.
+
+    Args:
+        uris: of the images, in the order in which they are to be taken.
+    """
+
+    def __init__(self, model: Any, spec: ImagesSpec, uris: Sequence[str]) -> None:
+        from stages.vision.model.scaling import bounds, said
+        from stages.vision.preparations import answers, usual
+
+        self._model, self._spec, self._uris = model, spec, uris
+        self._answers = answers(model, BATCH)
+        self._read = self._images()
+        self._rows: list[int] = []
+        self._pixels: list[np.ndarray] = []
+        self._said: dict[str, np.ndarray] = {}
+        self.ways, self.now = usual(model), said(bounds(model))
+        self.kind, self.classes = model.kind, len(model.classes)
+
+    def _images(self) -> Iterator[tuple[int, np.ndarray]]:
+        for start in range(0, len(self._uris), BATCH):
+            some = list(self._uris[start : start + BATCH])
+            for row, data in enumerate(read_images(some, self._spec.storage_options), start):
+                if isinstance(data, ImageError):
+                    continue
+                try:
+                    size, channels = self._model.input_size, self._model.channels
+                    yield row, decode_to(data, size, self._spec.crop, channels, self._spec.max_pixels)
+                except ImageError:
+                    continue
+
+    def rows(self, count: int) -> np.ndarray:
+        while len(self._rows) < count and (found := next(self._read, None)) is not None:
+            self._rows.append(found[0])
+            self._pixels.append(found[1])
+        return np.array(self._rows[:count], np.int64)
+
+    def logits(self, way: Any, count: int) -> np.ndarray:
+        from stages.vision.preparations import own
+
+        there = len(self.rows(count))
+        name = way.name if way is not None else ""
+        known = self._said.get(name)
+        if known is None or len(known) < there:
+            start = 0 if known is None else len(known)
+            pixels = np.stack(self._pixels[start:there]).astype(np.float32)
+            more = self._answers(own(self._model, pixels) if way is None else way.apply(pixels))
+            more = np.nan_to_num(more)  # a way may be too much for a model
+            self._said[name] = known = more if known is None else np.concatenate([known, more])
+        return known[:there]
+
+    def probabilities(self, way: Any, count: int) -> np.ndarray:
+        from stages.vision.preparations import probabilities
+
+        return probabilities(self._model, self.logits(way, count))

@@ -1,0 +1,129 @@
+"""The usual ways to bring pixels to what a network expects, and what a model says of images brought so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from stages.vision.model import Model, freeze
+
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
+"""Of ImageNet's colours in [0, 1], as torchvision's models take them (`keras.applications`' mode "torch")."""
+
+BGR_MEAN = np.array([103.939, 116.779, 123.68], np.float32)
+"""Of ImageNet's blue, green and red in [0, 255], as the first VGG and ResNet took them (mode "caffe")."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A way to bring pixels to a model.
+
+    Attributes:
+        name: for messages and figures.
+        apply: pixels in [0, 255], float32 (n, h, w, c), to what the model receives, of the same shape.
+        range: what to give as ``model.range`` for it; None where it takes more than that.
+        layers: what does it as the first layers of a model, where ``range`` does not.
+    """
+
+    name: str
+    apply: Callable[[np.ndarray], np.ndarray]
+    range: tuple[float, float] | None = None
+    layers: str = ""
+
+
+def _linear(low: float, high: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda x: x * np.float32((high - low) / 255) + np.float32(low)
+
+
+_RANGES = ((0.0, 255.0), (-1.0, 1.0), (0.0, 1.0))
+_FLIP = "x[..., ::-1]"
+
+
+def usual(model: Model) -> list[Preparation]:
+    """The usual preparations other than the model's own; the simplest first.
+
+    Colours: [0, 255], [-1, 1], [0, 1], ImageNet's mean and deviation, its mean alone with blue first; and blue first
+    for the model's own and the three ranges. Greys: the three ranges, and black for white in each.
+    """
+    found = [Preparation(_said(r), _linear(*r), r) for r in _RANGES]
+    if model.channels == 1:
+        found += [Preparation(_said(r[::-1]), _linear(*r[::-1]), r[::-1]) for r in _RANGES]
+    else:
+        norm = f"keras.layers.Normalization(mean={_listed(MEAN)}, variance={_listed(DEVIATION**2)})"
+        found += [
+            Preparation(
+                "ImageNet's mean and deviation",
+                lambda x: (x / np.float32(255) - MEAN) / DEVIATION,
+                _RANGES[0],
+                f"keras.layers.Rescaling(1 / 255), {norm}",
+            ),
+            Preparation(
+                "ImageNet's mean, blue first",
+                lambda x: x[..., ::-1] - BGR_MEAN,
+                _RANGES[0],
+                f"{_FLIP}, keras.layers.Normalization(mean={_listed(BGR_MEAN)}, variance=[1, 1, 1])",
+            ),
+            Preparation("blue first", lambda x: own(model, x)[..., ::-1], layers=_FLIP),
+            *(Preparation(f"{p.name}, blue first", _flipped(p.apply), p.range, _FLIP) for p in found),
+        ]
+    probe = _probe(model.channels)
+    kept: list[Preparation] = []
+    seen = [own(model, probe)]
+    for preparation in found:
+        received = preparation.apply(probe)
+        if not any(np.allclose(received, other, rtol=1e-3, atol=1e-3 * np.ptp(other)) for other in seen):
+            seen.append(received)
+            kept.append(preparation)
+    return kept
+
+
+def own(model: Model, pixels: np.ndarray) -> np.ndarray:
+    """What the model receives for pixels in [0, 255] as it is configured; float32."""
+    return model.to_input(tf.constant(pixels)).numpy()
+
+
+def _flipped(apply: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda x: apply(x)[..., ::-1]
+
+
+def _probe(channels: int) -> np.ndarray:
+    """Black, each of the colours, white: what tells two preparations apart, and leaves out none."""
+    rows = np.vstack([np.zeros(channels), np.eye(channels) * 255, np.full(channels, 255)])
+    return rows.astype(np.float32)[None, None]
+
+
+def _said(bounds: tuple[float, float]) -> str:
+    return f"[{bounds[0]:g}, {bounds[1]:g}]"
+
+
+def _listed(values: np.ndarray) -> str:
+    return f"[{', '.join(f'{v:.6g}' for v in values)}]"
+
+
+def answers(model: Model, batch: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A function of what the model receives, float32 (n, h, w, c), to its logits, float32 (n, K)."""
+    shape = (batch, *model.input_size, model.channels)
+    forward = freeze(
+        lambda x: tf.cast(model.values(x, [model.program.output])[0], tf.float32), tf.TensorSpec(shape, tf.float32)
+    )
+
+    def apply(received: np.ndarray) -> np.ndarray:
+        found = []
+        for start in range(0, len(received), batch):
+            some = received[start : start + batch]
+            whole = np.zeros(shape, np.float32)
+            whole[: len(some)] = some
+            found.append(forward(tf.constant(whole)).numpy()[: len(some)])
+        return np.concatenate(found)
+
+    return apply
+
+
+def probabilities(model: Model, logits: np.ndarray) -> np.ndarray:
+    """Logits (n, K) to the model's probabilities (n, K), float64, each row made to sum to 1."""
+    found = model.probabilities(tf.constant(logits)).numpy().astype(np.float64)
+    return found / np.maximum(found.sum(1, keepdims=True), 1e-300)
