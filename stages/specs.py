@@ -7,12 +7,13 @@ them together and words the errors.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Spec(BaseModel):
@@ -80,7 +81,20 @@ class ImagesSpec(Spec):
         None, description="side, or height and width; default: the model's own"
     )
     crop: Literal["center", "none", "pad"] = "center"
+    levels: tuple[float, float] | float | None = Field(
+        None,
+        description="the values that are black and white (or white alone) in images of more than 8 bits a channel; "
+        "default: 0 and 65535 of 16 bits, 0 and 1 or 255 where all values lie within, else each image's own",
+    )
     max_pixels: int = Field(178_956_970, gt=0, description="larger images are rejected unread (decompression bombs)")
+
+    @field_validator("levels", mode="after")
+    @classmethod
+    def _black_and_white(cls, levels: tuple[float, float] | float | None) -> tuple[float, float] | None:
+        levels = levels if isinstance(levels, tuple) or levels is None else (0.0, levels)
+        if levels is not None and not (all(map(math.isfinite, levels)) and levels[0] != levels[1]):
+            raise ValueError(f"{levels[0]:g} and {levels[1]:g} cannot be black and white; give two values: [0, 4095]")
+        return levels
 
     @model_validator(mode="after")
     def _one_reading(self) -> ImagesSpec:
