@@ -134,9 +134,8 @@ def told(spans: Sequence[Span], levels: Levels | None, option: str) -> list[str]
         if narrow:
             top, others = max(narrow), len(fixed) - len(narrow)
             reach = f"the largest value is {_number(top)} of {white}, which is nearly black"
-            hedge = (
-                f"; {others} others are brighter: where white is another in these, convert them, or" if others else ":"
-            )
+            more = "1 other is" if others == 1 else f"{others} others are"
+            hedge = f"; {more} brighter: where white is another in these, convert them, or" if others else ":"
             give = _option(option, 0, _bits(top) if white == 65535 else top)
             said.append(f"{_images(len(narrow))}: {reach}{hedge} give {give}")
     stretched = [s for s in spans if s.white is None]

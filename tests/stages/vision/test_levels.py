@@ -95,7 +95,7 @@ def test_what_is_said_of_many():
         "3000 of 65535, which is nearly black: give images.levels: [0, 4095]"
     )
     (said,) = told([dark, bright], None, OPTION)
-    assert "1 others are brighter: where white is another in these, convert them, or give" in said
+    assert "1 other is brighter: where white is another in these, convert them, or give" in said
     assert told([dark], (0, 4095), OPTION) == []
     assert "values go from 0 to 65535, beyond the levels given" in told([dark, bright], (0, 4095), OPTION)[0]
     assert "they change nothing" in told([], (0, 4095), OPTION)[0]
