@@ -106,9 +106,8 @@ def _check(inputs: Inputs, params: Params) -> None:
     """
     classes = len(inputs.state("extract")["classes"])
     source = _source(params)
-    labels = Counter(
-        k for part in inputs.stream("images", ["label"]) for k in part["label"].to_pylist() if k is not None
-    )
+    rows = zip(*(source.listing[name].to_pylist() for name in ("label", "reject")), strict=True)
+    labels = Counter(label for label, reject in rows if label is not None and reject is None)
     if labels and params.classes is None and source.classes and len(source.classes) != classes:
         some = f"{', '.join(source.classes[:3])}{', ...' if len(source.classes) > 3 else ''}"
         raise UserError(

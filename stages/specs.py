@@ -142,7 +142,7 @@ def folder(layer: str) -> str:
 
 
 def class_index(name: str, classes: Sequence[str]) -> int | None:
-    """A class by its name, or by its index where two share a name; None where there is none.
+    """A class by its name, or by its index; None where there is none. Where all names are numbers, none is an index.
 
     Raises:
         ValueError: several classes are called so; their indices are named.
@@ -152,7 +152,8 @@ def class_index(name: str, classes: Sequence[str]) -> int | None:
         raise ValueError(f"{len(found)} classes are called {name}; give an index: {found}")
     if found:
         return found[0]
-    return int(name) if name.isdecimal() and int(name) < len(classes) else None
+    numbered = all(other.isdecimal() for other in classes)
+    return int(name) if name.isdecimal() and not numbered and int(name) < len(classes) else None
 
 
 def near(name: str, known: Sequence[str], count: int = 3) -> list[str]:
