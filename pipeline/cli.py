@@ -185,6 +185,10 @@ def explain(
     ] = None,
     input_size: Annotated[int | None, typer.Option(metavar="N", help="where the model leaves it free")] = None,
     crop: Annotated[str, typer.Option(help="center, none or pad")] = "center",
+    levels: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="BLACK WHITE", help="of images of more than 8 bits a channel: 0 4095"),
+    ] = None,
     option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="of a method, e.g. patch=24")] = None,
     seed: Annotated[int, typer.Option(min=0, help="every random choice follows from it")] = 0,
 ) -> None:
@@ -199,6 +203,7 @@ def explain(
         label=label,
         crop=few.crop_of(crop),
         seed=seed,
+        levels=few.levels_of(levels),
     )
     explained, rejected = few.explain(asked, out, typer.echo, lambda line: typer.echo(line, err=True))
     if rejected:

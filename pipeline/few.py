@@ -97,6 +97,17 @@ def _value(text: str, value: str) -> Any:
         raise UserError(f"--option {text}: the value cannot be read") from None
 
 
+def levels_of(levels: tuple[float, float] | None) -> tuple[float, float] | None:
+    """``--levels``.
+
+    Raises:
+        UserError: they are the same.
+    """
+    if levels is not None and levels[0] == levels[1]:
+        raise UserError(f"--levels: {levels[0]:g} cannot be black and white; give two values, e.g. --levels 0 4095")
+    return levels
+
+
 def crop_of(crop: str) -> Crop:
     """``--crop``.
 
@@ -119,6 +130,7 @@ class Asked:
     label: str | None
     crop: Crop
     seed: int
+    levels: tuple[float, float] | None = None
 
 
 def explain(asked: Asked, out: Path, say: Callable[[str], object], reject: Callable[[str], object]) -> tuple[int, int]:

@@ -258,8 +258,8 @@ def differs(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str | None
 
 
 # What an image is and how it is cut decides the later stages; where it came from does not.
-_LATER = ("resize", "crop", "max_pixels")
-_CUT = ("resize", "crop")
+_LATER = ("resize", "crop", "levels", "max_pixels")
+_CUT = ("resize", "crop", "levels")
 
 
 def _plain(step: Step) -> dict[str, Any]:

@@ -53,9 +53,18 @@ class Record:
             values["warnings"][key] = warnings
         self.save()
 
+    def end(self, step: str, warnings: list[str]) -> bool:
+        """What all parts of a step together warn of; whether that is new."""
+        values, key = self._values["warnings"], f"{step} end"
+        before = values.pop(key, [])
+        if warnings:
+            values[key] = warnings
+        self.save()
+        return warnings != before
+
     def trim(self, plan: StepPlan) -> None:
         """Forgets what was said of shards that are no more."""
-        kept = {f"{plan.step.name} {what}" for what in ("fit", *range(plan.shards or 0))}
+        kept = {f"{plan.step.name} {what}" for what in ("fit", "end", *range(plan.shards or 0))}
         said = self._values["warnings"]
         for key in [k for k in said if k.rpartition(" ")[0] == plan.step.name and k not in kept]:
             del said[key]

@@ -154,6 +154,12 @@ class Run:
                 for table in plan.step.stage.writes(plan.step.params):
                     self.store.trim(table, plan.shards or 0)
             self.record.trim(plan)
+        for step in group:
+            if step.stage.end is not None:
+                view = View(self.store, step.stage.name, step.label)
+                step.stage.end(view, step.params)
+                if self.record.end(step.name, view.warnings):
+                    self._say([("warning", message) for message in view.warnings])
 
     def _map(self, run: Map, name: str, todo: list[Work], shards: int, reason: str) -> None:
         self.told.begin(name, len(todo), shards, reason)
@@ -186,7 +192,9 @@ class Run:
             "peak_mib": round(done.peak_mib),
         }
         self.store.append_log(event)
-        said = [("warning", message) for message in done.warnings] + [("info", message) for message in done.notes]
+        self._say([("warning", message) for message in done.warnings] + [("info", message) for message in done.notes])
+
+    def _say(self, said: list[tuple[str, str]]) -> None:
         for level, message in said:
             if message not in self.said:
                 self.said.add(message)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,10 @@ from stages import tables
 from stages.sources import Source, open_source, read_images
 from stages.specs import ImagesSpec, Spec
 from stages.stage import Inputs, Shard, Stage, UserError
-from stages.vision.images import ImageError, probe
+from stages.vision.images import ImageError, measure, probe
+from stages.vision.levels import Span, told
 
+LEVELS = "levels"
 REJECTS = "rejects/index"
 
 
@@ -43,7 +47,8 @@ def stamps(params: Params) -> list[str]:
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
-    """`images`: the shard's readable images. `rejects/index`: the others, and why.
+    """`images`: the shard's readable images. `levels`: what those of more than 8 bits hold. `rejects/index`: the
+    others, and why.
 
     Raises:
         UserError: the source is no longer what it was when the shards were counted.
@@ -59,7 +64,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         if source.classes and params.classes is None:
             inputs.warn(_numbered(source))
     rows = source.listing.slice(shard.start, shard.stop - shard.start)
-    kept, found, reasons = [], [], rows["reject"].to_pylist()
+    kept, found, spans, reasons = [], [], {}, rows["reject"].to_pylist()
     usable = [k for k, reason in enumerate(reasons) if reason is None]
     uris = rows["uri"].to_pylist()
     read = read_images([uris[k] for k in usable], params.images.storage_options)
@@ -73,7 +78,17 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         else:
             kept.append(k)
             found.append((hashlib.sha256(data).hexdigest(), width, height))
-    return {"images": _images(rows.take(pa.array(kept, pa.int64())), found), REJECTS: _rejects(rows, reasons)}
+            with suppress(ImageError):  # rejected where it is decoded
+                spans[k] = measure(data, params.images.max_pixels)
+    images = _images(rows.take(pa.array(kept, pa.int64())), found)
+    return {"images": images, LEVELS: _levels(rows, spans), REJECTS: _rejects(rows, reasons)}
+
+
+def _end(inputs: Inputs, params: Params) -> None:
+    """Warns of images of more than 8 bits that are read darker than they are meant, counted over all of them."""
+    read = (row for part in inputs.stream(LEVELS) for row in part.drop_columns("image_id").to_pylist())
+    for message in told([Span(**row) for row in read], params.images.levels, "images.levels: [BLACK, WHITE]"):
+        inputs.warn(message)
 
 
 def _source(params: Params, refresh: bool = False) -> Source:
@@ -91,9 +106,8 @@ def _check(inputs: Inputs, params: Params) -> None:
     """
     classes = len(inputs.state("extract")["classes"])
     source = _source(params)
-    labels = Counter(
-        k for part in inputs.stream("images", ["label"]) for k in part["label"].to_pylist() if k is not None
-    )
+    rows = zip(*(source.listing[name].to_pylist() for name in ("label", "reject")), strict=True)
+    labels = Counter(label for label, reject in rows if label is not None and reject is None)
     if labels and params.classes is None and source.classes and len(source.classes) != classes:
         some = f"{', '.join(source.classes[:3])}{', ...' if len(source.classes) > 3 else ''}"
         raise UserError(
@@ -137,6 +151,12 @@ def _images(rows: pa.Table, found: list[tuple[str, int, int]]) -> pa.Table:
     return rows.select(schema.names).cast(schema).sort_by("image_id")
 
 
+def _levels(rows: pa.Table, spans: dict[int, Span | None]) -> pa.Table:
+    wide = {k: span for k, span in spans.items() if span is not None}
+    made = [{"image_id": rows["image_id"][k].as_py(), **asdict(span)} for k, span in wide.items()]
+    return pa.Table.from_pylist(made, tables.levels()).sort_by("image_id")
+
+
 def _rejects(rows: pa.Table, reasons: list[str | None]) -> pa.Table:
     lost = np.flatnonzero([reason is not None for reason in reasons])
     columns = {
@@ -156,8 +176,9 @@ STAGE = Stage(
     shards=shards,
     run=run,
     reads=lambda params: {},
-    writes=lambda params: ("images", REJECTS),
+    writes=lambda params: ("images", LEVELS, REJECTS),
     libraries=("pillow",),
+    end=_end,
     check=("extract", _check),
     stamps=stamps,
 )

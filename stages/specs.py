@@ -7,12 +7,13 @@ them together and words the errors.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Spec(BaseModel):
@@ -80,7 +81,20 @@ class ImagesSpec(Spec):
         None, description="side, or height and width; default: the model's own"
     )
     crop: Literal["center", "none", "pad"] = "center"
+    levels: tuple[float, float] | float | None = Field(
+        None,
+        description="the values that are black and white (or white alone) in images of more than 8 bits a channel; "
+        "default: 0 and 65535 of 16 bits, 0 and 1 or 255 where all values lie within, else each image's own",
+    )
     max_pixels: int = Field(178_956_970, gt=0, description="larger images are rejected unread (decompression bombs)")
+
+    @field_validator("levels", mode="after")
+    @classmethod
+    def _black_and_white(cls, levels: tuple[float, float] | float | None) -> tuple[float, float] | None:
+        levels = levels if isinstance(levels, tuple) or levels is None else (0.0, levels)
+        if levels is not None and not (all(map(math.isfinite, levels)) and levels[0] != levels[1]):
+            raise ValueError(f"{levels[0]:g} and {levels[1]:g} cannot be black and white; give two values: [0, 4095]")
+        return levels
 
     @model_validator(mode="after")
     def _one_reading(self) -> ImagesSpec:
@@ -128,7 +142,7 @@ def folder(layer: str) -> str:
 
 
 def class_index(name: str, classes: Sequence[str]) -> int | None:
-    """A class by its name, or by its index where two share a name; None where there is none.
+    """A class by its name, or by its index; None where there is none. Where all names are numbers, none is an index.
 
     Raises:
         ValueError: several classes are called so; their indices are named.
@@ -138,7 +152,8 @@ def class_index(name: str, classes: Sequence[str]) -> int | None:
         raise ValueError(f"{len(found)} classes are called {name}; give an index: {found}")
     if found:
         return found[0]
-    return int(name) if name.isdecimal() and int(name) < len(classes) else None
+    numbered = all(other.isdecimal() for other in classes)
+    return int(name) if name.isdecimal() and not numbered and int(name) < len(classes) else None
 
 
 def near(name: str, known: Sequence[str], count: int = 3) -> list[str]:

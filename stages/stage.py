@@ -115,6 +115,8 @@ class Stage:
         model: whether the model file's content is part of the fingerprint.
         threads: whether shards may run on several threads of one process.
         files: whether ``run`` returns files instead of tables.
+        end: ``(inputs, params)``: warns of what only all its parts together tell. Called once they are complete, in
+            every run: cheap.
         check: (stage, ``(inputs, params)``): refuses what only that stage's state can tell to be wrong, a class
             or a layer. Called as soon as its fit is current, before its shards: not hours later. Raises UserError.
         stamps: ``(params) -> one string per shard`` for a stage that reads the outside world
@@ -136,6 +138,7 @@ class Stage:
     model: bool = False
     threads: bool = True
     files: bool = False
+    end: Callable[[Inputs, Any], object] | None = None
     check: tuple[str, Callable[[Inputs, Any], object]] | None = None
     stamps: Callable[[Any], list[str]] | None = None
 

@@ -70,7 +70,8 @@ class Sample:
                     continue
                 try:
                     size, channels = self._model.input_size, self._model.channels
-                    yield row, decode_to(data, size, self._spec.crop, channels, self._spec.max_pixels)
+                    spec = self._spec
+                    yield row, decode_to(data, size, spec.crop, channels, spec.max_pixels, spec.levels)
                 except ImageError:
                     continue
 

@@ -228,7 +228,7 @@ def _decoded(params: Params, size: tuple[int, int], channels: int, uris: Sequenc
     from stages.vision.decoding import decoded
 
     def prepare(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
-        image = decode(data, channels, params.images.max_pixels)
+        image = decode(data, channels, params.images.max_pixels, params.images.levels)
         return fit_size(image, size, params.images.crop), image.shape[:2]
 
     data = read_images(uris, params.images.storage_options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -124,13 +124,19 @@ def _why_none(params: Params, data: Any) -> str:
 _PREDICTED = ["image_id", "label", "pred", "prob", "correct", "top_classes", "top_probs", "label_prob"]
 
 
+def _decoder(params: Params, size: tuple[int, int], channels: int) -> Callable[[bytes], np.ndarray]:
+    images = params.images
+    cut = {"size": size, "crop": images.crop, "channels": channels}
+    return partial(decode_to, **cut, max_pixels=images.max_pixels, levels=images.levels)
+
+
 def _read(params: Params, size: tuple[int, int], channels: int, uris: Sequence[str], count: int) -> np.ndarray:
     """The first ``count`` readable images at the model's size, uint8 (<= count, h, w, c)."""
     found = []
     for data in read_images(list(uris[: 2 * count + 8]), params.images.storage_options):
         if len(found) < count and not isinstance(data, ImageError):
             try:
-                found.append(decode_to(data, size, params.images.crop, channels, params.images.max_pixels))
+                found.append(_decoder(params, size, channels)(data))
             except ImageError:
                 continue
     if not found:
@@ -155,9 +161,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     asked = {int(r): resolve(params.targets, logits[r], labels[r], classes) for r in rows}
     found, lost = _Rows(params, settled), {}
     size, channels = tuple(extract["input_size"]), _channels(params)
-    prepare = partial(
-        decode_to, size=size, crop=params.images.crop, channels=channels, max_pixels=params.images.max_pixels
-    )
+    prepare = _decoder(params, size, channels)
     # Images with as many targets each go together: every function is compiled for one number of targets.
     for count in sorted({len(t) for t in asked.values()} - {0}):
         group = [r for r in asked if len(asked[r]) == count]

@@ -28,7 +28,8 @@ from stages.sources import image_id, read_images
 from stages.specs import ModelSpec, class_index, nearest, origin
 from stages.stage import UserError
 from stages.tables.flags import flag_of
-from stages.vision.images import EXTENSIONS, Crop, ImageError, decode, decode_to
+from stages.vision.images import EXTENSIONS, Crop, ImageError, decode, decode_to, measure
+from stages.vision.levels import told
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ def explain_images(
     seed: int = 0,
     batch: int = 16,
     rejected: Callable[[str, str], object] | None = None,
+    levels: tuple[float, float] | None = None,
 ) -> list[Explained]:
     """Maps of a few images, which are held in memory together.
 
@@ -55,6 +57,7 @@ def explain_images(
         targets: predicted, label, second, rank:K, top:K, or a class's name.
         label: the class that the images show, for the target ``label``.
         rejected: called with (uri, reason) for an image that cannot be used; without it, that is an error.
+        levels: what is black and white in images of more than 8 bits a channel.
 
     Returns:
         The images that could be used, in the order given.
@@ -74,7 +77,7 @@ def explain_images(
     if "label" in targets and label is None:
         raise UserError("target label: nothing says what the images show; give the class as label")
     truth = None if label is None else _index(label, classes)
-    found = _read(files(images), opened, crop, truth, batch, rejected or _refuse)
+    found = _read(files(images), opened, crop, truth, batch, rejected or _refuse, levels)
     asked = [resolve(targets, one.logits, truth, classes) for one in found]
     for options in chosen if found else ():
         method = METHODS[options.name]
@@ -148,21 +151,32 @@ def _index(label: str, classes: Sequence[str]) -> int:
 
 
 def _read(
-    uris: Sequence[str], model: Any, crop: Crop, label: int | None, batch: int, rejected: Callable[[str, str], object]
+    uris: Sequence[str],
+    model: Any,
+    crop: Crop,
+    label: int | None,
+    batch: int,
+    rejected: Callable[[str, str], object],
+    levels: tuple[float, float] | None,
 ) -> list[Explained]:
     """The images that can be read and classified, still without maps."""
     from stages.vision.predicting import predict
 
-    read = []
+    read, spans = [], []
     for uri, data in zip(uris, read_images(uris), strict=True):
         try:
             if isinstance(data, ImageError):
                 raise data
-            read.append((uri, decode(data), decode_to(data, model.input_size, crop, model.channels)))
+            photo = decode(data, levels=levels)
+            read.append((uri, photo, decode_to(data, model.input_size, crop, model.channels, levels=levels)))
+            spans.append(measure(data))
         except ImageError as error:
             rejected(uri, error.reason)
     if not read:
         return []
+    option = "--levels BLACK WHITE (in Python levels=(BLACK, WHITE))"
+    for message in told([span for span in spans if span is not None], levels, option):
+        log.warning(message)
     logits, probabilities = predict(model, np.stack([pixels for _, _, pixels in read]), batch)
     found = []
     for (uri, photo, pixels), own, shares in zip(read, logits, probabilities, strict=True):

@@ -168,7 +168,7 @@ def run(inputs: Inputs, params: Params, shard: Any) -> dict[str, pa.Table]:
 
 def _pixels(spec: ImagesSpec, size: tuple[int, int], channels: int, data: bytes) -> tuple[np.ndarray, np.ndarray]:
     """An image at the model's size, and its colour moments: count, sum, products of RGB in 0 to 255, exact integers."""
-    image = decode_to(data, size, spec.crop, channels, spec.max_pixels)
+    image = decode_to(data, size, spec.crop, channels, spec.max_pixels, spec.levels)
     colours = image[::PIXEL_STEP, ::PIXEL_STEP].reshape(-1, channels).astype(np.int64)
     colours = np.repeat(colours, 3, axis=1) if channels == 1 else colours
     return image, np.concatenate([[len(colours)], colours.sum(0), (colours.T @ colours).reshape(-1)])

@@ -101,7 +101,8 @@ def _pixels(
         }
 
     def prepare(data: bytes) -> np.ndarray:
-        return decode_to(data, size, params.images.crop, channels, params.images.max_pixels)
+        images = params.images
+        return decode_to(data, size, images.crop, channels, images.max_pixels, images.levels)
 
     data = read_images([uris[i] for i in ids], params.images.storage_options)
     made = zip(ids, decoded(data, prepare, 32, min(8, os.cpu_count() or 1)), strict=True)

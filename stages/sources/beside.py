@@ -9,7 +9,9 @@ from stages.sources.folder import list_folder
 from stages.sources.paths import add_unnamed, rows_of
 from stages.sources.places import Place, is_image
 from stages.sources.rows import Rows, joined
+from stages.sources.trees import is_split
 from stages.specs import ImagesSpec
+from stages.stage import UserError
 
 NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parquet")
 
@@ -30,7 +32,11 @@ def list_metadata(place: Place, spec: ImagesSpec) -> Rows | None:
     for path in tables:
         try:
             parts.append(rows_of(Place.at(place.uri(path), place.options), place, spec, files, own=True))
-        except NoPaths as error:
+        except UserError as error:
+            # In a tree of class folders it may be about something else.
+            classes = any(not is_split(name) for e in files if is_image(e.path) for name in e.path.split("/")[:-1])
+            if not (isinstance(error, NoPaths) or (classes and spec.label_column is None)):
+                raise
             told.append(f"{path} is not read: {error}")
     rows = (joined(parts) if len(parts) > 1 else parts[0]) if parts else list_folder(place, spec)
     if parts:

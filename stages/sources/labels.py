@@ -25,6 +25,7 @@ Reading = Callable[[str], int | None]
 
 FOLDERS = "folder names"
 _GIVE_UP = "or images.label_column: none to go without labels"
+_LIKELY = 0.9  # of all labels, which another reading finds a class for: it is told
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)")
 
 
@@ -210,7 +211,7 @@ def _likelier(
         return _indices(classes, 1)
     read, other = (names, indices) if finds(names) >= finds(indices) else (indices, names)
     differs = [text for text in counts if read(text) != other(text) is not None]
-    if differs and 2 * finds(other) >= counts.total():
+    if differs and finds(other) >= _LIKELY * counts.total():
         example, index = differs[0], read(differs[0])
         means = "is no class" if index is None else f"is class {index}, {classes[index]!r}"
         how, instead = ("names", "indices") if read is names else ("indices", "names")

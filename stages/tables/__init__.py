@@ -49,6 +49,11 @@ def rejects() -> pa.Schema:
     return pa.schema([("image_id", pa.string()), ("uri", pa.string()), ("stage", pa.string()), ("reason", pa.string())])
 
 
+def levels() -> pa.Schema:
+    numbers = [(name, pa.float64()) for name in ("darkest", "brightest", "white")]
+    return pa.schema([("image_id", pa.string()), *numbers, ("exact", pa.bool_())])
+
+
 def predictions(classes: int) -> pa.Schema:
     return pa.schema(
         [

@@ -57,6 +57,18 @@ TABLES = {
             },
         ),
         Table(
+            "levels",
+            ("image_id",),
+            "the values of images of more than 8 bits a channel; no row of others",
+            {
+                "image_id": _POSITION["image_id"],
+                "darkest": "smallest value of a pixel; what is not finite counts as 0",
+                "brightest": "largest value",
+                "white": "what is white without images.levels; black is 0 (null: stretched from darkest to brightest)",
+                "exact": "false of 16-bit colours, of which the upper 8 bits alone are read",
+            },
+        ),
+        Table(
             "rejects",
             ("image_id",),
             "every image that could not be used",

@@ -18,6 +18,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from stages.vision.levels import Levels, Span, colours_of, eight_bit, is_wide, span
+
 Crop = Literal["center", "none", "pad"]
 
 MAX_PIXELS = 178_956_970
@@ -25,9 +27,6 @@ MAX_PIXELS = 178_956_970
 
 GREY = 128
 """What `pad` fills with."""
-
-WHITE = 255
-"""What transparent pixels are shown on, as a browser or a viewer shows them."""
 
 EXTENSIONS = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .gif .bmp .dib .webp .tif .tiff .ppm .pgm .pbm .pnm"
@@ -91,26 +90,47 @@ def probe(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     return image.size[::-1] if turned else image.size
 
 
-def decode(data: bytes, channels: int = 3, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def measure(data: bytes, max_pixels: int = MAX_PIXELS) -> Span | None:
+    """The values that an image of more than 8 bits a channel holds; None of others, which are not decoded.
+
+    Raises:
+        ImageError: as :func:`decode`.
+    """
+    image = _open(data, max_pixels)
+    if not is_wide(image):
+        return None
+    colours = colours_of(image)
+    try:
+        image.load()
+        return span(image, colours)
+    except Exception as error:
+        raise ImageError(f"cannot be decoded: {_line(error)}") from None
+
+
+def decode(data: bytes, channels: int = 3, max_pixels: int = MAX_PIXELS, levels: Levels | None = None) -> np.ndarray:
     """Pixels as uint8 (height, width, channels), upright by EXIF.
 
     RGB for 3 channels, luma (ITU-R 601) for 1. Transparency is shown on white.
-    16-bit grey is scaled to 8 bits, not clipped. Wider integers and floats:
-    [0, 1] is scaled to [0, 255], other ranges are stretched from minimum to
-    maximum. Of an animation, the first frame. The format is recognised by the
+    More than 8 bits a channel are brought to 8 as :mod:`stages.vision.levels` says,
+    or such that ``levels`` are black and white. Of an animation, the first frame. The format is recognised by the
     content, never by the name.
 
     Raises:
         ImageError: empty, truncated, not an image, or more than ``max_pixels`` pixels.
     """
-    return _array(_upright(data, channels, max_pixels))
+    return _array(_upright(data, channels, max_pixels, levels))
 
 
 def decode_to(
-    data: bytes, size: tuple[int, int], crop: Crop = "center", channels: int = 3, max_pixels: int = MAX_PIXELS
+    data: bytes,
+    size: tuple[int, int],
+    crop: Crop = "center",
+    channels: int = 3,
+    max_pixels: int = MAX_PIXELS,
+    levels: Levels | None = None,
 ) -> np.ndarray:
     """``fit_size(decode(data), size, crop)`` without the array between."""
-    return _array(_fit(_upright(data, channels, max_pixels), size, crop))
+    return _array(_fit(_upright(data, channels, max_pixels, levels), size, crop))
 
 
 def fit_size(image: np.ndarray, size: tuple[int, int], crop: Crop = "center", fill: int = GREY) -> np.ndarray:
@@ -236,14 +256,15 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
-def _upright(data: bytes, channels: int, max_pixels: int) -> Image.Image:
+def _upright(data: bytes, channels: int, max_pixels: int, levels: Levels | None) -> Image.Image:
     if channels not in (1, 3):
         raise ValueError(f"images have 1 or 3 channels, not {channels}")
     image = _open(data, max_pixels)
+    colours = colours_of(image)
     try:
         image.load()
         turn = _UPRIGHT.get(_orientation(image))
-        image = _eight_bit(image)
+        image = eight_bit(image, colours, levels)
         image = image.convert("L" if channels == 1 else "RGB")
         return image.transpose(turn) if turn is not None else image
     except Exception as error:  # truncated or corrupt data, in as many ways as there are formats
@@ -255,33 +276,6 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # unreadable EXIF says nothing about the pixels
         return 1
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Any mode as one that ``convert`` turns into RGB or L without loss of range or of transparency."""
-    if image.mode.startswith("I;16"):
-        wide = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        return Image.fromarray(_stretched(np.asarray(image).astype(np.float64), image.mode))
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        page = Image.new("RGBA", image.size, (WHITE, WHITE, WHITE, 255))
-        return Image.alpha_composite(page, image)
-    return image
-
-
-def _stretched(values: np.ndarray, mode: str) -> np.ndarray:
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    if mode == "I" and low >= 0 and high <= 65535:
-        low, high = 0.0, 65535.0  # 16-bit grey held in 32 bits
-    elif mode == "F" and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    elif low >= 0 and high <= 255:
-        low, high = 0.0, 255.0
-    scale = 255.0 / (high - low) if high > low else 0.0
-    return np.rint((values - low) * scale).astype(np.uint8)
 
 
 def _what(data: bytes) -> str:

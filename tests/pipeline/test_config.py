@@ -190,3 +190,5 @@ def test_what_changes_no_output_is_in_no_fingerprint(write):
     after = fingerprints(atlases=[one | {"min_count": 2}, two], images={"path": "images", "resize": 64, "crop": "pad"})
     assert before["index"] == after["index"] and before["grid/a"] == after["grid/a"]
     assert before["extract"] != after["extract"] and before["render/a"] != after["render/a"]
+    after = fingerprints(atlases=[one, two], images={"path": "images", "levels": 4095})
+    assert before["index"] == after["index"] and before["extract"] != after["extract"]

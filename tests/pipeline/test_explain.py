@@ -101,6 +101,7 @@ def test_from_python_the_same_maps(folder):
         ("--method occlusion --option stride=0", "occlusion.stride"),
         ("--method occlusion --option patch=64", "larger than the 16 x 16 images"),
         ("--option patch", "write key=value"),
+        ("--levels 5 5", "--levels: 5 cannot be black and white; give two values, e.g. --levels 0 4095"),
         ("--crop middle", "choose center, none, pad"),
         ("--input-size 20", "model.input_size"),
         ("--range 1 1", "model.keras: range: 1 stands for black and for white"),
@@ -153,3 +154,15 @@ def test_a_panel_says_what_its_colours_mean(explained):
     assert "Dull grey: what the model was not shown." in said
     without = [replace(one, maps=[m for m in one.maps if m.options.name != "occlusion"]) for one in explained]
     assert "Hatched" not in " ".join(t.get_text() for t in panel_of(without).axes.texts)
+
+
+def test_greys_of_12_bits_are_told_or_read_as_they_are_meant(folder, caplog):
+    spec = ModelSpec(path=str(folder / "model.keras"), classes=CLASSES)
+    ramp = np.linspace(0, 4095, 256).astype(np.uint16).reshape(16, 16)
+    Image.fromarray(ramp).save(folder / "twelve.png")
+    (dark,) = explain_images([folder / "twelve.png"], spec, [])
+    assert dark.photo.max() == 16
+    assert "the largest value is 4095 of 65535, which is nearly black: give --levels 0 4095" in caplog.text
+    caplog.clear()
+    (bright,) = explain_images([folder / "twelve.png"], spec, [], levels=(0, 4095))
+    assert bright.photo.max() == bright.pixels.max() == 255 and not caplog.text

@@ -24,6 +24,7 @@ def run(tmp_path, monkeypatch):
         monkeypatch.setattr(pipeline.runner, "steps", lambda config, about: made)
         return pipeline.runner.run(CONFIG, str(execute.root), Progress(), until, redo, scheduler)
 
+    execute.numbers = tmp_path / "numbers.txt"
     execute.root = tmp_path / "run"
     execute.record = lambda: json.loads((execute.root / "run.json").read_text())
     return execute
@@ -52,6 +53,17 @@ def test_with_nothing_to_do_the_record_stays(run):
     assert run().ran == 0
     assert {**run.record(), "finished": 0, "started": 0} == {**first, "finished": 0, "started": 0}
     assert first["warnings"] == {"squares 1": ["an unlucky number"]}
+
+
+def test_what_all_parts_together_tell_is_said_once_and_recorded(run, capsys):
+    run.numbers.write_text("1 2 3\n4 13\n99")
+    run(until="numbers")
+    run()
+    assert capsys.readouterr().err.count("6 numbers make 122") == 1
+    assert run.record()["warnings"] == {"numbers end": ["6 numbers make 122"], "squares 1": ["an unlucky number"]}
+    run.numbers.write_text("1 2 3\n4 13\n6")
+    run()
+    assert run.record()["warnings"] == {"squares 1": ["an unlucky number"]}
 
 
 def test_redo_deletes_nothing_that_cannot_be_made_again(run):

@@ -31,6 +31,12 @@ def _run_numbers(inputs, params, shard: Shard):
     return {"numbers": pa.table({"n": [int(x) for x in _lines(params)[shard.index].split()]})}
 
 
+def _end_numbers(inputs, params):
+    found = [n for part in inputs.stream("numbers") for n in part["n"].to_pylist()]
+    if sum(found) > 100:
+        inputs.warn(f"{len(found)} numbers make {sum(found)}")
+
+
 NUMBERS = Stage(
     name="numbers",
     version=1,
@@ -40,6 +46,7 @@ NUMBERS = Stage(
     run=_run_numbers,
     reads=lambda params: {},
     writes=lambda params: ["numbers"],
+    end=_end_numbers,
     stamps=_lines,
 )
 

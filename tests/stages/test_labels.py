@@ -68,6 +68,7 @@ def test_indices_where_they_find_more_though_some_are_names():
     classes = [str(k) for k in range(1, 11)]
     indices, warnings = read(list(range(10)), classes)
     assert indices == list(range(10)) and "read as indices" in warnings[0] and "labels_are: names" in warnings[0]
+    assert read(["1", "2", "3"], ["1", "2", "3"]) == ([0, 1, 2], [])  # 3 can be no index: not told
 
 
 def test_a_number_among_names_is_an_index_but_not_among_numbers():

@@ -94,6 +94,15 @@ def test_metadata_that_cannot_be_used_is_one_line(text, said, tmp_path):
         opened(tmp_path)
 
 
+def test_in_class_folders_a_table_of_something_else_is_told_and_left(tmp_path):
+    put(tmp_path, "cat/a.png", "dog/b.png")
+    (tmp_path / "metadata.csv").write_text("image,label\n/elsewhere/a.png,3\n")
+    source = opened(tmp_path)
+    assert column(source, "label") == [0, 1] and "metadata.csv is not read: " in source.warnings[0]
+    with pytest.raises(UserError, match="points outside"):
+        opened(tmp_path, label_column="label")
+
+
 def test_tables_that_are_not_read_are_told(tmp_path):
     put(tmp_path, "a.png")
     table(tmp_path / "metadata.csv", [{"isic_id": "a", "diagnosis": "nevus"}])

@@ -31,7 +31,7 @@ def read_photographs(
         try:
             if isinstance(data, Exception):
                 raise data
-            pixels = decode(data, max_pixels=images.max_pixels)
+            pixels = decode(data, max_pixels=images.max_pixels, levels=images.levels)
         except (ImageError, OSError) as error:
             missing[case.image_id] = getattr(error, "reason", None) or str(error) or type(error).__name__
             continue
