@@ -60,7 +60,7 @@ def _list(titles: Mapping[str, str], names: Sequence[str]) -> str:
 
 
 def _gain(row: Mapping[str, Any]) -> str:
-    low, mean, high = (number(row[key], 2) for key in ("low", "mean", "high"))
+    low, mean, high = (number(row[key], 3) for key in ("low", "mean", "high"))
     return f"{mean} [{low}, {high}]"
 
 

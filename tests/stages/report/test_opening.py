@@ -19,7 +19,7 @@ def test_the_largest_gain_opens():
     found = opening(TITLES, [gain("grad_cam", 0.1, 0.05), gain("occlusion", 0.3, 0.21), gain("guided", 0.2, 0.1)], {})
     assert found.variant == "occlusion"
     assert "of 3 methods, Occlusion gains most over a random map" in found.why
-    assert "0.30 [0.21, 0.39] (mean of 40 images, 95 % interval)." in found.why
+    assert "0.300 [0.210, 0.390] (mean of 40 images, 95 % interval)." in found.why
 
 
 def test_of_equal_gains_the_first_asked_for():
