@@ -21,7 +21,7 @@ from stages.sources import read_image, read_images
 from stages.sources.places import Place
 from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, nearest
 from stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
-from stages.tables.flags import SILENT
+from stages.tables.flags import ONE, SILENT
 from stages.vision.images import ImageError, decode, fit_size
 
 RANDOM = ("random", "random_pixels")
@@ -160,7 +160,8 @@ def _silent(inputs: Inputs, variant: str, rows: Sequence[dict], chosen: set[str]
     found = Counter(flag for flag in flags if flag in SILENT)
     if found:
         why = ", ".join(f"{n} {flag}" for flag, n in sorted(found.items()))
-        say = inputs.note if found.total() < len(flags) else inputs.warn
+        # Maps of one position are told of when they are settled.
+        say = inputs.warn if found.total() == len(flags) and set(found) != {ONE} else inputs.note
         say(f"evaluate: {found.total()} of {len(flags)} maps of {variant} say nothing and are left out ({why})")
     return {"maps": len(flags), "left out": dict(sorted(found.items()))}
 

@@ -66,8 +66,10 @@ def randomization(inputs: Inputs, params: Any) -> list[dict[str, Any]]:
         pixels = pixels or _pixels(inputs, params, list(maps), model.input_size, model.channels)
         ids = list(pixels)
         if not ids:
+            # That a method's maps say nothing was told before.
             why = "no image of the sample can be read again" if maps else "all maps of the sample say nothing"
-            inputs.warn(f"sanity: {options.variant} is not compared with shuffled models: {why}")
+            say = inputs.warn if maps else inputs.note
+            say(f"sanity: {options.variant} is not compared with shuffled models: {why}")
             return []
         settled = method.settle(model, options, lambda count: np.stack([pixels[i] for i in ids[:count]]))  # noqa: B023
         explain = method.build(Setting(model, options, settled, params.batch, 1, params.seed, background))

@@ -339,15 +339,22 @@ def test_more_steps_than_pixels_are_one_for_each(inputs, model):
     assert f"evaluate.steps: {SIZE * SIZE} instead of 1000, one for each pixel of {SIZE} x {SIZE}" in inputs.notes
 
 
-def test_of_maps_that_all_say_nothing_none_is_scored(inputs, model):
-    """As of windows too large: the run says so once, loudly."""
+def flag_all(inputs, flag):
     for k, part in enumerate(inputs.tables["maps/grad_cam"]):
-        flags = pa.array(["one position"] * len(part))
+        flags = pa.array([flag] * len(part))
         inputs.tables["maps/grad_cam"][k] = part.set_column(part.column_names.index("flag"), "flag", flags)
+
+
+def test_of_maps_that_all_say_nothing_none_is_scored(inputs, model):
+    """Loudly, but where the run has said so when they were settled: maps of windows too large."""
+    flag_all(inputs, "constant")
     found = rows(inputs, params(model, boxes=BOXES, steps=1))
     assert all(row[m] is None for row in found.values() for m in ("deletion", "insertion", "pointing", "energy"))
-    said = "evaluate: 12 of 12 maps of grad_cam say nothing and are left out (12 one position)"
+    said = "evaluate: 12 of 12 maps of grad_cam say nothing and are left out (12 constant)"
     assert inputs.warnings == [said]
+    flag_all(inputs, "one position")
+    fit(inputs, params(model))
+    assert inputs.warnings == [said] and inputs.notes[-1] == said.replace("constant", "one position")
 
 
 def test_each_method_is_set_against_a_random_map_of_its_kind():

@@ -13,7 +13,7 @@ from stages import explain, extract, tables
 from stages.explain import STAGE, Params
 from stages.explain.selection import frame, hidden, select, worst_first
 from stages.explain.targets import check, resolve
-from stages.methods import ExpectedGradients, GradCam, Occlusion, Saliency
+from stages.methods import ExpectedGradients, GradCam, Occlusion, Rise, Saliency
 from stages.specs import ImagesSpec, ModelSpec
 from stages.stage import UserError
 from stages.tables.flags import NOT_FINITE, ZERO
@@ -391,6 +391,31 @@ def test_maps_that_are_zero_or_not_finite_are_kept_and_flagged(extracted, params
     toy("saliency", lambda pixels, target: np.full((2, 3), np.inf))
     table, _ = extracted().run(STAGE, params(method=Saliency()), "saliency").values()
     assert set(table["flag"].to_pylist()) == {NOT_FINITE}
+
+
+def test_a_map_of_a_single_window_is_flagged_and_told_once(extracted, params):
+    inputs = extracted(4)
+    method = Occlusion(patch=16, stride=4, mode="full")
+    inputs.tables["predictions"], predictions = [], inputs.tables["predictions"]
+    STAGE.check[1](inputs, params(method=method))  # as a run does, before anything else
+    inputs.tables["predictions"] = predictions
+    table, _ = inputs.run(STAGE, params(method=method), "occlusion").values()
+    assert set(table["flag"].to_pylist()) == {"one position"}
+    assert [w for w in inputs.warnings if "single" in w] == [
+        "occlusion: maps of a single position tell nothing of where, and are not scored; "
+        "give a smaller occlusion.patch or stride, or leave them out"
+    ]
+
+
+def test_sizes_that_are_left_open_are_settled_and_said(extracted, params):
+    inputs = extracted()
+    table, _ = inputs.run(STAGE, params(method=Occlusion(mode="full"), limit=1), "occlusion").values()
+    settled = inputs.state()
+    assert (settled["settled"]["patch"], settled["settled"]["stride"]) == ([2, 2], [1, 1])
+    assert settled["metrics"]["patch"] == [2, 2] and set(table["height"].to_pylist()) == {15}
+    assert "occlusion: windows of 2 x 2 pixels, 1 x 1 apart (15 x 15)" in inputs.notes
+    inputs.run(STAGE, params(method=Rise(masks=2), limit=1), "rise")
+    assert inputs.state()["settled"]["cells"] == 4 and "rise: masks of 4 x 4 cells" in inputs.notes
 
 
 def test_the_gap_of_a_path_method_is_kept(extracted, params, toy):

@@ -84,7 +84,8 @@ def test_of_the_maps_that_are_made_again_only_the_samples_are_held():
     inputs = CountedInputs({"maps/a": parts})
     chosen = ["0502", "0101", "0105", "0600"]
     found, flagged = stored(inputs, "maps/a", chosen)
-    assert flagged == 0 and list(found) == chosen and [target for target, _ in found.values()] == [2] * 4
+    assert flagged == 0
+    assert list(found) == chosen and [target for target, _ in found.values()] == [2] * 4
     assert np.array_equal(found["0502"][1].reshape(-1), parts[5]["map"][5].values.to_numpy())
     assert inputs.pool.bytes_allocated() == 0, "nothing of a part is held with a map of it"
     assert inputs.pool.max_memory() < 1.2 * most_of_one(parts[0]), "one part at a time"
@@ -162,6 +163,7 @@ def test_agreement_by_hand(everything):
     rows = {(r["variant"], r["other"]): r for r in found.to_pylist()}
     assert list(rows) == [("a", "b"), ("a", "o"), ("b", "o")]
     assert rows["a", "b"]["mean"] == pytest.approx((-1 + 1 + 1) / 3, abs=1e-6) and rows["a", "b"]["n"] == 3
+    assert [rows[pair]["left_out"] for pair in rows] == [1, 0, 1], "a map of b says nothing"
     # Windows of 2 x 2, side by side: each pixel has its window's value.
     each = [
         spearmanr(a[2].reshape(-1), np.kron(o[2], np.ones((2, 2))).reshape(-1)).statistic
@@ -189,6 +191,42 @@ def test_means_stand_beside_the_random_map(everything):
     assert rows["random", "label", "deletion"]["against"] is None
     said = inputs.states["sanity", ""]["metrics"]["a"]["predicted"]["deletion"]
     assert said == {"mean": 0.25, "random": 0.45, "better than random": 1.0}
+
+
+def test_maps_that_say_nothing_are_in_no_mean_and_counted(everything):
+    inputs, _ = everything
+    first, rest = (part.to_pylist() for part in inputs.tables["faithfulness/a"])
+    first[0] |= {"deletion": None, "pointing": None, "flag": "constant"}
+    first[1] |= {"flag": "the mask cannot be read"}  # its deletion counts
+    inputs.tables["faithfulness/a"] = [of_figures(first), of_figures(rest)]
+    for part in (0, 1):  # all of b
+        silent = [row | {"deletion": None, "flag": "zero"} for row in inputs.part("faithfulness/b", part).to_pylist()]
+        inputs.tables["faithfulness/b"][part] = of_figures(silent)
+    rows = inputs.run(STAGE, overall(agreement=False))["trust"].to_pylist()
+    rows = {(r["variant"], r["measure"]): r for r in rows if r["kind"] == "label"}
+    a, b, random = (rows[v, "deletion"] for v in ("a", "b", "random"))
+    assert (a["n"], a["left_out"]) == (3, 1) and a["mean"] == pytest.approx((0.2 + 0.3 + 0.4) / 3)
+    assert (b["n"], b["left_out"], b["mean"], b["better"]) == (0, 4, None, None)
+    assert (random["n"], random["left_out"]) == (4, 0)
+    # The gain is over the same images, image by image: 0.2 in each of three.
+    gain = rows["a", "gain"]
+    assert (gain["n"], gain["left_out"], gain["better"], gain["against"]) == (3, 1, 1.0, "random")
+    assert [gain[k] for k in ("mean", "low", "high")] == pytest.approx([0.2] * 3) and ("b", "gain") not in rows
+    assert inputs.states["sanity", ""]["metrics"]["a"]["label"]["deletion"]["left out"] == 1
+
+
+def test_the_gain_adds_up_what_was_asked(everything):
+    inputs, _ = everything
+    for variant, more in (("o", 0.3), ("random", 0.1)):
+        both = [
+            of_figures([row | {"insertion": more + 0.01 * k} for k, row in enumerate(part.to_pylist())])
+            for part in inputs.tables[f"faithfulness/{variant}"]
+        ]
+        inputs.tables[f"faithfulness/{variant}"] = both
+    rows = inputs.run(STAGE, overall(agreement=False))["trust"].to_pylist()
+    (gain,) = [r for r in rows if (r["variant"], r["kind"], r["measure"]) == ("o", "label", "gain")]
+    # Deletion as the random map's, insertion 0.2 above it.
+    assert gain["mean"] == pytest.approx(0.2) and gain["n"] == 4 and gain["better"] == 1
 
 
 # -- a model that forgets ----------------------------------------------------------------
@@ -284,3 +322,4 @@ def test_without_a_map_that_says_anything_nothing_is_compared(network):
     method = Occlusion(patch=SIZE // 2, stride=SIZE // 2, mode="incremental")
     params = Params(model={"path": str(path)}, images={"path": "x"}, method=method, randomization=again)
     assert inputs.run(STAGE, params, "occlusion")["randomization/occlusion"].num_rows == 0
+    assert "all maps of the sample say nothing" in inputs.notes[0] and not inputs.warnings

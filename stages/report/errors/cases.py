@@ -127,12 +127,12 @@ def chosen(possible: pa.Table, most: int) -> list[Case]:
     mapped = possible["mapped"].take(places).to_numpy()
     first = set(np.argsort(~mapped, kind="stable")[:most].tolist())
     wrong = possible.select(["label", "pred"]).take(places[: pc.sum(mistake).as_py() or 0])
-    seen, more = Counter(), []
-    for place, confusion in enumerate(zip(wrong["label"].to_numpy(), wrong["pred"].to_numpy(), strict=True)):
-        among = seen[confusion]
-        seen[confusion] += 1
-        if place not in first and among < EACH:
-            more.append((among, place))
+    confusions = list(zip(wrong["label"].to_numpy(), wrong["pred"].to_numpy(), strict=True))
+    shown, more = Counter(c for place, c in enumerate(confusions) if place in first), []
+    for place, confusion in enumerate(confusions):
+        if place not in first and shown[confusion] < EACH:
+            more.append((shown[confusion], place))
+            shown[confusion] += 1
     kept = sorted(first.union(place for _, place in sorted(more)[:most]))
     rows = possible.take(places.take(pa.array(kept, pa.int64()))).to_pylist()
     return [_case(row, place + 1) for place, row in zip(kept, rows, strict=True)]

@@ -60,7 +60,7 @@ def _list(titles: Mapping[str, str], names: Sequence[str]) -> str:
 
 
 def _gain(row: Mapping[str, Any]) -> str:
-    low, mean, high = (number(row[key], 2) for key in ("low", "mean", "high"))
+    low, mean, high = (number(row[key], 3) for key in ("low", "mean", "high"))
     return f"{mean} [{low}, {high}]"
 
 
@@ -81,11 +81,10 @@ def agrees(titles: Mapping[str, str], pairs: Sequence[Mapping[str, Any]]) -> dic
             found[name] = f"Rank correlation with {other}: {number(value, 2)} on average."
         elif means:
             average = number(sum(means.values()) / len(means), 2)
-            ends = (min(means, key=means.get), max(means, key=means.get))
-            least, most = (f"{title}, {number(means[title], 2)}" for title in ends)
-            found[name] = (
-                f"Rank correlation with the others: {average} on average (least with {least}; most with {most})."
-            )
+            lowest, highest = min(means, key=means.get), max(means, key=means.get)
+            least, most = (f"{title}, {number(means[title], 2)}" for title in (lowest, highest))
+            ends = f"least with {least}; most with {most}"
+            found[name] = f"Rank correlation with the others: {average} on average ({ends})."
     return found
 
 

@@ -65,6 +65,14 @@ def test_five_by_five_by_hand(sums, options, of_the_sum, of_the_ends):
     np.testing.assert_array_equal(maps.scores, [[400, 24]])
     np.testing.assert_array_equal(maps.values[0, 0], of_the_sum)
     np.testing.assert_array_equal(maps.values[0, 1], of_the_ends)
+    np.testing.assert_array_equal(maps.idle, [[False, False]])
+
+
+def test_a_score_that_is_the_same_whatever_is_hidden_is_told(sums):
+    corner = COUNTING.copy()
+    corner[0, 4, 4] = corner[0, 0, 0] = 7
+    maps = explained(sums, Occlusion(patch=2, stride=1, fill=7), corner, np.array([[0, 1]], np.int32))
+    np.testing.assert_array_equal(maps.idle, [[False, True]])
 
 
 def test_windows_stand_at_multiples_of_the_stride():

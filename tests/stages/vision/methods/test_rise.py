@@ -100,6 +100,12 @@ def test_a_score_that_never_changes_gives_the_mean_mask(simple):
     together = (masks * masks[:, 4:5, 7:8]).mean(0)
     np.testing.assert_allclose(maps.values[0, 1], 50 * together / OPTIONS.keep, rtol=1e-5)
     np.testing.assert_allclose(maps.scores, [[2, 50]])
+    np.testing.assert_array_equal(maps.idle, [[True, False]])
+
+
+@pytest.mark.parametrize(("side", "cells"), [(224, 8), (1024, 8), (32, 8), (28, 7), (16, 4), (8, 2), (2, 2), (1, 2)])
+def test_cells_come_from_the_size_of_the_input(side, cells):
+    assert Rise().at((side + 3, side)).cells == cells and Rise(cells=5).at((side, side)).cells == 5
 
 
 def test_a_map_is_the_same_bit_for_bit_whatever_its_batch_and_companions(tmp_path):
