@@ -36,7 +36,7 @@ closer.start = () => {
     closer.stage.replaceChildren();
     if (from?.isConnected) from.focus();
   });
-  new ResizeObserver(() => { if (closer.dialog.open) closer.paint(); }).observe(closer.stage);
+  new ResizeObserver(() => { if (closer.dialog.open && !closer.zoomed) closer.fit(); }).observe(closer.stage);
   for (const link of document.querySelectorAll("a[data-closer]")) link.addEventListener("click", closer.linked);
 };
 
