@@ -145,10 +145,10 @@ def near(name: str, known: Sequence[str], count: int = 3) -> list[str]:
     """The names that may have been meant, at most ``count``, the nearest first; empty where none is near.
 
     Near is a name whose letters and digits, whatever their case and the signs between them, are alike in two of three
-    (``difflib``'s ratio of at least 0.65, and within 0.1 of the best), or one that has all words asked for:
-    ``conv_1`` in ``backbone/conv_1``, ``retriever`` in ``golden retriever``.
+    (``difflib``'s ratio of at least 0.65, and within 0.1 of the best), or one that has all words asked for
+    (of a path: of its end): ``conv_1`` in ``backbone/conv_1``, ``retriever`` in ``golden retriever``.
     """
-    asked, words, plain = _letters(name), f" {_words(name)} ", {}
+    asked, words, plain = _letters(name), f" {_words(name.rsplit('/', 1)[-1])} ", {}
     for other in known:
         plain.setdefault(_letters(other), other)
     alike = difflib.get_close_matches(asked, list(plain), count, 0.65)

@@ -178,7 +178,7 @@ def test_wrong_choices_are_refused_before_any_image_is_read(bench):
     ):
         shutil.rmtree(bench.folder / "early", ignore_errors=True)
         code, _, said = bench.run("early", *settings)
-        assert code == 2 and not bench.store("early").parts("predictions"), said
+        assert code == 2 and not bench.store("early").parts("images"), said
 
 
 def test_labels_of_no_class_and_duplicate_rows_are_told(bench):
