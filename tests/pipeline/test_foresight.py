@@ -1,4 +1,4 @@
-"""What a model's description is enough to know is said by `plan`, which opens no model, and by `run` before all else."""
+"""What a model's description is enough to know is said by `plan`, which opens no model, and first of all by `run`."""
 
 import json
 import subprocess
