@@ -210,11 +210,9 @@ def explain(
 @app.command()
 def schema() -> None:
     """The configuration's JSON Schema, for editors."""
-    import json
+    from pipeline.schema import text
 
-    from pipeline.config import Config as Model
-
-    typer.echo(json.dumps(Model.model_json_schema(), indent=2))
+    typer.echo(text(), nl=False)
 
 
 def _root(loaded, out: str | None) -> str:

@@ -79,7 +79,9 @@ class ImagesSpec(Spec):
     resize: int | tuple[int, int] | None = Field(
         None, description="side, or height and width; default: the model's own"
     )
-    crop: Literal["center", "none", "pad"] = "center"
+    crop: Literal["center", "none", "pad"] = Field(
+        "center", description="to the model's shape: cut to the middle, squeeze, or pad with grey"
+    )
     max_pixels: int = Field(178_956_970, gt=0, description="larger images are rejected unread (decompression bombs)")
 
     @model_validator(mode="after")
@@ -95,13 +97,15 @@ PositiveInt = Annotated[int, Field(gt=0)]
 class ViewSpec(Spec):
     """Which activations belong to an atlas; the default is all of a layer."""
 
-    name: str
-    layer: str
+    name: str = Field(description="what the atlas is called; it names folders")
+    layer: str = Field(description="a layer that `activation-atlas layers MODEL` lists")
     images: bool = Field(False, description="one row per image: spatially pooled features")
-    class_: str | None = Field(None, alias="class")
-    keep: Literal["winner", "top"] = "top"
-    pair: tuple[str, str] | None = None
-    rows: PositiveInt = 1000
+    class_: str | None = Field(None, alias="class", description="only activations that argue for this class")
+    keep: Literal["winner", "top"] = Field(
+        "top", description="of a class: the `rows` that argue most for it, or all that argue for it above all others"
+    )
+    pair: tuple[str, str] | None = Field(None, description="two classes: what argues for one against the other")
+    rows: PositiveInt = Field(1000, description="of a class with keep: top, or of each of a pair: how many activations")
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 

@@ -6,7 +6,6 @@ Every case goes through the real command, in this process: TensorFlow starts onc
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import struct
@@ -15,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
 from tests.bench import Bench, command, one_line, write_models
@@ -229,13 +227,6 @@ def test_configurations_that_are_none(bench, tmp_path):
         one_line(command("plan", tmp_path / "c.yaml"), said)
     (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\x00")
     one_line(command("plan", tmp_path / "c.yaml"), "cannot be read")
-
-
-def test_the_schema_fits_the_configuration(bench):
-    validator = pytest.importorskip("jsonschema")
-    code, said, _ = command("schema")
-    assert code == 0
-    validator.validate(yaml.safe_load(bench.config.read_text()), json.loads(said))
 
 
 # -- whole runs of other shapes --------------------------------------------------
