@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from stages import tables
 from stages.explain.selection import frame, hidden, select, worst_first
-from stages.explain.settled import single, sizes, told
+from stages.explain.settled import sizes, told, warnings
 from stages.explain.targets import check, resolve
 from stages.methods import Method
 from stages.sources import read_images
@@ -102,7 +102,7 @@ def fit(inputs: Inputs, params: Params) -> State:
         state["metrics"]["layer"] = settled["layer"]
     if words := told(params.method, settled):
         inputs.note(words)
-    if words := single(params.method, settled):
+    for words in warnings(params.method, settled):
         inputs.warn(words)
     if params.limit is not None:
         state["chosen"] = data["image_id"].to_numpy(str)[chosen].tolist()
