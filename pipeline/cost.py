@@ -35,7 +35,8 @@ def _icons(config: Config, images: int) -> str:
     count = sum(_cells(config, atlas, grid, images) for atlas in drawn for grid in atlas.render.grids)
     steps = sorted({atlas.render.steps for atlas in drawn})
     each = f"{steps[0]}" if len(steps) == 1 else f"{steps[0]} to {steps[-1]}"
-    return f"{len(config.atlases)} atlases, at most {count:,} icons x {each} steps"
+    atlases = "1 atlas" if len(config.atlases) == 1 else f"{len(config.atlases)} atlases"
+    return f"{atlases}, at most {count:,} icons x {each} steps"
 
 
 def _cells(config: Config, atlas: AtlasSpec, grid: int, images: int) -> int:

@@ -37,6 +37,8 @@ def foresee(config: Config, steps: Sequence[Step]) -> None:
         UserError: a file that cannot be opened here, a layer or a class that is not the model's.
     """
     spec = next((step.params.model for step in steps if step.stage.name == "extract"), None)
+    if spec is not None and spec.path and Path(spec.path).is_dir():
+        raise UserError(f"model.path: {spec.path} {saved.folder(spec.path)}")
     found = saved.description(spec.path) if spec is not None and spec.path else None
     if found is not None and (obstacle := saved.obstacle(found)):
         raise UserError(f"model.path: {found.path} {obstacle}")

@@ -67,9 +67,16 @@ def _of_hdf5(path: str) -> tuple[Any, str]:
         return json.loads(text(file.attrs["model_config"])), version
 
 
-def is_saved_model(path: str) -> bool:
-    """Whether ``path`` is a folder that TensorFlow wrote."""
-    return os.path.isfile(os.path.join(path, "saved_model.pb"))
+def folder(path: str) -> str:
+    """What to say of a folder that is given as a model."""
+    if os.path.isfile(os.path.join(path, "saved_model.pb")):
+        name = os.path.basename(os.path.abspath(path))
+        return (
+            "is a SavedModel folder, which Keras 3 cannot read; where Keras saved it, Keras 2 writes it to one file: "
+            f"pip install tf-keras; python -c \"import tf_keras; tf_keras.models.load_model('{name}')"
+            ".save('model.h5')\""
+        )
+    return "is a folder; give a whole model saved as .keras or .h5 (model.save('model.keras'))"
 
 
 def _objects(value: Any) -> Iterator[Config]:
