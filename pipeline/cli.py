@@ -88,6 +88,7 @@ def run(
 def plan(config: Config, out: Out = None, settings: Settings = None) -> None:
     """The stages, their shards, what would run and why. Opens no model."""
     from pipeline.config import load
+    from pipeline.foresight import foresee
     from pipeline.plan import Planner
     from pipeline.record import about
     from pipeline.steps import steps
@@ -95,9 +96,10 @@ def plan(config: Config, out: Out = None, settings: Settings = None) -> None:
 
     loaded = load(config, settings or ())
     root = _root(loaded, out)
-    planner = Planner(Store(root))
+    planner, chosen = Planner(Store(root)), steps(loaded, about(loaded))
+    foresee(loaded, chosen)
     typer.echo(f"run folder {root}")
-    for found in planner.preview(steps(loaded, about(loaded))):
+    for found in planner.preview(chosen):
         shards = "?" if found.shards is None else str(found.shards)
         if found.done:
             text = f"done, {shards} shards"
@@ -213,11 +215,9 @@ def explain(
 @app.command()
 def schema() -> None:
     """The configuration's JSON Schema, for editors."""
-    import json
+    from pipeline.schema import text
 
-    from pipeline.config import Config as Model
-
-    typer.echo(json.dumps(Model.model_json_schema(), indent=2))
+    typer.echo(text(), nl=False)
 
 
 def _root(loaded, out: str | None) -> str:

@@ -37,8 +37,10 @@ class RunSpec(Spec):
 class AtlasSpec(ViewSpec):
     """One named view of a layer, and how it is laid out and drawn."""
 
-    reduce: ReduceSpec = Field(default_factory=ReduceSpec)
-    grids: list[PositiveInt] = Field(default=[10, 20, 40], min_length=1)
+    reduce: ReduceSpec = Field(default_factory=ReduceSpec, description="how activations become a layout")
+    grids: list[PositiveInt] = Field(
+        default=[10, 20, 40], min_length=1, description="cells along a side: the coarsest times powers of two"
+    )
     min_count: PositiveInt = Field(5, description="cells with fewer rows get no icon")
     render: RenderSpec | None = Field(default_factory=RenderSpec, description="null: no icons")
 
@@ -64,14 +66,14 @@ class AtlasSpec(ViewSpec):
 class Config(Spec):
     """A whole configuration."""
 
-    run: RunSpec = Field(default_factory=RunSpec)
-    model: ModelSpec
-    images: ImagesSpec
-    extract: ExtractSpec = Field(default_factory=ExtractSpec)
-    atlases: list[AtlasSpec] = Field(default_factory=list)
+    run: RunSpec = Field(default_factory=RunSpec, description="the run itself: its name, folder and seed")
+    model: ModelSpec = Field(description="which classifier, and what it expects and returns")
+    images: ImagesSpec = Field(description="where the images and their labels come from")
+    extract: ExtractSpec = Field(default_factory=ExtractSpec, description="what is taken from images and model")
+    atlases: list[AtlasSpec] = Field(default_factory=list, description="the atlases; none is fine too")
     explain: ExplainSpec | None = Field(None, description="attribution maps of images; default: none")
     evaluate: EvaluateSpec | None = Field(None, description="do the maps tell the truth; default: not asked")
-    report: ReportSpec = Field(default_factory=ReportSpec)
+    report: ReportSpec = Field(default_factory=ReportSpec, description="what the pages and figures show")
 
     @model_validator(mode="after")
     def _checks(self) -> Config:

@@ -103,6 +103,7 @@ class StepPlan:
     todo: list[Work] = field(default_factory=list)
     reason: str = ""
     surplus: bool = False
+    items: int = 0  # in all its shards: of the stage index, images
 
     @property
     def done(self) -> bool:
@@ -134,7 +135,7 @@ class Planner:
         if stamps is None or stage.name == "index":
             shards = stage.shards(View(store, stage.name, step.label), step.params)
         known = store.read_json(STAMPS) or {}
-        result = StepPlan(step, len(shards))
+        result = StepPlan(step, len(shards), items=shards[-1].stop if shards else 0)
         tables = stage.writes(step.params)
         base = self._shard_fingerprint(step)
         for shard in shards:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -26,20 +28,98 @@ class Progress(AbstractContextManager):
     def __exit__(self, *_: Any) -> None: ...
 
 
-class Plain(Progress):
-    """One line per step, on standard error."""
+EVERY = 20.0
+"""Seconds after which something is said again of a step that goes on."""
+
+
+def spelled(seconds: float) -> str:
+    """A time as one says it: 45 s, 3 min, 1 h 20 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+class Pace:
+    """How far a step is; ``left`` follows from the shards that are done, from the first one on."""
+
+    def __init__(self, todo: int) -> None:
+        self.todo, self.done = todo, 0
+        self._started = time.monotonic()
+
+    @property
+    def gone(self) -> float:
+        return time.monotonic() - self._started
+
+    @property
+    def left(self) -> float | None:
+        """Seconds; None before the first shard is done."""
+        return self.gone / self.done * (self.todo - self.done) if self.done else None
+
+
+class Paced(Progress):
+    """Says how far a step is whenever nothing was said of it for :data:`EVERY` seconds, shard done or not."""
+
+    def __init__(self) -> None:
+        self._pace: tuple[str, Pace] | None = None
+        self._last = 0.0
+        self._talk = threading.RLock()
+        self._over = threading.Event()
+
+    def far(self, step: str, pace: Pace) -> None:
+        """Says how far ``step`` is."""
+
+    def begin(self, step: str, todo: int, shards: int, reason: str) -> None:
+        self._over.clear()
+        with self._talk:
+            self._pace, self._last = (step, Pace(todo)), time.monotonic()
+        threading.Thread(target=self._remind, args=(self._over,), daemon=True).start()
+
+    def advance(self, step: str) -> None:
+        with self._talk:
+            self._pace[1].done += 1
+            self._tell()
+
+    def end(self, step: str, seconds: float, rows: int) -> None:
+        self.__exit__()
+
+    def __exit__(self, *_: Any) -> None:
+        self._over.set()
+        self._over = threading.Event()
+
+    def _remind(self, over: threading.Event) -> None:
+        while not over.wait(EVERY / 10):
+            with self._talk:
+                if not over.is_set():
+                    self._tell()
+
+    def _tell(self) -> None:
+        step, pace = self._pace
+        if time.monotonic() - self._last >= EVERY and pace.done < pace.todo:
+            self._last = time.monotonic()
+            self.far(step, pace)
+
+
+class Plain(Paced):
+    """A line where a step begins and ends, and one now and then, on standard error."""
 
     def begin(self, step: str, todo: int, shards: int, reason: str) -> None:
         self.say(f"{step}: {todo} of {shards} to do ({reason})")
+        super().begin(step, todo, shards, reason)
+
+    def far(self, step: str, pace: Pace) -> None:
+        left = "" if pace.left is None else f", about {spelled(pace.left)} left"
+        self.say(f"{step}: {pace.done} of {pace.todo} done in {spelled(pace.gone)}{left}")
 
     def end(self, step: str, seconds: float, rows: int) -> None:
+        super().end(step, seconds, rows)
         self.say(f"{step}: done in {seconds:.1f} s" + (f", {rows:,} rows" if rows else ""))
 
     def say(self, message: str, level: str = "info") -> None:
         print(message if level == "info" else f"{level}: {message}", file=sys.stderr, flush=True)
 
 
-class JsonLines(Progress):
+class JsonLines(Paced):
     """One JSON object per event, on standard error."""
 
     def _event(self, **event: Any) -> None:
@@ -47,11 +127,24 @@ class JsonLines(Progress):
 
     def begin(self, step: str, todo: int, shards: int, reason: str) -> None:
         self._event(event="begin", step=step, todo=todo, shards=shards, reason=reason)
+        super().begin(step, todo, shards, reason)
 
     def advance(self, step: str) -> None:
-        self._event(event="shard", step=step)
+        with self._talk:
+            pace = self._pace[1]
+            pace.done += 1
+            self._last = time.monotonic()
+            self._far("shard", step, pace)
+
+    def far(self, step: str, pace: Pace) -> None:
+        self._far("progress", step, pace)
+
+    def _far(self, event: str, step: str, pace: Pace) -> None:
+        left = None if pace.left is None else round(pace.left, 1)
+        self._event(event=event, step=step, done=pace.done, todo=pace.todo, seconds=round(pace.gone, 1), left=left)
 
     def end(self, step: str, seconds: float, rows: int) -> None:
+        super().end(step, seconds, rows)
         self._event(event="end", step=step, seconds=round(seconds, 3), rows=rows)
 
     def say(self, message: str, level: str = "info") -> None:
@@ -63,15 +156,26 @@ class Bars(Progress):
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as RichProgress
+        from rich.text import Text
+
+        paces = self._paces = {}
+
+        class Left(ProgressColumn):
+            """Rich's own column needs two shards, and forgets those that are older than 30 s."""
+
+            def render(self, task: Task) -> Text:
+                pace = paces.get(task.description)
+                left = None if pace is None or task.finished else pace.left
+                return Text("" if left is None else f"{spelled(left)} left")
 
         self._bars = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            Left(),
             console=Console(stderr=True),
         )
         self._tasks: dict[str, Any] = {}
@@ -84,9 +188,11 @@ class Bars(Progress):
         self._bars.stop()
 
     def begin(self, step: str, todo: int, shards: int, reason: str) -> None:
+        self._paces[step] = Pace(todo)
         self._tasks[step] = self._bars.add_task(step, total=todo)
 
     def advance(self, step: str) -> None:
+        self._paces[step].done += 1
         self._bars.advance(self._tasks[step])
 
     def say(self, message: str, level: str = "info") -> None:

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 
 import stages
 from pipeline.config import Config
+from pipeline.cost import line
 from pipeline.executors import Map, executor
-from pipeline.plan import STAMPS, Planner, Step, View, Work, library_version
+from pipeline.foresight import foresee
+from pipeline.plan import STAMPS, Planner, Step, StepPlan, View, Work, library_version
 from pipeline.progress import Progress
 from pipeline.record import Record, about, counts, doubts, now
 from pipeline.steps import steps
@@ -35,6 +37,13 @@ class Done:
     process: str
     peak_mib: float
     notes: list[str] = field(default_factory=list)
+
+
+class Unread(View):
+    """What a check sees before any image was read: whatever the folder holds may be of another source."""
+
+    def parts(self, table: str) -> int:
+        return 0
 
 
 @dataclass
@@ -105,6 +114,7 @@ class Run:
         self.record = Record(store)
         self.outcome = Outcome()
         self.said: set[str] = set()
+        self.listed: dict[str, StepPlan] = {}
 
     def execute(self, until: str | None, redo: Sequence[str]) -> Outcome:
         chosen = self.chosen = steps(self.config, about(self.config))
@@ -114,15 +124,18 @@ class Run:
         order = stages.ORDER[: stages.ORDER.index(until) + 1] if until else stages.ORDER
         if late := [name for name in redo if name not in order]:
             raise UserError(f"--redo {late[0]}: comes after --until {until}; leave one of them out")
+        foresee(self.config, chosen)
         with executor(self.scheduler, self.workers) as pooled, executor("sync") as alone:
             if redo:
                 self.planner.preview(chosen)  # what cannot run is said before anything is deleted
             for step in chosen:
                 if step.stage.name in redo:
                     self._forget(step)
-            self._begin()
-            for name in order:
-                group = [s for s in chosen if s.stage.name == name]
+            groups = {name: [s for s in chosen if s.stage.name == name] for name in order}
+            self._begin(order)
+            if groups.get("extract"):
+                self._look(groups["extract"], pooled)
+            for name, group in groups.items():
                 if group:
                     safe = self.scheduler != "threads" or group[0].stage.threads
                     self._stage(group, pooled if safe else alone)
@@ -135,15 +148,26 @@ class Run:
         self._finish(chosen)
         return self.outcome
 
-    def _stage(self, group: list[Step], run: Map) -> None:
-        fits = [(step, work) for step in group if (work := self.planner.fit(step)) is not None]
+    def _look(self, group: list[Step], run: Map) -> None:
+        """The model comes first: a layer or a class that it does not have is said before any image is read."""
+        if self._fit(group, run):
+            self._check(group, Unread)
+
+    def _fit(self, group: list[Step], run: Map) -> bool:
+        fits = [work for step in group if (work := self.planner.fit(step)) is not None]
         if fits:
-            label = f"{group[0].stage.name} (fit)"
-            self._map(run, label, [w for _, w in fits], len(group), "missing or stale")
+            self._map(run, f"{group[0].stage.name} (fit)", fits, len(group), "missing or stale")
+        return bool(fits)
+
+    def _check(self, group: list[Step], view: type[View] = View) -> None:
         for step in self.chosen:
             if step.stage.check and step.stage.check[0] == group[0].stage.name:
-                step.stage.check[1](View(self.store, step.stage.name, step.label), step.params)
-        plans = [self.planner.plan(step) for step in group]
+                step.stage.check[1](view(self.store, step.stage.name, step.label), step.params)
+
+    def _stage(self, group: list[Step], run: Map) -> None:
+        self._fit(group, run)
+        self._check(group)
+        plans = [self.listed.pop(step.name, None) or self.planner.plan(step) for step in group]
         todo = [w for plan in plans for w in plan.todo]
         total = sum(plan.shards or 0 for plan in plans)
         if todo:
@@ -219,8 +243,14 @@ class Run:
             why = f"; the first: {first[0]['uri']}: {first[0]['reason']}" if first else ""
             raise UserError(f"none of the {self.outcome.images} images could be used{why}")
 
-    def _begin(self) -> None:
+    def _begin(self, order: Sequence[str]) -> None:
         self.store.sweep()
+        plans = self.planner.preview(self.chosen)
+        # The source is listed once: of a million images in a bucket that takes minutes.
+        self.listed = {plan.step.name: plan for plan in plans if plan.step.stage.name == "index"}
+        said = line(self.config, [p for p in plans if p.step.stage.name in order])
+        if said:
+            self.told.say(said)
         self.record.begin(self.config)
         self.store.append_log({"time": now(), "event": "start", "scheduler": self.scheduler})
 

@@ -67,9 +67,16 @@ def _of_hdf5(path: str) -> tuple[Any, str]:
         return json.loads(text(file.attrs["model_config"])), version
 
 
-def is_saved_model(path: str) -> bool:
-    """Whether ``path`` is a folder that TensorFlow wrote."""
-    return os.path.isfile(os.path.join(path, "saved_model.pb"))
+def folder(path: str) -> str:
+    """What to say of a folder that is given as a model."""
+    if os.path.isfile(os.path.join(path, "saved_model.pb")):
+        name = os.path.basename(os.path.abspath(path))
+        return (
+            "is a SavedModel folder, which Keras 3 cannot read; where Keras saved it, Keras 2 writes it to one file: "
+            f"pip install tf-keras; python -c \"import tf_keras; tf_keras.models.load_model('{name}')"
+            ".save('model.h5')\""
+        )
+    return "is a folder; give a whole model saved as .keras or .h5 (model.save('model.keras'))"
 
 
 def _objects(value: Any) -> Iterator[Config]:
@@ -165,7 +172,7 @@ _GRAPHS = ("Sequential", "Functional", "Model")
 
 
 def layers(config: Config) -> list[str] | None:
-    """Paths of all layers, ``backbone/conv_1`` of nested models; None where the description does not tell them all."""
+    """Paths of all layers but inputs, ``backbone/conv_1`` of nested models; None where the description hides some."""
     inner = config.get("config")
     found = inner.get("layers") if isinstance(inner, dict) and config.get("class_name") in _GRAPHS else None
     if not isinstance(found, list) or _registered(config) is not None or _library(config) is not None:
@@ -173,12 +180,24 @@ def layers(config: Config) -> list[str] | None:
     paths: list[str] = []
     for layer in found:
         name = layer.get("name") or _name_of(layer)
+        if layer.get("class_name") == "InputLayer":
+            continue
         paths.append(name)
         below = layers(layer) if layer.get("class_name") in _GRAPHS else []
         if below is None:
             return None
         paths += [f"{name}/{path}" for path in below]
     return paths
+
+
+def input_size(config: Config) -> tuple[int, int] | None:
+    """Height and width of the images a model takes; None where the description does not tell, or leaves them free."""
+    for found in _objects(config):
+        if found["class_name"] == "InputLayer":
+            shape = found["config"].get("batch_shape") or found["config"].get("batch_input_shape") or ()
+            fixed = len(shape) == 4 and None not in shape[1:3]
+            return (shape[1], shape[2]) if fixed else None
+    return None
 
 
 _PASSING = ("Activation", "Softmax", "Dropout", "ReLU", "LeakyReLU")

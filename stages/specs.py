@@ -80,7 +80,9 @@ class ImagesSpec(Spec):
     resize: int | tuple[int, int] | None = Field(
         None, description="side, or height and width; default: the model's own"
     )
-    crop: Literal["center", "none", "pad"] = "center"
+    crop: Literal["center", "none", "pad"] = Field(
+        "center", description="to the model's shape: cut to the middle, squeeze, or pad with grey"
+    )
     levels: tuple[float, float] | float | None = Field(
         None,
         description="the values that are black and white (or white alone) in images of more than 8 bits a channel; "
@@ -109,13 +111,15 @@ PositiveInt = Annotated[int, Field(gt=0)]
 class ViewSpec(Spec):
     """Which activations belong to an atlas; the default is all of a layer."""
 
-    name: str
-    layer: str
+    name: str = Field(description="what the atlas is called; it names folders")
+    layer: str = Field(description="a layer that `activation-atlas layers MODEL` lists")
     images: bool = Field(False, description="one row per image: spatially pooled features")
-    class_: str | None = Field(None, alias="class")
-    keep: Literal["winner", "top"] = "top"
-    pair: tuple[str, str] | None = None
-    rows: PositiveInt = 1000
+    class_: str | None = Field(None, alias="class", description="only activations that argue for this class")
+    keep: Literal["winner", "top"] = Field(
+        "top", description="of a class: the `rows` that argue most for it, or all that argue for it above all others"
+    )
+    pair: tuple[str, str] | None = Field(None, description="two classes: what argues for one against the other")
+    rows: PositiveInt = Field(1000, description="of a class with keep: top, or of each of a pair: how many activations")
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -160,10 +164,10 @@ def near(name: str, known: Sequence[str], count: int = 3) -> list[str]:
     """The names that may have been meant, at most ``count``, the nearest first; empty where none is near.
 
     Near is a name whose letters and digits, whatever their case and the signs between them, are alike in two of three
-    (``difflib``'s ratio of at least 0.65, and within 0.1 of the best), or one that has all words asked for:
-    ``conv_1`` in ``backbone/conv_1``, ``retriever`` in ``golden retriever``.
+    (``difflib``'s ratio of at least 0.65, and within 0.1 of the best), or one that has all words asked for
+    (of a path: of its end): ``conv_1`` in ``backbone/conv_1``, ``retriever`` in ``golden retriever``.
     """
-    asked, words, plain = _letters(name), f" {_words(name)} ", {}
+    asked, words, plain = _letters(name), f" {_words(name.rsplit('/', 1)[-1])} ", {}
     for other in known:
         plain.setdefault(_letters(other), other)
     alike = difflib.get_close_matches(asked, list(plain), count, 0.65)

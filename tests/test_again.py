@@ -33,7 +33,7 @@ def done(bench):
     """A finished run over images of its own: (bench, images, digests)."""
     images = write_images(bench.folder / "own", per_class=4)
     assert bench.did("again", OWN) == [
-        "index", "extract (fit)", "extract", "reduce (fit)", "reduce", "grid", "attribute", "render (fit)", "render",
+        "extract (fit)", "index", "extract", "reduce (fit)", "reduce", "grid", "attribute", "render (fit)", "render",
         "report",
     ]  # fmt: skip
     return bench, images, digests(bench.folder / "again")

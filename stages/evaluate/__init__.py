@@ -238,7 +238,7 @@ def _decoded(params: Params, size: tuple[int, int], channels: int, uris: Sequenc
 
 def _check(inputs: Inputs, params: Params) -> None:
     """Boxes must be in columns there are, and numbers."""
-    if not params.columns:
+    if not params.columns or not inputs.parts("images"):
         return
     schema = inputs.part("images", 0).schema
     known = [name.removeprefix("meta.") for name in schema.names if name.startswith("meta.")]

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from stages import tables
 from stages.explain.selection import frame, hidden, select, worst_first
-from stages.explain.settled import single, sizes, told
+from stages.explain.settled import sizes, told, warnings
 from stages.explain.targets import check, resolve
 from stages.methods import Method
 from stages.sources import read_images
@@ -102,7 +102,7 @@ def fit(inputs: Inputs, params: Params) -> State:
         state["metrics"]["layer"] = settled["layer"]
     if words := told(params.method, settled):
         inputs.note(words)
-    if words := single(params.method, settled):
+    for words in warnings(params.method, settled):
         inputs.warn(words)
     if params.limit is not None:
         state["chosen"] = data["image_id"].to_numpy(str)[chosen].tolist()
@@ -253,17 +253,13 @@ class _Asked(Exception):
 
 def _check(inputs: Inputs, params: Params) -> None:
     """Targets must be the model's; a query must name columns there are; the model must do what the method needs."""
-    classes = inputs.state("extract", "")["classes"]
-    check(params.targets, classes)
-    schema = tables.predictions(len(classes))
-    empty = schema.empty_table().drop_columns(["logits"])
-    select(params.select, frame(inputs.part("images", 0).slice(0, 0), empty, classes))
-    if params.select == "errors" or set(params.targets) == {"label"}:
-        if all(part["label"].null_count == part.num_rows for part in inputs.stream("images", ["label"])):
-            needs = "images: errors" if params.select == "errors" else "targets: label"
-            other = "explain.images: all" if params.select == "errors" else "another target"
-            raise UserError(f"explain.{needs}, but no image has a label; give labels, or {other}")
-    if inputs.parts("predictions") == inputs.parts("images"):
+    extract = inputs.state("extract", "")
+    check(params.targets, extract["classes"])
+    if inputs.parts("images"):
+        _check_images(inputs, params, extract["classes"])
+    if "input_size" not in extract:
+        return  # of the model no more is known than its classes
+    if 0 < inputs.parts("images") == inputs.parts("predictions"):
         return  # the fit comes at once and says the same: a run with nothing left to do opens no model
     from stages.vision.attribution.methods import METHODS
     from stages.vision.model import open_model
@@ -273,6 +269,17 @@ def _check(inputs: Inputs, params: Params) -> None:
 
     with suppress(_Asked):
         METHODS[params.method.name].settle(open_model(params.model), params.method, sample)
+
+
+def _check_images(inputs: Inputs, params: Params, classes: list[str]) -> None:
+    schema = tables.predictions(len(classes))
+    empty = schema.empty_table().drop_columns(["logits"])
+    select(params.select, frame(inputs.part("images", 0).slice(0, 0), empty, classes))
+    if params.select == "errors" or set(params.targets) == {"label"}:
+        if all(part["label"].null_count == part.num_rows for part in inputs.stream("images", ["label"])):
+            needs = "images: errors" if params.select == "errors" else "targets: label"
+            other = "explain.images: all" if params.select == "errors" else "another target"
+            raise UserError(f"explain.{needs}, but no image has a label; give labels, or {other}")
 
 
 STAGE = Stage(

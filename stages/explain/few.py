@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from stages.explain.explained import Explained, Map, table
-from stages.explain.settled import single
+from stages.explain.settled import warnings
 from stages.explain.targets import check, resolve
 from stages.methods import Method, Options
 from stages.sources import image_id, read_images
@@ -82,7 +82,7 @@ def explain_images(
     for options in chosen if found else ():
         method = METHODS[options.name]
         settled = method.settle(opened, options, lambda count: np.stack([one.pixels for one in found[:count]]))
-        if words := single(options, settled):
+        for words in warnings(options, settled):
             log.warning(words)
         background = _background(options, method.background(options), found, seed)
         # Images with as many targets each go together: every function is compiled for one number of targets.

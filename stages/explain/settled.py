@@ -22,6 +22,22 @@ def told(options: Options, settled: State) -> str | None:
     return f"{options.variant}: at {settled['layer']} {shape}" if "layer" in settled else None
 
 
+def warnings(options: Options, settled: State) -> list[str]:
+    """What makes the maps of a method say little, and what to do."""
+    return [words for words in (single(options, settled), tokens(options, settled)) if words]
+
+
+def tokens(options: Options, settled: State) -> str | None:
+    """What to do where the maps are at a layer in front of blocks that hold tokens; None where they are not."""
+    if not settled.get("tokens"):
+        return None
+    return (
+        f"{options.variant}: at {settled['layer']}, the patch embedding, in front of all blocks, which hold sequences "
+        "of tokens and no maps; so its maps say little of what the network found. Methods that explain at the input "
+        "need no layer: integrated_gradients, smooth_grad, occlusion, rise"
+    )
+
+
 def single(options: Options, settled: State) -> str | None:
     """What to do where every map has one position alone; None where they have more."""
     if settled["height"] * settled["width"] > 1:

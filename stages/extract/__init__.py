@@ -73,14 +73,14 @@ def fit(inputs: Inputs, params: Params) -> State:
     layers: dict[str, Any] = {}
     for name in dict.fromkeys([*params.layers, *params.features]):
         layers[name] = _about(model, name, sampled=name in params.layers, edge=params.edge)
-    attributed = _attributed(params.attribution, model.classes)
+    chosen = attributed(params.attribution, model.classes)
     return {
         "classes": list(model.classes),
-        "attributed": attributed,
+        "attributed": chosen,
         "top": params.attribution == "top",
         "input_size": list(model.input_size),
         "layers": layers,
-        "ways": {name: choose(model, name) for name in params.layers} if attributed else {},
+        "ways": {name: choose(model, name) for name in params.layers} if chosen else {},
     }
 
 
@@ -112,7 +112,12 @@ def _about(model: Any, name: str, sampled: bool, edge: int) -> dict[str, Any]:
     }
 
 
-def _attributed(asked: str | list[str], classes: list[str]) -> list[int]:
+def attributed(asked: str | list[str], classes: list[str]) -> list[int]:
+    """Indices of the classes whose attributions ``extract.attribution`` asks for.
+
+    Raises:
+        UserError: the model has no such class.
+    """
     if isinstance(asked, str):
         return [] if asked == "none" else list(range(len(classes)))
     return list(dict.fromkeys(_class_index(name, classes) for name in asked))

@@ -13,6 +13,7 @@ LAYERS = ["stem/conv_1", "stem/conv_2", "relu", "predictions"]
         ("secnd", ["first", "second"], ["second"]),
         ("Grad-CAM", ["cam", "grad_cam", "score_cam"], ["grad_cam"]),
         ("conv_1", [*LAYERS, "conv_11"], ["stem/conv_1", "conv_11"]),
+        ("trunk/conv_2", LAYERS, ["stem/conv_2"]),
         ("retriever", ["golden retriever", "Labrador retriever", "tabby"], ["golden retriever", "Labrador retriever"]),
         ("clas 1", ["class 0", "class 1", "class 2"], ["class 1"]),
         ("zebra", ["stripes", "checks", "blobs"], []),

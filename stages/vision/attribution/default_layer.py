@@ -31,6 +31,16 @@ def default_layer(model: Model) -> str:
     return max(fine or layers, key=lambda layer: layer.compute).name
 
 
+def before_tokens(model: Model, layer: str) -> bool:
+    """Whether a layer is the patch embedding of a transformer: what follows holds a sequence with a token for each of
+    its positions, and most of the computation follows.
+    """
+    info = model.layer(layer)
+    shapes = [model.shapes.get(i, ()) for step in model.program.after(model.slot(layer)) for i in step.outputs]
+    sequences = [shape for shape in shapes if len(shape) == 3 and (shape[1] or 0) >= info.height * info.width]
+    return bool(sequences) and info.compute < 0.5
+
+
 def _is_on_every_path(model: Model, slot: int) -> bool:
     program = model.program
     rest = program.before([program.output], given=[slot])

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from stages.classes import classes_of, read_classes
-from stages.saved import description
+from stages.saved import description, folder
 from stages.specs import ModelSpec, meant, near_file
 from stages.stage import UserError
 from stages.vision.model import keras2, unreadable
@@ -77,7 +77,7 @@ def _file(spec: ModelSpec) -> Loaded:
         near = near_file(path.name, beside)
         raise UserError(f"model.path: {path} does not exist" + (f"; did you mean {near}?" if near else ""))
     if path.is_dir():
-        raise UserError(f"model.path: {path} {unreadable.folder(path)}")
+        raise UserError(f"model.path: {path} {folder(str(path))}")
     if path.suffix not in (".keras", ".h5", ".hdf5") or path.name.endswith(".weights.h5"):
         raise UserError(f"model.path: {path} must be a whole model saved as .keras or .h5 (model.save('model.keras'))")
     if path.suffix == ".keras" and not zipfile.is_zipfile(path):  # Keras would say that there is no such file

@@ -6,18 +6,7 @@ from pathlib import Path
 
 import keras
 
-from stages.saved import Saved, custom, is_saved_model, obstacle
-
-
-def folder(path: Path) -> str:
-    """What to say of a folder that is given as a model."""
-    if is_saved_model(str(path)):
-        return (
-            "is a SavedModel folder, which Keras 3 cannot read; where Keras saved it, Keras 2 writes it to one file: "
-            f"pip install tf-keras; python -c \"import tf_keras; tf_keras.models.load_model('{path.name}')"
-            ".save('model.h5')\""
-        )
-    return "is a folder; give a whole model saved as .keras or .h5 (model.save('model.keras'))"
+from stages.saved import Saved, custom, obstacle
 
 
 def why(path: str, saved: Saved | None, error: BaseException) -> str:

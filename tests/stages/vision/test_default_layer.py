@@ -8,8 +8,11 @@ import keras
 import pytest
 from keras import layers
 
+from stages.explain.settled import warnings
+from stages.methods import GradCam, Saliency
 from stages.stage import UserError
-from stages.vision.attribution.default_layer import default_layer
+from stages.vision.attribution.default_layer import before_tokens, default_layer
+from stages.vision.attribution.methods import METHODS
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import opened
 
@@ -100,3 +103,32 @@ def test_a_model_without_positions_is_refused(tmp_path):
     image = keras.Input((1, 1, 3))
     with pytest.raises(UserError, match="no layer has positions"):
         default_layer(opened(keras.Model(image, _dense(layers.Flatten()(layers.Conv2D(4, 1)(image)))), tmp_path))
+
+
+def _transformer(blocks: int, convolutions: int = 0) -> keras.Model:
+    """A patch embedding of 4 x 4, tokens with their places, blocks of attention, and a mean."""
+    image = x = _image()
+    for k in range(convolutions):
+        x = layers.Conv2D(32, 3, padding="same", name=f"conv_{k}")(x)
+    x = layers.Conv2D(8, 4, strides=4, name="patches")(x)
+    x = layers.Reshape((16, 8), name="tokens")(x)
+    for _ in range(blocks):
+        x = layers.LayerNormalization()(x + layers.MultiHeadAttention(2, 4)(x, x))
+        x = x + layers.Dense(8)(layers.Dense(16, activation="gelu")(x))
+    return keras.Model(image, _dense(layers.GlobalAveragePooling1D()(x)))
+
+
+def test_the_patch_embedding_of_a_transformer_is_told_from_a_last_layer(tmp_path):
+    vision = opened(_transformer(2), tmp_path)
+    assert default_layer(vision) == "patches" and before_tokens(vision, "patches")
+    hybrid = opened(_transformer(1, convolutions=2), tmp_path)  # attention over what convolutions found
+    assert default_layer(hybrid) == "patches" and not before_tokens(hybrid, "patches")
+    assert not before_tokens(small.opened("residual", tmp_path), "multiply")
+
+
+def test_maps_at_a_patch_embedding_are_said_to_say_little(tmp_path):
+    model = opened(_transformer(2), tmp_path)
+    cam = METHODS["grad_cam"]
+    told = warnings(GradCam(), cam.settle(model, GradCam(), None))
+    assert len(told) == 1 and told[0].startswith("grad_cam: at patches, the patch embedding, in front of all blocks")
+    assert not warnings(Saliency(), METHODS["saliency"].settle(model, Saliency(), None))

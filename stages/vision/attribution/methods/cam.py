@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from stages.stage import UserError
 from stages.vision.attribution.affine import is_affine, jacobian
-from stages.vision.attribution.default_layer import default_layer
+from stages.vision.attribution.default_layer import before_tokens, default_layer
 from stages.vision.attribution.gradient_path import require_gradient
 from stages.vision.attribution.methods.method import Explain, Maps, Method, Sample, Setting, Settled, padded
 from stages.vision.model import Model, freeze
@@ -25,13 +25,14 @@ to maps (n, k, H, W)."""
 
 
 def at_layer(model: Model, options: Any, sample: Sample) -> Settled:
-    """The layer and its size.
+    """The layer and its size; ``tokens`` where it is the patch embedding of a transformer.
 
     Raises:
         UserError: no such layer, or it has no positions.
     """
     info = model.layer(options.layer or default_layer(model))
-    return {"layer": info.name, "height": info.height, "width": info.width}
+    found = {"layer": info.name, "height": info.height, "width": info.width}
+    return found | ({"tokens": True} if before_tokens(model, info.name) else {})
 
 
 def settle(model: Model, options: Any, sample: Sample) -> Settled:
