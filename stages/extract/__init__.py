@@ -183,7 +183,7 @@ __all__ = ["STAGE", "ExtractSpec", "Params", "fit", "positions", "run"]
 
 STAGE = Stage(
     name="extract",
-    version=3,
+    version=4,
     about="one forward pass per image: predictions, sampled activations, what each argues for",
     params=Params,
     shards=aligned_shards("images"),
