@@ -163,7 +163,10 @@ def layers(
 
     if "path" in origin(model) and not Path(model).exists():
         raise UserError(f"{model}: no such file; give a .keras or .h5 file, application:NAME, or preset:NAME")
-    rows = open_model(few.model_of(model, output=output, input_size=input_size)).layers()
+    opened = open_model(few.model_of(model, output=output, input_size=input_size))
+    if opened.ending.remark:
+        typer.echo(opened.ending.remark, err=True)
+    rows = opened.layers()
     width = max([len(r.name) for r in rows] + [5])
     shape, field, share = "height x width x channels", "receptive field", "compute before"
     typer.echo(f"{'layer':<{width}}  {shape:>25}  {field:>15}  {share:>14}")

@@ -8,9 +8,9 @@ that the model returns is proved by numbers (:mod:`.proof`).
 
 from __future__ import annotations
 
-import logging
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -24,8 +24,6 @@ from stages.vision.model.logits.proof import Kind, Proof, Reading, probabilities
 from stages.vision.model.program import Program
 
 __all__ = ["Ending", "Kind", "ends_in_one", "probabilities", "to_logits"]
-
-_log = logging.getLogger(__name__)
 
 Output = Literal["auto", "logits", "probabilities"]
 
@@ -43,10 +41,12 @@ class Ending:
     Attributes:
         reading: what the model returns.
         pushed: whether the logarithm is taken step by step (:class:`Logarithms`), or of the output itself.
+        remark: what the user should know of it, in one line.
     """
 
     reading: Reading
     pushed: bool = True
+    remark: str | None = None
 
 
 def to_logits(
@@ -77,7 +77,9 @@ def to_logits(
     classes = max(shape[1:])
     end = End(program, shapes, native)
     if ending is None:
-        ending = _Question(end, Proof(end, images), classes, where).answer(output)
+        with warnings.catch_warnings():  # of Keras: what is to be said of a softmax over one class is said here
+            warnings.simplefilter("ignore")
+            ending = _Question(end, Proof(end, images), classes, where).answer(output)
     program = end.program(_logits(end, Logarithms(end), ending))
     if len(shape) > 2:
         program = program.extended("logits/row", lambda x: tf.reshape(x, (-1, classes)))
@@ -147,13 +149,11 @@ class _Question:
         return found
 
     def _taken_at_its_word(self, seen: Reading, rows: np.ndarray) -> Ending:
-        if seen in ("softmax", "sigmoid") and not _constant(rows):
-            _log.warning(
-                "%s: its output is taken for logits, as model.output says, though it lies within [0, 1]%s",
-                self.where,
-                " and sums to 1" if seen == "softmax" else "",
-            )
-        return Ending("scores")
+        if seen not in ("softmax", "sigmoid") or _constant(rows):
+            return Ending("scores")
+        sums = " and sums to 1" if seen == "softmax" else ""
+        said = f"its output is taken for logits, as model.output says, though it lies within [0, 1]{sums}"
+        return Ending("scores", remark=f"{self.where}: {said}")
 
     def _scores(self, rows: np.ndarray) -> Ending:
         """Numbers of any size are logits; a single one, and what lies behind nothing but sigmoids, are not."""
@@ -167,20 +167,19 @@ class _Question:
                 f"{self.where}: returns one number without a sigmoid; a quantity (regression) is no class; of two "
                 "classes, say what it is with model.output: logits (or probabilities), or --output"
             )
-        if self.proof.behind is not None and not self.proof.ends_linear and len(self.proof.behind) > 1:
-            self._doubt(self.proof.behind)
-        return Ending("scores")
+        return Ending("scores", remark=self._doubt())
 
-    def _doubt(self, rows: np.ndarray) -> None:
+    def _doubt(self) -> str | None:
+        """What speaks against logits, where the end lets no number of any size through."""
+        rows = self.proof.behind
+        if rows is None or self.proof.ends_linear or len(rows) < 2:
+            return None
         bounded = np.abs(rows[-1]).max() <= 1.01 * np.abs(rows[:-1]).max()
-        if bounded or rows.min() >= 0:
-            said = f"between {rows.min():.3g} and {rows.max():.3g}" if bounded else "never below 0"
-            _log.warning(
-                "%s: ends in %s, whose values are %s: they are taken for logits (say so with model.output: logits)",
-                self.where,
-                self._described(),
-                said,
-            )
+        if not bounded and rows.min() < 0:
+            return None
+        values = f"between {rows.min():.3g} and {rows.max():.3g}" if bounded else "never below 0"
+        said = f"ends in {self._described()}, whose values are {values}"
+        return f"{self.where}: {said}: they are taken for logits (say so with model.output: logits)"
 
     def _ask(self, seen: Reading) -> None:
         sums = "and sum to 1" if seen == "softmax" else "and do not sum to 1"
@@ -206,26 +205,22 @@ class _Question:
             logs = Logarithms(self.end)
             gaps.append(self.proof.gap(_logits(self.end, logs, ending), ending.reading, of_images))
             if gaps[-1] <= max(ENOUGH, self.proof.near):
-                if (logs.mixed or not ending.pushed) and not stated:
-                    self._say(ending, rows)
-                return ending
+                quiet = stated or (ending.pushed and not logs.mixed)
+                return ending if quiet else replace(ending, remark=self._told(ending, rows))
         raise UserError(
             f"{self.where}: ends in {self._described()}; probabilities rebuilt from its logits differ from its own by "
             f"{min(gaps):.2g}; save it up to its logits, or take its output for them with model.output: logits "
             "(--output)"
         )
 
-    def _say(self, ending: Ending, rows: np.ndarray) -> None:
-        sums = rows.sum(1)
-        groups = round(float(sums[0])) > 1 and np.abs(sums - round(float(sums[0]))).max() < 1e-3
-        odds = ending.reading.endswith("sigmoid")
-        _log.warning(
-            "%s: ends in %s%s, and has no logits behind it: those explained are the %s",
-            self.where,
-            self._described(),
-            f", whose values sum to {round(float(sums[0]))}" if groups and odds else "",
-            "log-odds of each probability" if odds else "logs of its probabilities, up to a constant for each image",
+    def _told(self, ending: Ending, rows: np.ndarray) -> str:
+        total, odds = round(float(rows[0].sum())), ending.reading.endswith("sigmoid")
+        groups = odds and total > 1 and np.abs(rows.sum(1) - total).max() < 1e-3
+        said = f"ends in {self._described()}{f', whose values sum to {total}' if groups else ''}"
+        logits = (
+            "log-odds of each probability" if odds else "logs of its probabilities, up to a constant for each image"
         )
+        return f"{self.where}: {said}, and has no logits behind it: those explained are the {logits}"
 
     def _described(self) -> str:
         """The last step that is no move, and the softmaxes and sigmoids behind it."""

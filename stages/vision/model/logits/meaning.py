@@ -46,8 +46,9 @@ def tell(function: Callable[[tf.Tensor], Any], shape: tuple[int, ...], dtype: st
     rng = np.random.default_rng(0)
     noise = [rng.normal(0, scale, shape).astype("float32") for scale in (0.5, 2, 40)]
     try:
-        probe = _Probe(function, dtype, noise)
-        return probe.move() or probe.same_shape() or probe.reduction()
+        with np.errstate(all="ignore"):
+            probe = _Probe(function, dtype, noise)
+            return probe.move() or probe.same_shape() or probe.reduction()
     except (TypeError, ValueError, tf.errors.OpError):
         return None
 
@@ -88,13 +89,12 @@ class _Probe:
                 return Meaning("softmax", axes)
             if self.everywhere(lambda x, axes=axes: log_softmax(x, axes)):
                 return Meaning("log_softmax", axes)
-        with np.errstate(over="ignore"):
-            if self.everywhere(lambda x: -np.logaddexp(0, -x)):
-                return Meaning("log_sigmoid")
-            if self.everywhere(lambda x: np.exp(-np.logaddexp(0, -x))):
-                return Meaning("sigmoid")
-            if all(self.equal(y, np.exp(x)) for x, y in zip(self.inputs[:2], self.outputs[:2], strict=True)):
-                return Meaning("exp")
+        if self.everywhere(lambda x: -np.logaddexp(0, -x)):
+            return Meaning("log_sigmoid")
+        if self.everywhere(lambda x: np.exp(-np.logaddexp(0, -x))):
+            return Meaning("sigmoid")
+        if all(self.equal(y, np.exp(x)) for x, y in zip(self.inputs[:2], self.outputs[:2], strict=True)):
+            return Meaning("exp")
         return self._affine() or self._clip() or self._log()
 
     def _affine(self) -> Meaning | None:

@@ -69,9 +69,10 @@ class Proof:
         """
         given = self._of_images if of_images else self._weightless
         own, logits = self._at(self.end.output, given), self._at(slot, given)
-        own = np.exp(own) if reading.startswith("log") else own
-        rebuilt = probabilities(reading.removeprefix("log "), tf.constant(logits)).numpy()
-        worst = float(np.max(np.abs(rebuilt - own)[np.isfinite(own).all(1)], initial=0.0))
+        sound = np.isfinite(own).all(1)
+        own = np.exp(own[sound]) if reading.startswith("log") else own[sound]
+        rebuilt = probabilities(reading.removeprefix("log "), tf.constant(logits[sound])).numpy()
+        worst = float(np.max(np.abs(rebuilt - own), initial=0.0))
         return worst if np.isfinite(worst) else np.inf
 
     @cached_property
