@@ -23,6 +23,10 @@ app = typer.Typer(
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="a YAML file, or the name of one that ships: demo")]
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="a run folder")]
 Out = Annotated[str | None, typer.Option("--out", metavar="DIR", help="the run folder; overrides run.out")]
+Output = Annotated[
+    str | None, typer.Option(metavar="WHAT", help="what the model returns: auto (default), logits or probabilities")
+]
+InputSize = Annotated[int | None, typer.Option(metavar="N", help="where the model leaves it free")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="overrides a key: run.seed=1")]
 
 
@@ -151,15 +155,20 @@ def serve(folder: Folder, port: Annotated[int, typer.Option(help="0: a free one"
 @app.command()
 def layers(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="a .keras or .h5 file, application:NAME, preset:NAME")],
+    output: Output = None,
+    input_size: InputSize = None,
 ) -> None:
     """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it."""
-    from stages.specs import ModelSpec, origin
+    from pipeline import few
+    from stages.specs import origin
     from stages.vision.model import open_model
 
-    named = origin(model)
-    if "path" in named and not Path(model).exists():
+    if "path" in origin(model) and not Path(model).exists():
         raise UserError(f"{model}: no such file; give a .keras or .h5 file, application:NAME, or preset:NAME")
-    rows = open_model(ModelSpec(**named)).layers()
+    opened = open_model(few.model_of(model, output=output, input_size=input_size))
+    if opened.ending.remark:
+        typer.echo(opened.ending.remark, err=True)
+    rows = opened.layers()
     width = max([len(r.name) for r in rows] + [5])
     shape, field, share = "height x width x channels", "receptive field", "compute before"
     typer.echo(f"{'layer':<{width}}  {shape:>25}  {field:>15}  {share:>14}")
@@ -185,7 +194,8 @@ def explain(
     value_range: Annotated[
         tuple[float, float] | None, typer.Option("--range", metavar="LOW HIGH", help="the model's black and white")
     ] = None,
-    input_size: Annotated[int | None, typer.Option(metavar="N", help="where the model leaves it free")] = None,
+    output: Output = None,
+    input_size: InputSize = None,
     crop: Annotated[str, typer.Option(help="center, none or pad")] = "center",
     levels: Annotated[
         tuple[float, float] | None,
@@ -199,7 +209,7 @@ def explain(
 
     asked = few.Asked(
         images=images,
-        model=few.model_of(model, classes=classes, range=value_range, input_size=input_size),
+        model=few.model_of(model, classes=classes, range=value_range, output=output, input_size=input_size),
         methods=few.methods_of(method or ["grad_cam"], layer, option or []),
         targets=target or ["predicted"],
         label=label,

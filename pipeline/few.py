@@ -38,8 +38,10 @@ def model_of(model: str, **given: Any) -> ModelSpec:
     try:
         return ModelSpec(**origin(model), **{k: v for k, v in given.items() if v is not None})
     except ValidationError as error:
-        said = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise UserError(f"--model {model}: {said}") from None
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-") if first["loc"] else "model"
+        value = first["input"] if first["loc"] else model
+        raise UserError(f"--{option} {value}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def methods_of(names: Sequence[str], layer: str | None, given: Sequence[str]) -> list[Options]:

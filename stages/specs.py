@@ -35,7 +35,11 @@ class ModelSpec(Spec):
     classes: str | list[str] | None = Field(
         None, description="class names in index order: a text or JSON file, or a list"
     )
-    output: Literal["auto", "logits", "probabilities"] = Field("auto", description="what the model returns")
+    output: Literal["auto", "logits", "probabilities"] = Field(
+        "auto",
+        description="what the model returns: logits (scores of any size), probabilities (of classes that exclude one "
+        "another, or of each by itself), or auto: found by what its end computes, and proved on noise",
+    )
     input_size: int | tuple[int, int] | None = Field(
         None, description="height and width, where the model leaves them free"
     )

@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 __all__ = ["Explained", "Map", "explain_images", "files", "table"]
 
+log = logging.getLogger(__name__)
+
 
 def explain_images(
     images: Iterable[str | Path],
@@ -72,6 +74,8 @@ def explain_images(
     chosen = [_options(method) for method in methods]
     opened = open_model(spec)
     chosen = [options.at(opened.input_size) for options in chosen]
+    if opened.ending.remark:
+        log.warning("%s", opened.ending.remark)
     classes = opened.classes
     check(targets, classes, "target")
     if "label" in targets and label is None:

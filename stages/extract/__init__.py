@@ -69,6 +69,8 @@ def fit(inputs: Inputs, params: Params) -> State:
     from stages.vision.model import open_model
 
     model = open_model(params.model)
+    if model.ending.remark:
+        inputs.warn(model.ending.remark)
     _check_size(params, model.input_size)
     layers: dict[str, Any] = {}
     for name in dict.fromkeys([*params.layers, *params.features]):
@@ -188,7 +190,7 @@ __all__ = ["STAGE", "ExtractSpec", "Params", "fit", "positions", "run"]
 
 STAGE = Stage(
     name="extract",
-    version=3,
+    version=4,
     about="one forward pass per image: predictions, sampled activations, what each argues for",
     params=Params,
     shards=aligned_shards("images"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import tensorflow as tf
 
 from stages.specs import ModelSpec, meant
@@ -13,7 +14,7 @@ from stages.stage import UserError
 from stages.vision.model.folding import Folding
 from stages.vision.model.geometry import operations, reaches
 from stages.vision.model.loading import Loaded, class_names
-from stages.vision.model.logits import ends_in_one, to_logits
+from stages.vision.model.logits import Ending, ends_in_one, probabilities, to_logits
 from stages.vision.model.program import Program, flatten, run
 
 _HALF = ("float16", "bfloat16")
@@ -55,13 +56,18 @@ class Model:
         channels: 1 or 3.
         dtype: of everything that comes out: float32, or float64 for a float64 model.
         kind: ``softmax``, or ``sigmoid`` where every class stands for itself.
+        ending: how the logits were found.
         program: the steps, ending in the logits.
         shapes: slot number to tensor shape, for two images of ``input_size``.
         native: slot number to the dtype the network itself computes it in.
         lean: steps of the program -> fewer that give the same.
     """
 
-    def __init__(self, loaded: Loaded, spec: ModelSpec) -> None:
+    def __init__(self, loaded: Loaded, spec: ModelSpec, ending: Ending | None = None) -> None:
+        """
+        Args:
+            ending: of the same network with other weights, where it was opened before.
+        """
         where = f"model {loaded.name}"
         self.name = loaded.name
         self._prepare = loaded.prepare
@@ -69,24 +75,24 @@ class Model:
         symbol = loaded.keras.inputs[0]
         self.input_size, self.channels = _input_shape(symbol.shape, spec, where)
         self._input_dtype = symbol.dtype
-        self.program, self.kind = to_logits(program, spec.output, self._shapes, where)
-        self.shapes = self._shapes(self.program)
+        self.program, self.kind, self.ending = to_logits(program, spec.output, self._facts, self._noise, where, ending)
+        self.shapes, self.native = self._facts(self.program)
         self.lean = Folding(self.program)
         self._one_output = ends_in_one(self.program)
         self.dtype = self.native[self.program.output]
         self.dtype = "float32" if self.dtype in _HALF else self.dtype
         self.classes = class_names(spec, loaded.classes, self.shapes[self.program.output][-1], where)
 
-    def _shapes(self, program: Program) -> dict[int, tuple]:
-        """Shapes of all slots, from one trace at the model's input size."""
+    def _facts(self, program: Program) -> tuple[dict[int, tuple], dict[int, str]]:
+        """Shapes and dtypes of all slots, from one trace at the model's input size."""
         shapes: dict[int, tuple] = {}
-        self.native: dict[int, str] = {}
+        native: dict[int, str] = {}
 
         def trace(x: tf.Tensor) -> tf.Tensor:
             values = run(program.before([program.output]), {program.input: tf.cast(x, self._input_dtype)})
             for slot, tensor in values.items():
                 shapes[slot] = tuple(tensor.shape)
-                self.native[slot] = tensor.dtype.name
+                native[slot] = tensor.dtype.name
             return values[program.output]
 
         spec = tf.TensorSpec((2, *self.input_size, self.channels), "float32")
@@ -97,7 +103,16 @@ class Model:
             size = " x ".join(map(str, spec.shape[1:]))
             reason = f"model {self.name}: does not run on {size} images ({reason}); check model.input_size"
             raise UserError(reason) from error
-        return shapes
+        return shapes, native
+
+    def _noise(self) -> tf.Tensor:
+        """Images of noise as the model receives them: strong and faint in its own range, and in two it may not know."""
+        rng = np.random.default_rng(0)
+        size = (*self.input_size, self.channels)
+        own = [rng.uniform(0, 255, size), rng.uniform(100, 155, size)]
+        other = [rng.uniform(-1, 1, size), rng.uniform(-100, 100, size)]
+        own = self.to_input(tf.constant(np.stack(own), "float32"))
+        return tf.cast(tf.concat([own, tf.constant(np.stack(other), "float32")], 0), self._input_dtype)
 
     # -- values ------------------------------------------------------------------
 
@@ -114,7 +129,7 @@ class Model:
 
     def probabilities(self, logits: tf.Tensor) -> tf.Tensor:
         """Logits (n, K) -> probabilities (n, K)."""
-        return tf.nn.softmax(logits) if self.kind == "softmax" else tf.sigmoid(logits)
+        return probabilities(self.kind, logits)
 
     def scores(self, logits: tf.Tensor) -> tf.Tensor:
         """Logits (n, K) -> what is explained of each class (n, K): its logit.

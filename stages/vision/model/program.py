@@ -72,11 +72,6 @@ def call(name: str, function: Callable[..., Any], inputs: Sequence[int], output:
     return Step(name, function, tuple(Slot(i) for i in inputs), {}, tuple(inputs), (output,))
 
 
-def identity(x: tf.Tensor) -> tf.Tensor:
-    """Its argument: what remains of a step that was taken out."""
-    return tf.identity(x)
-
-
 @dataclass(frozen=True)
 class Program:
     """Steps in an order in which they can run, from one input slot to one output slot.
@@ -126,12 +121,6 @@ class Program:
         steps = self.after(slot)
         made = {slot}.union(*(step.outputs for step in steps))
         return list(dict.fromkeys(i for step in steps for i in step.inputs if i not in made))
-
-    def replaced(self, index: int, operation: Callable[..., Any]) -> Program:
-        """The program with another operation of one tensor at step ``index``."""
-        steps, old = list(self.steps), self.steps[index]
-        steps[index] = replace(call(old.name, operation, old.inputs[:1], old.outputs[0]), outputs=old.outputs)
-        return replace(self, steps=tuple(steps), _made_by={})
 
     def extended(self, name: str, function: Callable[..., Any]) -> Program:
         """The program with ``function`` applied to its output."""

@@ -52,13 +52,14 @@ def cascade(spec: ModelSpec, count: int, seed: int) -> Iterator[tuple[int, int, 
         layers shuffled, layers there are, path of the earliest one shuffled, the model.
     """
     loaded = load(spec)
+    ending = Model(loaded, spec).ending  # found with the weights that it has, not with shuffled ones
     layers = weighted(loaded)[::-1]
     done = 0
     for depth in depths(len(layers), count):
         for name, layer in layers[done:depth]:
             shuffle(layer, name, seed)
         done = depth
-        yield depth, len(layers), layers[depth - 1][0], Model(loaded, spec)
+        yield depth, len(layers), layers[depth - 1][0], Model(loaded, spec, ending)
 
 
 def shuffle(layer: Any, name: str, seed: int) -> None:

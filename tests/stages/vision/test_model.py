@@ -229,7 +229,7 @@ def test_probabilities_without_a_visible_softmax(output, tmp_path, caplog):
     logits = model.forward()(model.to_input(x))[1]
     expected = keras_model.predict(x, verbose=0)
     np.testing.assert_allclose(model.probabilities(logits), expected, rtol=1e-4, atol=1e-6)
-    assert ("taken as probabilities" in caplog.text) == (output == "auto")
+    assert ("(GlobalAveragePooling2D) of 1 softmax, and has no logits behind it" in caplog.text) == (output == "auto")
 
 
 def test_several_labels_at_once_keep_their_own_sigmoids(tmp_path):
