@@ -29,6 +29,7 @@ from stages.specs import ModelSpec, class_index, nearest, origin
 from stages.stage import UserError
 from stages.tables.flags import flag_of
 from stages.vision.images import EXTENSIONS, Crop, ImageError, decode, decode_to
+from stages.vision.place import Place
 
 log = logging.getLogger(__name__)
 
@@ -204,6 +205,7 @@ def _maps(
             probability=float(image.probabilities[target]),
             score=score,
             values=values,
+            place=Place.of(settled["place"]),
             gap=None if maps.gap is None else float(maps.gap[row, j]),
             flag=flag_of(values, score, maps.idle is not None and bool(maps.idle[row, j])),
         )

@@ -26,9 +26,16 @@ def default_layer(model: Model) -> str:
     layers = [layer for layer in layers if layer.name in calls]
     fine = [layer for layer in layers if _sees_more_than_a_pixel(layer) and _lies_over_image(layer, model.input_size)]
     for layer in reversed(fine):
-        if _is_on_every_path(model, model.slot(layer.name)):
+        if _is_on_every_path(model, model.slot(layer.name)) and _is_proved(model, layer.name):
             return layer.name
     return max(fine or layers, key=lambda layer: layer.compute).name
+
+
+def _is_proved(model: Model, name: str) -> bool:
+    try:
+        return model.placed(name) is not None
+    except UserError:
+        return False
 
 
 def _is_on_every_path(model: Model, slot: int) -> bool:

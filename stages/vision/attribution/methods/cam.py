@@ -25,13 +25,13 @@ to maps (n, k, H, W)."""
 
 
 def at_layer(model: Model, options: Any, sample: Sample) -> Settled:
-    """The layer and its size.
+    """The layer, its size and its place.
 
     Raises:
-        UserError: no such layer, or it has no positions.
+        UserError: no such layer, it has no positions, or numbers show them elsewhere than the graph does.
     """
-    info = model.layer(options.layer or default_layer(model))
-    return {"layer": info.name, "height": info.height, "width": info.width}
+    info = model.placed(options.layer or default_layer(model))
+    return {"layer": info.name, "height": info.height, "width": info.width, "place": info.place.row()}
 
 
 def settle(model: Model, options: Any, sample: Sample) -> Settled:
