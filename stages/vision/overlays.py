@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from PIL import Image
 
 from stages.vision.images import Crop, source_box
 from stages.vision.place import Box, How, Place

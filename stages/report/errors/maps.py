@@ -43,7 +43,7 @@ class Variant:
         signed: whether any map shown has a value below 0.
         maps: image_id -> its maps: predicted, label, second, then the others, those asked for by rank first.
         faded: whether it is drawn on a light grey print: red and blue of single pixels drown in a photograph's colours.
-        place: where the cells shown lie on the model's input.
+        place: where the cells shown lie on the model's input, of ``size``.
         step: cells from window to window, down and across, where windows were spread to pixels; else 1.
         flags: flag -> maps of the whole table that carry it, of ``rows`` in all.
     """
@@ -56,10 +56,24 @@ class Variant:
     signed: bool = False
     faded: bool = False
     place: Place = field(default_factory=lambda: Place.whole((0, 0)))
+    size: tuple[int, int] = (0, 0)
     step: tuple[float, float] = (1.0, 1.0)
     maps: dict[str, list[Map]] = field(default_factory=dict)
     flags: Counter[str] = field(default_factory=Counter)
     rows: int = 0
+
+    @property
+    def bare(self) -> bool:
+        """Whether there are pixels of the model's input over which no position lies."""
+        return not self.place.is_whole(self.size)
+
+    def axes(self) -> list[list[float]]:
+        """Down and right, as shares of what the model was shown: the middle of cell 0, the way to the next, and from
+        where to where the map covers it."""
+        sides = zip(
+            self.place.offset, self.place.stride, self.place.covers[:2], self.place.covers[2:], self.size, strict=True
+        )
+        return [[(o + 0.5) / n, s / n, low / n, high / n] for o, s, low, high, n in sides]
 
     def tops(self) -> dict[str, float]:
         """image_id -> top of the colour scale that all its maps share."""
@@ -72,7 +86,7 @@ def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tup
     Args:
         size: (height, width) of the model's input.
     """
-    found = Variant(options.variant, options)
+    found = Variant(options.variant, options, size=size)
     wanted = pa.array(sorted(ids), pa.string())
     for part in inputs.stream(f"maps/{found.name}"):
         found.rows += len(part)

@@ -84,8 +84,9 @@ def score_cam(setting: Setting) -> Explain:
     """ReLU(sum_k w_k A_k), w = softmax over channels of score(image x mask_k) - score(black image).
 
     mask_k: A_k laid over the image, minus its least, over its range, 0 where it covers nothing; applied to pixels, so
-    that what is hidden is black before preprocessing. A channel that is the same everywhere, at zero or not, has a mask of zeros: it hides
-    everything, its gain is 0 without a forward pass, and it counts in the softmax (and adds its constant).
+    that what is hidden is black before preprocessing. A channel that is the same everywhere, at zero or not, has a
+    mask of zeros: it hides everything, its gain is 0 without a forward pass, and it counts in the softmax (and adds its
+    constant).
     ``channels``: softmax and sum run over those alone.
     """
     return ScoreCam(setting)
