@@ -85,8 +85,7 @@ class Figures:
             return None
         shape = (self.maps["height"][row].as_py(), self.maps["width"][row].as_py())
         values = self.maps["map"][row].values.to_numpy(zero_copy_only=False).reshape(shape)
-        place = Place.of({name: self.maps[name][row].as_py() for name in ("stride", "offset", "covers")})
-        return at_input(values, self.method, self.size, place)
+        return at_input(values, self.method, self.size, Place.at(self.maps, row))
 
     def _walk(self) -> None:
         from stages.vision.attribution.deletion import area

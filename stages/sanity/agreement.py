@@ -16,10 +16,9 @@ from stages.sanity.ranks import correlation, mean, standard
 from stages.sanity.sample import sampled
 from stages.stage import Inputs
 from stages.vision.attribution.pixels import at_input
-from stages.vision.place import Place
+from stages.vision.place import COLUMNS, Place
 
-_PLACE = ["stride", "offset", "covers"]
-_COLUMNS = ["image_id", "target", "height", "width", *_PLACE, "map", "flag"]
+_COLUMNS = ["image_id", "target", "height", "width", *COLUMNS, "map", "flag"]
 
 
 def agreement(
@@ -72,5 +71,4 @@ def _at_input(table: pa.Table, row: int, options: Options, size: tuple[int, int]
     """A row's map on the pixels of the model's input, 0 where nothing of it lies."""
     shape = (table["height"][row].as_py(), table["width"][row].as_py())
     values = table["map"][row].values.to_numpy(zero_copy_only=False).reshape(shape)
-    place = Place.of({name: table[name][row].as_py() for name in _PLACE})
-    return np.nan_to_num(at_input(values, options, size, place))
+    return np.nan_to_num(at_input(values, options, size, Place.at(table, row)))

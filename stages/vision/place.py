@@ -20,6 +20,10 @@ Box = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels of the model's input, from edge to edge: pixel k spans k to k + 1."""
 
 
+COLUMNS = ("stride", "offset", "covers")
+"""Of the table ``maps``."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where the positions of a map lie, in pixels of the model's input.
@@ -48,9 +52,14 @@ class Place:
 
     @staticmethod
     def of(row: Mapping[str, Any]) -> Place:
-        """From what a method settled, or a row of the table ``maps``."""
+        """From what a method settled as ``place``, or a row of the table ``maps``."""
         stride, offset = (tuple(float(v) for v in row[name]) for name in ("stride", "offset"))
         return Place(stride, offset, tuple(int(v) for v in row["covers"]))
+
+    @staticmethod
+    def at(maps: Any, row: int) -> Place:
+        """From a row of the Arrow table ``maps`` that has :data:`COLUMNS`."""
+        return Place.of({name: maps[name][row].as_py() for name in COLUMNS})
 
     def row(self) -> dict[str, list[float]]:
         """As lists, for :meth:`of`; numbers as float32 holds them."""

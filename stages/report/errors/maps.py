@@ -55,8 +55,8 @@ class Variant:
     shown: tuple[int, int] = (0, 0)
     signed: bool = False
     faded: bool = False
-    place: Place = field(default_factory=lambda: Place.whole((0, 0)))
-    size: tuple[int, int] = (0, 0)
+    place: Place = Place.whole((1, 1))
+    size: tuple[int, int] = (1, 1)
     step: tuple[float, float] = (1.0, 1.0)
     maps: dict[str, list[Map]] = field(default_factory=dict)
     flags: Counter[str] = field(default_factory=Counter)
