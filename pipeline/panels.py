@@ -67,7 +67,7 @@ def _words(images: Sequence[Explained]) -> list[str]:
         "be compared, columns cannot. It ends at the 99th percentile of what is drawn; "
         "the bar shows it on a light photograph above and on a dark one below."
     )
-    drawn = "Maps cover the model’s input evenly and are enlarged bilinearly with half-pixel centres"
+    drawn = "Each value stands in the middle of what its position sees; between them maps are bilinear"
     if any(isinstance(m.options, Occlusion) for m in methods.values()):
         drawn += "; of occlusion, each pixel gets the mean of the windows that hide it"
     if any(isinstance(m.options, Rise) for m in methods.values()):
@@ -77,7 +77,9 @@ def _words(images: Sequence[Explained]) -> list[str]:
     if any(image.faded(m) for image in images for m in image.maps):
         drawn += ". Single pixels’ red and blue are drawn on a grey print"
     outside = images[0].crop == "center" and any(len(set(i.photo.shape[:2])) > 1 for i in images)
-    drawn += ". Dull grey: what the model was not shown." if outside else "."
+    bare = any(not m.lies(i.input_size).is_whole(i.input_size) for i in images for m in i.maps)
+    told = [*["the model was not shown"] * outside, *["no position of the map lies over"] * bare]
+    drawn += f". Dull grey: what {', or '.join(told)}." if told else "."
     if lost := [m.options for i in images for m in i.maps if not np.isfinite(m.surface(i.input_size)).all()]:
         drawn += f" {wording.hatched(lost)}"
     return [*said, scales, drawn]

@@ -23,6 +23,7 @@ from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, nearest
 from stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 from stages.tables.flags import ONE, SILENT
 from stages.vision.images import ImageError, decode, fit_size
+from stages.vision.place import COLUMNS
 
 RANDOM = ("random", "random_pixels")
 """Variants that are no methods: a random map for each image, smooth or of single pixels."""
@@ -192,7 +193,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     from stages.evaluate.figures import Figures
 
     state, size = inputs.state(), tuple(inputs.state("extract", "")["input_size"])
-    names = ["image_id", "target", "target_kinds", "height", "width", "map", "flag"]
+    names = ["image_id", "target", "target_kinds", "height", "width", *COLUMNS, "map", "flag"]
     maps = inputs.part(params.maps, shard.index, names)
     maps = maps.filter(pc.is_in(maps["image_id"], value_set=pa.array(state["chosen"], pa.string())))
     images = inputs.part("images", shard.index, ["image_id", "uri", *params.columns])

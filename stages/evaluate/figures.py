@@ -10,6 +10,7 @@ import pyarrow as pa
 from stages import tables
 from stages.evaluate.pointing import energy, pointing
 from stages.vision.attribution.pixels import at_input, draw, order, random_map
+from stages.vision.place import Place
 
 SMOOTH = "random"
 """The random map of 8 x 8 cells; the other is of single pixels."""
@@ -84,7 +85,7 @@ class Figures:
             return None
         shape = (self.maps["height"][row].as_py(), self.maps["width"][row].as_py())
         values = self.maps["map"][row].values.to_numpy(zero_copy_only=False).reshape(shape)
-        return at_input(values, self.method, self.size)
+        return at_input(values, self.method, self.size, Place.at(self.maps, row))
 
     def _walk(self) -> None:
         from stages.vision.attribution.deletion import area

@@ -13,11 +13,11 @@ def pointing(values: np.ndarray, inside: np.ndarray, tolerance: float = 0) -> fl
     left; this is the game's expected value with the point drawn among them: the share of them that lie inside.
 
     Args:
-        values: (H, W) at the model's input.
+        values: (H, W) at the model's input, NaN where nothing of the map lies.
         inside: (H, W) bool, somewhere true.
         tolerance: from pixel centre to pixel centre, in pixels of the model's input.
     """
-    highest = values >= values.max()
+    highest = values >= np.nanmax(values)
     return float(_widened(inside, tolerance)[highest].mean())
 
 
@@ -34,6 +34,6 @@ def _widened(inside: np.ndarray, by: float) -> np.ndarray:
 
 def energy(values: np.ndarray, inside: np.ndarray) -> float | None:
     """Share of the map's positive part that lies inside (Wang et al. 2020); None where nothing is positive."""
-    positive = np.maximum(values, 0).astype(np.float64)
+    positive = np.maximum(np.nan_to_num(values), 0).astype(np.float64)
     total = positive.sum()
     return float(positive[inside].sum() / total) if total > 0 else None

@@ -23,6 +23,7 @@ from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec
 from stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 from stages.tables.flags import flag_of
 from stages.vision.images import ImageError, decode_to
+from stages.vision.place import Place
 
 
 class ExplainSpec(Spec):
@@ -206,7 +207,7 @@ class _Rows:
     """What the batches of one part gave, until it becomes a table."""
 
     def __init__(self, params: Params, settled: State) -> None:
-        self.layer = settled.get("layer")
+        self.layer, self.place = settled.get("layer"), Place.of(settled["place"]).row()
         self.rows: list[tuple] = []
 
     def add(self, ids: Sequence[str], asked: Sequence[dict[int, list[str]]], maps: Any) -> None:
@@ -235,6 +236,7 @@ class _Rows:
             "layer": [self.layer] * len(rows),
             "height": [v.shape[0] for v in values],
             "width": [v.shape[1] for v in values],
+            **{name: [value] * len(rows) for name, value in self.place.items()},
             "map": pa.ListArray.from_arrays(pa.array(ends), pa.array(flat.astype(np.float32))),
             "score": [row[4] for row in rows],
             "gap": [row[5] for row in rows],

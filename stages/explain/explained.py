@@ -12,6 +12,7 @@ from stages import tables
 from stages.methods import Occlusion, Options, Rise, pair
 from stages.vision import overlays
 from stages.vision.images import Crop
+from stages.vision.place import Place
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Map:
         target, name, kinds: class index, its name, what it was asked for as.
         probability, score: the model's, and the logit.
         values: (height, width) float32, raw, at the method's own resolution.
+        place: where they lie on the model's input.
         gap: of path methods, see the table ``maps``.
         flag: why it says nothing, see :mod:`stages.tables.flags`, or None.
     """
@@ -38,6 +40,7 @@ class Map:
     probability: float
     score: float
     values: np.ndarray
+    place: Place
     gap: float | None
     flag: str | None
 
@@ -57,6 +60,10 @@ class Map:
         if isinstance(self.options, Rise) and self.flag is None:
             return self.values - self.values.mean()
         return self.values
+
+    def lies(self, size: tuple[int, int]) -> Place:
+        """Where :meth:`surface` lies on the model's input."""
+        return Place.whole(size) if isinstance(self.options, Occlusion) else self.place
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,7 @@ class Explained:
             contour=0.5 if self.coarse(found) else None,
             factor=factor,
             fade=self.faded(found),
+            place=found.lies(self.input_size),
         )
 
 
@@ -151,6 +159,7 @@ def table(images: Sequence[Explained]) -> pa.Table:
             "layer": m.layer,
             "height": m.values.shape[0],
             "width": m.values.shape[1],
+            **m.place.row(),
             "map": m.values.ravel(),
             "score": m.score,
             "gap": m.gap,

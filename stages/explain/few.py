@@ -30,6 +30,7 @@ from stages.stage import UserError
 from stages.tables.flags import flag_of
 from stages.vision.images import EXTENSIONS, Crop, ImageError, decode, decode_to, measure
 from stages.vision.levels import told
+from stages.vision.place import Place
 
 log = logging.getLogger(__name__)
 
@@ -222,6 +223,7 @@ def _maps(
             probability=float(image.probabilities[target]),
             score=score,
             values=values,
+            place=Place.of(settled["place"]),
             gap=None if maps.gap is None else float(maps.gap[row, j]),
             flag=flag_of(values, score, maps.idle is not None and bool(maps.idle[row, j])),
         )

@@ -100,7 +100,7 @@ def _about(model: Any, name: str, sampled: bool, edge: int) -> dict[str, Any]:
         height, width = model.input_size
         whole = {"receptive_field": [height, width], "stride": [height, width]}
         return {"channels": shape[1], "height": 1, "width": 1, **whole, "offset": [(height - 1) / 2, (width - 1) / 2]}
-    info = model.layer(name)
+    info = model.placed(name) if sampled else model.layer(name)
     if sampled and min(info.height, info.width) <= 2 * edge:
         size = f"{info.height} x {info.width}"
         raise UserError(f"layer {name}: no position of its {size} is {edge} from the border; lower extract.edge")

@@ -16,8 +16,9 @@ from stages.sanity.ranks import correlation, mean, standard
 from stages.sanity.sample import sampled
 from stages.stage import Inputs
 from stages.vision.attribution.pixels import at_input
+from stages.vision.place import COLUMNS, Place
 
-_COLUMNS = ["image_id", "target", "height", "width", "map", "flag"]
+_COLUMNS = ["image_id", "target", "height", "width", *COLUMNS, "map", "flag"]
 
 
 def agreement(
@@ -42,7 +43,7 @@ def agreement(
             own: dict[tuple[str, str], list[float]] = defaultdict(list)
             for target in sorted(set().union(*(rows[v].get(image_id, {}) for v in names))):
                 ranked = {
-                    v: standard(at_input(_values(tables[v], k), variants[v], size))
+                    v: standard(_at_input(tables[v], k, variants[v], size))
                     for v in names
                     if (k := rows[v].get(image_id, {}).get(target)) is not None and sound[v][k]
                 }
@@ -66,6 +67,8 @@ def _rows(table: pa.Table) -> dict[str, dict[int, int]]:
     return found
 
 
-def _values(table: pa.Table, row: int) -> np.ndarray:
+def _at_input(table: pa.Table, row: int, options: Options, size: tuple[int, int]) -> np.ndarray:
+    """A row's map on the pixels of the model's input, 0 where nothing of it lies."""
     shape = (table["height"][row].as_py(), table["width"][row].as_py())
-    return table["map"][row].values.to_numpy(zero_copy_only=False).reshape(shape)
+    values = table["map"][row].values.to_numpy(zero_copy_only=False).reshape(shape)
+    return np.nan_to_num(at_input(values, options, size, Place.at(table, row)))

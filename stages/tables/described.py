@@ -184,6 +184,10 @@ TABLES = {
                 "layer": "where the method looks (null: at the input)",
                 "height": "rows of the map",
                 "width": "columns of the map",
+                "stride": "(down, right) pixels of the model's input from one position to the next",
+                "offset": "(down, right) pixel of the model's input, from 0, at the centre of position (0, 0)",
+                "covers": "(top, left, bottom, right) rows and columns of the model's input that the map lies over, "
+                "the last two exclusive; beyond them it says nothing",
                 "map": "row by row; signed where the method is",
                 "score": "the class's logit (of a single sigmoid unit z: z, and -z for class 0)",
                 "gap": "path methods: sum of the map minus the change of the score (null for others)",

@@ -1,6 +1,6 @@
 // One explained image as a row of pictures: the photograph, and a map for each class, drawn when it comes into view.
 
-const LOST = -128;
+const LOST = -128, BARE = 142; // a level that is not finite; the grey where no cell of a map lies
 const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 const ramps = { signed: bytesOf(RUN.ramps.signed), unsigned: bytesOf(RUN.ramps.unsigned) };
 const chunkSize = RUN.chunk;
@@ -36,17 +36,18 @@ function mapsOf(variant, index, ready) {
   return null;
 }
 
-// Left neighbours and weights of the right ones: half-pixel bilinear, or the nearest cell.
-function places(cells, pixels, smooth) {
-  const low = new Int32Array(pixels), share = new Float32Array(pixels);
+// Left neighbours and weights of the right ones, bilinear, or the nearest cell; and which pixels no cell lies over. The
+// middle of the first cell, the way to the next, and from where to where cells lie are shares of the picture.
+function places(cells, pixels, smooth, [start, pitch, from, to]) {
+  const low = new Int32Array(pixels), share = new Float32Array(pixels), bare = new Uint8Array(pixels);
   for (let p = 0; p < pixels; p++) {
-    const at = (p + 0.5) / pixels * cells;
-    if (!smooth) { low[p] = Math.min(cells - 1, Math.floor(at)); continue; }
-    const inside = Math.min(Math.max(at - 0.5, 0), cells - 1);
+    const place = (p + 0.5) / pixels, inside = Math.min(Math.max((place - start) / pitch, 0), cells - 1);
+    bare[p] = place < from || place > to;
+    if (!smooth) { low[p] = Math.min(cells - 1, Math.floor(inside + 0.5)); continue; }
     low[p] = Math.min(Math.floor(inside), Math.max(0, cells - 2));
     share[p] = cells > 1 ? inside - low[p] : 0;
   }
-  return { low, share };
+  return { low, share, bare };
 }
 
 // The levels of a map to draw between: as they are, or, where windows were spread to pixels in steps, their means over
@@ -77,10 +78,14 @@ function painted(entry, width, height, variant, smooth, opaque) {
   canvas.width = width; canvas.height = height;
   const image = context.createImageData(width, height), out = image.data, { width: cols, height: rows } = entry;
   const levels = smooth ? smoothed(entry, variant.step) : entry.levels;
-  const x = places(cols, width, smooth), y = places(rows, height, smooth);
+  const x = places(cols, width, smooth, variant.axes[1]), y = places(rows, height, smooth, variant.axes[0]);
   for (let j = 0, k = 0; j < height; j++) {
     const up = y.low[j] * cols, v = y.share[j], down = v > 0 ? cols : 0;
     for (let i = 0; i < width; i++, k += 4) {
+      if (y.bare[j] || x.bare[i]) {
+        out[k] = out[k + 1] = out[k + 2] = BARE; out[k + 3] = 190;
+        continue;
+      }
       const a = up + x.low[i], u = x.share[i], next = u > 0 ? 1 : 0;
       const p = levels[a], q = levels[a + next], r = levels[a + down], s = levels[a + down + next];
       if (p === LOST || q === LOST || r === LOST || s === LOST) {
@@ -109,10 +114,10 @@ function asWhat(kinds) {
 
 // Where a map is strongest, in words, for those who cannot see it. Not by its levels: the least of them are 0 beside
 // another map of the image, and of the largest several reach the end of the scale.
-function strongest(entry) {
+function strongest(entry, axes) {
   if (!(entry.most > 0)) return "nowhere above zero";
-  const third = (at, cells, names) => names[Math.min(2, Math.floor(3 * (at + 0.5) / cells))];
-  const down = third(Math.floor(entry.peak / entry.width), entry.height, ["upper", "", "lower"]), across = third(entry.peak % entry.width, entry.width, ["left", "", "right"]);
+  const third = (cell, [start, pitch], names) => names[Math.max(0, Math.min(2, Math.floor(3 * (start + cell * pitch))))];
+  const down = third(Math.floor(entry.peak / entry.width), axes[0], ["upper", "", "lower"]), across = third(entry.peak % entry.width, axes[1], ["left", "", "right"]);
   return `strongest ${down || across ? `at the ${`${down} ${across}`.trim()}` : "in the middle"}`;
 }
 
@@ -185,7 +190,7 @@ function drawCase(element, state) {
   }
 }
 
-const describeMap = (entry, variant) => `${variant.title} for ${className(entry.target)}: ${entry.flag ? said(entry.flag) : strongest(entry)}`;
+const describeMap = (entry, variant) => `${variant.title} for ${className(entry.target)}: ${entry.flag ? said(entry.flag) : strongest(entry, variant.axes)}`;
 
 // The photograph and its map (either may be lacking) on a canvas that has its size, as the controls stand.
 function drawPicture(canvas, photo, entry, variant, state) {

@@ -1,7 +1,7 @@
 """Pictures of attribution maps: enlarged, coloured, laid over the photograph they explain.
 
-Sizes are (height, width) in pixels. A map covers the model's input evenly, whatever its resolution; where the
-model's input lies on the photograph is :func:`stages.vision.images.source_box`'s to say.
+Sizes are (height, width) in pixels. Where a map lies on the model's input its :class:`~stages.vision.place.Place`
+says; where that lies on the photograph, :func:`stages.vision.images.source_box`.
 
 Two colour scales. Unsigned maps: from 0, transparent, to ``top``. Signed ones: red for, blue against, transparent at
 0. Both are told apart by colour-blind readers, and the photograph shows where a map says little. What is not finite
@@ -15,11 +15,9 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from PIL import Image
 
 from stages.vision.images import Crop, source_box
-
-How = Literal["bilinear", "nearest"]
+from stages.vision.place import Box, How, Place
 
 SIGNED, UNSIGNED = "RdBu_r", "inferno"
 """Names of matplotlib's colour maps."""
@@ -36,14 +34,8 @@ def enlarged(values: np.ndarray, size: tuple[int, int], how: How = "bilinear") -
     ``bilinear`` with half-pixel centres, as ``tf.image.resize``; where it gets smaller, antialiased. A pixel that
     takes part of a value that is not finite is not finite.
     """
-    return _taken(values, (0.0, 0.0, values.shape[1], values.shape[0]), size, how)
-
-
-def _taken(values: np.ndarray, box: tuple[float, ...], size: tuple[int, int], how: How) -> np.ndarray:
-    """Part of a map, (left, top, right, bottom) in its own cells, at ``size``."""
-    kind = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}[how]
-    image = Image.fromarray(np.ascontiguousarray(values, np.float32))
-    return np.array(image.resize((size[1], size[0]), kind, box=box))
+    whole = (0.0, 0.0, float(values.shape[1]), float(values.shape[0]))
+    return Place.whole(values.shape).surface(values, whole, size, how)
 
 
 def spread(
@@ -182,20 +174,26 @@ def placed(
     crop: Crop,
     how: How = "bilinear",
     factor: int = 1,
-) -> np.ndarray:
-    """The part of a map that lies on the photograph, at the size of :func:`seen` times ``factor``, float32.
+    place: Place | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What of a map lies on the photograph, at the size of :func:`seen` times ``factor``.
 
     Args:
-        values: (h, w), of any resolution, over the whole of the model's input.
+        values: (h, w), of any resolution.
         upright: size of the photograph.
         size: of the model's input, to which the photograph was brought with ``crop``.
+        place: where the map lies on that; default: evenly over all of it.
+
+    Returns:
+        The surface, float32, and where the map covers the photograph, bool.
     """
     left, top, right, bottom = seen(upright, size, crop)
     x0, y0, x1, y1 = source_box((0, 0, size[1], size[0]), upright, size, crop, clip=False)
-    across, down = values.shape[1] / (x1 - x0), values.shape[0] / (y1 - y0)
-    box = ((left - x0) * across, (top - y0) * down, (right - x0) * across, (bottom - y0) * down)
-    box = (max(box[0], 0), max(box[1], 0), min(box[2], values.shape[1]), min(box[3], values.shape[0]))
-    return _taken(values, box, (factor * (bottom - top), factor * (right - left)), how)
+    across, down = size[1] / (x1 - x0), size[0] / (y1 - y0)
+    box: Box = ((left - x0) * across, (top - y0) * down, (right - x0) * across, (bottom - y0) * down)
+    box = (max(box[0], 0), max(box[1], 0), min(box[2], size[1]), min(box[3], size[0]))
+    place, shape = place or Place.even(values.shape, size), (factor * (bottom - top), factor * (right - left))
+    return place.surface(values, box, shape, how), place.covered(box, shape)
 
 
 def laid(
@@ -210,12 +208,15 @@ def laid(
     contour: float | None = None,
     factor: int = 1,
     fade: bool = False,
+    place: Place | None = None,
 ) -> np.ndarray:
-    """A map on the whole upright photograph, uint8 (factor H, factor W, 3); what the model does not see is dimmed.
+    """A map on the whole upright photograph, uint8 (factor H, factor W, 3).
+
+    What the model does not see is dimmed, and so is what the map does not cover.
 
     Args:
         photo: uint8 (H, W, 3) or (H, W, 1), upright.
-        values, size, crop: as for :func:`placed`.
+        values, size, crop, place: as for :func:`placed`.
         factor: shows every pixel as a square of so many; see :func:`magnification`.
         fade: draws on a light grey print of the photograph: colours of single pixels drown in its own.
     """
@@ -225,8 +226,9 @@ def laid(
     within = (slice(above, below), slice(left, right))
     picture = _grey(photo, 0.33, 100)  # duller than the light print within
     under = _grey(photo[within], 0.4, 153) if fade else photo[within]
-    surface = placed(values, upright, size, crop, how, factor)
-    picture[within] = overlay(under, surface, top, signed, opacity, contour)
+    surface, covered = placed(values, upright, size, crop, how, factor, place)
+    drawn = overlay(under, np.where(covered, surface, 0), top, signed, opacity, contour)
+    picture[within] = np.where(covered[..., None], drawn, picture[within])
     return picture
 
 

@@ -114,14 +114,9 @@ def _pictures(case: Case, variant: Variant, top: float, photograph: bytes | None
     factor = side / max(photo.size)
     photo = photo.resize(tuple(max(1, round(s * factor)) for s in photo.size), Image.Resampling.BICUBIC)
     pixels = np.asarray(photo)
-    size, opacity = pixels.shape[:2], FADED if variant.faded else OPACITY
-    return [
-        pixels,
-        *(
-            laid(pixels, m.values, size, "none", top, variant.signed, opacity=opacity, fade=variant.faded)
-            for m in variant.maps[case.image_id][:2]
-        ),
-    ]
+    how = {"opacity": FADED if variant.faded else OPACITY, "fade": variant.faded, "place": variant.place}
+    maps = (m.values for m in variant.maps[case.image_id][:2])
+    return [pixels, *(laid(pixels, values, variant.size, "none", top, variant.signed, **how) for values in maps)]
 
 
 def _key(sheet: Sheet, variant: Variant, left: float, top: float) -> None:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from stages.methods import Occlusion, Options, Rise, pair
 from stages.stage import Inputs
 from stages.vision.overlays import scale, spread
+from stages.vision.place import Place
 
 FINEST = 56
 """Cells along one side of a map on the page; finer ones are pooled."""
@@ -42,6 +43,7 @@ class Variant:
         signed: whether any map shown has a value below 0.
         maps: image_id -> its maps: predicted, label, second, then the others, those asked for by rank first.
         faded: whether it is drawn on a light grey print: red and blue of single pixels drown in a photograph's colours.
+        place: where the cells shown lie on the model's input, of ``size``.
         step: cells from window to window, down and across, where windows were spread to pixels; else 1.
         flags: flag -> maps of the whole table that carry it, of ``rows`` in all.
     """
@@ -53,10 +55,25 @@ class Variant:
     shown: tuple[int, int] = (0, 0)
     signed: bool = False
     faded: bool = False
+    place: Place = Place.whole((1, 1))
+    size: tuple[int, int] = (1, 1)
     step: tuple[float, float] = (1.0, 1.0)
     maps: dict[str, list[Map]] = field(default_factory=dict)
     flags: Counter[str] = field(default_factory=Counter)
     rows: int = 0
+
+    @property
+    def bare(self) -> bool:
+        """Whether there are pixels of the model's input over which no position lies."""
+        return not self.place.is_whole(self.size)
+
+    def axes(self) -> list[list[float]]:
+        """Down and right, as shares of what the model was shown: the middle of cell 0, the way to the next, and from
+        where to where the map covers it."""
+        sides = zip(
+            self.place.offset, self.place.stride, self.place.covers[:2], self.place.covers[2:], self.size, strict=True
+        )
+        return [[(o + 0.5) / n, s / n, low / n, high / n] for o, s, low, high, n in sides]
 
     def tops(self) -> dict[str, float]:
         """image_id -> top of the colour scale that all its maps share."""
@@ -69,14 +86,17 @@ def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tup
     Args:
         size: (height, width) of the model's input.
     """
-    found = Variant(options.variant, options)
+    found = Variant(options.variant, options, size=size)
     wanted = pa.array(sorted(ids), pa.string())
     for part in inputs.stream(f"maps/{found.name}"):
         found.rows += len(part)
         found.flags.update(f for f in part["flag"].to_pylist() if f)
         for row in _rows(part.filter(pc.is_in(part["image_id"], wanted))):
             found.layer, found.raw = row["layer"], (row["height"], row["width"])
-            values = pooled(on_pixels(row["map"].reshape(found.raw), options, size))
+            whole = on_pixels(row["map"].reshape(found.raw), options, size)
+            values = pooled(whole)
+            place = Place.whole(size) if isinstance(options, Occlusion) else Place.of(row)
+            found.place = place.pooled(whole.shape, values.shape)
             shown = Map(row["target"], row["target_kinds"], values, row["score"], row["flag"])
             found.maps.setdefault(row["image_id"], []).append(shown)
     for maps in found.maps.values():
@@ -113,7 +133,7 @@ def _place(shown: Map) -> tuple:
 
 
 def on_pixels(values: np.ndarray, options: Options, size: tuple[int, int]) -> np.ndarray:
-    """A map that covers the model's input evenly: occlusion's windows spread to pixels, others as they are.
+    """A map as it is drawn: occlusion's windows spread to pixels, others as they are.
 
     RISE's values are all near the mean score of a half-hidden image, which says nothing of any pixel: they are given
     around their mean.

@@ -79,6 +79,7 @@ def describe_variant(variant: Variant, cases: Sequence[Case], assets: Assets) ->
         "faded": variant.faded,
         "unit": wording.UNITS.get(variant.options.name),
         "shape": list(variant.shown),
+        "axes": variant.axes(),
         "chunks": chunks,
         "flags": dict(sorted(variant.flags.items())),
         "rows": variant.rows,

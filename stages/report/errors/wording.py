@@ -91,6 +91,7 @@ def placement(variant: Variant) -> str:
     """One sentence on where the values lie, and what was done to them for the page."""
     options = variant.options
     around = " Shown around the map’s mean." if isinstance(options, Rise) else ""
+    bare = " Dull grey: no cell lies there." if variant.bare else ""
     raw, shown = (f"{h} × {w}" for h, w in (variant.raw, variant.shown))
     if isinstance(options, Occlusion):
         patch, stride = ("{} × {}".format(*pair(side)) for side in (options.patch, options.stride))
@@ -102,6 +103,6 @@ def placement(variant: Variant) -> str:
     if variant.raw != variant.shown:
         return (
             f"{where}, {raw} cells, pooled to {shown} for this page (means; at most {FINEST} on a side); "
-            f"the table maps/{variant.name} has every cell.{around}"
+            f"the table maps/{variant.name} has every cell.{bare}{around}"
         )
-    return f"{where}, {raw} cells, stretched evenly over what the model was shown.{around}"
+    return f"{where}, {raw} cells, each in the middle of what it sees.{bare}{around}"

@@ -26,7 +26,7 @@ def default_layer(model: Model) -> str:
     layers = [layer for layer in layers if layer.name in calls]
     fine = [layer for layer in layers if _sees_more_than_a_pixel(layer) and _lies_over_image(layer, model.input_size)]
     for layer in reversed(fine):
-        if _is_on_every_path(model, model.slot(layer.name)):
+        if _is_on_every_path(model, model.slot(layer.name)) and _is_proved(model, layer.name):
             return layer.name
     return max(fine or layers, key=lambda layer: layer.compute).name
 
@@ -39,6 +39,13 @@ def before_tokens(model: Model, layer: str) -> bool:
     shapes = [model.shapes.get(i, ()) for step in model.program.after(model.slot(layer)) for i in step.outputs]
     sequences = [shape for shape in shapes if len(shape) == 3 and (shape[1] or 0) >= info.height * info.width]
     return bool(sequences) and info.compute < 0.5
+
+
+def _is_proved(model: Model, name: str) -> bool:
+    try:
+        return model.placed(name) is not None
+    except UserError:
+        return False
 
 
 def _is_on_every_path(model: Model, slot: int) -> bool:

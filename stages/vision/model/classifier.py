@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -12,38 +11,14 @@ import tensorflow as tf
 from stages.specs import ModelSpec, meant
 from stages.stage import UserError
 from stages.vision.model.folding import Folding
-from stages.vision.model.geometry import operations, reaches
+from stages.vision.model.geometry import Seen, reaches, upright
+from stages.vision.model.layers import LayerInfo, described, is_spatial, placed
 from stages.vision.model.loading import Loaded, class_names
 from stages.vision.model.logits import Ending, ends_in_one, probabilities, to_logits
 from stages.vision.model.program import Program, flatten, run
 
 _HALF = ("float16", "bfloat16")
 _GREY = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's "L"
-
-
-@dataclass(frozen=True)
-class LayerInfo:
-    """A layer that can carry an atlas.
-
-    Attributes:
-        name: path of the call; ``backbone/conv_1`` in a nested model, ``conv#1`` for a second call.
-        kind: class of the layer, e.g. ``Conv2D``.
-        height, width, channels: of its output at the model's input size.
-        receptive_field: (height, width) in input pixels that one position sees; global branches left out.
-        stride: (down, right) input pixels from one position to the next.
-        offset: (y, x) input pixel at the centre of position (0, 0)'s receptive field.
-        compute: share of the model's operations that lie before it, itself included, in [0, 1].
-    """
-
-    name: str
-    kind: str
-    height: int
-    width: int
-    channels: int
-    receptive_field: tuple[float, float]
-    stride: tuple[float, float]
-    offset: tuple[float, float]
-    compute: float
 
 
 class Model:
@@ -57,7 +32,7 @@ class Model:
         dtype: of everything that comes out: float32, or float64 for a float64 model.
         kind: ``softmax``, or ``sigmoid`` where every class stands for itself.
         ending: how the logits were found.
-        program: the steps, ending in the logits.
+        program: the steps, ending in the logits; every layer's map lies in it as the image does.
         shapes: slot number to tensor shape, for two images of ``input_size``.
         native: slot number to the dtype the network itself computes it in.
         lean: steps of the program -> fewer that give the same.
@@ -75,9 +50,13 @@ class Model:
         symbol = loaded.keras.inputs[0]
         self.input_size, self.channels = _input_shape(symbol.shape, spec, where)
         self._input_dtype = symbol.dtype
-        self.program, self.kind, self.ending = to_logits(program, spec.output, self._facts, self._noise, where, ending)
-        self.shapes, self.native = self._facts(self.program)
+        program, self.kind, self.ending = to_logits(program, spec.output, self._facts, self._noise, where, ending)
+        self.shapes, self.native = self._facts(program)
+        self.program = upright(program, self.shapes)
+        if self.program is not program:
+            self.shapes, self.native = self._facts(self.program)
         self.lean = Folding(self.program)
+        self._placed: dict[str, LayerInfo] = {}
         self._one_output = ends_in_one(self.program)
         self.dtype = self.native[self.program.output]
         self.dtype = "float32" if self.dtype in _HALF else self.dtype
@@ -141,34 +120,12 @@ class Model:
     # -- layers ------------------------------------------------------------------
 
     @cached_property
-    def _infos(self) -> dict[str, LayerInfo]:
-        seen = reaches(self.program, self.shapes)
-        steps = self.program.before([self.program.output])
-        cost = {id(step): operations(step, self.shapes) for step in steps}
-        total = sum(cost.values())
-        maker = {slot: step for step in steps for slot in step.outputs}
-        found = {}
-        for name, slot in self.program.names.items():
-            if slot not in maker or not self._is_spatial(slot) or slot not in seen:
-                continue
-            down, right = seen[slot]
-            _, height, width, channels = self.shapes[slot]
-            found[name] = LayerInfo(
-                name,
-                maker[slot].kind,
-                height,
-                width,
-                channels,
-                (down.size, right.size),
-                (down.stride, right.stride),
-                (down.centre, right.centre),
-                sum(cost[id(step)] for step in self.program.before([slot])) / total,
-            )
-        return found
+    def _seen(self) -> dict[int, Seen]:
+        return reaches(self.program, self.shapes)
 
-    def _is_spatial(self, slot: int) -> bool:
-        shape = self.shapes.get(slot, ())
-        return len(shape) == 4 and None not in shape[1:] and shape[1] * shape[2] > 1
+    @cached_property
+    def _infos(self) -> dict[str, LayerInfo]:
+        return described(self.program, self.shapes, self._seen)
 
     def layers(self) -> list[LayerInfo]:
         """The layers that can carry an atlas, in running order."""
@@ -192,11 +149,22 @@ class Model:
         slot = self.program.names[name]
         if slot not in self.shapes:
             raise UserError(f"{where}: the logits do not depend on it; choose a layer on the way to the output")
-        if not self._is_spatial(slot):
+        if not is_spatial(self.shapes.get(slot, ())):
             shape = " x ".join(map(str, self.shapes[slot][1:]))
             last = list(self._infos)[-1] if self._infos else "none"
             raise UserError(f"{where}: its output ({shape}) has no positions; the last layer that has is {last}")
         raise UserError(f"{where}: its positions cannot be traced back to the image; choose an earlier layer")
+
+    def placed(self, name: str) -> LayerInfo:
+        """A layer by its path, whose place on the image is proved by numbers; kept.
+
+        Raises:
+            UserError: as :meth:`layer`, or the numbers say otherwise than the graph.
+        """
+        if name not in self._placed:
+            info = self.layer(name)
+            self._placed[name] = placed(self, info, self._seen[self.program.names[name]])
+        return self._placed[name]
 
     # -- running -----------------------------------------------------------------
 

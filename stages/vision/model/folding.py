@@ -3,7 +3,7 @@
 A batch norm multiplies each channel by ``gamma / sqrt(variance + epsilon)`` at inference and adds a constant; so can
 the kernel and bias of the convolution before it (Jacob et al. 2018, section 3.2). The products are taken in float64,
 so that each is rounded once. A zero padding before a convolution is, for most input sizes, the padding that ``same``
-stands for, and is then not written out.
+stands for, and is then not written out. A map that is turned as the image lies and back is left as it is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.model.program import Program, Step
+from stages.vision.model.geometry import View
+from stages.vision.model.program import Program, Step, identity
 
 _CONVOLUTIONS = {keras.layers.Conv2D: ("filters", "groups"), keras.layers.DepthwiseConv2D: ("depth_multiplier",)}
 """The layers, and what each is declared with besides :data:`_OPTIONS`."""
@@ -39,6 +40,7 @@ class Folding:
             kept: slots whose values are wanted or given; of the others some may not be filled.
         """
         kept = set(kept)
+        steps = self._joined(steps, kept, _undone, lambda view, back: identity)
         return self._joined(self._joined(steps, kept, _normalised, folded), kept, _padded, Padded)
 
     def _joined(
@@ -164,3 +166,8 @@ def _padded(padding: Any, layer: Any) -> bool:
         and layer.padding == "valid"
         and padding.compute_dtype == layer.compute_dtype
     )
+
+
+def _undone(view: Any, back: Any) -> bool:
+    """Whether a map is turned as the image lies, which nobody asks for, and turned back."""
+    return isinstance(view, View) and back == view.inverse

@@ -25,13 +25,13 @@ to maps (n, k, H, W)."""
 
 
 def at_layer(model: Model, options: Any, sample: Sample) -> Settled:
-    """The layer and its size; ``tokens`` where it is the patch embedding of a transformer.
+    """The layer, its size and its place; ``tokens`` where it is the patch embedding of a transformer.
 
     Raises:
-        UserError: no such layer, or it has no positions.
+        UserError: no such layer, it has no positions, or numbers show them elsewhere than the graph does.
     """
-    info = model.layer(options.layer or default_layer(model))
-    found = {"layer": info.name, "height": info.height, "width": info.width}
+    info = model.placed(options.layer or default_layer(model))
+    found = {"layer": info.name, "height": info.height, "width": info.width, "place": info.place.row()}
     return found | ({"tokens": True} if before_tokens(model, info.name) else {})
 
 

@@ -23,6 +23,7 @@ from stages.vision.attribution.methods.method import Explain, Maps, Method, Samp
 from stages.vision.model import Model
 from stages.vision.model.folding import Folding
 from stages.vision.model.program import Program, Step
+from stages.vision.place import Place
 
 Function = Callable[..., tf.Tensor]
 Rule = Callable[[Function], Function]
@@ -127,9 +128,9 @@ def settle(model: Model, options: Any, sample: Sample) -> Settled:
 
 
 def settle_at_layer(model: Model, options: Any, sample: Sample) -> Settled:
-    """The input's size, and for the Grad-CAM what it settles, its own size as ``cam``."""
+    """The input's size, and for the Grad-CAM what it settles, its own size and place as ``cam``."""
     at_input, at_layer = settle(model, options, sample), cam.settle(model, options, sample)
-    return {**at_layer, **at_input, "cam": [at_layer["height"], at_layer["width"]]}
+    return {**at_layer, **at_input, "cam": {name: at_layer[name] for name in at_input}}
 
 
 def guided_backprop(setting: Setting) -> Explain:
@@ -154,23 +155,22 @@ def _backprop(setting: Setting) -> Explain:
 
 
 class GuidedGradCam:
-    """Guided backprop's map times Grad-CAM's, enlarged to the input."""
+    """Guided backprop's map times Grad-CAM's, laid over the input."""
 
     def __init__(self, setting: Setting) -> None:
-        height, width = setting.settled["cam"]
-        self.cam = cam.grad_cam(replace(setting, settled={**setting.settled, "height": height, "width": width}))
+        self.place = Place.of(setting.settled["cam"]["place"])
+        self.cam = cam.grad_cam(replace(setting, settled={**setting.settled, **setting.settled["cam"]}))
         self.guided = _backprop(setting)
 
     def __call__(self, pixels: np.ndarray, targets: np.ndarray, ids: Sequence[str]) -> Maps:
         fine, coarse = self.guided(pixels, targets, ids), self.cam(pixels, targets, ids)
-        n, k, height, width = fine.values.shape
-        flat = coarse.values.reshape(n * k, *coarse.values.shape[2:], 1)
-        large = tf.image.resize(flat, (height, width), "bilinear").numpy()
-        return Maps(fine.values * large.reshape(fine.values.shape), fine.scores)
+        *_, height, width = fine.values.shape
+        down, right = self.place.matrices(coarse.values.shape[2:], (height, width))
+        return Maps(fine.values * (down @ coarse.values @ right.T), fine.scores)
 
 
 def guided_grad_cam(setting: Setting) -> Explain:
-    """Guided backprop, colour reduced as there, times Grad-CAM enlarged by half-pixel bilinear interpolation.
+    """Guided backprop, colour reduced as there, times Grad-CAM laid over the input by bilinear interpolation.
 
     Selvaraju et al. 2017, section 3.3. Grad-CAM is not negative, so that reducing colour after the product is the same.
     """

@@ -14,6 +14,7 @@ from stages.stage import UserError
 from stages.tables.flags import ROUNDING
 from stages.vision.attribution.methods.method import Maps, Setting, packed, padded
 from stages.vision.model import Model, freeze
+from stages.vision.place import Place
 
 
 def starts(size: int, patch: int, stride: int, edges: str) -> np.ndarray:
@@ -66,6 +67,13 @@ class Windows:
     def shape(self) -> tuple[int, int]:
         """Windows down and right: the size of a map."""
         return len(self.rows), len(self.cols)
+
+    def place(self, size: tuple[int, int]) -> Place:
+        """Where a map of the windows lies on images of ``size``."""
+        starts = (self.rows, self.cols)
+        strides = (float(s[1] - s[0]) if len(s) > 1 else float(n) for s, n in zip(starts, size, strict=True))
+        ends = (min(int(s[-1]) + p, n) for s, p, n in zip(starts, self.patch, size, strict=True))
+        return Place(tuple(strides), tuple((p - 1) / 2 for p in self.patch), (0, 0, *ends))
 
     @property
     def count(self) -> int:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from stages.stage import UserError
 from stages.vision.attribution.gradient_path import require_gradient
 from stages.vision.attribution.methods.abreast import abreast
-from stages.vision.attribution.methods.method import Maps, Sample, Setting, Settled, padded
+from stages.vision.attribution.methods.method import Maps, Sample, Setting, Settled, at_input, padded
 from stages.vision.model import Model, freeze
 
 Reduce = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -20,13 +20,13 @@ Reduce = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def settle(model: Model, options: Any, sample: Sample) -> Settled:
-    """The input's size.
+    """The input's size and place.
 
     Raises:
         UserError: the model receives integers, or no gradient of its logits reaches them; what stops it is named.
     """
     require_smooth(model)
-    return {"height": model.input_size[0], "width": model.input_size[1]}
+    return at_input(model)
 
 
 def require_smooth(model: Model) -> None:

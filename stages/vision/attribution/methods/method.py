@@ -10,6 +10,7 @@ import numpy as np
 
 from stages.methods import Options
 from stages.vision.model import Model
+from stages.vision.place import Place
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ Sample = Callable[[int], np.ndarray]
 """The first n of the images to be explained, uint8 (<= n, h, w, c); read only if called."""
 
 Settled = dict[str, Any]
-"""What holds for a whole run: numbers, strings, lists, arrays. ``layer`` where there is one, ``height``, ``width``."""
+"""What holds for a whole run: numbers, strings, lists, arrays. ``layer`` where there is one, ``height``, ``width``, and
+``place``, where the map lies (:meth:`stages.vision.place.Place.row`)."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,14 @@ class Setting:
     background: np.ndarray | None = None
 
 
+def at_input(model: Model) -> Settled:
+    """Of maps with a value for each pixel of the model's input: their size and place."""
+    height, width = model.input_size
+    return {"height": height, "width": width, "place": Place.whole((height, width)).row()}
+
+
 def _at_input(model: Model, options: Options, sample: Sample) -> Settled:
-    return {"height": model.input_size[0], "width": model.input_size[1]}
+    return at_input(model)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ def settle(model: Model, options: Occlusion, sample: Sample) -> Settled:
     """
     windows = Windows.of(model, options)
     sides = {"patch": list(windows.patch), "stride": list(pair(options.at(model.input_size).stride))}
-    settled: Settled = {"height": windows.shape[0], "width": windows.shape[1], **sides, "mode": "full"}
+    place = windows.place(model.input_size).row()
+    settled: Settled = {"height": windows.shape[0], "width": windows.shape[1], "place": place, **sides, "mode": "full"}
     if options.mode == "full":
         return settled
     found = crops.best(model, windows)

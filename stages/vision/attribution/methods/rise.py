@@ -11,7 +11,17 @@ import tensorflow as tf
 from stages.methods import Rise as Options
 from stages.tables.flags import ROUNDING
 from stages.vision.attribution.methods.many_passes import generator
-from stages.vision.attribution.methods.method import Explain, Maps, Method, Sample, Setting, Settled, packed, padded
+from stages.vision.attribution.methods.method import (
+    Explain,
+    Maps,
+    Method,
+    Sample,
+    Setting,
+    Settled,
+    at_input,
+    packed,
+    padded,
+)
 from stages.vision.model import Model, freeze
 
 CHUNK = 512
@@ -144,7 +154,7 @@ class Rise:
 
 def settle(model: Model, options: Options, sample: Sample) -> Settled:
     """The size of the maps, and ``cells``."""
-    return {"height": model.input_size[0], "width": model.input_size[1], "cells": options.at(model.input_size).cells}
+    return {**at_input(model), "cells": options.at(model.input_size).cells}
 
 
 def rise(setting: Setting) -> Explain:

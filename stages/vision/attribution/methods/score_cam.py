@@ -10,6 +10,7 @@ import tensorflow as tf
 from stages.vision.attribution.methods.cam import at_layer
 from stages.vision.attribution.methods.method import Explain, Maps, Method, Setting, packed, padded
 from stages.vision.model import freeze
+from stages.vision.place import Place
 
 
 class ScoreCam:
@@ -19,7 +20,9 @@ class ScoreCam:
         model, self.batch, self.channels = setting.model, setting.batch, setting.options.channels
         self.model, self.slot = model, model.slot(setting.settled["layer"])
         size = (setting.settled["height"], setting.settled["width"])
-        self.enlarge = [bilinear(*ends) for ends in zip(size, model.input_size, strict=True)]
+        place = Place.of(setting.settled["place"])
+        self.enlarge = place.matrices(size, model.input_size)
+        self.covers = place.covered((0, 0, *model.input_size[::-1]), model.input_size)
         pixels = tf.TensorSpec((setting.batch, *model.input_size, model.channels), tf.uint8)
         image = tf.TensorSpec((setting.batch,), tf.int32)
         channel = tf.TensorSpec((setting.batch, *size), tf.float32)
@@ -33,11 +36,13 @@ class ScoreCam:
         return tf.cast(activation, tf.float32), tf.cast(self.model.scores(logits), tf.float32)
 
     def _mask(self, pixels: tf.Tensor, image: tf.Tensor, channel: tf.Tensor) -> tf.Tensor:
-        """Scores (batch, K) of images seen through a channel (batch, H, W) enlarged to their size, from 0 to 1."""
+        """Scores (batch, K) of images seen through a channel (batch, H, W) laid over them, from 0 to 1."""
         down, right = (tf.constant(m) for m in self.enlarge)
         large = tf.matmul(tf.matmul(down, channel), right, transpose_b=True)[..., None]
-        least, most = (f(large, (1, 2, 3), keepdims=True) for f in (tf.reduce_min, tf.reduce_max))
-        mask = tf.math.divide_no_nan(large - least, most - least)
+        covers = tf.constant(self.covers[None, :, :, None])
+        least = tf.reduce_min(tf.where(covers, large, np.inf), (1, 2, 3), keepdims=True)
+        most = tf.reduce_max(tf.where(covers, large, -np.inf), (1, 2, 3), keepdims=True)
+        mask = tf.where(covers, tf.math.divide_no_nan(large - least, most - least), 0.0)
         seen = mask * tf.cast(tf.gather(pixels, image), tf.float32)
         (logits,) = self.model.values(self.model.to_input(seen), [self.model.program.output])
         return tf.cast(self.model.scores(logits), tf.float32)
@@ -55,12 +60,6 @@ class ScoreCam:
                 gains[i][c] = score[targets[i]] - self.black[targets[i]]
         maps = [combined(a[..., c], g[c]) for a, c, g in zip(activation, chosen, gains, strict=True)]
         return Maps(np.stack(maps), np.take_along_axis(scores, targets, 1))
-
-
-def bilinear(size: int, larger: int) -> np.ndarray:
-    """The matrix (larger, size) float32 that enlarges one side: half-pixel centres, the border repeated."""
-    place = np.clip((np.arange(larger) + 0.5) * size / larger - 0.5, 0, size - 1)
-    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(size))).astype(np.float32)
 
 
 def most_varied(activation: np.ndarray, count: int | None) -> np.ndarray:
@@ -84,9 +83,10 @@ def combined(activation: np.ndarray, gains: np.ndarray) -> np.ndarray:
 def score_cam(setting: Setting) -> Explain:
     """ReLU(sum_k w_k A_k), w = softmax over channels of score(image x mask_k) - score(black image).
 
-    mask_k: A_k enlarged to the image, minus its least, over its range; applied to pixels, so that what is hidden is
-    black before preprocessing. A channel that is the same everywhere, at zero or not, has a mask of zeros: it hides
-    everything, its gain is 0 without a forward pass, and it counts in the softmax (and adds its constant).
+    mask_k: A_k laid over the image, minus its least, over its range, 0 where it covers nothing; applied to pixels, so
+    that what is hidden is black before preprocessing. A channel that is the same everywhere, at zero or not, has a
+    mask of zeros: it hides everything, its gain is 0 without a forward pass, and it counts in the softmax (and adds its
+    constant).
     ``channels``: softmax and sum run over those alone.
     """
     return ScoreCam(setting)

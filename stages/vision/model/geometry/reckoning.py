@@ -1,0 +1,96 @@
+"""One pass through the graph: for every map, which axes are the image's and what each position sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.vision.model.geometry.reach import Reach, union
+from stages.vision.model.geometry.rules import is_known, rule
+from stages.vision.model.program import Program, Step
+
+Shapes = dict[int, tuple]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Where a map lies on the image.
+
+    Attributes:
+        axes: of the tensor, that run down and right in the image.
+        sides: what positions see along these two.
+        known: whether every step on the way is one whose effect on positions is known; else numbers must prove it.
+    """
+
+    axes: tuple[int, int]
+    sides: tuple[Reach, Reach]
+    known: bool = True
+
+    @property
+    def upright(self) -> bool:
+        """Whether the tensor is (batch, down, right, channels)."""
+        return self.axes == (1, 2) and min(side.stride for side in self.sides) > 0
+
+
+def reaches(program: Program, shapes: Shapes) -> dict[int, Seen]:
+    """For every slot whose positions can be traced back to the image, where they lie.
+
+    Branches that look at the whole image at once (squeeze-and-excite) are left
+    out: what remains is the part that differs between positions.
+    """
+    _, *size, _ = shapes[program.input]
+    start = tuple(Reach(1.0, 0.0, 0.0, 0.0, n - 1.0) for n in size)
+    found: dict[int, Seen] = {program.input: Seen((1, 2), start)}
+    lost: set[int] = set()
+    for step in program.before([program.output]):
+        sources = [i for i in dict.fromkeys(step.inputs) if i in found and not _is_point(found[i], shapes[i])]
+        astray = not lost.isdisjoint(step.inputs)
+        for slot in step.outputs:
+            seen = _through(step, sources, shapes.get(slot, ()), found, shapes, not astray)
+            if seen is not None:
+                found[slot] = seen
+            elif (sources or astray) and _has_positions(shapes.get(slot, ())):
+                lost.add(slot)
+    return found
+
+
+def _is_point(seen: Seen, shape: tuple) -> bool:
+    return all(shape[axis] == 1 for axis in seen.axes)
+
+
+def _has_positions(shape: tuple) -> bool:
+    """Whether a tensor is neither one row of values for an image nor that as a map of one position."""
+    return len(shape) > 2 and None not in shape[1:] and int(np.prod(shape[1:])) > max(shape[1:])
+
+
+def _through(
+    step: Step, sources: list[int], made: tuple, found: dict[int, Seen], shapes: Shapes, known: bool
+) -> Seen | None:
+    if not sources or len(made) < 3 or None in made[1:]:
+        return None
+    sides = [_along(step, sources, made, side, found, shapes) for side in (0, 1)]
+    if None in sides or sides[0][0] == sides[1][0]:
+        return None
+    known = known and is_known(step) and all(found[i].known for i in sources)
+    return Seen(tuple(axis for axis, _ in sides), tuple(reach for _, reach in sides), known)
+
+
+def _along(
+    step: Step, sources: list[int], made: tuple, side: int, found: dict[int, Seen], shapes: Shapes
+) -> tuple[int, Reach] | None:
+    """The output's axis that is the image's ``side``, and its reach."""
+    parts: list[tuple[int, Reach]] = []
+    for slot in sources:
+        axis, given = found[slot].axes[side], shapes[slot]
+        if given[axis] == 1 and any(shapes[i][found[i].axes[side]] > 1 for i in sources):
+            continue  # one value for the whole side, as a squeeze-and-excite has for both
+        reach, traced = found[slot].sides[side], rule(step)(step, axis, given, made)
+        if traced is not None:
+            parts.append((traced[0], reach.through(traced[1], made[traced[0]])))
+        elif len(made) == len(given) and made[axis] == 1 < given[axis]:
+            parts.append((axis, Reach(reach.high - reach.low + 1, reach.low, reach.high, reach.low, reach.high)))
+        else:
+            return None
+    (axis, *others), reach = {axis for axis, _ in parts}, union([reach for _, reach in parts])
+    return None if others or reach is None else (axis, reach)

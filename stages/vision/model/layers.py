@@ -1,0 +1,123 @@
+"""The layers of a model that have positions: what each sees, and where its maps lie on the image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from stages.stage import UserError
+from stages.vision.model.geometry import Reach, Seen, View, operations, proof
+from stages.vision.model.program import Program
+from stages.vision.place import Place
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """A layer that can carry an atlas.
+
+    Attributes:
+        name: path of the call; ``backbone/conv_1`` in a nested model, ``conv#1`` for a second call.
+        kind: class of the layer, e.g. ``Conv2D``.
+        height, width, channels: of its output at the model's input size.
+        receptive_field: (height, width) in input pixels that one position sees; global branches left out.
+        stride: (down, right) input pixels from one position to the next.
+        offset: (y, x) input pixel at the centre of position (0, 0)'s receptive field.
+        covers: (top, left, bottom, right) input pixels that its positions stand for, the last two beyond the last.
+        compute: share of the model's operations that lie before it, itself included, in [0, 1].
+    """
+
+    name: str
+    kind: str
+    height: int
+    width: int
+    channels: int
+    receptive_field: tuple[float, float]
+    stride: tuple[float, float]
+    offset: tuple[float, float]
+    covers: tuple[int, int, int, int]
+    compute: float
+
+    @property
+    def place(self) -> Place:
+        """Where a map of its positions lies."""
+        return Place(self.stride, self.offset, self.covers)
+
+
+def is_spatial(shape: tuple) -> bool:
+    """Whether a tensor (batch, down, right, channels) has several positions."""
+    return len(shape) == 4 and None not in shape[1:] and shape[1] * shape[2] > 1
+
+
+def described(program: Program, shapes: dict[int, tuple], seen: Mapping[int, Seen]) -> dict[str, LayerInfo]:
+    """The layers that have positions which can be traced back to the image, by path, in running order."""
+    steps = program.before([program.output])
+    cost = {id(step): operations(step, shapes) for step in steps}
+    total = sum(cost.values())
+    maker = {slot: step for step in steps for slot in step.outputs}
+    found = {}
+    for name, slot in program.names.items():
+        if slot not in maker or not is_spatial(shapes.get(slot, ())) or slot not in seen:
+            continue
+        step = maker[slot]
+        if isinstance(step.operation, View):
+            step = maker[step.inputs[0]]
+        _, height, width, channels = shapes[slot]
+        found[name] = LayerInfo(
+            name,
+            step.kind,
+            height,
+            width,
+            channels,
+            *_lying(seen[slot].sides, (height, width), shapes[program.input][1:3]),
+            sum(cost[id(step)] for step in program.before([slot])) / total,
+        )
+    return found
+
+
+def _lying(sides: tuple[Reach, Reach], counts: tuple[int, int], size: tuple[int, int]) -> tuple:
+    """receptive_field, stride, offset and covers of :class:`LayerInfo`."""
+    (top, bottom), (left, right) = (s.covers(n, pixels) for s, n, pixels in zip(sides, counts, size, strict=True))
+    shares = ([getattr(side, name) for side in sides] for name in ("size", "stride", "centre"))
+    return (*map(tuple, shares), (top, left, bottom, right))
+
+
+def placed(model: Any, info: LayerInfo, seen: Seen) -> LayerInfo:
+    """A layer of which numbers show that its positions see what the graph says.
+
+    Its ``offset`` and ``covers`` go by where the weight of what a position sees lies (:func:`proof.centred`).
+
+    Raises:
+        UserError: the numbers say otherwise.
+    """
+    tap, size, counts = model.tap(info.name), model.input_size, (info.height, info.width)
+    spots = proof.moved(lambda x: tap(model.to_input(tf.constant(x))).numpy(), seen.sides, size, model.channels)
+    against = proof.misplaced(spots, seen.sides, seen.known)
+    if against is not None:
+        raise UserError(
+            f"layer {info.name} of model {model.name}: its positions cannot be traced back to the image ({against}); "
+            "choose an earlier layer, or a method that explains at the input"
+        )
+    sides = proof.centred(lambda *at: _weight(model, tap, *at), seen.sides, counts, size, model.channels)
+    _, stride, offset, covers = _lying(sides, counts, size)
+    return replace(info, stride=stride, offset=offset, covers=covers)
+
+
+def _weight(model: Any, tap: Any, pixels: np.ndarray, row: int, col: int) -> np.ndarray:
+    """How strongly a position depends on each pixel: squared gradients of its squared values; 0 where it has none."""
+
+    @tf.function(autograph=False)
+    def gradient(x: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = tf.reduce_sum(tf.cast(tap(x), tf.float32)[:, row, col] ** 2)
+        return tf.convert_to_tensor(tape.gradient(value, x, unconnected_gradients=tf.UnconnectedGradients.ZERO))
+
+    try:
+        found = gradient(model.to_input(tf.constant(pixels))).numpy().astype(np.float64)
+    except Exception:  # whichever operation has no gradient
+        return np.zeros(model.input_size)
+    return (found**2).sum((0, 3))
