@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from stages.vision.model.geometry import View
-from stages.vision.model.program import Program, Step, identity
+from stages.vision.model.program import Program, Step
 
 _CONVOLUTIONS = {keras.layers.Conv2D: ("filters", "groups"), keras.layers.DepthwiseConv2D: ("depth_multiplier",)}
 """The layers, and what each is declared with besides :data:`_OPTIONS`."""
@@ -40,7 +40,7 @@ class Folding:
             kept: slots whose values are wanted or given; of the others some may not be filled.
         """
         kept = set(kept)
-        steps = self._joined(steps, kept, _undone, lambda view, back: identity)
+        steps = self._joined(steps, kept, _undone, lambda view, back: tf.identity)
         return self._joined(self._joined(steps, kept, _normalised, folded), kept, _padded, Padded)
 
     def _joined(
