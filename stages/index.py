@@ -13,6 +13,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from stages import tables
+from stages.classes import WORDNET
 from stages.sources import Source, open_source, read_images
 from stages.specs import ImagesSpec, Spec
 from stages.stage import Inputs, Shard, Stage, UserError
@@ -94,7 +95,11 @@ def _end(inputs: Inputs, params: Params) -> None:
 def _source(params: Params, refresh: bool = False) -> Source:
     source = open_source(params.images, params.classes, refresh, params.also)
     if source.classes and params.classes is None and not params.numbering:
-        raise UserError("model.classes: the labels are names; give the model's class names to match them with")
+        ids = all(WORDNET.fullmatch(name) for name in source.classes)
+        which = (
+            "are ids of WordNet; give imagenet_class_index.json," if ids else "are names; give the model's class names"
+        )
+        raise UserError(f"model.classes: the labels {which} to match them with")
     return source
 
 

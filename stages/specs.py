@@ -44,6 +44,16 @@ class ModelSpec(Spec):
         None, description="height and width, where the model leaves them free"
     )
 
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _texts(cls, classes: Any) -> Any:
+        wrong = (
+            next((name for name in classes if not isinstance(name, str)), None) if isinstance(classes, list) else None
+        )
+        if wrong is not None:  # which may have been 007, or no
+            raise ValueError(f"YAML reads {wrong!r}, which is no text: put every name in quotes, e.g. ['1', 'no']")
+        return classes
+
     @model_validator(mode="after")
     def _one_origin(self) -> ModelSpec:
         if sum(x is not None for x in (self.path, self.application, self.preset)) != 1:
@@ -93,6 +103,13 @@ class ImagesSpec(Spec):
         "default: 0 and 65535 of 16 bits, 0 and 1 or 255 where all values lie within, else each image's own",
     )
     max_pixels: int = Field(178_956_970, gt=0, description="larger images are rejected unread (decompression bombs)")
+
+    @field_validator("levels", mode="before")
+    @classmethod
+    def _numbers(cls, levels: Any) -> Any:
+        if isinstance(levels, bool):
+            raise ValueError(f"{str(levels).lower()} is no value; give black and white, e.g. [0, 4095]")
+        return levels
 
     @field_validator("levels", mode="after")
     @classmethod

@@ -16,7 +16,7 @@ from tests.small import digests, write_config
 
 ROOT = Path(__file__).parent.parent
 TABLES = {
-    "images", "rejects/index", "rejects/extract", "predictions", "pixels",
+    "images", "rejects/index", "rejects/extract", "predictions", "pixels", "levels", "doubts",
     "activations/first", "activations/second",
     *(f"{t}/{a}" for t in ("layouts", "grids", "cells", "icons") for a in ("all", "checks")),
 }  # fmt: skip

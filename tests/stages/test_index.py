@@ -137,7 +137,7 @@ def test_label_names_are_never_numbered_for_a_published_model(tmp_path):
         (tmp_path / kind).mkdir()
         (tmp_path / kind / "0.png").write_bytes(png(4, 4))
     spec = ImagesSpec(path=str(tmp_path))
-    with pytest.raises(UserError, match="model.classes: the labels are names"):
+    with pytest.raises(UserError, match="model.classes: the labels are names; give the model's class names to match"):
         index.shards(None, index.Params(images=spec, numbering=False))
     inputs = MemoryInputs()
     found = inputs.run(index.STAGE, index.Params(images=spec))

@@ -733,8 +733,11 @@ def test_imagenet_sample(shared):
     assert column(source, "image_id")[0] == image_id("n01440764/n01440764.jpg")
     assert column(source, "reject") == [None] * 1000
     assert all(decode(x).shape[2] == 3 for x in read_images(column(source, "uri")[:20]))
-    with pytest.raises(UserError, match="none of the folder names"):
+    with pytest.raises(UserError, match="none of the folder names .*an id of WordNet: give imagenet_class_index.json"):
         opened(root / "images", classes)
+    ids = sorted(folder.name for folder in (root / "images").iterdir())
+    by_id = open_source(ImagesSpec(path=str(root / "images")), classes, also=ids)
+    assert sorted(column(by_id, "label")) == list(range(1000)) and not by_id.warnings
 
 
 def test_cifar10(shared):
