@@ -69,7 +69,7 @@ def _metrics(means: list[dict[str, Any]]) -> dict[str, Any]:
     for row in means:
         if row["against"] is not None:
             random = mean_of.get((row["against"], row["kind"], row["measure"]))
-            said = {"mean": _short(row["mean"]), "random": _short(random)}
+            said = {"mean": _short(row["mean"])} | ({} if random is None else {"random": _short(random)})
             said |= {} if row["better"] is None else {"better than random": _short(row["better"])}
             said |= {"left out": row["left_out"]} if row["left_out"] else {}
             found.setdefault(row["variant"], {}).setdefault(row["kind"], {})[row["measure"]] = said

@@ -3,9 +3,11 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from playwright.sync_api import Page
 
+from stages import tables
 from stages.report import STAGE
 from stages.vision.overlays import coloured, enlarged
 from tests.stages.report.audit import METHODS, ROWS, audit
@@ -153,3 +155,50 @@ def test_maps_come_in_several_scripts_and_what_is_lost_is_said(browser, tmp_path
     next(site.rglob("maps-grad_cam-001*")).unlink()
     with opened(browser, site / "errors.html", fourth) as (page, _):
         page.get_by_role("alert").get_by_text("Maps could not be loaded").wait_for()
+
+
+def test_mistakes_without_maps(browser, tmp_path):
+    inputs, params = audit(tmp_path)
+    files = inputs.run(STAGE, params.model_copy(update={"explain": None}))
+    with opened(browser, written(files, tmp_path) / "errors.html") as (page, said):
+        names = page.locator(".case figcaption").all_inner_texts()
+        tools = [page.locator(f"#{name}").is_visible() for name in ("method", "view", "opacity", "smooth")]
+        maps = page.locator(".case canvas").count()
+        page.locator('[data-cell="0,1"]').click()
+        kept, status = page.locator(".case figcaption").all_inner_texts(), page.locator("#status").inner_text()
+        loaded = page.locator(".case img").evaluate_all("(all) => all.every((e) => e.naturalWidth > 0)")
+    assert not said, said
+    assert names == ["c.png", "d.png", "g.png", "a.png"] and kept == ["g.png", "a.png"] and loaded
+    assert tools == [False] * 4 and maps == 0
+    assert "2 of 4 photographs on this page · the run has 2 mistakes of cat taken for" in status
+
+
+def gains(tmp_path, **of):
+    """A run whose ``evaluate`` gave these gains."""
+    inputs, params = audit(tmp_path, methods=METHODS[:2])
+    rows = [
+        {"variant": name, "kind": "predicted", "measure": "gain", "mean": mean, "low": mean - 0.1, "high": mean + 0.1}
+        | {"n": 40, "left_out": 0, "better": 0.9, "against": "random"}
+        for name, mean in of.items()
+    ]
+    inputs.tables["trust"] = [pa.Table.from_pylist(rows, schema=tables.trust())]
+    pair = {"variant": "grad_cam", "other": "occlusion", "mean": 0.077, "low": 0.0, "high": 0.1, "n": 40, "left_out": 0}
+    inputs.tables["agreement"] = [pa.Table.from_pylist([pair], schema=tables.agreement())]
+    measured = params.explain.model_copy(update={"measured": ["trust", "agreement"]})
+    return inputs.run(STAGE, params.model_copy(update={"explain": measured}))
+
+
+def test_the_page_opens_on_the_method_that_stands_up_best(browser, tmp_path):
+    site = written(gains(tmp_path, grad_cam=0.3, occlusion=0.6), tmp_path)
+    with opened(browser, site / "errors.html") as (page, said):
+        shown = page.locator('#method [aria-checked="true"]').inner_text()
+        words, address = page.locator("#standing").inner_text(), page.evaluate("location.hash")
+        page.get_by_role("radio", name="Grad-CAM").click()
+        other, changed = page.locator("#standing").inner_text(), page.evaluate("location.hash")
+    assert not said, said
+    assert shown == "Occlusion" and address == "" and changed == "#method=grad_cam"
+    assert "Occlusion gains most over a random map in deletion and insertion together, 0.600 [0.500, 0.700]" in words
+    assert words.endswith("Rank correlation with Grad-CAM: 0.08 on average.")
+    assert other == "Rank correlation with Occlusion: 0.08 on average."
+    with opened(browser, site / "errors.html", "method=grad_cam") as (page, _):
+        assert page.locator('#method [aria-checked="true"]').inner_text() == "Grad-CAM"
