@@ -1,8 +1,9 @@
-"""Notebooks executed, and what they say: ``python -m tests.notebooks`` (``make notebooks``) keeps it in them."""
+"""Notebooks executed, and what they say: ``python -m tests.notebooks [FILE...]`` (``make notebooks``) keeps it."""
 
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def parts(text: str) -> tuple[list[str], list[float]]:
 def main() -> None:
     import nbformat
 
-    for path in NOTEBOOKS:
+    for path in [Path(name) for name in sys.argv[1:]] or NOTEBOOKS:
         with tempfile.TemporaryDirectory() as folder:
             notebook = executed(path, Path(folder))
         nbformat.write(notebook, path)

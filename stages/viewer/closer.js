@@ -92,7 +92,7 @@ closer.fit = () => {
   frame.style.setProperty("--ratio", width / height);
   frame.style.setProperty("--most", `${10 * width}px`);
   frame.style.width = "";
-  const fine = image?.naturalWidth > 1.15 * frame.clientWidth;
+  const fine = image?.naturalWidth > frame.clientWidth + 1;
   closer.zoom.hidden = !fine;
   if (!fine) closer.zoomed = false;
   closer.zoom.setAttribute("aria-pressed", String(closer.zoomed));
