@@ -36,6 +36,10 @@ class Saved:
         """Whether Keras 1 or 2 wrote it."""
         return self.keras.startswith(("1.", "2."))
 
+    def said(self, words: str) -> str:
+        """What is said of the file, behind a word of Keras 2 where that wrote it."""
+        return f"was saved by Keras {self.keras} and {words}" if self.old else words
+
     def objects(self) -> Iterator[Config]:
         """Everything in the description that is an object of some class, outermost first."""
         return _objects(self.config)
@@ -99,6 +103,11 @@ def obstacle(saved: Saved) -> str | None:
     A class whose code is nowhere, a library that is not installed, a Lambda layer: of these the file itself is
     enough to know.
     """
+    found = _obstacle(saved)
+    return found and saved.said(found)
+
+
+def _obstacle(saved: Saved) -> str | None:
     for found in saved.objects():
         kind, name = found["class_name"], _name_of(found)
         if kind == "Lambda" and _is_code(found["config"].get("function")):

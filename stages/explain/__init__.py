@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -14,9 +13,10 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from stages import tables
+from stages.explain.asked import check_asked
 from stages.explain.selection import frame, hidden, select, worst_first
 from stages.explain.settled import sizes, told, warnings
-from stages.explain.targets import check, resolve
+from stages.explain.targets import resolve
 from stages.methods import Method
 from stages.sources import read_images
 from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec
@@ -249,41 +249,6 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
     return values if isinstance(values, pa.Array) else pa.array(values, kind)
 
 
-class _Asked(Exception):
-    """A method wants to see images: it has nothing against the model."""
-
-
-def _check(inputs: Inputs, params: Params) -> None:
-    """Targets must be the model's; a query must name columns there are; the model must do what the method needs."""
-    extract = inputs.state("extract", "")
-    check(params.targets, extract["classes"])
-    if inputs.parts("images"):
-        _check_images(inputs, params, extract["classes"])
-    if "input_size" not in extract:
-        return  # of the model no more is known than its classes
-    if 0 < inputs.parts("images") == inputs.parts("predictions"):
-        return  # the fit comes at once and says the same: a run with nothing left to do opens no model
-    from stages.vision.attribution.methods import METHODS
-    from stages.vision.model import open_model
-
-    def sample(count: int) -> np.ndarray:
-        raise _Asked
-
-    with suppress(_Asked):
-        METHODS[params.method.name].settle(open_model(params.model), params.method, sample)
-
-
-def _check_images(inputs: Inputs, params: Params, classes: list[str]) -> None:
-    schema = tables.predictions(len(classes))
-    empty = schema.empty_table().drop_columns(["logits"])
-    select(params.select, frame(inputs.part("images", 0).slice(0, 0), empty, classes))
-    if params.select == "errors" or set(params.targets) == {"label"}:
-        if all(part["label"].null_count == part.num_rows for part in inputs.stream("images", ["label"])):
-            needs = "images: errors" if params.select == "errors" else "targets: label"
-            other = "explain.images: all" if params.select == "errors" else "another target"
-            raise UserError(f"explain.{needs}, but no image has a label; give labels, or {other}")
-
-
 STAGE = Stage(
     name="explain",
     version=3,
@@ -296,7 +261,7 @@ STAGE = Stage(
     fit=fit,
     fit_reads=lambda params: ("images", "predictions"),
     state_of=lambda params: (("extract", ""),),
-    check=("extract", _check),
+    check=("extract", check_asked),
     libraries=("tensorflow", "keras", "pillow", "numpy"),
     model=True,
 )

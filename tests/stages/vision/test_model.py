@@ -291,7 +291,7 @@ def test_subclassed_and_unsafe_files_and_no_file(tmp_path):
         flatten(Subclassed(), "model x")
     image = keras.Input((8, 8, 3))
     unsafe = keras.Model(image, layers.Lambda(lambda x: x[:, 0, 0])(image))
-    _refused(unsafe, tmp_path, "cannot be loaded with safe_mode on")
+    _refused(unsafe, tmp_path, "holds the Lambda layer lambda.*, which is Python code")
     small.save(small.build(small.linear), tmp_path)
     stored = next(p.name for p in tmp_path.glob("*.keras"))
     with pytest.raises(UserError, match="does not exist; did you mean"):

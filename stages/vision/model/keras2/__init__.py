@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import zipfile
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -19,6 +21,8 @@ from keras.src.saving.serialization_lib import SafeModeScope
 
 from stages.saved import Saved
 from stages.vision.model.keras2.rewording import reworded
+
+log = logging.getLogger(__name__)
 
 
 def load(saved: Saved) -> keras.Model:
@@ -41,6 +45,11 @@ def load(saved: Saved) -> keras.Model:
         except Exception as error:
             raise error from as_it_stands
     _check_weights(model, saved.path)
+    log.warning(
+        "%s was saved by Keras %s: Keras 3 reads it, every weight as it is in the file",
+        Path(saved.path).name,
+        saved.keras,
+    )
     return model
 
 

@@ -1,0 +1,52 @@
+"""Whether what is asked of the maps can be, said hours before they are made."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from stages import tables
+from stages.explain.selection import frame, select
+from stages.explain.targets import check
+from stages.stage import Inputs, UserError
+
+
+class _Asked(Exception):
+    """A method wants to see images: it has nothing against the model."""
+
+
+def check_asked(inputs: Inputs, params: Any) -> None:
+    """Targets must be the model's; a query must name columns there are; the model must do what the method needs.
+
+    Raises:
+        UserError: what is asked cannot be, by as much as is known: the classes, the open model, the images.
+    """
+    extract = inputs.state("extract", "")
+    check(params.targets, extract["classes"])
+    if inputs.parts("images"):
+        _check_images(inputs, params, extract["classes"])
+    if "input_size" not in extract:
+        return  # of the model no more is known than its classes
+    if 0 < inputs.parts("images") == inputs.parts("predictions"):
+        return  # the fit comes at once and says the same: a run with nothing left to do opens no model
+    from stages.vision.attribution.methods import METHODS
+    from stages.vision.model import open_model
+
+    def sample(count: int) -> np.ndarray:
+        raise _Asked
+
+    with suppress(_Asked):
+        METHODS[params.method.name].settle(open_model(params.model), params.method, sample)
+
+
+def _check_images(inputs: Inputs, params: Any, classes: list[str]) -> None:
+    schema = tables.predictions(len(classes))
+    empty = schema.empty_table().drop_columns(["logits"])
+    select(params.select, frame(inputs.part("images", 0).slice(0, 0), empty, classes))
+    if params.select == "errors" or set(params.targets) == {"label"}:
+        if all(part["label"].null_count == part.num_rows for part in inputs.stream("images", ["label"])):
+            needs = "images: errors" if params.select == "errors" else "targets: label"
+            other = "explain.images: all" if params.select == "errors" else "another target"
+            raise UserError(f"explain.{needs}, but no image has a label; give labels, or {other}")
