@@ -59,13 +59,14 @@ def _uris(inputs: Inputs, ids: list[str]) -> list[str]:
 
 
 def _metrics(labelled: Seen, trial: Trial | None, found: Sequence[Doubt]) -> dict[str, Any]:
-    metrics: dict[str, Any] = {"doubts": [d.kind for d in found], "labelled": len(labelled), "right": labelled.right}
+    metrics: dict[str, Any] = {"labelled": len(labelled), "right": labelled.right}
     if len(labelled):
         dealt = Agreement(labelled.label, labelled.pred).expected
         metrics["right by chance"] = round(dealt, 2)
     if trial is not None:
         metrics["ranges"] = {t.name: figures_of(t) for t in trial.tried}
-    return metrics
+    said = ("kind", "message", "remedy")
+    return metrics | {"doubts": [{name: getattr(d, name) for name in said} for d in found]}
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:

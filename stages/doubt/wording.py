@@ -45,7 +45,8 @@ def one_class(name: str, count: int, n: int, others: tuple[int, int] | None, pro
         said = f"{taken} (mean probability {share(prob)}), and labels that could tell are missing"
         return Doubt("one class", said, "if they do not all show it, check model.range and the model", figures)
     figures |= {"of others": others[0], "others": others[1]}
-    said = f"{taken}, {others[0]:,} of the {others[1]:,} that are labelled as something else among them"
+    of = f"all {others[1]:,}" if others[0] == others[1] else f"{others[0]:,} of the {others[1]:,}"
+    said = f"{taken}, {of} that are labelled as something else among them"
     return Doubt("one class", said, "check model.range, and whether the model is trained", figures)
 
 
@@ -77,8 +78,8 @@ def order(found: Order, seen: Seen, way: str = "") -> Doubt:
     figures = {"order": meant, "name": found.name or None, "right": found.right, "before": found.before}
     figures |= {"labelled": found.n, "p": found.p}
     if found.name in ("from one", "one short"):
-        by = "less" if found.name == "from one" else "more"
-        return Doubt("order", f"{what}: {gain}", f"give labels that are 1 {by}, or the names of the classes", figures)
+        remedy = "give images.first_label: 1" if found.name == "from one" else "give labels that are 1 more"
+        return Doubt("order", f"{what}: {gain}", f"{remedy}, or the names of the classes as labels", figures)
     # What was found moves some classes of many: these are told.
     moved = [k for k, name in enumerate(meant) if name != names[k]]
     if not found.name and len(names) > _SHOWN:
@@ -102,7 +103,7 @@ def by_range(best: Tried, tried: Sequence[Tried], now: str) -> Doubt:
     rest = [t for t in tried if t is not best]
     if rest:
         each = ", ".join(f"{t.name} {t.right:,}" for t in rest)
-        said += f" (of {rest[0].n:,} of them, as configured {rest[0].before:,}, {each})"
+        said += f" (of {rest[0].n:,} of them: as configured {rest[0].before:,}, {each})"
     return Doubt("range", said, _remedy(best), figures | {"p": best.p})
 
 
