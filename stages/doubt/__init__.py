@@ -45,7 +45,7 @@ def fit(inputs: Inputs, params: Params) -> State:
     sample = Sample(model, params.images, _uris(inputs, told.ids[: 2 * MOST]))
     found, trial = judged(seen, sample, contradiction(model, params.model), params.seed)
     for doubt in found:
-        inputs.warn(f"{doubt.message}; {doubt.remedy}")
+        inputs.warn(str(doubt))
     return {"doubts": [asdict(d) for d in found], "metrics": _metrics(seen.labelled, trial, found)}
 
 
@@ -80,7 +80,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 
 STAGE = Stage(
     name="doubt",
-    version=1,
+    version=2,
     about="what says that the whole set-up cannot be right: accuracy at chance, another order or range that would be",
     params=Params,
     shards=one_shard,

@@ -62,10 +62,11 @@ def information(probabilities: np.ndarray) -> float:
     (n, K) -> 0, where every image gets the same, to log min(n, K), where each is surely something else (Bridle, Heading
     & MacKay 1991, "Unsupervised classifiers, mutual information and phantom targets").
     """
-    return max(0.0, float(_entropy(probabilities.mean(0)) - _entropy(probabilities).mean()))
+    return max(0.0, float(entropy(probabilities.mean(0)) - entropy(probabilities).mean()))
 
 
-def _entropy(p: np.ndarray) -> np.ndarray:
+def entropy(p: np.ndarray) -> np.ndarray:
+    """Of each row, in nats."""
     return -np.sum(p * np.log(np.maximum(p, 1e-300)), axis=-1)
 
 

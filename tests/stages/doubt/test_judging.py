@@ -31,8 +31,8 @@ def test_another_range_is_told_with_what_each_would_have_right():
     found, said, trial = kinds(wrong, ways)
     assert found == ["accuracy", "one class", "range"]
     assert said["range"].message == (
-        "with model.range [0, 1] 48 of 48 images are right, as configured ([-1, 1]) 4 "
-        "(of 24 of them: as configured 2, BGR 2)"
+        "with model.range [0, 1] 48 of 48 images are right, as configured ([-1, 1]) 4; "
+        "of 24 of them 2 as configured, 2 with BGR"
     )
     assert said["range"].remedy == "give model.range: [0, 1]"
     assert "all 88 that are labelled as something else" in said["one class"].message
@@ -84,6 +84,7 @@ def test_another_order_is_told_with_the_list_that_would_be_right():
     assert "in reversed order (c11, c10, c9" in said["order"].message
     assert "96 of 96 images would be right instead of 0" in said["order"].message
     _, said, _ = kinds(seen(TWELVE % 2, 1 - TWELVE % 2, ["cat", "dog"]))
+    assert list(said) == ["accuracy", "order"]
     assert "as if 'cat' and 'dog' were swapped" in said["order"].message
     assert "worse than chance" in said["accuracy"].message
     _, said, _ = kinds(seen(TWELVE[TWELVE > 0], TWELVE[TWELVE > 0] - 1))
@@ -133,11 +134,21 @@ def test_without_labels_a_range_that_tells_images_apart_is_told():
 
 def test_a_model_that_is_sure_of_nothing_is_told():
     untrained = noise(300, 12)
-    unsure = seen(untrained.label, untrained.pred, untrained.classes, prob=0.09)
-    assert kinds(unsure)[0] == ["accuracy", "uniform"]
-    assert kinds(seen(np.full(300, -1), untrained.pred, untrained.classes, prob=0.09))[0] == ["uniform"]
-    right = seen(TWELVE, TWELVE, prob=0.09)
-    assert kinds(right)[0] == [], "cosines under a softmax are sure of nothing, and right"
+    ways = Told({"other": untrained.pred}, 12, untrained.pred, sure=0.5)
+    found, said, _ = kinds(untrained, ways)
+    assert found == ["accuracy", "uniform"] and "99.5 % of the entropy of uniform ones" in said["uniform"].message
+    assert kinds(seen(np.full(300, -1), untrained.pred, untrained.classes), ways)[0] == ["uniform"]
+    right = seen(TWELVE, TWELVE)
+    ways = Told({"other": TWELVE}, 12, TWELVE, sure=0.5)
+    assert kinds(right, ways)[0] == [], "cosines under a softmax are sure of nothing, and right"
+
+
+def test_a_range_that_explains_more_than_an_order_is_meant_and_the_other_way_round():
+    wrong = seen(TWELVE, (TWELVE * 5 + 1) % 12)
+    found, said, _ = kinds(wrong, Told({"[0, 1]": TWELVE}, 12, wrong.pred))
+    assert found == ["accuracy", "range"]
+    half = np.where(np.arange(96) % 2 == 0, TWELVE, 0)
+    assert kinds(wrong, Told({"[0, 1]": half}, 12, wrong.pred))[0] == ["accuracy", "order"]
 
 
 def test_what_the_model_tells_of_its_range_is_told_where_nothing_else_tells():

@@ -106,15 +106,15 @@ def test_images_that_are_gone_are_left_out_of_the_sample(made):
     assert found["range"]["message"].startswith("with model.range [0, 255] 28 of 28 images are right")
     found, _ = doubts(made, range=(-1.0, 1.0), lost=48)
     assert list(found) == ["accuracy", "one class", "range"]
-    assert found["range"]["message"].startswith("model model.keras begins with Rescaling"), "the model tells it itself"
+    assert found["range"]["message"].startswith("model model.keras begins with rescaling"), "the model tells it itself"
 
 
 def test_a_run_that_cannot_be_right_says_so_everywhere(made):
     config, out = colours.write_config(made, range=[-1, 1]), made / "run"
     status, _, said = command("run", config, "--out", out)
     assert status == 0
-    assert said.count("warning: model model.keras begins with Rescaling") == 1
-    assert said.index("begins with Rescaling") < said.index("extract: done") < said.index("no better than chance")
+    assert said.count("warning: model model.keras begins with rescaling") == 1
+    assert said.index("begins with rescaling") < said.index("extract: done") < said.index("no better than chance")
     assert "warning: this run does not seem to be right: 4 of 48" in said.splitlines()[-1]
     assert said.splitlines()[-1].endswith("give model.range: [0, 255] (and 2 more doubts, see run.json)")
     record = json.loads((out / "run.json").read_text())

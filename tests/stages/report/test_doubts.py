@@ -33,13 +33,12 @@ def pages(tmp_path_factory):
 
 
 def test_both_pages_open_with_the_doubts(pages):
-    for name, page in pages(
-        (f"4 of 48 are right, all {EVIL}", "give model.range"), ("as if reversed", "reorder")
-    ).items():
+    said = (f"4 of 48 are right, all {EVIL}", ""), ("as if reversed", "reorder"), ("one class", "give model.range")
+    for name, page in pages(*said).items():
         body = page.split("<body>")[1]
         assert body.index("does not seem to be right") < body.index("<h1>"), name
-        found = re.findall(r"<li>(.*?)<br>\s*<span class=\"remedy\">(.*?)</span>", body, re.S)
-        assert [remedy for _, remedy in found] == ["give model.range.", "reorder."]
+        found = re.findall(r"<li><p>(.*?)</p>(?:<p class=\"remedy\">(.*?)</p>)?</li>", body)
+        assert [remedy for _, remedy in found] == ["", "reorder.", "give model.range."]
         assert found[1][0] == "as if reversed." and "&lt;img" in found[0][0] and EVIL not in body.split('id="data"')[0]
 
 

@@ -66,7 +66,7 @@ def test_a_range_that_contradicts_them_is_said():
     begin = BEGINNINGS["1/255"][0]
     spec = {"range": (-1.0, 1.0)}
     what, remedy = contradiction(made(begin, **spec), ModelSpec(path="m.keras", **spec))
-    assert what.startswith("model m.keras begins with Rescaling rescaling")
+    assert what.startswith("model m.keras begins with rescaling")
     assert what.endswith("which takes [0, 255] to [0, 1]; model.range is [-1, 1]")
     assert remedy == "leave model.range out, or give model.range: [0, 255]"
     assert contradiction(made(begin), ModelSpec(path="m.keras")) is None
