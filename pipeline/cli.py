@@ -80,9 +80,10 @@ def run(
     if outcome.doubts:
         # Each was told when it was found, which may be hours ago, or in another run: the first, and the last remedy.
         first, last = outcome.doubts[0]["message"], outcome.doubts[-1]["remedy"]
-        rest = f" (and {len(outcome.doubts) - 1} more doubts, see run.json)" if len(outcome.doubts) > 1 else ""
+        more = len(outcome.doubts) - 1
+        rest = f" (and {more} more {'doubts' if more > 1 else 'doubt'}, see run.json)" if more else ""
         said = f"this run does not seem to be right: {first}; {last}{rest}"
-        end(f"--strict: {said}" if strict else f"warning: {said}", "error" if strict else "warning")
+        end(f"--strict: {said}" if strict else said if lines else f"warning: {said}", "error" if strict else "warning")
         status = 2 if strict else status
     if status:
         raise typer.Exit(status)

@@ -45,7 +45,7 @@ def fit(inputs: Inputs, params: Params) -> State:
     sample = Sample(model, params.images, _uris(inputs, told.ids[: 2 * MOST]))
     found, trial = judged(seen, sample, contradiction(model, params.model), params.seed)
     for doubt in found:
-        inputs.warn(f"{doubt.message}; {doubt.remedy}")
+        inputs.warn(str(doubt))
     return {"doubts": [asdict(d) for d in found], "metrics": _metrics(seen.labelled, trial, found)}
 
 
@@ -59,13 +59,14 @@ def _uris(inputs: Inputs, ids: list[str]) -> list[str]:
 
 
 def _metrics(labelled: Seen, trial: Trial | None, found: Sequence[Doubt]) -> dict[str, Any]:
-    metrics: dict[str, Any] = {"doubts": [d.kind for d in found], "labelled": len(labelled), "right": labelled.right}
+    metrics: dict[str, Any] = {"labelled": len(labelled), "right": labelled.right}
     if len(labelled):
         dealt = Agreement(labelled.label, labelled.pred).expected
         metrics["right by chance"] = round(dealt, 2)
     if trial is not None:
         metrics["ranges"] = {t.name: figures_of(t) for t in trial.tried}
-    return metrics
+    said = ("kind", "message", "remedy")
+    return metrics | {"doubts": [{name: getattr(d, name) for name in said} for d in found]}
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
@@ -79,7 +80,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 
 STAGE = Stage(
     name="doubt",
-    version=1,
+    version=2,
     about="what says that the whole set-up cannot be right: accuracy at chance, another order or range that would be",
     params=Params,
     shards=one_shard,

@@ -23,7 +23,7 @@ class Doubt:
     Attributes:
         kind: one of :data:`KINDS`.
         message: what was seen, in figures of this run.
-        remedy: what to look at, or what would mend it.
+        remedy: what to look at, or what would mend it; empty where another doubt tells.
         figures: what the message says, as numbers; JSON-able.
     """
 
@@ -31,6 +31,9 @@ class Doubt:
     message: str
     remedy: str
     figures: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return "; ".join(part for part in (self.message, self.remedy) if part)
 
 
 KINDS = ("accuracy", "one class", "order", "range", "uniform", "labels")

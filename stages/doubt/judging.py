@@ -10,13 +10,13 @@ from stages.doubt.sample import Ways
 from stages.shares import wilson
 
 NEARLY_ALL = 0.8
-"""One class for so large a share of the images that are labelled as something else is one for everything."""
+"""One class for so large a share of all images, and of those that are labelled as something else, is one for all."""
 
 ALL = 0.95
 """The same of images without labels."""
 
-UNSURE = 0.02
-"""Where the predictions' mean probability is no further than this from uniform to certain, nothing was learned."""
+UNSURE = 0.95
+"""Probabilities of so much of the entropy of uniform ones say nothing: what an untrained network gives."""
 
 
 def judged(
@@ -32,15 +32,20 @@ def judged(
     enough = len(labelled) >= LEAST
     guessed, order = chance.no_better(labelled, seed), orders.better(labelled, seed)
     trial = ranges.with_labels(labelled, sample, seed) if enough else ranges.without_labels(sample)
+    ranged = trial.better if trial is not None else None
+    if order is not None and ranged is not None:
+        # Two ways to tell the same: a wrong range shuffles classes, too. The one that explains more is meant.
+        by_range = ranged.right / ranged.n >= order.right / order.n
+        order, ranged = (None, ranged) if by_range else (order, None)
     found = [one for one in (_one_class(seen, labelled), order and wording.order(order, labelled)) if one]
-    if trial is not None and trial.better is not None:
-        found.append(wording.by_range(trial.better, trial.tried, sample.now))
+    if ranged is not None:
+        found.append(wording.by_range(ranged, trial.tried, sample.now))
     elif guessed is not None and order is None:
         found += _both(labelled, sample, seed)
     if guessed is not None or not enough:
         if contradiction and not _of(found, "range"):
             found.append(wording.contradicted(*contradiction))
-        found += _unsure(seen, sample.kind)
+        found += _unsure(sample)
     if guessed is not None:
         if not _of(found, "order", "range", "one class", "uniform"):
             found.append(wording.strangers(labelled, len(sample.ways)))
@@ -67,7 +72,8 @@ def _one_class(seen: Seen, labelled: Seen) -> Doubt | None:
     taken = labelled.pred == most
     others = labelled.label != most
     wrong, of = int((taken & others).sum()), int(others.sum())
-    if of < LEAST or wrong < NEARLY_ALL * of or wilson(wrong, of)[0] < 0.6:
+    nearly = min(taken.sum() / len(labelled), wrong / max(of, 1))
+    if of < LEAST or nearly < NEARLY_ALL or wilson(wrong, of)[0] < 0.6:
         return None
     prob = float(labelled.prob[taken].mean())
     return wording.one_class(labelled.classes[most], int(taken.sum()), len(labelled), (wrong, of), prob)
@@ -94,10 +100,13 @@ def _both(labelled: Seen, sample: Ways, seed: int) -> list[Doubt]:
     ]
 
 
-def _unsure(seen: Seen, kind: str) -> list[Doubt]:
-    if len(seen) < LEAST or kind != "softmax":
+def _unsure(sample: Ways) -> list[Doubt]:
+    """Probabilities that are about the same for every class; of sigmoids each stands for itself."""
+    n = len(sample.rows(ranges.FIRST))
+    if n < LEAST or sample.kind != "softmax":
         return []
-    classes, prob = len(seen.classes), float(seen.prob.mean())
-    if (prob - 1 / classes) / (1 - 1 / classes) >= UNSURE:
+    found = sample.probabilities(None, n)
+    entropy = float(ranges.entropy(found).mean() / np.log(sample.classes))
+    if entropy < UNSURE:
         return []
-    return [wording.uniform(prob, classes, len(seen))]
+    return [wording.uniform(entropy, float(found.max(1).mean()), sample.classes, n)]

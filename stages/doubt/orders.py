@@ -14,6 +14,8 @@ import numpy as np
 from stages.doubt.chance import SURE, Agreement, at_least
 from stages.doubt.finding import LEAST, Seen
 
+SIGNIFICANT = 0.01
+
 CLEAR = 0.3
 """Of the images whose class another order moves, so many more must be right: as a share of them."""
 
@@ -95,8 +97,8 @@ def better(seen: Seen, seed: int) -> Order | None:
 
     A common order is told by its name. One found in the predictions is fitted on one half of the images and judged on
     the other, and the other way round: fitted to noise, it gains nothing there. What is asked of either: a sign test
-    at 0.001, corrected for the orders tried, :data:`CLEAR` of the images that it moves, and more right than the same
-    labels dealt out anew have.
+    at 0.01, corrected for the orders tried, :data:`CLEAR` of the images that it moves, and more right than the same
+    labels dealt out anew have, at 0.001.
     """
     if len(seen) < LEAST:
         return None
@@ -137,7 +139,7 @@ def _judged(
     gained = int((pred == meant)[moved].sum())
     lost = int((pred == label)[moved].sum())
     p = min(1.0, tried * at_least(gained, gained + lost, 0.5))
-    if moved.sum() < LEAST or p > SURE or gained - lost < CLEAR * moved.sum():
+    if moved.sum() < LEAST or p > SIGNIFICANT or gained - lost < CLEAR * moved.sum():
         return None
     if Agreement(meant, pred, seed).more > SURE:
         return None

@@ -9,15 +9,17 @@ import numpy as np
 
 from stages.doubt.chance import SURE, Agreement, at_least
 from stages.doubt.finding import LEAST, Seen
-from stages.doubt.sample import Ways
+from stages.doubt.sample import BATCH, Ways
 
-FIRST, MOST = 32, 256
+FIRST, MOST = BATCH, 240
 """Images on which every way is tried, and on which the best of them is."""
 
 NEAR = 1
 """Of ways that differ by so many of the first images, the simplest is taken."""
 
-SIGNIFICANT = 0.01
+SIGNIFICANT, BEYOND = 0.01, 1e-4
+"""p of what is told, and of what needs no further image."""
+
 CLEAR = 0.08
 """Another way is told where so many more of the images are right, as a share: what is less is no fault of a set-up."""
 
@@ -60,10 +62,11 @@ def information(probabilities: np.ndarray) -> float:
     (n, K) -> 0, where every image gets the same, to log min(n, K), where each is surely something else (Bridle, Heading
     & MacKay 1991, "Unsupervised classifiers, mutual information and phantom targets").
     """
-    return max(0.0, float(_entropy(probabilities.mean(0)) - _entropy(probabilities).mean()))
+    return max(0.0, float(entropy(probabilities.mean(0)) - entropy(probabilities).mean()))
 
 
-def _entropy(p: np.ndarray) -> np.ndarray:
+def entropy(p: np.ndarray) -> np.ndarray:
+    """Of each row, in nats."""
     return -np.sum(p * np.log(np.maximum(p, 1e-300)), axis=-1)
 
 
@@ -71,7 +74,8 @@ def with_labels(seen: Seen, sample: Ways, seed: int) -> Trial | None:
     """The ways tried on labelled images; None where there are too few, or too few wrong ones to gain by.
 
     Every way sees :data:`FIRST` images. The best of them, if it is better there than what was configured, is judged on
-    up to :data:`MOST`, by a sign test of the images that only one of the two has right (McNemar 1947).
+    up to :data:`MOST`, by a sign test of the images that only one of the two has right (McNemar 1947), for as long as
+    it stays better. For a model that is right, 200 forward passes or few more.
 
     Args:
         sample: of the same images, in the same order.
@@ -89,9 +93,11 @@ def with_labels(seen: Seen, sample: Ways, seed: int) -> Trial | None:
     if not found or most <= found[0].before:
         return Trial(found, None)
     k = next(k for k, t in enumerate(found) if t.right >= most - NEAR)
-    rows = sample.rows(MOST)
-    pred = sample.logits(sample.ways[k], MOST).argmax(1)
-    found[k] = best = _compared(sample.ways[k], seen, rows, pred, len(sample.ways))
+    for count in (2 * FIRST, 4 * FIRST, MOST):
+        rows, pred = sample.rows(count), sample.logits(sample.ways[k], count).argmax(1)
+        found[k] = best = _compared(sample.ways[k], seen, rows, pred, len(sample.ways))
+        if best.right <= best.before or best.p <= BEYOND:
+            break
     clear = best.p <= SIGNIFICANT and best.right - best.before >= CLEAR * best.n
     # A way that makes the model say the most frequent class is better than one that makes it say another.
     clear = clear and Agreement(seen.label[rows], pred, seed).more <= SURE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +12,11 @@ from stages.sources import read_images
 from stages.specs import ImagesSpec
 from stages.vision.images import ImageError, decode_to
 
-BATCH = 32
+BATCH = 24
+"""Images in one forward pass."""
+
+BYTES = 2**27
+"""Of pixels held; a large model's sample is smaller."""
 
 
 class Ways(Protocol):
@@ -58,7 +63,7 @@ class Sample:
         self._read = self._images()
         self._rows: list[int] = []
         self._pixels: list[np.ndarray] = []
-        self._said: dict[str, np.ndarray] = {}
+        self._said: dict[str, list[np.ndarray]] = {}
         self.ways, self.now = usual(model), said(bounds(model))
         self.kind, self.classes = model.kind, len(model.classes)
 
@@ -76,9 +81,10 @@ class Sample:
                     continue
 
     def rows(self, count: int) -> np.ndarray:
-        while len(self._rows) < count and (found := next(self._read, None)) is not None:
-            self._rows.append(found[0])
-            self._pixels.append(found[1])
+        image = int(np.prod((*self._model.input_size, self._model.channels)))
+        for row, pixels in islice(self._read, max(0, min(count, max(BATCH, BYTES // image)) - len(self._rows))):
+            self._rows.append(row)
+            self._pixels.append(pixels)
         return np.array(self._rows[:count], np.int64)
 
     def logits(self, way: Any, count: int) -> np.ndarray:
@@ -86,14 +92,13 @@ class Sample:
 
         there = len(self.rows(count))
         name = way.name if way is not None else ""
-        known = self._said.get(name)
-        if known is None or len(known) < there:
-            start = 0 if known is None else len(known)
-            pixels = np.stack(self._pixels[start:there]).astype(np.float32)
-            more = self._answers(own(self._model, pixels) if way is None else way.apply(pixels))
-            more = np.nan_to_num(more)  # a way may be too much for a model
-            self._said[name] = known = more if known is None else np.concatenate([known, more])
-        return known[:there]
+        parts = self._said.setdefault(name, [])
+        for start in range(sum(map(len, parts)), there, BATCH):
+            pixels = np.stack(self._pixels[start : min(start + BATCH, there)]).astype(np.float32)
+            received = own(self._model, pixels) if way is None else way.apply(pixels)
+            # A way may be too much for a model.
+            parts.append(np.nan_to_num(self._answers(received)))
+        return np.concatenate(parts)[:there]
 
     def probabilities(self, way: Any, count: int) -> np.ndarray:
         from stages.vision.preparations import probabilities

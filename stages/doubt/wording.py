@@ -15,7 +15,6 @@ from stages.shares import wilson
 _SHOWN = 12
 """Names of a list that are shown: more are in the figures."""
 
-FOLLOWS = "what may be behind it follows"
 LOOK = "check model.range, model.classes and the labels before anything else here is read"
 
 
@@ -25,15 +24,15 @@ def share(value: float) -> str:
 
 
 def accuracy(found: Chance, because: bool) -> Doubt:
-    """Labelled images that are no better classified than by chance."""
+    """Labelled images that are no better classified than by chance; ``because``: another doubt tells why."""
     right = f"{found.right:,} of {found.n:,} labelled images are right ({share(found.right / found.n)})"
     by = "the same labels dealt out at random" if found.dealt else "a class at random"
-    chance = f"{by} would have {found.expected:,.1f}"
-    worse = "worse than chance" if found.worse else "no better than chance"
+    chance = f"{by} would have {found.expected:,.1f}".removesuffix(".0")
+    than = "worse than" if found.worse else "no better than"
     low, high = wilson(found.right, found.n)
     figures = {"right": found.right, "labelled": found.n, "low": low, "high": high}
     figures |= {"chance": found.expected, "p": found.p}
-    return Doubt("accuracy", f"{right}: {worse}, {chance}", FOLLOWS if because else LOOK, figures)
+    return Doubt("accuracy", f"{right}, {than} chance: {chance} right", "" if because else LOOK, figures)
 
 
 def one_class(name: str, count: int, n: int, others: tuple[int, int] | None, prob: float) -> Doubt:
@@ -45,7 +44,8 @@ def one_class(name: str, count: int, n: int, others: tuple[int, int] | None, pro
         said = f"{taken} (mean probability {share(prob)}), and labels that could tell are missing"
         return Doubt("one class", said, "if they do not all show it, check model.range and the model", figures)
     figures |= {"of others": others[0], "others": others[1]}
-    said = f"{taken}, {others[0]:,} of the {others[1]:,} that are labelled as something else among them"
+    of = f"all {others[1]:,}" if others[0] == others[1] else f"{others[0]:,} of the {others[1]:,}"
+    said = f"{taken}, {of} that are labelled as something else among them"
     return Doubt("one class", said, "check model.range, and whether the model is trained", figures)
 
 
@@ -77,8 +77,10 @@ def order(found: Order, seen: Seen, way: str = "") -> Doubt:
     figures = {"order": meant, "name": found.name or None, "right": found.right, "before": found.before}
     figures |= {"labelled": found.n, "p": found.p}
     if found.name in ("from one", "one short"):
-        by = "less" if found.name == "from one" else "more"
-        return Doubt("order", f"{what}: {gain}", f"give labels that are 1 {by}, or the names of the classes", figures)
+        remedy = "give images.first_label: 1, or the names of the classes as labels"
+        if found.name == "one short":
+            remedy = "give images.first_label: 0 where labels were counted from 1, else labels that are 1 more"
+        return Doubt("order", f"{what}: {gain}", remedy, figures)
     # What was found moves some classes of many: these are told.
     moved = [k for k, name in enumerate(meant) if name != names[k]]
     if not found.name and len(names) > _SHOWN:
@@ -101,8 +103,8 @@ def by_range(best: Tried, tried: Sequence[Tried], now: str) -> Doubt:
     said = f"with {_ranged(best)} {best.right:,} of {best.n:,} images are right, as configured ({now}) {best.before:,}"
     rest = [t for t in tried if t is not best]
     if rest:
-        each = ", ".join(f"{t.name} {t.right:,}" for t in rest)
-        said += f" (of {rest[0].n:,} of them, as configured {rest[0].before:,}, {each})"
+        each = ", ".join(f"{t.right:,} with {t.name}" for t in rest)
+        said += f"; of {rest[0].n:,} of them {rest[0].before:,} as configured, {each}"
     return Doubt("range", said, _remedy(best), figures | {"p": best.p})
 
 
@@ -134,13 +136,13 @@ def contradicted(said: str, remedy: str) -> Doubt:
     return Doubt("range", said, remedy)
 
 
-def uniform(prob: float, classes: int, n: int) -> Doubt:
-    """Probabilities that are about the same for all classes."""
+def uniform(entropy: float, prob: float, classes: int, n: int) -> Doubt:
+    """Probabilities that are about the same for all classes; ``entropy`` as a share of that of uniform ones."""
     said = (
-        f"the model is sure of nothing: the mean probability of what it predicts is {share(prob)}, "
-        f"with {classes:,} classes all alike {share(1 / classes)}"
+        f"the model is sure of nothing: its probabilities have {share(entropy)} of the entropy of uniform ones, "
+        f"{share(prob)} on average for what it predicts, of {classes:,} classes (in {n} images)"
     )
-    figures = {"probability": prob, "uniform": 1 / classes, "images": n}
+    figures = {"entropy": entropy, "probability": prob, "uniform": 1 / classes, "images": n}
     return Doubt("uniform", said, "check that the model is trained, and model.range", figures)
 
 

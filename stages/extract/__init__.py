@@ -67,11 +67,14 @@ def fit(inputs: Inputs, params: Params) -> State:
     """
     from stages.vision.attribution.forward_mode import choose
     from stages.vision.model import open_model
+    from stages.vision.model.scaling import contradiction
 
     model = open_model(params.model)
     if model.ending.remark:
         inputs.warn(model.ending.remark)
     _check_size(params, model.input_size)
+    if wrong := contradiction(model, params.model):
+        inputs.warn("; ".join(wrong))
     layers: dict[str, Any] = {}
     for name in dict.fromkeys([*params.layers, *params.features]):
         layers[name] = _about(model, name, sampled=name in params.layers, edge=params.edge)

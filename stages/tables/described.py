@@ -103,7 +103,7 @@ TABLES = {
                 "place": "in the order in which they are told, from 0",
                 "kind": "accuracy, one class, order, range, uniform or labels",
                 "message": "what was seen, in figures of this run",
-                "remedy": "what to look at, or what would mend it",
+                "remedy": "what to look at, or what would mend it; empty where a later one tells",
                 "figures": "what the message says, as numbers: JSON",
             },
         ),

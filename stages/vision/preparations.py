@@ -46,8 +46,8 @@ _FLIP = "x[..., ::-1]"
 def usual(model: Model) -> list[Preparation]:
     """The usual preparations other than the model's own; the simplest first.
 
-    Colours: [0, 255], [-1, 1], [0, 1], ImageNet's mean and deviation, its mean alone with blue first; and blue first
-    for the model's own and the three ranges. Greys: the three ranges, and black for white in each.
+    Colours: [0, 255], [-1, 1], [0, 1], ImageNet's mean and deviation, BGR less its mean; and BGR of the model's own
+    and of the three ranges. Greys: the three ranges, and black for white in each.
     """
     found = [Preparation(_said(r), _linear(*r), r) for r in _RANGES]
     if model.channels == 1:
@@ -56,19 +56,19 @@ def usual(model: Model) -> list[Preparation]:
         norm = f"keras.layers.Normalization(mean={_listed(MEAN)}, variance={_listed(DEVIATION**2)})"
         found += [
             Preparation(
-                "ImageNet's mean and deviation",
+                "ImageNet mean and deviation",
                 lambda x: (x / np.float32(255) - MEAN) / DEVIATION,
                 _RANGES[0],
                 f"keras.layers.Rescaling(1 / 255), {norm}",
             ),
             Preparation(
-                "ImageNet's mean, blue first",
+                "BGR less ImageNet mean",
                 lambda x: x[..., ::-1] - BGR_MEAN,
                 _RANGES[0],
                 f"{_FLIP}, keras.layers.Normalization(mean={_listed(BGR_MEAN)}, variance=[1, 1, 1])",
             ),
-            Preparation("blue first", lambda x: own(model, x)[..., ::-1], layers=_FLIP),
-            *(Preparation(f"{p.name}, blue first", _flipped(p.apply), p.range, _FLIP) for p in found),
+            Preparation("BGR", lambda x: own(model, x)[..., ::-1], layers=_FLIP),
+            *(Preparation(f"BGR {p.name}", _flipped(p.apply), p.range, _FLIP) for p in found),
         ]
     probe = _probe(model.channels)
     kept: list[Preparation] = []

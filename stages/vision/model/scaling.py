@@ -93,7 +93,7 @@ def _standardised(low: float, high: float, scale: float) -> bool:
 
 
 def _lines(model: Model) -> list[tuple[str, tuple[float, float]]]:
-    """Name of a step before the first weights, and the (a, b) of what has become of a value there, in running order."""
+    """The steps before the first weights, in running order: name and kind, and (a, b) of what x has become there."""
     steps, reached = [], {model.program.input}
     for step in model.program.before([model.program.output]):
         if reached.issuperset(step.inputs) and (_norm(step) or not _learned(step)):
@@ -108,7 +108,7 @@ def _lines(model: Model) -> list[tuple[str, tuple[float, float]]]:
         answer = _by_moments(step, x) if _norm(step) else x
         line = None if answer is None else _line(answer)
         if line is not None and not np.allclose(line, (1, 0), atol=1e-6):
-            found.append((f"{step.kind} {step.name}", line))
+            found.append((f"{step.name} ({step.kind})", line))
     return found
 
 
