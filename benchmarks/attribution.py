@@ -21,7 +21,8 @@ def run() -> dict[str, Any]:
     import tensorflow as tf
 
     from stages.specs import ModelSpec
-    from stages.vision.attribution.forward_mode import ForwardMode, disagreement
+    from stages.vision.attribution.forward_mode import ForwardMode
+    from stages.vision.attribution.proof import disagreement
     from stages.vision.attribution.windows import Places
     from stages.vision.model import freeze, open_model
 

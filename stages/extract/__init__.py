@@ -63,9 +63,9 @@ def fit(inputs: Inputs, params: Params) -> State:
         pixel at the centre of position (0, 0)); ways: how each layer's attributions are computed.
 
     Raises:
-        UserError: the model, a layer, a class or the images' size cannot be used.
+        UserError: the model, a layer, a class or the images' size cannot be used, or no gradient reaches a layer.
     """
-    from stages.vision.attribution.forward_mode import choose
+    from stages.vision.attribution.choice import choose
     from stages.vision.model import open_model
     from stages.vision.model.scaling import contradiction
 
@@ -79,13 +79,14 @@ def fit(inputs: Inputs, params: Params) -> State:
     for name in dict.fromkeys([*params.layers, *params.features]):
         layers[name] = _about(model, name, sampled=name in params.layers, edge=params.edge)
     chosen = attributed(params.attribution, model.classes)
+    asked = params.positions_per_image, chosen
     return {
         "classes": list(model.classes),
         "attributed": chosen,
         "top": params.attribution == "top",
         "input_size": list(model.input_size),
         "layers": layers,
-        "ways": {name: choose(model, name) for name in params.layers} if chosen else {},
+        "ways": {name: choose(model, name, *asked) for name in params.layers} if chosen else {},
     }
 
 

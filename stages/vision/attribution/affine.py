@@ -19,14 +19,17 @@ LARGEST = 256 * 2**20
 def is_affine(head: Head, shapes: Sequence[tuple], dtype: str, computed_in: Iterable[str] = ()) -> bool:
     """Whether logits change by the same linear map whatever the layer and the other tensors hold.
 
-    Decided by numbers, not by the names of operations: additivity and
-    independence of the other tensors, at several magnitudes and both signs.
+    Decided twice. The gradient's graph reads neither the layer nor the other tensors: no bend is missed, however far
+    from what is drawn here. And by numbers, because a gradient may be another than the function's (straight through a
+    rounding): additivity and independence of the other tensors, at several magnitudes and both signs.
 
     Args:
         shapes: of the layer's output and of the other tensors the head reads, without the batch.
         dtype: of the layer's output and of the logits.
         computed_in: types of what is in between.
     """
+    if not has_constant_gradient(head, shapes, dtype):
+        return False
     coarsest = max((t for t in (dtype, *computed_in) if t in TOLERANCE), key=TOLERANCE.__getitem__)
     rng = np.random.default_rng(0)
     apply = tf.function(head, autograph=False)
@@ -50,6 +53,42 @@ def is_affine(head: Head, shapes: Sequence[tuple], dtype: str, computed_in: Iter
         widest = np.max([np.abs(gap.numpy()).max() for gap in gaps])
         if not widest <= TOLERANCE[coarsest] * scale + slack:  # also where something overflowed
             return False
+    return True
+
+
+_SHAPE_ALONE = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
+_READ_BY_SHAPE = {"ResizeBilinearGrad": {1}, "ResizeBicubicGrad": {1}, "ScaleAndTranslateGrad": {1}}
+"""Operations that read nothing but shapes; inputs of others that are read for their shape alone, by number."""
+
+
+def has_constant_gradient(head: Head, shapes: Sequence[tuple], dtype: str) -> bool:
+    """Whether the graph of d (u . logits) / d layer computes with nothing but u and weights; it is not run.
+
+    False also where there is no gradient, and for what hides its graph (loops).
+    """
+    specs = [tf.TensorSpec((2, *shape), dtype) for shape in shapes]
+
+    def slope(*tensors: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(tensors[0])
+            logits = head(tensors)
+        return tf.convert_to_tensor(tape.gradient(logits, tensors[0], output_gradients=tf.ones_like(logits)))
+
+    try:
+        graph = tf.function(slope, autograph=False).get_concrete_function(*specs).graph
+    except (LookupError, TypeError, ValueError):  # an operation without a gradient; None is no tensor
+        return False
+    held = {id(tensor.op) for tensor in graph.inputs[: len(specs)]}  # weights follow
+    wanted, seen = [graph.outputs[0].op], set()
+    while wanted:
+        operation = wanted.pop()
+        if id(operation) in held:
+            return False
+        if id(operation) in seen or operation.type in _SHAPE_ALONE:
+            continue
+        seen.add(id(operation))
+        unread = _READ_BY_SHAPE.get(operation.type, set())
+        wanted.extend(tensor.op for k, tensor in enumerate(operation.inputs) if k not in unread)
     return True
 
 

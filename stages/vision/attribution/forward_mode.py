@@ -2,31 +2,32 @@
 
 The tangent is the layer's activation at the position and zero elsewhere
 (Carter et al., Activation Atlas, 2019, with its linear approximation of the
-rest of the network). Three ways to the same numbers, the quickest that holds:
+rest of the network). Four ways to the same numbers, the quickest that holds
+(:mod:`proof` tells which do):
 
 - ``affine``: the head is an affine map, so its Jacobian is computed once;
 - ``windows``: the tangent is pushed step by step through the linearised head,
   inside the window it can reach (:mod:`tangents`);
-- ``accumulator``: ``tf.autodiff.ForwardAccumulator`` over the head as it is.
+- ``accumulator``: ``tf.autodiff.ForwardAccumulator`` over the head as it is;
+- ``backprop``: no forward mode, but one reverse pass for each class of each
+  image, where TensorFlow has no forward derivative of what the head does.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.attribution.affine import is_affine, jacobian
-from stages.vision.attribution.tangents import Push, Tangent, push_step
+from stages.vision.attribution.affine import jacobian
+from stages.vision.attribution.tangents import RULES, Push, Tangent, push_step
 from stages.vision.attribution.windows import Places, Span, Window
 from stages.vision.model import Model
+from stages.vision.model.program import Step
 
-log = logging.getLogger(__name__)
-
-Way = Literal["affine", "windows", "accumulator"]
+Way = Literal["affine", "windows", "accumulator", "backprop"]
 WORKING = 48 * 2**20
 """Bytes that the widest tangents of one call may take."""
 
@@ -35,15 +36,19 @@ class ForwardMode:
     """Attributions of one layer of one model.
 
     Args:
-        way: how, if that was decided before (:func:`choose`); it then holds unchecked.
+        way: as :func:`~stages.vision.attribution.choice.choose` found; it holds unchecked.
+        classes: indices of the attributed classes; None for all.
 
     Attributes:
+        count: k, attributed classes.
         slots: slots of the model's program whose values :meth:`__call__` is given; the layer's own first.
         jacobian: (1 or H * W, C, K) for an affine head, else None.
         most: positions that one call should take at most.
+        twice: steps through which ``windows`` takes two reverse passes for each position.
+        by_image: a call's cost goes by the images it is about, not by their positions.
     """
 
-    def __init__(self, model: Model, layer: str, way: Way | None = None) -> None:
+    def __init__(self, model: Model, layer: str, way: Way, classes: Sequence[int] | None = None) -> None:
         self.model, self.layer = model, layer
         self.info = model.layer(layer)
         self.tapped = model.slot(layer)
@@ -52,7 +57,11 @@ class ForwardMode:
         self.jacobian: np.ndarray | None = None
         self.slots: list[int] = [self.tapped]
         self.most = 256
-        self.way: Way = way or choose(model, layer)
+        self.way: Way = way
+        self.by_image = way == "backprop"
+        self.twice: list[Step] = []
+        self.classes = None if classes is None else tf.constant(list(classes), tf.int32)
+        self.count = len(model.classes if classes is None else classes)
         getattr(self, f"_begin_{self.way}")()
 
     def __call__(
@@ -66,16 +75,21 @@ class ForwardMode:
             jacobian: :attr:`jacobian` as a tensor, so that a graph need not hold it.
 
         Returns:
-            activations (m, C) and attributions (m, K), in logits.
+            activations (m, C) and attributions (m, k), in logits.
         """
         maps = values[0]
         activation = tf.gather_nd(maps, tf.stack([places.image, places.row, places.col], 1))
+        value = dict(zip(self.slots, values, strict=True)).__getitem__
+        if self.way == "backprop":
+            return activation, self._by_class(activation, places, value)
         if self.way == "affine":
             matrix = tf.constant(self.jacobian) if jacobian is None else jacobian
-            return activation, self._by_matrix(activation, places, matrix)
-        held = dict(zip(self.slots, values, strict=True))
-        push = self._by_accumulator if self.way == "accumulator" else self._by_windows
-        return activation, push(activation, places, held.__getitem__)
+            found = self._by_matrix(activation, places, matrix)
+        elif self.way == "windows" or self._is_narrow():
+            found = self._by_windows(activation, places, value)
+        else:
+            found = self._by_accumulator(activation, places, value)
+        return activation, found if self.classes is None else tf.gather(found, self.classes, axis=1)
 
     # -- affine ------------------------------------------------------------------
 
@@ -123,11 +137,12 @@ class ForwardMode:
         widest: list[int] | None = None,
     ) -> tf.Tensor:
         model, info = self.model, self.info
-        push = Push(places, value, model.shapes, model.native, (info.height, info.width), model.dtype)
+        rules = RULES if self.way == "windows" else {}
+        push = Push(places, value, model.shapes, model.native, (info.height, info.width), model.dtype, self.twice)
         down, right = Span(np.arange(info.height), 1, info.height), Span(np.arange(info.width), 1, info.width)
         tangents: dict[int, Tangent] = {self.tapped: Window(activation[:, None, None, :], down, right)}
         for step in self.steps:
-            found = push_step(step, [tangents.get(slot) for slot in step.inputs], push)
+            found = push_step(step, [tangents.get(slot) for slot in step.inputs], push, rules)
             tangents.update(zip(step.outputs, found, strict=True))
             if widest is not None:
                 sizes = [t.values if isinstance(t, Window) else t for t in found]
@@ -138,7 +153,14 @@ class ForwardMode:
 
     # -- accumulator -------------------------------------------------------------
 
+    def _is_narrow(self) -> bool:
+        """Whether changes would vanish in float16 on their way: each step alone is then differentiated at a scale."""
+        native = self.model.native
+        return any(native[slot] == "float16" for step in self.steps for slot in (*step.inputs, *step.outputs))
+
     def _begin_accumulator(self) -> None:
+        if self._is_narrow():
+            return self._begin_windows()
         self.slots = [self.tapped, *self.frontier]
         widest = max(int(np.prod(self.model.shapes[slot][1:])) for step in self.steps for slot in step.outputs)
         self.most = int(np.clip(WORKING // (4 * widest), 4, self.most))
@@ -152,51 +174,37 @@ class ForwardMode:
             logits = self.model.head(self.layer)(tiled)
         return accumulator.jvp(logits, tf.UnconnectedGradients.ZERO)
 
+    # -- backprop ----------------------------------------------------------------
 
-CLOSE = {"float32": 1e-4, "float64": 1e-9}
+    def _begin_backprop(self) -> None:
+        self.slots = [self.tapped, *self.frontier]
+        sizes = [int(np.prod(self.model.shapes[slot][1:])) for step in self.steps for slot in step.outputs]
+        self.chunk = int(np.clip(WORKING // (4 * max(1, max(sizes))), 1, min(self.count, 32)))
 
+    def _by_class(self, activation: tf.Tensor, places: Places, value: Callable[[int], tf.Tensor]) -> tf.Tensor:
+        """One gradient for each image and class, in chunks of so many; then a look at the positions of the image."""
+        model, head = self.model, self.model.head(self.layer)
+        images, own = tf.unique(places.image)
+        classes = tf.range(self.count) if self.classes is None else self.classes
+        jobs = tf.size(images) * self.count
+        channels, most = self.info.channels, self.info.height * self.info.width
 
-def choose(model: Model, layer: str) -> Way:
-    """The quickest way that gives what the accumulator gives, tried on noise.
+        def chunk(first: tf.Tensor) -> tf.Tensor:
+            job = tf.minimum(first + tf.range(self.chunk), jobs - 1)
+            rows = tf.gather(images, job // self.count)
+            tensors = [tf.gather(value(slot), rows) for slot in self.slots]
+            of_one = tf.one_hot(tf.gather(classes, job % self.count), len(model.classes), dtype=model.dtype)
+            with tf.GradientTape() as tape:
+                tape.watch(tensors[0])
+                logits = head(tensors)
+            found = tape.gradient(logits, tensors[0], output_gradients=of_one, unconnected_gradients="zero")
+            found = tf.reshape(tf.convert_to_tensor(found), (self.chunk, most, channels))
+            return tf.reduce_sum(tf.gather(found, places.row * self.info.width + places.col, axis=1) * activation, 2)
 
-    A way is taken on its numbers alone: corners, edges and the middle of two
-    random images must agree, or the accumulator is used and the log says so.
-    """
-    slot = model.slot(layer)
-    shapes = [model.shapes[s][1:] for s in (slot, *model.program.frontier(slot))]
-    way: Way = "affine" if is_affine(model.head(layer), shapes, model.dtype) else "windows"
-    half = any(model.native[s] in ("float16", "bfloat16") for s in model.program.names.values() if s in model.native)
-    close = 0.1 if half else CLOSE[model.dtype]
-    try:
-        gap = disagreement(model, layer, way)
-    except Exception as error:
-        gap, reason = np.inf, (str(error).splitlines() or [type(error).__name__])[0][:200]
-        log.warning("layer %s: attributions %s cannot be traced (%s)", layer, way, reason)
-    if gap <= close:
-        return way
-    log.warning("layer %s: attributions by the accumulator (%s differ by %.1e)", layer, way, gap)
-    return "accumulator"
-
-
-def disagreement(model: Model, layer: str, way: Way) -> float:
-    """Largest difference between a way and the accumulator on noise, over the largest attribution."""
-    info = model.layer(layer)
-    rng = np.random.default_rng(0)
-    pixels = rng.uniform(0, 255, (2, *model.input_size, model.channels)).astype("float32")
-    rows, cols = ([0, 1, n // 2, n - 1] for n in (info.height, info.width))
-    grid = np.array([(r, c) for r in rows for c in cols]) % [info.height, info.width]
-    drawn = rng.integers(0, [info.height, info.width], (4, 2))
-    places = np.concatenate([grid, drawn]).astype("int32")
-    image = tf.constant(np.arange(len(places)) % 2, tf.int32)
-    tried, plain = ForwardMode(model, layer, way), ForwardMode(model, layer, "accumulator")
-
-    @tf.function(autograph=False)
-    def both(image: tf.Tensor, row: tf.Tensor, col: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        slots = list(dict.fromkeys([*tried.slots, *plain.slots]))
-        held = dict(zip(slots, model.values(model.to_input(pixels), slots), strict=True))
-        at = Places(image, row, col)
-        return tuple(each([held[s] for s in each.slots], at)[1] for each in (tried, plain))
-
-    found, expected = both(image, tf.constant(places[:, 0]), tf.constant(places[:, 1]))
-    scale = float(tf.reduce_max(tf.abs(expected)))
-    return float(tf.reduce_max(tf.abs(found - expected))) / scale if scale else float(tf.reduce_max(tf.abs(found)))
+        signature = tf.TensorSpec((self.chunk, activation.shape[0]), activation.dtype)
+        parts = tf.map_fn(chunk, tf.range(0, jobs, self.chunk), fn_output_signature=signature, parallel_iterations=1)
+        count = tf.shape(activation)[0]
+        table = tf.reshape(tf.reshape(parts, (-1, count))[:jobs], (-1, self.count, count))
+        return tf.ensure_shape(
+            tf.gather(tf.transpose(table, (2, 0, 1)), own, batch_dims=1), (activation.shape[0], self.count)
+        )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from stages.stage import UserError
 from stages.vision.model import Model
 from stages.vision.model.program import Step
 
+MAPS = "use a method without gradients: occlusion, rise, score_cam or eigen_cam"
 
-def require_gradient(model: Model, slot: int, where: str) -> None:
+
+def require_gradient(model: Model, slot: int, where: str, instead: str = MAPS) -> None:
     """Refuses a model whose logits have no gradient with respect to ``slot``; traces the head, runs nothing.
 
     Args:
         where: what the slot is, in the message: ``layer conv_5``, ``the image``.
+        instead: what to do about it.
 
     Raises:
         UserError: an operation on every path from there to the logits has no gradient; it is named.
@@ -22,14 +27,14 @@ def require_gradient(model: Model, slot: int, where: str) -> None:
     if step is not None:
         raise UserError(
             f"model {model.name}: no gradient of the logits reaches {where}, because {step.name} ({step.kind}) has "
-            "none; use a method without gradients: occlusion, rise, score_cam or eigen_cam"
+            f"none; {instead}"
         )
 
 
 def blocked_by(model: Model, slot: int) -> Step | None:
     """The step nearest the logits that stops their gradient on its way to ``slot``; None where it arrives.
 
-    An operation without a gradient is one that TensorFlow gives none for (argmax, round, stop_gradient); one whose
+    An operation without a gradient is one that TensorFlow gives none for (argmax, round, an area resize); one whose
     gradient is zero everywhere, as of a sign, is not found here but gives maps of zeros.
     """
     program = model.program
@@ -53,6 +58,32 @@ def blocked_by(model: Model, slot: int) -> Step | None:
             blocked.extend(step for step in steps if any(gradients.get(i, 0) is None for i in step.inputs))
         return total
 
-    specs = [tf.TensorSpec(model.shapes[i], model.native[i]) for i in given]
-    tf.function(trace, autograph=False).get_concrete_function(*specs)
+    try:
+        _traced(model, trace, given)
+    except LookupError:  # TensorFlow knows no gradient of an operation, and does not say whose it is
+        blocked.extend(step for step in steps if _has_no_gradient(model, step))
     return blocked[-1] if blocked else None
+
+
+def _traced(model: Model, function: Callable[..., tf.Tensor], slots: list[int]) -> None:
+    specs = [tf.TensorSpec(model.shapes[i], model.native[i]) for i in slots]
+    tf.function(function, autograph=False).get_concrete_function(*specs)
+
+
+def _has_no_gradient(model: Model, step: Step) -> bool:
+    slots = list(dict.fromkeys(step.inputs))
+
+    def trace(*tensors: tf.Tensor) -> tf.Tensor:
+        values = dict(zip(slots, tensors, strict=True))
+        floats = [x for x in tensors if x.dtype.is_floating]
+        with tf.GradientTape() as tape:
+            tape.watch(floats)
+            step(values)
+        tape.gradient([values[i] for i in step.outputs], floats)
+        return tf.zeros(())
+
+    try:
+        _traced(model, trace, slots)
+    except LookupError:
+        return True
+    return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -70,14 +70,13 @@ class Sampler:
     ) -> None:
         self.model, self.batch, self.dtype = model, batch, dtype
         self._features = list(features)
-        self._classes = None if classes is None else tf.constant(list(classes), tf.int32)
-        self._modes = {layer: ForwardMode(model, layer, way) if way else None for layer, way in layers.items()}
+        self._modes = {layer: ForwardMode(model, layer, way, classes) if way else None for layer, way in layers.items()}
         slots = [model.slot(layer) for layer in layers]
         slots += [slot for mode in self._modes.values() if mode for slot in mode.slots]
         self._held = list(dict.fromkeys(slots))
         self._pixels = tf.TensorSpec((batch, *model.input_size, model.channels), tf.uint8)
         self._forward = freeze(self._pass, self._pixels)
-        self._tiles = {layer: self._tile(layer, batch * positions) for layer in layers}
+        self._tiles = {layer: self._tile(layer, batch, positions) for layer in layers}
 
     def _pass(self, pixels: tf.Tensor) -> dict[str, object]:
         model = self.model
@@ -117,11 +116,13 @@ class Sampler:
             tuple(out["held"]),
         )
 
-    def _tile(self, layer: str, total: int) -> _Tile:
-        """A function of a fixed number of positions of one layer, of about equal parts of ``total``."""
+    def _tile(self, layer: str, batch: int, positions: int) -> _Tile:
+        """A function of a fixed number of positions of one layer, of about equal parts of a batch's, or an image's."""
         mode, slot = self._modes[layer], self.model.slot(layer)
         slots = [slot] if mode is None else mode.slots
         most = 4096 if mode is None else mode.most
+        by_image = mode is not None and mode.by_image
+        total = positions if by_image else batch * positions
         size = math.ceil(total / math.ceil(total / most))
         extra = [] if mode is None or mode.jacobian is None else [tf.constant(mode.jacobian)]
         count = len(slots)
@@ -131,9 +132,7 @@ class Sampler:
             if mode is None:
                 rows = [tf.gather_nd(values[0], tf.stack([places.image, places.row, places.col], 1))]
             else:
-                activation, attribution = mode(values, places, *given)
-                chosen = attribution if self._classes is None else tf.gather(attribution, self._classes, axis=1)
-                rows = [activation, chosen]
+                rows = list(mode(values, places, *given))
             stored = [tf.cast(x, self.dtype) for x in rows]
             sound, fits = (
                 tf.reduce_all([tf.reduce_all(tf.math.is_finite(x), 1) for x in each], 0) for each in (rows, stored)
@@ -145,17 +144,17 @@ class Sampler:
         shapes = [self.model.shapes[s][1:] for s in slots]
         specs = [tf.TensorSpec((self.batch, *shape), self.model.dtype) for shape in shapes]
         specs += [tf.TensorSpec((size,), tf.int32)] * 3 + [tf.TensorSpec(x.shape, x.dtype) for x in extra]
-        return _Tile(freeze(tile, *specs), size, held, extra)
+        return _Tile(freeze(tile, *specs), size, by_image, held, extra)
 
     def samples(self, given: Pass, layer: str, image: np.ndarray, row: np.ndarray, col: np.ndarray) -> Samples:
         """Rows of a layer at positions (image, row, col), each (m,), of the images of one pass."""
         tile = self._tiles[layer]
         values = [given.held[k] for k in tile.held]
         parts = []
-        for start in range(0, len(image), tile.size):
-            at = [axis[start : start + tile.size].astype(np.int32) for axis in (image, row, col)]
-            count = len(at[0])
-            at = [tf.constant(np.pad(axis, (0, tile.size - count))) for axis in at]
+        for start, stop in tile.parts(image):
+            at = [axis[start:stop].astype(np.int32) for axis in (image, row, col)]
+            count = stop - start
+            at = [tf.constant(np.pad(axis, (0, tile.size - count), "edge")) for axis in at]
             found = tile.function(*values, *at, *tile.extra)
             parts.append([None if x is None else x.numpy()[:count] for x in found])
         activation, attribution, state = ([p[k] for p in parts] for k in range(3))
@@ -167,8 +166,16 @@ class Sampler:
 class _Tile:
     function: object
     size: int
+    by_image: bool
     held: list[int]
     extra: list[tf.Tensor]
+
+    def parts(self, image: np.ndarray) -> Iterator[tuple[int, int]]:
+        """From and to of what one call takes of the positions of ``image``, which are in order."""
+        ends = [*(np.flatnonzero(np.diff(image)) + 1), len(image)] if self.by_image else [len(image)]
+        for begin, end in zip([0, *ends[:-1]], ends, strict=True):
+            for start in range(begin, end, self.size):
+                yield start, min(start + self.size, end)
 
 
 def open_sampler(

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from stages.specs import ModelSpec, meant
 from stages.stage import UserError
-from stages.vision.model.folding import Folding
 from stages.vision.model.geometry import Seen, reaches, upright
+from stages.vision.model.half import leaning, widened
 from stages.vision.model.layers import LayerInfo, described, is_spatial, placed
 from stages.vision.model.loading import Loaded, class_names
 from stages.vision.model.logits import Ending, ends_in_one, probabilities, to_logits
@@ -35,7 +35,7 @@ class Model:
         program: the steps, ending in the logits; every layer's map lies in it as the image does.
         shapes: slot number to tensor shape, for two images of ``input_size``.
         native: slot number to the dtype the network itself computes it in.
-        lean: steps of the program -> fewer that give the same.
+        lean: steps of the program -> fewer that give the same, with gradients that do not vanish in float16.
     """
 
     def __init__(self, loaded: Loaded, spec: ModelSpec, ending: Ending | None = None) -> None:
@@ -55,7 +55,7 @@ class Model:
         self.program = upright(program, self.shapes)
         if self.program is not program:
             self.shapes, self.native = self._facts(self.program)
-        self.lean = Folding(self.program)
+        self.lean = leaning(self.program, self.native)
         self._placed: dict[str, LayerInfo] = {}
         self._one_output = ends_in_one(self.program)
         self.dtype = self.native[self.program.output]
@@ -169,7 +169,7 @@ class Model:
     # -- running -----------------------------------------------------------------
 
     def _begin(self, x: tf.Tensor) -> dict[int, tf.Tensor]:
-        return {self.program.input: tf.cast(x, self._input_dtype)}
+        return {self.program.input: tf.cast(x, widened(self._input_dtype))}
 
     def _out(self, tensor: tf.Tensor) -> tf.Tensor:
         return tf.cast(tensor, self.dtype) if tensor.dtype.name in _HALF else tensor
@@ -209,12 +209,18 @@ class Model:
 
     def head(self, layer: str) -> Callable[[Sequence[tf.Tensor]], tf.Tensor]:
         """What :meth:`trunk` returned -> logits (n, K); differentiable."""
-        given = [self.slot(layer), *self.program.frontier(self.slot(layer))]
-        steps = self.lean(self.program.after(given[0]), given)
+        apply = self.resumed(layer, [self.program.output])
+        return lambda tensors: apply(tensors)[0]
 
-        def apply(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-            values = {slot: tf.cast(x, self.native[slot]) for slot, x in zip(given, tensors, strict=True)}
-            return self._out(run(steps, values)[self.program.output])
+    def resumed(self, layer: str, slots: Sequence[int]) -> Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]:
+        """What :meth:`trunk` returned -> the tensors in ``slots``, of those that it computes and those behind."""
+        given = [self.slot(layer), *self.program.frontier(self.slot(layer))]
+        steps = self.lean(self.program.after(given[0]), [*given, *slots])
+
+        def apply(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+            values = {slot: tf.cast(x, widened(self.native[slot])) for slot, x in zip(given, tensors, strict=True)}
+            run(steps, values)
+            return [self._out(values[slot]) for slot in slots]
 
         return apply
 

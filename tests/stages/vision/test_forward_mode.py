@@ -7,7 +7,9 @@ import pytest
 import tensorflow as tf
 
 from stages.vision.attribution.affine import is_affine
-from stages.vision.attribution.forward_mode import ForwardMode, choose, disagreement
+from stages.vision.attribution.choice import choose
+from stages.vision.attribution.forward_mode import ForwardMode
+from stages.vision.attribution.proof import disagreement
 from stages.vision.attribution.windows import Places
 from tests.stages.vision import small_models as small
 
@@ -128,7 +130,7 @@ def test_a_rule_that_is_wrong_is_found_out(monkeypatch, tmp_path, caplog):
     assert choose(model, "mid") == "windows", "what no rule covers is differentiated by TensorFlow"
     monkeypatch.setitem(tangents.RULES, "BatchNormalization", lambda step, changed, push: changed[0])
     assert choose(model, "tap") == "accumulator"
-    assert "layer tap: attributions by the accumulator (windows differ by" in caplog.text
+    assert "layer tap: attributions by the accumulator (windows off by" in caplog.text
 
 
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])

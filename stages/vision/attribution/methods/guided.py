@@ -21,7 +21,7 @@ from stages.vision.attribution.methods import cam, input_gradient
 from stages.vision.attribution.methods.input_gradient import InputGradient, largest_colour
 from stages.vision.attribution.methods.method import Explain, Maps, Method, Sample, Setting, Settled
 from stages.vision.model import Model
-from stages.vision.model.folding import Folding
+from stages.vision.model.half import leaning
 from stages.vision.model.program import Program, Step
 from stages.vision.place import Place
 
@@ -77,7 +77,7 @@ def under_rule(model: Model, rule: Rule) -> Model:
     found = copy.copy(model)
     steps = tuple(ruled(step) for step in model.program.steps)
     found.program = replace(model.program, steps=steps, _made_by={})
-    found.lean = Folding(found.program)
+    found.lean = leaning(found.program, found.native)
     return found
 
 

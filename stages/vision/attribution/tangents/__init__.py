@@ -1,15 +1,26 @@
 """How each kind of operation passes a change on: the linearisation of a network's head, step by step.
 
 What no rule covers goes to ``tf.autodiff.ForwardAccumulator`` over the whole
-map, one step at a time, which is right for any operation and only slower.
+map, one step at a time, which is slower; where TensorFlow has no forward
+derivative, to two reverse passes. Both can be wrong: whoever relies on a
+layer's tangents has them proven (:mod:`~stages.vision.attribution.proof`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import tensorflow as tf
 
 from stages.vision.attribution.tangents.joins import added, joined, multiplied
-from stages.vision.attribution.tangents.neighbourhoods import average, convolution, global_average, maximum, padded
+from stages.vision.attribution.tangents.neighbourhoods import (
+    average,
+    convolution,
+    global_average,
+    linear,
+    maximum,
+    padded,
+)
 from stages.vision.attribution.tangents.pointwise import (
     activation,
     dense,
@@ -40,6 +51,7 @@ RULES: dict[str, Rule] = {
     "AveragePooling2D": average,
     "MaxPooling2D": maximum,
     "GlobalAveragePooling2D": global_average,
+    **dict.fromkeys(("UpSampling2D", "Resizing", "Resize", "CenterCrop", "RandomCrop"), linear),
     "Add": added,
     "Concatenate": joined,
     "Multiply": multiplied,
@@ -47,9 +59,11 @@ RULES: dict[str, Rule] = {
 """Class name of an operation to its rule."""
 
 
-def push_step(step: Step, tangents: list[Tangent | None], push: Push) -> list[Tangent]:
+def push_step(
+    step: Step, tangents: list[Tangent | None], push: Push, rules: Mapping[str, Rule] = RULES
+) -> list[Tangent]:
     """The tangents of a step's outputs."""
-    rule = RULES.get(step.kind)
+    rule = rules.get(step.kind)
     found = rule(step, tangents, push) if rule and len(step.outputs) == 1 else None
     return _differentiated(step, tangents, push) if found is None else [found]
 
@@ -57,12 +71,32 @@ def push_step(step: Step, tangents: list[Tangent | None], push: Push) -> list[Ta
 def _differentiated(step: Step, tangents: list[Tangent | None], push: Push) -> list[Tangent]:
     changed = {i: push.whole(t) for i, t in zip(step.inputs, tangents, strict=True) if t is not None}
     values = {i: tf.cast(push.own(i), push.native[i]) for i in dict.fromkeys(step.inputs)}
+    given, power = push.narrowed(changed, step)
     primals = [values[i] for i in changed]
-    given = [tf.cast(changed[i], push.native[i]) for i in changed]
-    with tf.autodiff.ForwardAccumulator(primals, given) as accumulator:
-        step(values)
+    try:
+        with tf.autodiff.ForwardAccumulator(primals, given) as accumulator:
+            step(values)
+        made = [accumulator.jvp(values[slot], tf.UnconnectedGradients.ZERO) for slot in step.outputs]
+    except Exception:  # no forward derivative: of a loop, say
+        push.twice.append(step)
+        made = twice(step, values, primals, given)
     found = []
-    for slot in step.outputs:
-        out = tf.cast(accumulator.jvp(values[slot], tf.UnconnectedGradients.ZERO), push.dtype)
+    for out in made:
+        out = push.widened(out, power)
         found.append(push.as_map(out) if out.shape.rank == 4 else out)
     return found
+
+
+def twice(
+    step: Step, values: dict[int, tf.Tensor], primals: list[tf.Tensor], given: list[tf.Tensor]
+) -> list[tf.Tensor]:
+    """J t as the gradient, with respect to u, of t . J'u: two reverse passes (Townsend 2017)."""
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            inner.watch(primals)
+            step(values)
+        made = [values[slot] for slot in step.outputs]
+        dual = [tf.zeros_like(y) for y in made]
+        outer.watch(dual)
+        slopes = inner.gradient(made, primals, output_gradients=dual, unconnected_gradients="zero")
+    return outer.gradient(slopes, dual, output_gradients=given, unconnected_gradients="zero")

@@ -138,3 +138,16 @@ def global_average(step: Step, tangents: list[Tangent | None], push: Push) -> Ta
         return None
     out = tf.reduce_sum(window.values, (1, 2), keepdims=bool(layer.keepdims)) / (window.down.full * window.right.full)
     return push.as_map(out) if layer.keepdims else out
+
+
+def linear(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+    """A resize or a crop: the change of a map is resized as the map is. TensorFlow has no forward derivative."""
+    if len(step.inputs) != 1 or not isinstance(tangents[0], Window):
+        return None
+    (slot,), (made,) = step.inputs, step.outputs
+    (given,), power = push.narrowed({slot: push.whole(tangents[0])}, step)
+    values, at_zero = {slot: given}, {slot: tf.zeros_like(given[:1])}
+    step(values)
+    step(at_zero)  # what is filled in at the border does not change
+    out = push.widened(values[made] - at_zero[made], power)
+    return push.as_map(out) if out.shape.rank == 4 else out

@@ -41,10 +41,11 @@ def pointwise(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent
         return None
     primal = tf.cast(push.beside(slot, tangent), push.native[slot])
     values = {slot: primal}
-    with tf.autodiff.ForwardAccumulator(primal, tf.cast(values_of(tangent), push.native[slot])) as accumulator:
+    (given,), power = push.narrowed({slot: values_of(tangent)}, step)
+    with tf.autodiff.ForwardAccumulator(primal, given) as accumulator:
         step(values)
     out = accumulator.jvp(values[step.outputs[0]], tf.UnconnectedGradients.ZERO)
-    return with_values(tangent, tf.cast(out, push.dtype))
+    return with_values(tangent, push.widened(out, power))
 
 
 def relu(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import tensorflow as tf
 
 from stages.vision.attribution.windows import Places, Span, Window
+from stages.vision.model.half import NARROW, powers, times
 from stages.vision.model.program import Step
 
 Tangent = Window | tf.Tensor
@@ -24,6 +25,7 @@ class Push:
         native: slot number to the dtype in which the network itself computes it.
         tapped: height and width of the tapped layer.
         dtype: of the tangents.
+        twice: filled with the steps that took two reverse passes.
     """
 
     places: Places
@@ -32,6 +34,7 @@ class Push:
     native: dict[int, str]
     tapped: tuple[int, int]
     dtype: str
+    twice: list[Step] = field(default_factory=list)
 
     def own(self, slot: int) -> tf.Tensor:
         """The value belonging to each sampled position's image: (m, ...)."""
@@ -59,6 +62,20 @@ class Push:
         """A whole map as the widest window."""
         down, right = (Span.whole(n, full) for n, full in zip(self.tapped, tensor.shape[1:3], strict=True))
         return Window(tensor, down, right)
+
+    def narrowed(self, changed: Mapping[int, tf.Tensor], step: Step) -> tuple[list[tf.Tensor], tf.Tensor | None]:
+        """Whole changes (m, ...) of slots, each in the type the network computes it in, and what they were divided by.
+
+        In float16 a small change would vanish: each position's is divided by a power of two.
+        """
+        if not any(self.native[i] == NARROW for i in (*step.inputs, *step.outputs)):
+            return [tf.cast(change, self.native[i]) for i, change in changed.items()], None
+        power = powers(list(changed.values()), by_row=True)
+        return [tf.cast(times(change, 1 / power), self.native[i]) for i, change in changed.items()], power
+
+    def widened(self, change: tf.Tensor, power: tf.Tensor | None) -> tf.Tensor:
+        """A change that :meth:`narrowed` ones led to, as it is."""
+        return tf.cast(change if power is None else times(change, power), self.dtype)
 
     def tensor(self, weight: tf.Variable) -> tf.Tensor:
         return tf.cast(tf.convert_to_tensor(weight), self.dtype)

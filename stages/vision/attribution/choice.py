@@ -1,0 +1,103 @@
+"""Which way a layer's attributions are computed: settled once for a run, on numbers, with a word on what it costs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from stages.stage import UserError
+from stages.vision.attribution.affine import is_affine
+from stages.vision.attribution.forward_mode import ForwardMode, Way
+from stages.vision.attribution.gradient_path import require_gradient
+from stages.vision.attribution.proof import Trial, noise, one_line
+from stages.vision.attribution.windows import Places
+from stages.vision.model import Model
+
+log = logging.getLogger(__name__)
+
+INSTEAD = "set extract.attribution: none, or choose a later layer"
+WAYS: tuple[Way, ...] = ("windows", "accumulator", "backprop")
+SPOKEN = {
+    "affine": "one matrix",
+    "windows": "windows",
+    "accumulator": "the accumulator",
+    "backprop": "backprop of each class",
+}
+
+
+def choose(model: Model, layer: str, positions: int = 100, classes: Sequence[int] | None = None) -> Way:
+    """The quickest way whose numbers backprop confirms; the log says what another than the usual one costs.
+
+    Args:
+        positions: sampled of each image, and ``classes`` attributed (None: all), for the cost.
+
+    Raises:
+        UserError: no gradient of the logits reaches the layer, or no way agrees with it.
+    """
+    require_gradient(model, model.slot(layer), f"layer {layer}", INSTEAD)
+    try:
+        trial = Trial(model, layer)
+    except Exception as error:  # whatever TensorFlow, or a user's layer, finds wrong with a gradient
+        reason = f"the gradient of the logits cannot be computed ({one_line(error)})"
+        raise UserError(f"layer {layer} of model {model.name}: {reason}; {INSTEAD}") from error
+    reasons: list[str] = []
+    affine = is_affine(model.head(layer), _shapes(model, layer), model.dtype)
+    count = len(model.classes if classes is None else classes)
+    for way in ("affine", *WAYS) if affine else WAYS:
+        reason = trial.against(way)
+        if reason is None:
+            loops = ", ".join(dict.fromkeys(f"{step.name} ({step.kind})" for step in trial.tried.twice))
+            if loops and count <= 2 * positions:  # counted, not measured: the same configuration takes the same way
+                reasons.append(f"{way} in two reverse passes for each position, through {loops}")
+                continue
+            if trial.reference.flat:
+                log.warning("layer %s: no change of it changes a logit, on noise: attributions may all be 0", layer)
+            if reasons or loops:
+                why = ", ".join(
+                    [*reasons, *([f"in two reverse passes for each position, through {loops}"] * bool(loops))]
+                )
+                spent = cost(model, layer, way, positions, classes)
+                text = "layer %s: attributions by %s (%s); for an image %.1f times as long as its forward pass"
+                log.warning(text, layer, SPOKEN[way], why, spent)
+            return way
+        reasons.append(f"{way} {reason}")
+    reason = f"no way gives the attributions that backprop gives ({', '.join(reasons)})"
+    raise UserError(f"layer {layer} of model {model.name}: {reason}; {INSTEAD}")
+
+
+def _shapes(model: Model, layer: str) -> list[tuple]:
+    slot = model.slot(layer)
+    return [model.shapes[s][1:] for s in (slot, *model.program.frontier(slot))]
+
+
+def cost(model: Model, layer: str, way: Way, positions: int, classes: Sequence[int] | None = None) -> float:
+    """How many times its forward pass the attributions of one image take by this way; measured, here and now."""
+    info, few = model.layer(layer), None
+    asked = list(range(len(model.classes))) if classes is None else list(classes)
+    if way == "backprop":
+        few = asked[:32]
+    mode = ForwardMode(model, layer, way, few)
+    count = min(positions, info.height * info.width)
+    size = min(count, mode.most)
+    at = np.arange(size) * (info.height * info.width) // size
+    places = Places(*(tf.constant(x, tf.int32) for x in (0 * at, at // info.width, at % info.width)))
+    pixels = tf.constant(noise(np.random.default_rng(0), (*model.input_size, model.channels))[:1])
+    values = model.values(model.to_input(pixels), mode.slots)
+    forward = tf.function(lambda p: model.values(model.to_input(p), [model.program.output])[0], autograph=False)
+    tile = tf.function(lambda *held: mode(held, places)[1], autograph=False)
+    shares = len(asked) / len(few) if few else count / size
+    return shares * _seconds(lambda: tile(*values)) / _seconds(lambda: forward(pixels))
+
+
+def _seconds(call: Callable[[], tf.Tensor], turns: int = 3) -> float:
+    call().numpy()  # traced, and warm
+    taken = []
+    for _ in range(turns):
+        began = time.perf_counter()
+        call().numpy()
+        taken.append(time.perf_counter() - began)
+    return min(taken)
