@@ -96,9 +96,8 @@ def _source(params: Params, refresh: bool = False) -> Source:
     source = open_source(params.images, params.classes, refresh, params.also)
     if source.classes and params.classes is None and not params.numbering:
         ids = all(WORDNET.fullmatch(name) for name in source.classes)
-        which = (
-            "are ids of WordNet; give imagenet_class_index.json," if ids else "are names; give the model's class names"
-        )
+        given = "give imagenet_class_index.json," if ids else "give the model's class names"
+        which = f"are {'ids of WordNet' if ids else 'names'}; {given}"
         raise UserError(f"model.classes: the labels {which} to match them with")
     return source
 
@@ -115,10 +114,11 @@ def _check(inputs: Inputs, params: Params) -> None:
     labels = Counter(label for label, reject in rows if label is not None and reject is None)
     if labels and params.classes is None and source.classes and len(source.classes) != classes:
         some = f"{', '.join(source.classes[:3])}{', ...' if len(source.classes) > 3 else ''}"
+        why = f" ({source.warnings[0]})" if source.warnings else ""
         raise UserError(
             f"images: {source.labelled_by} give {len(source.classes)} classes ({some}), and the model has {classes}: "
             "which is which is not known; give model.classes, all names in the model's order, another images.path, or "
-            "images.label_column: none"
+            f"images.label_column: none{why}"
         )
     wrong = sorted(k for k in labels if not 0 <= k < classes)
     if wrong:

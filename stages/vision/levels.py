@@ -57,7 +57,7 @@ def span(image: Image.Image, colours: bool) -> Span:
     if colours:
         values = np.asarray(image.convert("RGB")).astype(np.float64) * _STEP
         return Span(float(values.min()), float(values.max()), 65535.0, exact=False)
-    values = _finite(image)
+    values = np.asarray(image) if image.mode.startswith("I") else _finite(image)
     darkest, brightest = float(values.min()), float(values.max())
     return Span(darkest, brightest, _white(image.mode, darkest, brightest))
 
@@ -72,7 +72,9 @@ def eight_bit(image: Image.Image, colours: bool, levels: Levels | None) -> Image
     if image.mode.startswith("I;16") and levels is None:
         wide = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+    if image.mode.startswith("I;16"):
+        return Image.fromarray(_scaled(np.arange(65536.0), *levels)[np.asarray(image)])
+    if image.mode in ("I", "F"):
         values = _finite(image)
         white = _white(image.mode, values.min(), values.max())
         own = (values.min(), values.max()) if white is None else (0.0, white)

@@ -159,6 +159,9 @@ def test_numbered_names_must_be_as_many_as_the_classes(folder):
         UserError, match=r"folder names give 2 classes \(even, odd\), and the model has 3: .*model.classes"
     ):
         checked(folder, 3)
+    (folder / "sheet.png").write_bytes(png(4, 4))
+    with pytest.raises(UserError, match=r"label_column: none \(1 image lies in no class folder"):
+        checked(folder, 3)
     checked(folder, 3, label_column="none")
     checked(folder, 3, classes=["odd", "both", "even"])
     checked(folder, 2, labels=str(table(folder, "path,label\neven/0.png,odd\nodd/1.png,even\n")))
