@@ -93,6 +93,7 @@ def run(
 def plan(config: Config, out: Out = None, settings: Settings = None) -> None:
     """The stages, their shards, what would run and why. Opens no model."""
     from pipeline.config import load
+    from pipeline.cost import line
     from pipeline.foresight import foresee
     from pipeline.plan import Planner
     from pipeline.record import about
@@ -104,7 +105,8 @@ def plan(config: Config, out: Out = None, settings: Settings = None) -> None:
     planner, chosen = Planner(Store(root)), steps(loaded, about(loaded))
     foresee(loaded, chosen)
     typer.echo(f"run folder {root}")
-    for found in planner.preview(chosen):
+    plans = planner.preview(chosen)
+    for found in plans:
         shards = "?" if found.shards is None else str(found.shards)
         if found.done:
             text = f"done, {shards} shards"
@@ -116,6 +118,8 @@ def plan(config: Config, out: Out = None, settings: Settings = None) -> None:
         else:
             text = f"would run {found.reason}"
         typer.echo(f"  {found.step.name:<32} {text}")
+    if said := line(loaded, plans):
+        typer.echo(said)
 
 
 @app.command()
