@@ -19,6 +19,7 @@ from stages.stage import UserError
 from stages.tables.flags import NOT_FINITE, ZERO
 from stages.vision.attribution import methods
 from stages.vision.attribution.methods import METHODS, Maps, Method
+from stages.vision.place import Place
 from tests.memory import MemoryInputs
 from tests.stages.vision import small_models as small
 
@@ -307,6 +308,10 @@ def params(model):
     return build
 
 
+TOY = {"height": 2, "width": 3, "place": Place.even((2, 3), (16, 16)).row()}
+"""What the toys settle."""
+
+
 @pytest.fixture
 def toy(monkeypatch):
     """Puts a method that is plain arithmetic in the place of one; the settings it was built for."""
@@ -327,7 +332,7 @@ def toy(monkeypatch):
 
             return apply
 
-        made = Method(name, "a toy", "nobody", build, lambda *a: {"height": 2, "width": 3}, lambda o: background)
+        made = Method(name, "a toy", "nobody", build, lambda *a: TOY, lambda o: background)
         monkeypatch.setitem(METHODS, name, made)
         return settings
 
@@ -468,7 +473,7 @@ def test_a_method_is_built_once_for_all_parts_and_with_what_was_settled(extracte
     inputs.run(STAGE, params(method=ExpectedGradients(), seed=5), "expected_gradients")
     assert sorted(s.targets for s in settings) == [1, 2]
     for setting in settings:
-        assert (setting.seed, setting.batch) == (5, 4) and setting.settled == {"height": 2, "width": 3}
+        assert (setting.seed, setting.batch) == (5, 4) and setting.settled == TOY
         np.testing.assert_array_equal(setting.background, inputs.state()["background"])
 
 
