@@ -60,7 +60,7 @@ function drawClose(canvas, index) {
   const all = shown ? mapsOf(variant, index, closer.paint) : null, entry = all?.entries.find((e) => e.target === shown[0]);
   drawPicture(canvas, photo.ready ? photo : null, entry, entry ? variant : { ...variant, faded: false }, { ...state, view: "over" });
   if (shown && !all) closer.say("The map has not been loaded.");
-  else if (shown) closer.say(!entry ? "No map." : entry.flag ? `This map is ${said(entry.flag)}.` : "");
+  else if (shown) closer.say(!entry ? "No map." : entry.flag ? `This map: ${said(entry.flag)}.` : "");
   if (!entry) return;
   canvas.setAttribute("aria-label", `${found.name}: ${describeMap(entry, variant)}`);
   colours.replaceChildren(...colourBar(variant, all.top));

@@ -21,7 +21,7 @@ def sites(request, tmp_path_factory):
     found = []
     for name, made in (("index", scene), ("errors", audit)):
         folder = tmp_path_factory.mktemp(name)
-        options = {"methods": METHODS[:2]} if name == "errors" else {}
+        options = {"methods": METHODS[:2]} if name == "errors" else {"poster": 2400}
         inputs, params = made(folder, inline=request.param, **options)
         found += [written(inputs.run(STAGE, params), folder) / f"{name}.html", inputs]
     return found
@@ -113,7 +113,7 @@ def test_a_mistake_opens_large_with_its_map_or_without(browser, sites):
         page.locator('#closer canvas[aria-label*="Grad-CAM for cat"]').wait_for()
         page.locator("#closer-title").click()
         page.keyboard.press("ArrowRight")
-        page.get_by_text("This map is zero everywhere.").wait_for()
+        page.get_by_text("This map: zero everywhere.").wait_for()
         caption = page.locator("#closer .caption").inner_text()
         page.keyboard.press("Escape")
         back = page.evaluate("document.activeElement.closest('.case').querySelector('figcaption').textContent")
