@@ -127,6 +127,9 @@ def test_without_labels_a_range_that_tells_images_apart_is_told():
     of = seen(np.full(96, -1), np.zeros(96, int), [f"c{k}" for k in range(12)], prob=0.3)
     found, said, _ = kinds(of, Told({"[0, 1]": TWELVE}, 12, of.pred))
     assert found == ["one class", "range"] and "no proof without labels" in said["range"].message
+    nearly = np.where(TWELVE == 3, 0, TWELVE)
+    alike = kinds(of, Told({"[-1, 1]": nearly, "[0, 1]": TWELVE}, 12, of.pred))[2]
+    assert alike.better.name == "[-1, 1]", "of ways about as good the simplest"
     # A part of the images labelled, too few to tell: the same.
     some = seen(np.where(np.arange(96) < 5, TWELVE, -1), of.pred, of.classes, prob=0.3)
     assert kinds(some, Told({"[0, 1]": TWELVE}, 12, of.pred))[0] == found
