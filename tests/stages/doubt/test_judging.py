@@ -111,6 +111,7 @@ def test_labels_of_another_data_set_are_told():
     found, said, _ = kinds(noise(400, 10))
     assert found == ["accuracy", "labels"]
     assert "no order of the classes, nor any of 1 other" in said["labels"].message
+    assert kinds(noise(20, 10, right=0.1, seed=2))[0] == ["accuracy"], "a weak model, perhaps: no more is said"
     few = seen(np.arange(200), np.random.default_rng(0).permutation(200))
     assert "too few images to try all" in kinds(few)[1]["labels"].message
 
