@@ -123,3 +123,12 @@ def no_better(seen: Seen, seed: int) -> Chance | None:
     if more <= ALPHA:
         return None
     return Chance(right, n, expected, dealt, more, fewer <= SURE)
+
+
+def hardly(found: Chance) -> bool:
+    """Whether labels and predictions have so little in common that not even a weak model is behind them.
+
+    Were a quarter of what chance gets wrong right, so few would be right in fewer than one case in 1,000.
+    """
+    share = found.expected / found.n
+    return at_most(found.right, found.n, share + (1 - share) / 4) < SURE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -60,7 +61,7 @@ class Seen:
     ids: list[str]
     folders: dict[int, str]
 
-    @property
+    @cached_property
     def labelled(self) -> Seen:
         """The images that have a label."""
         kept = np.flatnonzero(self.label >= 0)

@@ -47,7 +47,7 @@ def judged(
             found.append(wording.contradicted(*contradiction))
         found += _unsure(sample)
     if guessed is not None:
-        if not _of(found, "order", "range", "one class", "uniform"):
+        if chance.hardly(guessed) and not _of(found, "order", "range", "one class", "uniform"):
             found.append(wording.strangers(labelled, len(sample.ways)))
         found.append(wording.accuracy(guessed, bool(_of(found, "order", "range", "labels"))))
     return sorted(found, key=lambda d: KINDS.index(d.kind)), trial

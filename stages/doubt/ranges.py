@@ -14,8 +14,8 @@ from stages.doubt.sample import BATCH, Ways
 FIRST, MOST = BATCH, 240
 """Images on which every way is tried, and on which the best of them is."""
 
-NEAR = 1
-"""Of ways that differ by so many of the first images, the simplest is taken."""
+NEAR, ALIKE = 1, 0.95
+"""Of ways that differ by so many of the first images, or have so much of the best one's information, the simplest."""
 
 SIGNIFICANT, BEYOND = 0.01, 1e-4
 """p of what is told, and of what needs no further image."""
@@ -127,8 +127,11 @@ def without_labels(sample: Ways) -> Trial | None:
         name, bounds, layers = (way.name, way.range, way.layers) if way else ("as configured", None, "")
         return Tried(name, bounds, layers, len(rows), classes=kinds, prob=float(p.max(1).mean()), told=information(p))
 
-    now, found = of(None), [of(way) for way in sample.ways]
-    best = max(found, key=lambda t: t.told, default=None)
-    could = np.log(min(len(rows), sample.classes))
+    now, could = of(None), np.log(min(len(rows), sample.classes))
+    if now.told > could / 4:  # of what could be told, no way can tell four times as much
+        return None
+    found = [of(way) for way in sample.ways]
+    most = max((t.told for t in found), default=0.0)
+    best = next((t for t in found if t.told >= ALIKE * most), None)
     clear = best is not None and best.told >= could / 2 and now.told <= best.told / 4
     return Trial([now, *found], best if clear else None)

@@ -94,11 +94,13 @@ def by_range(best: Tried, tried: Sequence[Tried], now: str) -> Doubt:
     """Another way to bring images to the model that has more of them right, or tells more of them apart."""
     figures = {"better": best.name, "tried": [figures_of(t) for t in tried]}
     if best.told:
-        was = tried[0]
+        was, *rest = tried
         said = (
             f"with {_ranged(best)} the model tells {best.classes} classes apart in {best.n} images, with a mean "
-            f"probability of {share(best.prob)}; as configured ({now}) {was.classes}, with {share(was.prob)}"
+            f"probability of {share(best.prob)}, as configured ({now}) {was.classes}, with {share(was.prob)}"
         )
+        each = ", ".join(f"{t.classes} ({share(t.prob)}) with {t.name}" for t in rest if t is not best)
+        said += f"; {each}" if each else ""
         return Doubt("range", f"{said}: no proof without labels", _remedy(best), figures)
     said = f"with {_ranged(best)} {best.right:,} of {best.n:,} images are right, as configured ({now}) {best.before:,}"
     rest = [t for t in tried if t is not best]

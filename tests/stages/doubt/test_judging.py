@@ -111,6 +111,7 @@ def test_labels_of_another_data_set_are_told():
     found, said, _ = kinds(noise(400, 10))
     assert found == ["accuracy", "labels"]
     assert "no order of the classes, nor any of 1 other" in said["labels"].message
+    assert kinds(noise(20, 10, right=0.1, seed=2))[0] == ["accuracy"], "a weak model, perhaps: no more is said"
     few = seen(np.arange(200), np.random.default_rng(0).permutation(200))
     assert "too few images to try all" in kinds(few)[1]["labels"].message
 
@@ -127,6 +128,9 @@ def test_without_labels_a_range_that_tells_images_apart_is_told():
     of = seen(np.full(96, -1), np.zeros(96, int), [f"c{k}" for k in range(12)], prob=0.3)
     found, said, _ = kinds(of, Told({"[0, 1]": TWELVE}, 12, of.pred))
     assert found == ["one class", "range"] and "no proof without labels" in said["range"].message
+    nearly = np.where(TWELVE == 3, 0, TWELVE)
+    alike = kinds(of, Told({"[-1, 1]": nearly, "[0, 1]": TWELVE}, 12, of.pred))[2]
+    assert alike.better.name == "[-1, 1]", "of ways about as good the simplest"
     # A part of the images labelled, too few to tell: the same.
     some = seen(np.where(np.arange(96) < 5, TWELVE, -1), of.pred, of.classes, prob=0.3)
     assert kinds(some, Told({"[0, 1]": TWELVE}, 12, of.pred))[0] == found
