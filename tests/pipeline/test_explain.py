@@ -105,6 +105,7 @@ def test_from_python_the_same_maps(folder):
         ("--levels 5 5", "--levels: 5 cannot be black and white; give two values, e.g. --levels 0 4095"),
         ("--crop middle", "choose center, none, pad"),
         ("--input-size 20", "model.input_size"),
+        ("--output logit", "--output logit: Input should be 'auto', 'logits' or 'probabilities'"),
         ("--range 1 1", "model.keras: range: 1 stands for black and for white"),
     ],
 )
@@ -167,3 +168,25 @@ def test_greys_of_12_bits_are_told_or_read_as_they_are_meant(folder, caplog):
     caplog.clear()
     (bright,) = explain_images([folder / "twelve.png"], spec, [], levels=(0, 4095))
     assert bright.photo.max() == bright.pixels.max() == 255 and not caplog.text
+
+
+def test_what_a_model_returns_can_be_said_wherever_one_is_opened(folder):
+    import keras
+    from keras import layers
+
+    image = keras.Input((16, 16, 3))
+    pooled = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, name="second")(layers.Rescaling(1 / 255)(image)))
+    both = [layers.Dense(3, activation="sigmoid")(pooled) for _ in range(2)]
+    half = keras.initializers.Constant(np.concatenate([np.eye(3), np.eye(3)]) / 2)
+    keras.Model(image, layers.Average()(both)).save(folder / "average.keras")
+    keras.Model(image, layers.Dense(3, use_bias=False, kernel_initializer=half)(layers.Concatenate()(both))).save(
+        folder / "mixed.keras"
+    )
+    code, _, err = command("layers", folder / "average.keras")
+    assert code == 0 and "(Average) of 2 sigmoids, and has no logits behind it" in err
+    photo = ["explain", folder / "photos" / "large.jpg", "--out", folder / "out", "--model", folder / "mixed.keras"]
+    for words in (["layers", folder / "mixed.keras"], photo):
+        one_line(command(*words), "say what they are with model.output (--output): logits or probabilities")
+        assert command(*words, "--output", "probabilities")[0] == 0
+    code, _, err = command("layers", folder / "mixed.keras", "--output", "logits", "--input-size", "16")
+    assert code == 0 and "taken for logits, as model.output says, though it lies within [0, 1]" in err

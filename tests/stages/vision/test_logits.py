@@ -80,9 +80,12 @@ def spread_in_time(x):
     return layers.Flatten()(once), layers.TimeDistributed(dense())(rows)
 
 
+def normalised(p):
+    return p / ops.sum(p, axis=-1, keepdims=True)
+
+
 def by_hand(z):
-    e = ops.exp(z - ops.max(z, axis=-1, keepdims=True))
-    return e / ops.sum(e, axis=-1, keepdims=True)
+    return normalised(ops.exp(z - ops.max(z, axis=-1, keepdims=True)))
 
 
 def several(join, last, count=2, units=CLASSES):
@@ -157,7 +160,8 @@ SOFTMAXES = {
     "average": several(layers.Average(), ops.softmax),
     "mean of a stack": several(lambda p: ops.mean(ops.stack(p), axis=0), ops.softmax),
     "weighted sum": several(lambda p: 0.3 * p[0] + 0.7 * p[1], ops.softmax),
-    "product": several(lambda p: by_hand(ops.log(p[0] * p[1] + 1e-30)), ops.softmax),
+    "product": several(lambda p: normalised(p[0] * p[1]), ops.softmax),
+    "normalised sigmoids": lambda x: (normalised(ops.sigmoid(scores(x))), None),
     "hierarchy": hierarchy,
     "smoothed labels": lambda x: (0.9 * ops.softmax(scores(x)) + 0.1 / CLASSES, None),
     "mean over places": lambda x: (pooled(layers.Conv2D(CLASSES, 1, activation="softmax")(x)), None),
@@ -190,7 +194,7 @@ ONE = {
 CASES = [(kind, name) for kind, zoo in (("softmax", SOFTMAXES), ("sigmoid", SIGMOIDS), ("one", ONE)) for name in zoo]
 UNKNOWN = {
     "softmax": ["average", "mean of a stack", "weighted sum", "product", "hierarchy", "smoothed labels"]
-    + ["mean over places", "a layer of one's own"],
+    + ["mean over places", "a layer of one's own", "normalised sigmoids"],
     "sigmoid": ["average", "half a sum", "clipped by much", "softmax clipped by much", "rescaled within [0, 1]"]
     + ["hard_sigmoid", "softmaxes side by side", "a part of a softmax", "mean over places"],
     "one": ["average", "hard_sigmoid", "second of two"],

@@ -135,7 +135,7 @@ class _Question:
             return self._proved(seen, rows, stated=True)
         if seen != "scores" and (proved or behind is None):
             return self._proved(seen, rows)
-        if seen != "scores" and self.classes > 1 and not _constant(rows):
+        if seen in ("softmax", "sigmoid") and self.classes > 1 and not _constant(rows):
             self._ask(seen)
         return self._scores(rows)
 

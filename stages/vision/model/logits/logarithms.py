@@ -173,6 +173,7 @@ class Logarithms(Levels):
 
     def _of_sigmoid(self, slot: int, sign: float) -> Log:
         if not self.end.is_one(slot):
+            self.mixed = True
             return Log(self.add("log", lambda z: tf.math.log_sigmoid(sign * wide(z)), [slot]))
         # exp(z/2) and exp(-z/2), over their sum: so that neither of two classes has a logit that is constant.
         half = Log(self.add("half", lambda z: sign * wide(z) / 2, [slot]))
