@@ -282,7 +282,7 @@ def _reads(params: Params) -> dict[str, Shared]:
 
 STAGE = Stage(
     name="render",
-    version=3,
+    version=4,
     about="a feature visualisation for every cell, and how faithful it is",
     params=Params,
     shards=shards,

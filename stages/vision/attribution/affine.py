@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from stages.vision.model.half import unscaled
+
 Head = Callable[[Sequence[tf.Tensor]], tf.Tensor]
 MAGNITUDES = (0.01, 1.0, 100.0)
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "float16": 1e-2, "bfloat16": 8e-2}
@@ -69,7 +71,7 @@ def has_constant_gradient(head: Head, shapes: Sequence[tuple], dtype: str) -> bo
     specs = [tf.TensorSpec((2, *shape), dtype) for shape in shapes]
 
     def slope(*tensors: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
+        with unscaled(), tf.GradientTape() as tape:
             tape.watch(tensors[0])
             logits = head(tensors)
         return tf.convert_to_tensor(tape.gradient(logits, tensors[0], output_gradients=tf.ones_like(logits)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import tensorflow as tf
 
@@ -31,13 +32,16 @@ def require_gradient(model: Model, slot: int, where: str, instead: str = MAPS) -
         )
 
 
-def blocked_by(model: Model, slot: int) -> Step | None:
+def blocked_by(model: Model, slot: int, output: int | None = None) -> Step | None:
     """The step nearest the logits that stops their gradient on its way to ``slot``; None where it arrives.
+
+    Args:
+        output: a slot whose gradient is meant instead of the logits'.
 
     An operation without a gradient is one that TensorFlow gives none for (argmax, round, an area resize); one whose
     gradient is zero everywhere, as of a sign, is not found here but gives maps of zeros.
     """
-    program = model.program
+    program = model.program if output is None else replace(model.program, output=output, _made_by={})
     steps, given = program.after(slot), [slot, *program.frontier(slot)]
     blocked: list[Step] = []
 

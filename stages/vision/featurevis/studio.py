@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from stages.specs import ModelSpec
+from stages.stage import UserError
+from stages.vision.attribution.gradient_path import blocked_by
+from stages.vision.attribution.proof import one_line
 from stages.vision.featurevis.close_up import close_up
+from stages.vision.featurevis.objectives import centre
 from stages.vision.featurevis.optimise import Painter, Recipe
 from stages.vision.model import Model, freeze, open_model
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,8 @@ def _studio(model: Model, layer: str, recipe: Recipe, colour: bytes) -> Studio:
         recipe = dataclasses.replace(recipe, size=min(model.input_size), frame=tuple(model.input_size))
     root = np.frombuffer(colour).reshape(3, 3) if model.channels == 3 else np.ones((1, 1))
     tap = model.tap(layer)
-
-    near = close_up(model, layer, recipe.frame) if recipe.tap == "centre" else tap
+    require_slope(model, layer)
+    near = nearest(model, layer, recipe.frame) if recipe.tap == "centre" else tap
 
     def respond(images: tf.Tensor) -> tf.Tensor:
         return tf.cast(tap(model.from_unit(images)), tf.float32)
@@ -67,6 +75,48 @@ def _studio(model: Model, layer: str, recipe: Recipe, colour: bytes) -> Studio:
 
     painter = Painter(respond, root, model.layer(layer).channels, recipe, freeze, closely)
     return Studio(model, painter, native)
+
+
+def require_slope(model: Model, layer: str) -> None:
+    """Refuses a model on whose images nothing can be climbed.
+
+    Raises:
+        UserError: no gradient of the layer reaches them; what stops it is named.
+    """
+    start = model.program.input
+    native = model.native[start]
+    why = f"it receives {native}" if not tf.as_dtype(native).is_floating else ""
+    if not why and (step := blocked_by(model, start, model.slot(layer))) is not None:
+        why = f"{step.name} ({step.kind}) has none"
+    if why:
+        raise UserError(
+            f"model {model.name}: no gradient of layer {layer} reaches the image, because {why}, so no icons can be "
+            "drawn; set render: null, or choose an earlier layer"
+        )
+
+
+CLOSE = 1e-3
+"""Largest difference of the two ways' answers, over the largest, on noise; in half precision twenty times that."""
+
+
+def nearest(model: Model, layer: str, frame: tuple[int, int]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The close-up where it answers noise as the middle of the whole map does; else the whole map, said in the log."""
+    tap, near = model.tap(layer), close_up(model, layer, frame)
+    pixels = tf.constant(np.random.default_rng(0).uniform(size=(2, *frame, model.channels)), tf.float32)
+    narrow = {"float16", "bfloat16"}.intersection(model.native.values())
+    try:
+        found, expected = (
+            tf.function(lambda x, respond=respond: centre(respond(model.from_unit(x))), autograph=False)(pixels).numpy()
+            for respond in (near, tap)
+        )
+    except Exception as error:  # whichever step objects to a window, and however
+        log.warning("layer %s: icons by whole maps (its middle alone cannot be computed: %s)", layer, one_line(error))
+        return tap
+    gap = np.abs(found - expected).max() / max(np.abs(expected).max(), np.finfo(np.float32).tiny)
+    if np.array_equal(found, expected, equal_nan=True) or gap <= CLOSE * (20 if narrow else 1):
+        return near
+    log.warning("layer %s: icons by whole maps (its middle alone is off by %.1e)", layer, gap)
+    return tap
 
 
 @functools.lru_cache(maxsize=4)

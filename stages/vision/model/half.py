@@ -9,7 +9,9 @@ Values of the forward pass are what they were: a float16 number widened and narr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 
 import tensorflow as tf
@@ -22,6 +24,7 @@ LOWER = 2.0**-10
 """A second attempt's scale for images whose gradient overflowed at the first: a step may sum over many positions."""
 _EXPONENT = 0x7F800000
 """The bits of a float32 that are its power of two."""
+_plain: ContextVar[bool] = ContextVar("plain", default=False)
 
 
 def leaning(program: Program, native: Mapping[int, str]) -> Callable[[Iterable[Step], Iterable[int]], list[Step]]:
@@ -58,6 +61,11 @@ class ScaledStep(Step):
 
     def __call__(self, values: Environment) -> None:
         slots = list(dict.fromkeys(self.inputs))
+        if _plain.get():
+            inner = {s: tf.cast(values[s], self.native.get(s, values[s].dtype)) for s in slots}
+            Step.__call__(self, inner)
+            values.update({s: tf.cast(inner[s], widened(inner[s].dtype.name)) for s in self.outputs})
+            return
 
         @tf.custom_gradient
         def apply(*given: tf.Tensor) -> tuple[list[tf.Tensor], Callable]:
@@ -77,6 +85,16 @@ class ScaledStep(Step):
         made = apply(*(values[s] for s in slots))
         made = made if isinstance(made, (list, tuple)) else [made]
         values.update(zip(self.outputs, made, strict=True))
+
+
+@contextmanager
+def unscaled() -> Iterator[None]:
+    """What is traced under it has TensorFlow's own gradients, whose graph can be read; for a look, not for numbers."""
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
 
 
 def _pulled(

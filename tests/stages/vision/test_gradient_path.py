@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from stages.stage import UserError
 from stages.vision.attribution.gradient_path import blocked_by, require_gradient
+from stages.vision.featurevis.studio import require_slope
 from stages.vision.model import Model
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import opened
@@ -51,3 +52,26 @@ def test_behind_the_obstacle_there_is_none(tmp_path):
     model = opened(keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))), tmp_path)
     assert blocked_by(model, model.slot("after")) is None
     assert blocked_by(model, model.slot("before")).kind == "Round"
+
+
+def test_an_operation_that_tensorflow_knows_no_gradient_of_is_named(tmp_path):
+    model = _gated(
+        tmp_path, lambda x: ops.image.resize(x[:, None, :, None], (2, 2), interpolation="area")[:, 0, :, 0], skip=False
+    )
+    assert blocked_by(model, model.slot("conv")).kind == "Resize"
+
+
+def test_icons_need_a_gradient_from_their_layer_to_the_image(tmp_path):
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(4, 3, strides=2, name="after")(ops.round(layers.Conv2D(4, 3, name="before")(image)))
+    model = opened(keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))), tmp_path)
+    require_slope(model, "before")
+    with pytest.raises(
+        UserError, match=r"layer after reaches the image, because round\w* \(Round\) has none, so no icons"
+    ):
+        require_slope(model, "after")
+    image = keras.Input((16, 16, 3), dtype="uint8")
+    x = layers.Conv2D(4, 3, name="conv")(layers.Rescaling(1 / 255)(image))
+    model = opened(keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))), tmp_path)
+    with pytest.raises(UserError, match="because it receives uint8, so no icons can be drawn; set render: null"):
+        require_slope(model, "conv")

@@ -9,8 +9,10 @@ import tensorflow as tf
 from keras import layers
 
 from stages.specs import ModelSpec
+from stages.vision.featurevis import close_up as module
 from stages.vision.featurevis.close_up import close_up
 from stages.vision.featurevis.objectives import centre
+from stages.vision.featurevis.studio import nearest
 from stages.vision.model import Model, open_model
 from tests.stages.vision import small_models
 
@@ -57,6 +59,17 @@ def _compare(model: Model, layer: str, frame: tuple[int, int]) -> None:
         slopes.append(tape.gradient(middle, x).numpy())
     np.testing.assert_allclose(values[1], values[0], rtol=1e-4, atol=1e-5, err_msg=layer)
     np.testing.assert_allclose(slopes[1], slopes[0], rtol=1e-3, atol=1e-5, err_msg=layer)
+
+
+def test_a_middle_that_is_not_the_whole_maps_is_not_climbed(monkeypatch, tmp_path, caplog):
+    """Where a step is wrongly taken to work on each position alone, as a norm over the whole map would be."""
+    model = small_models.opened("deep", tmp_path)
+    pixels = tf.constant(np.random.default_rng(3).uniform(size=(1, 24, 24, 3)).astype(np.float32))
+    assert nearest(model, "mid", (24, 24))(pixels).shape[1] == 1
+    assert not caplog.text
+    monkeypatch.setattr(module, "POINTWISE", {*module.POINTWISE, "AveragePooling2D"})
+    assert nearest(model, "mid", (24, 24))(pixels).shape[1] > 1
+    assert "layer mid: icons by whole maps (its middle alone is off by" in caplog.text
 
 
 def test_it_computes_less(tmp_path):
