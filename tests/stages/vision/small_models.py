@@ -72,7 +72,7 @@ def residual() -> keras.Model:
     x = layers.LeakyReLU()(x + short)
     x = layers.Concatenate()([x, short])
     gate = layers.Dense(16, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(x))
-    x = layers.Multiply()([x, gate])
+    x = layers.Multiply(name="multiply")([x, gate])
     x = layers.GlobalMaxPooling2D()(x)
     return keras.Model(image, ops.softmax(layers.Dense(CLASSES)(x), axis=-1))
 

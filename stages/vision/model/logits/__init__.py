@@ -70,16 +70,14 @@ def to_logits(
     Raises:
         UserError: the output is not one row of classes, or cannot be told or shown to be logits or probabilities.
     """
-    shapes, native = facts(program)
-    shape = shapes[program.output]
-    if len(shape) < 2 or int(np.prod(shape[1:])) != max(shape[1:], default=0):
-        raise UserError(f"{where}: returns {_sized(shape)} for an image; a classifier returns one number per class")
-    classes = max(shape[1:])
-    end = End(program, shapes, native)
-    if ending is None:
-        with warnings.catch_warnings():  # of Keras: what is to be said of a softmax over one class is said here
-            warnings.simplefilter("ignore")
-            ending = _Question(end, Proof(end, images), classes, where).answer(output)
+    with warnings.catch_warnings():  # Keras warns of a softmax over one class, of which more is said here
+        warnings.simplefilter("ignore")
+        shapes, native = facts(program)
+        shape = shapes[program.output]
+        if len(shape) < 2 or int(np.prod(shape[1:])) != max(shape[1:], default=0):
+            raise UserError(f"{where}: returns {_sized(shape)} for an image; a classifier returns one number per class")
+        classes, end = max(shape[1:]), End(program, shapes, native)
+        ending = ending or _Question(end, Proof(end, images), classes, where).answer(output)
     program = end.program(_logits(end, Logarithms(end), ending))
     if len(shape) > 2:
         program = program.extended("logits/row", lambda x: tf.reshape(x, (-1, classes)))
