@@ -160,7 +160,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     rows = np.flatnonzero(wanted)
     logits, labels = tables.to_numpy(predictions["logits"]), predictions["label"].to_pylist()
     asked = {int(r): resolve(params.targets, logits[r], labels[r], classes) for r in rows}
-    found, lost = _Rows(params, settled), {}
+    found, lost = _Rows(settled, tuple(extract["input_size"])), {}
     size, channels = tuple(extract["input_size"]), _channels(params)
     prepare = _decoder(params, size, channels)
     # Images with as many targets each go together: every function is compiled for one number of targets.
@@ -206,8 +206,8 @@ def _channels(params: Params) -> int:
 class _Rows:
     """What the batches of one part gave, until it becomes a table."""
 
-    def __init__(self, params: Params, settled: State) -> None:
-        self.layer, self.place = settled.get("layer"), Place.of(settled["place"]).row()
+    def __init__(self, settled: State, size: tuple[int, int]) -> None:
+        self.layer, self.place = settled.get("layer"), Place.settled(settled, size).row()
         self.rows: list[tuple] = []
 
     def add(self, ids: Sequence[str], asked: Sequence[dict[int, list[str]]], maps: Any) -> None:

@@ -223,7 +223,7 @@ def _maps(
             probability=float(image.probabilities[target]),
             score=score,
             values=values,
-            place=Place.of(settled["place"]),
+            place=Place.settled(settled, image.input_size),
             gap=None if maps.gap is None else float(maps.gap[row, j]),
             flag=flag_of(values, score, maps.idle is not None and bool(maps.idle[row, j])),
         )

@@ -57,6 +57,11 @@ class Place:
         return Place(stride, offset, tuple(int(v) for v in row["covers"]))
 
     @staticmethod
+    def settled(found: Mapping[str, Any], size: tuple[int, int]) -> Place:
+        """Where a method settled that its maps lie; evenly over an input of ``size`` where it says nothing of that."""
+        return Place.of(found["place"]) if "place" in found else Place.even((found["height"], found["width"]), size)
+
+    @staticmethod
     def at(maps: Any, row: int) -> Place:
         """From a row of the Arrow table ``maps`` that has :data:`COLUMNS`."""
         return Place.of({name: maps[name][row].as_py() for name in COLUMNS})

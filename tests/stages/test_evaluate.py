@@ -14,6 +14,7 @@ from stages.evaluate.pointing import energy, pointing
 from stages.evaluate.truth import boxes_of, inside_boxes, inside_mask, listed, matched
 from stages.methods import GradCam, Occlusion, Saliency
 from stages.stage import UserError
+from stages.vision.place import Place
 from tests.memory import MemoryInputs
 from tests.stages.vision import small_models
 
@@ -181,6 +182,7 @@ def inputs(tmp_path):
         for target in (0, 1):
             about = {"target": target, "target_kinds": ["predicted"] if target else ["label"], "layer": "c"}
             row = {"image_id": f"{k:016x}", **about, "height": 2, "width": 2, "map": values, "score": 1.0}
+            row |= Place.even((2, 2), (SIZE, SIZE)).row()
             maps.append({**row, "gap": None, "flag": "zero" if k == 5 else None})
     parts = [pa.Table.from_pylist(images[:4]), pa.Table.from_pylist(images[4:])]
     schema = tables.maps()

@@ -10,6 +10,7 @@ from stages.methods import GradCam, GradientXInput, Occlusion
 from stages.sanity import STAGE, Params
 from stages.sanity.randomization import stored
 from stages.sanity.ranks import correlation, mean, ranks, share, standard
+from stages.vision.place import Place
 from tests.memory import CountedInputs, MemoryInputs
 from tests.small import CLASSES, draw
 from tests.stages.vision import small_models
@@ -119,6 +120,7 @@ def of_maps(rows) -> pa.Table:
             "flag": f,
         }
         | about
+        | Place.even(v.shape, (4, 4)).row()
         for i, t, v, f in rows
     ]
     return pa.Table.from_pylist(made, schema=tables.maps())

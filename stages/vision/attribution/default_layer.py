@@ -1,4 +1,4 @@
-"""The layer that is explained where none is named, found from the graph alone."""
+"""The layer that is explained where none is named: found from the graph, its place proved by numbers."""
 
 from __future__ import annotations
 

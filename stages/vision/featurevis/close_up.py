@@ -94,6 +94,8 @@ def _needs(step: Step, asked: dict[int, Window], sizes: Sizes) -> dict[int, Wind
 def _reach(step: Step) -> tuple[Span, Span] | None:
     """(before, after) per axis: how far a windowed step of stride 1 looks; None for any other step."""
     layer = step.operation
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        return None
     if step.kind not in WINDOWED or {*_pair(layer.strides)} != {1}:
         return None
     kernel = _pair(layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from stages.specs import ModelSpec, meant
 from stages.stage import UserError
-from stages.vision.model.geometry import Seen, reaches, upright
+from stages.vision.model.geometry import Seen, loses, reaches, upright
 from stages.vision.model.half import leaning, widened
 from stages.vision.model.layers import LayerInfo, described, is_spatial, placed
 from stages.vision.model.loading import Loaded, class_names
@@ -120,12 +120,13 @@ class Model:
     # -- layers ------------------------------------------------------------------
 
     @cached_property
-    def _seen(self) -> dict[int, Seen]:
+    def seen(self) -> dict[int, Seen]:
+        """Where the maps lie on the image, by slot: of those that can be traced."""
         return reaches(self.program, self.shapes)
 
     @cached_property
     def _infos(self) -> dict[str, LayerInfo]:
-        return described(self.program, self.shapes, self._seen)
+        return described(self.program, self.shapes, self.seen)
 
     def layers(self) -> list[LayerInfo]:
         """The layers that can carry an atlas, in running order."""
@@ -153,7 +154,9 @@ class Model:
             shape = " x ".join(map(str, self.shapes[slot][1:]))
             last = list(self._infos)[-1] if self._infos else "none"
             raise UserError(f"{where}: its output ({shape}) has no positions; the last layer that has is {last}")
-        raise UserError(f"{where}: its positions cannot be traced back to the image; choose an earlier layer")
+        lost = loses(self.program, self.shapes, self.seen, slot)
+        why = f": {lost.name} ({lost.kind}) mixes or moves them; choose a layer before it" if lost else ""
+        raise UserError(f"{where}: its positions cannot be traced back to the image{why}")
 
     def placed(self, name: str) -> LayerInfo:
         """A layer by its path, whose place on the image is proved by numbers; kept.
@@ -163,7 +166,7 @@ class Model:
         """
         if name not in self._placed:
             info = self.layer(name)
-            self._placed[name] = placed(self, info, self._seen[self.program.names[name]])
+            self._placed[name] = placed(self, info, self.seen[self.program.names[name]])
         return self._placed[name]
 
     # -- running -----------------------------------------------------------------

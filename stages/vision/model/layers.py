@@ -94,7 +94,9 @@ def placed(model: Any, info: LayerInfo, seen: Seen) -> LayerInfo:
         UserError: the numbers say otherwise.
     """
     tap, size, counts = model.tap(info.name), model.input_size, (info.height, info.width)
-    spots = proof.moved(lambda x: tap(model.to_input(tf.constant(x))).numpy(), seen.sides, size, model.channels)
+    spots = proof.moved(
+        lambda x: tap(model.to_input(tf.constant(x))).numpy(), seen.sides, seen.known, size, model.channels
+    )
     against = proof.misplaced(spots, seen.sides, seen.known)
     if against is not None:
         raise UserError(

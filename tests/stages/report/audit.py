@@ -8,6 +8,7 @@ import pyarrow as pa
 from stages import tables
 from stages.methods import GradCam, Occlusion, Saliency
 from stages.report import Params
+from stages.vision.place import Place
 from tests.memory import MemoryInputs
 from tests.stages.report.scene import EVIL, png
 
@@ -66,6 +67,7 @@ def maps(rows: list[tuple], shape: tuple[int, int], layer: str | None, signed: b
                     "layer": layer,
                     "height": shape[0],
                     "width": shape[1],
+                    **Place.even(shape, SIZE).row(),
                     "map": values.ravel().tolist(),
                     "score": 1.5,
                     "gap": None,

@@ -20,6 +20,7 @@ from stages.report.errors.maps import FINEST, Map, Variant, on_pixels, pooled, r
 from stages.report.errors.matrix import matrix, rates, shades
 from stages.report.errors.payload import LOST, confusions, quantised
 from stages.shares import wilson
+from stages.vision.place import Place
 from tests.stages.report.audit import CLASSES, METHODS, ROWS, SIZE, audit, maps, predictions
 from tests.stages.report.scene import EVIL
 from tests.stages.report.test_report import Tags
@@ -298,6 +299,7 @@ def test_red_and_blue_of_single_pixels_are_drawn_on_a_grey_print(made):
     fine = inputs.tables["maps/occlusion"][0].to_pylist()
     for row in fine:
         row |= {"height": 12, "width": 12, "map": np.resize(row["map"], 144).tolist()}
+        row |= Place.whole(SIZE).row()
     inputs.tables["maps/mine"] = [pa.Table.from_pylist(fine, tables.maps())]
     found = read_variant(inputs, methods.GradientXInput(**{"as": "mine"}), ["b", "c"], SIZE)
     assert found.signed and found.faded

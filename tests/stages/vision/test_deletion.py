@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from keras import layers
 
+from stages.evaluate.pointing import energy, pointing
 from stages.methods import GradCam, Occlusion
 from stages.specs import ModelSpec
 from stages.vision.attribution.deletion import FILL, Walk, area, gaussian
 from stages.vision.attribution.pixels import at_input, draw, order
 from stages.vision.model import open_model
+from stages.vision.place import Place
 from tests.stages.vision import small_models
 
 SIZE = 4
@@ -123,11 +125,19 @@ def test_random_maps_belong_to_their_image_and_seed():
 
 def test_maps_at_the_input_by_hand():
     # Two windows of 2 x 4 in 2 x 6 pixels, two apart: the middle two pixels lie in both.
-    found = at_input(np.array([[1.0, 3.0]]), Occlusion(patch=(2, 4), stride=2), (2, 6))
+    even, nan = Place.even((1, 2), (1, 4)), np.nan
+    found = at_input(np.array([[1.0, 3.0]]), Occlusion(patch=(2, 4), stride=2), (2, 6), even)
     assert found.tolist() == [[1, 1, 2, 2, 3, 3]] * 2
     # No window reaches the last pixel.
-    assert at_input(np.array([[4.0]]), Occlusion(patch=(1, 2), stride=2), (1, 3)).tolist() == [[4, 4, 0]]
+    found = at_input(np.array([[4.0]]), Occlusion(patch=(1, 2), stride=2), (1, 3), even)
+    np.testing.assert_array_equal(found, [[4, 4, nan]])
     # Half-pixel centres: a quarter of the way, three quarters.
-    assert at_input(np.array([[0.0, 4.0]]), GradCam(), (1, 4)).tolist() == [[0, 1, 3, 4]]
+    assert at_input(np.array([[0.0, 4.0]]), GradCam(), (1, 4), even).tolist() == [[0, 1, 3, 4]]
+    # Of a map of the middle alone, 2 pixels and 3: what it does not cover is neither for nor against.
+    found = at_input(np.array([[1.0, -1.0]]), GradCam(), (1, 4), Place((1, 1), (0, 1), (0, 1, 1, 3)))
+    np.testing.assert_array_equal(found, [[nan, 1, -1, nan]])
+    assert order(found, np.array([[0.1, 0, 0, 0.9]])).tolist() == [[2, 0, 3, 1]]
+    assert pointing(found, np.array([[False, True, False, False]])) == 1
+    assert energy(found, np.array([[False, True, False, False]])) == 1
     same = np.float32([[1, 2], [3, 4]])
-    assert np.array_equal(at_input(same, GradCam(), (2, 2)), same)
+    assert np.array_equal(at_input(same, GradCam(), (2, 2), Place.whole((2, 2))), same)

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from stages.vision import overlays
 from stages.vision.images import fit_size
+from stages.vision.place import Place
 
 RNG = np.random.default_rng(0)
 
@@ -113,7 +114,9 @@ def test_a_map_lies_where_the_model_saw_it(crop, upright):
     size = (60, 40)
     left, top, right, bottom = overlays.seen(upright, size, crop)
     shown = fit_size(photo, size, crop).astype("float32")
-    back = np.stack([overlays.placed(shown[..., k], upright, size, crop) for k in range(3)], -1)
+    drawn = [overlays.placed(shown[..., k], upright, size, crop) for k in range(3)]
+    back = np.stack([surface for surface, _ in drawn], -1)
+    assert all(covered.all() for _, covered in drawn)
     assert back.shape == (bottom - top, right - left, 3)
     inner = (slice(2, -2), slice(2, -2))  # the border takes a little of the grey of `pad`
     assert np.abs(back - photo[top:bottom, left:right])[inner].max(initial=0) < 12
@@ -125,6 +128,15 @@ def test_outside_the_crop_the_photograph_is_grey():
     assert drawn.shape == photo.shape and (drawn[:, 10:30] == photo[:, 10:30]).all()
     for side in (drawn[:, :10], drawn[:, 30:]):
         assert (side == side[..., :1]).all() and side.min() >= 100
+
+
+def test_where_a_map_covers_nothing_the_photograph_is_grey():
+    photo = RNG.integers(0, 256, (40, 40, 3), np.uint8)
+    place = Place((2.0, 2.0), (2.5, 4.5), (2, 4, 6, 8))  # of 8 x 8 pixels, five of the photograph's each
+    drawn = overlays.laid(photo, np.full((2, 2), 9.0), (8, 8), "none", 9.0, False, contour=0.5, place=place)
+    inside = np.zeros((40, 40), bool)
+    inside[10:30, 20:40] = True
+    assert (np.ptp(drawn.astype(int), axis=-1) > 0)[inside].all() and not np.ptp(drawn[~inside], axis=-1).any()
 
 
 @pytest.mark.parametrize("shade", [0, 128, 255])

@@ -15,7 +15,7 @@ import numpy as np
 
 from stages.vision.attribution.methods.hiding import Windows
 from stages.vision.model import Model
-from stages.vision.model.geometry import Reach, operations, reaches, window
+from stages.vision.model.geometry import Reach, operations, window
 from stages.vision.model.program import Step
 
 
@@ -70,7 +70,7 @@ def local(model: Model) -> dict[int, tuple[Margin, Margin]]:
     An operation that keeps height and width is taken to work on each position alone. That is a guess from its shape
     (a normalisation over positions keeps them too): whoever relies on it compares numbers.
     """
-    shapes, program = model.shapes, model.program
+    shapes, program, seen = model.shapes, model.program, model.seen
     none = Margin(0, 0)
     found = {program.input: (none, none)}
     for step in program.before([program.output]):
@@ -81,6 +81,8 @@ def local(model: Model) -> dict[int, tuple[Margin, Margin]]:
         if len(sizes) != 1:
             continue
         (size,) = sizes
+        if step.outputs[0] not in seen or not seen[step.outputs[0]].upright:
+            continue
         margins = []
         for axis, (inside, outside) in enumerate(zip(size, shape[1:3], strict=True)):
             parts = [found[i][axis] for i in step.inputs]
@@ -140,7 +142,7 @@ def best(model: Model, windows: Windows) -> Cut | None:
 
 def _cut(model: Model, windows: Windows, layer: str, maps: dict[int, tuple[Margin, Margin]]) -> Cut:
     slot, shapes, program = model.slot(layer), model.shapes, model.program
-    reach = reaches(program, shapes)[slot]
+    reach = model.seen[slot].sides
     down, right = (
         along(
             starts, windows.patch[axis], model.input_size[axis], reach[axis], maps[slot][axis], shapes[slot][axis + 1]

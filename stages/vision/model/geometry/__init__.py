@@ -12,8 +12,8 @@ import numpy as np
 
 from stages.vision.model.geometry import proof
 from stages.vision.model.geometry.reach import Reach, Window
-from stages.vision.model.geometry.reckoning import Seen, Shapes, reaches
-from stages.vision.model.geometry.rules import padding_before, window
+from stages.vision.model.geometry.reckoning import Seen, Shapes, loses, reaches
+from stages.vision.model.geometry.sliding import padding_before, window
 from stages.vision.model.geometry.upright import View, upright
 from stages.vision.model.program import Step
 
@@ -23,6 +23,7 @@ __all__ = [
     "Shapes",
     "View",
     "Window",
+    "loses",
     "operations",
     "padding_before",
     "proof",

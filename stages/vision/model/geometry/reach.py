@@ -31,7 +31,7 @@ class Reach:
     Attributes:
         stride: pixels from one position to the next; negative where the map runs the other way.
         first, last: outermost pixels that position 0 sees, be they on the image or not.
-        low, high: outermost pixels that any position sees: what was cut off on the way is not seen.
+        low, high: outermost pixels that positions stand for: what was cut off on the way is not seen.
     """
 
     stride: float
@@ -55,9 +55,12 @@ class Reach:
         return Reach(stride, self.first + ends[0], self.last + ends[1], self.low, self.high).within(count)
 
     def within(self, count: int) -> Reach:
-        """The same of ``count`` positions, ``low`` and ``high`` as far in as these see."""
-        along = self.stride * (count - 1)
-        low, high = self.first + min(0.0, along), self.last + max(0.0, along)
+        """The same of ``count`` positions, ``low`` and ``high`` as far in as these see.
+
+        Where pixels between positions are not seen, half as many are left beyond the outermost.
+        """
+        along, gap = self.stride * (count - 1), max(0.0, abs(self.stride) - self.size) / 2
+        low, high = self.first + min(0.0, along) - gap, self.last + max(0.0, along) + gap
         return replace(self, low=max(self.low, low), high=min(self.high, high))
 
     def turned(self, count: int) -> Reach:

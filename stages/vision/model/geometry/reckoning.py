@@ -55,6 +55,15 @@ def reaches(program: Program, shapes: Shapes) -> dict[int, Seen]:
     return found
 
 
+def loses(program: Program, shapes: Shapes, found: dict[int, Seen], slot: int) -> Step | None:
+    """The first step before ``slot`` behind which positions can no longer be traced; None where there is none."""
+    for step in program.before([slot]):
+        held = any(i in found and not _is_point(found[i], shapes[i]) for i in step.inputs)
+        if held and any(o not in found and _has_positions(shapes.get(o, ())) for o in step.outputs):
+            return step
+    return None
+
+
 def _is_point(seen: Seen, shape: tuple) -> bool:
     return all(shape[axis] == 1 for axis in seen.axes)
 

@@ -13,96 +13,29 @@ from typing import Any
 import numpy as np
 
 from stages.vision.model.geometry.reach import SAME, Window, fitted, resized
+from stages.vision.model.geometry.sliding import (
+    FUNCTIONS,
+    WINDOWED,
+    Traced,
+    side_of,
+    sliding,
+    transposed_convolution,
+    widths_of,
+)
 from stages.vision.model.program import Slot, Step
 
-Traced = tuple[int, Window]
 Rule = Callable[[Step, int, tuple, tuple], Traced | None]
-
-WINDOWED = {"Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D"}
-_FUNCTIONS = {"Conv", "DepthwiseConv", "SeparableConv", "MaxPool", "AveragePool"}
-
-
-def padding_before(inside: int, span: int, stride: int, padding: str) -> int:
-    """Zeros TensorFlow puts before the first position under ``same`` padding."""
-    if padding != "same":
-        return 0
-    return max((math.ceil(inside / stride) - 1) * stride + span - inside, 0) // 2
-
-
-def window(step: Step, axis: int, inside: int) -> tuple[int, int, int] | None:
-    """(span, stride, padding before) of a windowed operation on a map with its channels last, along its rows (0) or
-    columns (1); None for others."""
-    layer = step.operation
-    if getattr(layer, "data_format", "channels_last") == "channels_first":
-        return None
-    if step.kind in ("ZeroPadding2D", "Pad"):
-        widths = _widths(layer) if step.kind == "Pad" else None
-        width = layer.padding[axis] if widths is None else widths[(axis + 1) % len(widths)]
-        return 1, 1, int(width[0])
-    if step.kind == "Cropping2D":
-        return 1, 1, -int(layer.cropping[axis][0])
-    return _sliding(step, axis, inside) if step.kind in WINDOWED else None
-
-
-def _sliding(step: Step, side: int, inside: int) -> tuple[int, int, int]:
-    layer = step.operation
-    kernel = getattr(layer, "pool_size", None) or getattr(layer, "kernel_size", None)
-    if kernel is None:  # a function: its kernel is an argument
-        kernel = np.shape(step.args[1])[:2]
-    dilation = getattr(layer, "dilation_rate", 1) or 1
-    stride = _pair(getattr(layer, "strides", None) or kernel)[side]
-    span = (_pair(kernel)[side] - 1) * _pair(dilation)[side] + 1
-    return span, stride, padding_before(inside, span, stride, layer.padding)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    if isinstance(value, int):
-        return value, value
-    value = tuple(int(v) for v in value)
-    return value * 2 if len(value) == 1 else value
-
-
-def _side(step: Step, axis: int, rank: int) -> int | None:
-    """0 where the axis is the height of what the operation takes for a map, 1 where it is its width."""
-    first = getattr(step.operation, "data_format", "channels_last") == "channels_first"
-    rows = rank - 2 if first else rank - 3
-    return axis - rows if axis in (rows, rows + 1) else None
-
-
-def sliding(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
-    side = _side(step, axis, len(given))
-    # It sums over what lies down or right in the image, or its kernel is computed.
-    if side is None or (len(step.args) > 1 and isinstance(step.args[1], Slot)):
-        return None
-    span, stride, before = _sliding(step, side, given[axis])
-    return axis, Window(stride, -before, span - 1 - before)
-
-
-def transposed_convolution(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
-    """The outputs p that input i reaches are i stride - before + 0 .. span - 1, so p sees i = (p + before - ...)."""
-    side, layer = _side(step, axis, len(given)), step.operation
-    if side is None or (len(step.args) > 1 and isinstance(step.args[1], Slot)):
-        return None
-    kernel = getattr(layer, "kernel_size", None) or np.shape(step.args[1])[:2]
-    stride = _pair(layer.strides)[side]
-    span = (_pair(kernel)[side] - 1) * _pair(layer.dilation_rate)[side] + 1
-    before = max((given[axis] - 1) * stride + span - made[axis], 0) // 2 if layer.padding == "same" else 0
-    return axis, Window(1 / stride, (before - span + 1) / stride, before / stride)
 
 
 def padded(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
-    side = _side(step, axis, len(given))
+    side = side_of(step, axis, len(given))
     if step.kind == "Pad":
-        widths = _widths(step.operation)
+        widths = widths_of(step.operation)
         return axis, _from(-widths[axis % len(widths)][0])
     if side is None:
         return axis, SAME
     ends = step.operation.padding[side] if step.kind == "ZeroPadding2D" else step.operation.cropping[side]
     return axis, _from(-ends[0] if step.kind == "ZeroPadding2D" else ends[0])
-
-
-def _widths(operation: Any) -> Sequence[Sequence[int]]:
-    return [tuple(w) if len(w) == 2 else (w[0], w[0]) for w in operation.pad_width]
 
 
 def _from(start: float, step: float = 1.0) -> Window:
@@ -111,7 +44,7 @@ def _from(start: float, step: float = 1.0) -> Window:
 
 def margins(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
     """``ops.image.pad_images`` and ``crop_images``: given on one side, on the other, or by the size to reach."""
-    side, op = _side(step, axis, len(given)), step.operation
+    side, op = side_of(step, axis, len(given)), step.operation
     if side is None:
         return axis, SAME
     word = "padding" if step.kind == "PadImages" else "cropping"
@@ -122,7 +55,7 @@ def margins(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
 
 
 def centre_crop(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
-    side, layer = _side(step, axis, len(given)), step.operation
+    side, layer = side_of(step, axis, len(given)), step.operation
     if side is None:
         return axis, SAME
     rows = axis - side
@@ -132,7 +65,7 @@ def centre_crop(step: Step, axis: int, given: tuple, made: tuple) -> Traced | No
 
 
 def resizing(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
-    side, op = _side(step, axis, len(given)), step.operation
+    side, op = side_of(step, axis, len(given)), step.operation
     if side is None:
         return axis, SAME
     rows = axis - side
@@ -157,7 +90,7 @@ def _shaped(given: tuple, made: tuple, side: int, shape: str | None, interpolati
 
 
 def upsampling(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
-    if _side(step, axis, len(given)) is None:
+    if side_of(step, axis, len(given)) is None:
         return axis, SAME
     return axis, resized(given[axis], made[axis], step.operation.interpolation)
 
@@ -170,7 +103,7 @@ def repeated(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
 
 
 def adaptive(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
-    if _side(step, axis, len(given)) is None:
+    if side_of(step, axis, len(given)) is None:
         return axis, SAME
     share, place = given[axis] / made[axis], np.arange(made[axis])
     return axis, fitted(np.floor(place * share), np.ceil((place + 1) * share) - 1, share)
@@ -243,13 +176,6 @@ def taken(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
     return None
 
 
-def sliced(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
-    starts = step.args[1] if len(step.args) > 1 else step.kwargs.get("start_indices")
-    if isinstance(starts, Slot) or any(isinstance(s, Slot) for s in starts):
-        return None
-    return axis, _from(int(np.asarray(starts)[axis]))
-
-
 def reshaped(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
     """An axis stays what it is where as many values lie behind it, and where it is as long, as before."""
     behind = math.prod(given[axis + 1 :])
@@ -302,7 +228,7 @@ def guessed(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys((*WINDOWED, *_FUNCTIONS), sliding),
+    **dict.fromkeys((*WINDOWED, *FUNCTIONS), sliding),
     **dict.fromkeys(("Conv2DTranspose", "ConvTranspose"), transposed_convolution),
     **dict.fromkeys(("ZeroPadding2D", "Cropping2D", "Pad"), padded),
     **dict.fromkeys(("PadImages", "CropImages"), margins),
@@ -318,7 +244,6 @@ RULES: dict[str, Rule] = {
     "Flip": flipped,
     "Rot90": turned,
     "GetItem": taken,
-    "Slice": sliced,
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "ExpandDims"), reshaped),
     "Concatenate": joined,
     "Dense": dense,
@@ -348,8 +273,8 @@ def is_known(step: Step) -> bool:
         return module.startswith("stages.")
     if kind in RULES:
         return True
-    if module.startswith("keras.src.layers."):
-        return module.startswith(_VALUES) and kind != "Dot"
+    if module.startswith(("keras.src.layers.", "keras.src.applications.")):
+        return (module.startswith(_VALUES) and kind != "Dot") or kind in ("LayerScale", "StochasticDepth")
     return kind in _VALUE_FUNCTIONS
 
 

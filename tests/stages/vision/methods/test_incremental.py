@@ -211,7 +211,9 @@ def settle(model: Model, mode: str, read: list | None = None) -> dict:
 
 def test_it_is_chosen_where_it_pays_and_proves_exact(models):
     settled = settle(models("gated_later"), "auto")
-    assert settled == {"height": 3, "width": 3, "mode": "incremental", "cut": "last", "crop": settled["crop"]}
+    assert settled | {"height": 3, "width": 3, "mode": "incremental", "cut": "last"} == settled
+    # Windows of 4 pixels, 8 apart.
+    assert settled["place"] == {"stride": [8, 8], "offset": [1.5, 1.5], "covers": [0, 0, 20, 20]}
     assert max(settled["crop"]) < 24
 
 
@@ -242,7 +244,8 @@ def test_where_nothing_is_local_it_says_so_when_asked(models, caplog):
 
 def test_full_mode_reads_no_image(models):
     read: list = []
-    assert settle(models("gated_later"), "full", read) == {"height": 3, "width": 3, "mode": "full"} and not read
+    settled = settle(models("gated_later"), "full", read)
+    assert settled | {"height": 3, "width": 3, "mode": "full"} == settled and "cut" not in settled and not read
 
 
 @pytest.mark.slow

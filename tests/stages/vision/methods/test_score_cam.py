@@ -11,9 +11,10 @@ from keras import layers
 from stages.methods import ScoreCam
 from stages.specs import ModelSpec
 from stages.vision.attribution.methods import METHODS
-from stages.vision.attribution.methods.score_cam import bilinear, combined, most_varied
+from stages.vision.attribution.methods.score_cam import combined, most_varied
 from stages.vision.model import Model, open_model
 from tests.stages.vision import small_models as small
+from tests.stages.vision.laid import laid
 from tests.stages.vision.methods.five import IMAGE, built, explained, images, on_paper, opened, pooled
 
 
@@ -28,20 +29,6 @@ def test_a_five_by_five_is_as_on_paper(tmp_path):
     np.testing.assert_allclose(maps.values[0], [first, second], rtol=1e-4)
 
 
-def enlarged(channel: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bilinear, half-pixel centres, a pixel at a time."""
-    (height, width), out = channel.shape, np.zeros(size)
-    for i, j in np.ndindex(size):
-        y = min(max((i + 0.5) * height / size[0] - 0.5, 0), height - 1)
-        x = min(max((j + 0.5) * width / size[1] - 0.5, 0), width - 1)
-        top, left = int(y), int(x)
-        down, right = min(top + 1, height - 1), min(left + 1, width - 1)
-        above = channel[top, left] * (1 - x + left) + channel[top, right] * (x - left)
-        below = channel[down, left] * (1 - x + left) + channel[down, right] * (x - left)
-        out[i, j] = above * (1 - y + top) + below * (y - top)
-    return out
-
-
 def slow(model: Model, layer: str, pixels: np.ndarray, target: int, chosen: list | None = None) -> np.ndarray:
     """The paper's loop over channels for one image, every channel with a forward pass of its own."""
     score = tf.function(lambda x: model.scores(model.forward()(model.to_input(x))[1]), autograph=False)
@@ -49,9 +36,9 @@ def slow(model: Model, layer: str, pixels: np.ndarray, target: int, chosen: list
     chosen = range(activation.shape[-1]) if chosen is None else chosen
     black, gains = score(tf.zeros((1, *pixels.shape)))[0, target], []
     for k in chosen:
-        mask = enlarged(activation[..., k], model.input_size)
-        span = mask.max() - mask.min()
-        mask = (mask - mask.min()) / span if np.ptp(activation[..., k]) > 0 else 0 * mask
+        mask = laid(activation[..., k], model.placed(layer).place, model.input_size)
+        span = np.nanmax(mask) - np.nanmin(mask)
+        mask = np.nan_to_num((mask - np.nanmin(mask)) / span) if np.ptp(activation[..., k]) > 0 else np.zeros_like(mask)
         seen = tf.constant((mask[..., None] * pixels)[None], tf.float32)
         gains.append(float(score(seen)[0, target] - black))
     weights = np.exp(gains) / np.exp(gains).sum()
@@ -144,14 +131,6 @@ def test_a_map_has_no_companions(channels, tmp_path):
     other = explained(built("score_cam", model, batch=7, channels=channels), pixels[::-1], targets[::-1], 7)
     np.testing.assert_array_equal(other.values[::-1], whole.values)
     np.testing.assert_array_equal(other.scores[::-1], whole.scores)
-
-
-@pytest.mark.parametrize(("size", "larger"), [(7, 224), (3, 10), (1, 4), (5, 5)])
-def test_enlarging_is_tensorflows_half_pixel_bilinear(size, larger):
-    line = np.random.default_rng(0).normal(size=(1, size, 1, 1)).astype("float32")
-    expected = tf.image.resize(line, (larger, 1))[0, :, 0, 0]
-    np.testing.assert_allclose(bilinear(size, larger) @ line[0, :, 0, 0], expected, atol=1e-5)
-    np.testing.assert_allclose(bilinear(size, larger).sum(1), 1, atol=1e-6)
 
 
 @pytest.mark.slow
