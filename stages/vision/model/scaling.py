@@ -136,6 +136,8 @@ def _line(answer: tf.Tensor) -> tuple[float, float] | None:
     if len(values) != len(_PROBES) or values.dtype.kind != "f":
         return None
     middle = np.median(values.reshape(len(values), -1), 1)
+    if not np.isfinite(middle).all():
+        return None
     scale = (middle[3] - middle[1]) / 255
     straight = scale * np.array(_PROBES) + middle[1]
     near = np.allclose(middle, straight, atol=2e-3 * max(abs(scale) * 255, 1e-12))

@@ -104,13 +104,12 @@ def test_two_relus_in_a_row_on_paper(tmp_path):
 
 def springenberg(model: Model, name: str, x: np.ndarray, target: int) -> np.ndarray:
     """Figure 1 of the paper, for `linear`: convolution, ReLU, mean over positions, Dense."""
-    layers_ = {step.name: step.operation for step in model.program.steps}
-    before_relu = layers_["conv"](x[None])
-    passed = layers_["predictions"].kernel[:, target].numpy() / np.prod(before_relu.shape[1:3])
+    convolution, dense = (step.operation for step in model.program.steps if hasattr(step.operation, "kernel"))
+    before_relu = convolution(x[None])
+    passed = dense.kernel[:, target].numpy() / np.prod(before_relu.shape[1:3])
     passed = np.broadcast_to(np.maximum(passed, 0), before_relu.shape)
     passed = passed * (before_relu.numpy() > 0) if name == "guided_backprop" else passed
-    kernel = layers_["conv"].kernel
-    return tf.nn.conv2d_transpose(passed.astype("float32"), kernel, (1, *x.shape), 2, "SAME").numpy()[0]
+    return tf.nn.conv2d_transpose(passed.astype("float32"), convolution.kernel, (1, *x.shape), 2, "SAME").numpy()[0]
 
 
 @pytest.mark.parametrize("name", ["guided_backprop", "deconvnet"])
