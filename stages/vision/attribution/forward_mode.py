@@ -119,7 +119,7 @@ class ForwardMode:
 
         def value(slot: int) -> tf.Tensor:
             asked.append(slot)
-            return tf.zeros((count, *shapes[slot][1:]), dtype)
+            return tf.zeros((count, *shapes[slot][1:]), self.model.held(slot))
 
         def dry(image: tf.Tensor) -> tf.Tensor:
             tangent = tf.zeros((count, self.info.channels), dtype)
@@ -145,7 +145,7 @@ class ForwardMode:
             found = push_step(step, [tangents.get(slot) for slot in step.inputs], push, rules)
             tangents.update(zip(step.outputs, found, strict=True))
             if widest is not None:
-                sizes = [t.values if isinstance(t, Window) else t for t in found]
+                sizes = [t.values if isinstance(t, Window) else t for t in found if t is not None]
                 widest.extend(int(np.prod(t.shape)) * t.dtype.size for t in sizes)
         if widest is not None:
             widest[0] = max(widest)

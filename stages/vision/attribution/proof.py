@@ -20,7 +20,7 @@ CLOSE = {"float64": 1e-9, "float32": 1e-4, "float16": 2e-2, "bfloat16": 8e-2}
 """Largest difference over the largest attribution of an image, by the coarsest type behind the layer."""
 CANCELLED = 1e-2
 """Where channels cancel, an attribution is no larger than its rounding: at least this share of |a| . |g| is allowed."""
-IMAGES, COMBINATIONS, PLACES = 3, 3, 8
+IMAGES, COMBINATIONS, PLACES, STRONGEST = 3, 3, 8, 3
 SAMPLED = 4
 """Classes by which a way that takes one pass for each class is tried."""
 
@@ -83,7 +83,7 @@ class Trial:
         slots = [*self.given, model.program.output]
         *values, logits = tf.function(lambda p: model.values(model.to_input(p), slots), autograph=False)(pixels)
         self.tensors = self._tensors(rng, values)
-        self.places = self._places(rng)
+        self.places: np.ndarray | None = None
         self.weights = self._combined(rng, logits.numpy())
         self.reverse = tf.function(self._reverse, autograph=False)
         self.reference = self._reference(self.weights)
@@ -101,16 +101,22 @@ class Trial:
             own.append(np.concatenate([value, shaken]))
         return [tf.constant(x, value.dtype) for x, value in zip(own, values, strict=True)]
 
-    def _places(self, rng: np.random.Generator) -> np.ndarray:
-        """(m, 3) int32: image, row, column; among those of all images every corner, border and the middle."""
+    def _places(self, strength: np.ndarray) -> np.ndarray:
+        """(m, 3) int32: image, row, column; corners, borders, the middle, and the largest of ``strength`` (n, H, W).
+
+        A head may look at few positions only, and nothing would be proven at the others.
+        """
         height, width = self.info.height, self.info.width
         rows, cols = ([0, 1, n // 2, n - 1] for n in (height, width))
         grid = np.array([(r, c) for r in rows for c in cols]) % [height, width]
-        drawn = rng.integers(0, [height, width], (8, 2))
-        every = np.concatenate([grid, drawn])
-        taken = [every[(k + np.arange(PLACES) * 3) % len(every)] for k in self.images]
+        found = []
+        for k in self.images:
+            strongest = np.argsort(-strength[k].reshape(-1), kind="stable")[:STRONGEST]
+            strongest = np.stack(np.unravel_index(strongest, (height, width)), 1)
+            fixed = grid[(k + np.arange(PLACES - len(strongest)) * 3) % len(grid)]
+            found.append(np.concatenate([fixed, strongest]))
         image = np.repeat(self.images, PLACES)
-        return np.concatenate([image[:, None], np.concatenate(taken)], 1).astype(np.int32)
+        return np.concatenate([image[:, None], np.concatenate(found)], 1).astype(np.int32)
 
     def _combined(self, rng: np.random.Generator, logits: np.ndarray) -> np.ndarray:
         """(K, r): random numbers, such that classes whose logits vary less weigh more."""
@@ -120,21 +126,25 @@ class Trial:
         return rng.normal(size=(len(spread), COMBINATIONS)) / spread[:, None]
 
     def _reverse(self, weights: tf.Tensor, *tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """activation . gradient of each combination at each position, (r, m), and the same of absolute values."""
-        count, m = weights.shape[1], len(self.places)
+        """activation . gradient of each combination at every position, (r, n, H, W); the same of absolute values."""
+        count = weights.shape[1]
         tensors = [tf.tile(x, [count, *[1] * (x.shape.rank - 1)]) for x in tensors]
         with tf.GradientTape() as tape:
             tape.watch(tensors[0])
             logits = self.model.head(self.layer)(tensors)
         arriving = tf.repeat(tf.transpose(weights), len(self.images), 0)
         slope = tape.gradient(logits, tensors[0], output_gradients=arriving, unconnected_gradients="zero")
-        every = np.concatenate([self.places + [len(self.images) * k, 0, 0] for k in range(count)])
-        product = tf.gather_nd(tensors[0] * slope, every)
-        return tuple(tf.reshape(tf.reduce_sum(x, 1), (count, m)) for x in (product, tf.abs(product)))
+        product = tensors[0] * slope
+        shape = (count, len(self.images), self.info.height, self.info.width)
+        return tuple(tf.reshape(tf.reduce_sum(x, 3), shape) for x in (product, tf.abs(product)))
 
     def _reference(self, weights: np.ndarray) -> Reference:
-        found = self.reverse(tf.constant(weights, self.model.dtype), *self.tensors)
-        return Reference(*(x.numpy().astype(np.float64).T for x in found))
+        found = [
+            x.numpy().astype(np.float64) for x in self.reverse(tf.constant(weights, self.model.dtype), *self.tensors)
+        ]
+        if self.places is None:
+            self.places = self._places(np.nan_to_num(found[1]).sum(0))
+        return Reference(*(x[:, *self.places.T].T for x in found))
 
     def against(self, way: Way) -> str | None:
         """What speaks against a way; None where backprop confirms it."""

@@ -141,8 +141,7 @@ class Sampler:
             return stored[0], stored[1] if mode else None, state
 
         held = [self._held.index(s) for s in slots]
-        shapes = [self.model.shapes[s][1:] for s in slots]
-        specs = [tf.TensorSpec((self.batch, *shape), self.model.dtype) for shape in shapes]
+        specs = [tf.TensorSpec((self.batch, *self.model.shapes[s][1:]), self.model.held(s)) for s in slots]
         specs += [tf.TensorSpec((size,), tf.int32)] * 3 + [tf.TensorSpec(x.shape, x.dtype) for x in extra]
         return _Tile(freeze(tile, *specs), size, by_image, held, extra)
 

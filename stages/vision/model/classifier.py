@@ -174,6 +174,10 @@ class Model:
     def _begin(self, x: tf.Tensor) -> dict[int, tf.Tensor]:
         return {self.program.input: tf.cast(x, widened(self._input_dtype))}
 
+    def held(self, slot: int) -> str:
+        """The type in which :meth:`values` gives a slot: half precision is widened, whole numbers are as they are."""
+        return self.dtype if self.native[slot] in _HALF else self.native[slot]
+
     def _out(self, tensor: tf.Tensor) -> tf.Tensor:
         return tf.cast(tensor, self.dtype) if tensor.dtype.name in _HALF else tensor
 

@@ -34,7 +34,11 @@ def freeze(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[...,
     structure = traced.structured_outputs
     present = [x is not None for x in tf.nest.flatten(structure)]
 
+    lost: list[bool] = []
+
     def call(*tensors: tf.Tensor) -> Any:
+        if lost:
+            return traced(*tensors)
         # A copy for each call under way: oneDNN's convolution that adds another tensor keeps what it adds in the
         # kernel, which all calls of one graph share. Two at once crash, or add each other's.
         try:
@@ -43,6 +47,11 @@ def freeze(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[...,
             frozen = convert_variables_to_constants_v2(traced)
         try:
             found = iter(frozen(*tensors))
+        except tf.errors.OpError as error:
+            plain = traced(*tensors)  # which raises the same where freezing is not to blame
+            lost.append(True)
+            log.warning("a frozen graph does not run, and runs unfrozen (%s)", error.message.splitlines()[0][:200])
+            return plain
         finally:
             idle.append(frozen)
         return tf.nest.pack_sequence_as(structure, [next(found) if there else None for there in present])

@@ -20,6 +20,7 @@ from keras import tree
 from keras.src.models.functional import Functional
 
 from stages.stage import UserError
+from stages.vision.model.grouped import by_group
 from stages.vision.model.leaky import keeping
 
 Environment = dict[int, Any]
@@ -224,7 +225,7 @@ class _Builder:
             # As in `predict`: inference wins even over a call that was recorded with training=True.
             kwargs["training"] = False
         outputs = [self.new() for _ in node.outputs]
-        self.steps.append(Step(name, keeping(operation), tuple(args), kwargs, tuple(given), tuple(outputs)))
+        self.steps.append(Step(name, keeping(by_group(operation)), tuple(args), kwargs, tuple(given), tuple(outputs)))
         return outputs
 
 

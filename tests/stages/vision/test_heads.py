@@ -12,14 +12,17 @@ from stages.vision.attribution import proof
 from stages.vision.attribution.affine import is_affine
 from stages.vision.attribution.choice import choose
 from stages.vision.attribution.forward_mode import ForwardMode
+from stages.vision.attribution.methods.input_gradient import gradients
+from stages.vision.attribution.sampler import Sampler
 from stages.vision.attribution.tangents import RULES
 from stages.vision.attribution.windows import Places
+from stages.vision.model import freeze, freezing
 from stages.vision.model.classifier import Model
 from stages.vision.model.loading import Loaded
 from tests.stages.vision import small_models as small
 from tests.stages.vision.heads import CLASSES, HEADS, REFUSED, SIZE, UNCHECKED, network
 
-QUICK = ["upsampling bilinear", "resize bicubic", "crop by index", "affine transform", "sign"]
+QUICK = ["upsampling bilinear", "resize bicubic", "one position", "sign"]
 """Of each kind one; all others take a minute, and are tried by the slow tests."""
 KINDS = [pytest.param(name, marks=[] if name in QUICK or name in REFUSED else pytest.mark.slow) for name in HEADS]
 
@@ -134,3 +137,41 @@ def test_a_bend_that_no_draw_reaches_is_no_affine_head():
     assert choose(model, "seen") == "windows"
     model = opened("bilinear alone")
     assert choose(model, "seen") == "affine", "the gradient of a resize reads its input's shape alone"
+
+
+@pytest.mark.parametrize(
+    "name", ["where", "groups", *(pytest.param(name, marks=pytest.mark.slow) for name in ("take along", "lstm"))]
+)
+def test_what_is_chosen_runs_frozen_with_what_a_pass_holds(name):
+    """Truth values and indices among what the head reads; loops and grouped convolutions in graphs that are kept."""
+    model = opened(name)
+    way = choose(model, "seen", positions=64)
+    sampler = Sampler(model, {"seen": way}, [], 2, 64, [2, 0], "float32")
+    pixels = small.pixels(count=2, size=SIZE).astype(np.uint8)
+    at = [x.astype(np.int32) for x in np.indices((2, SIZE, SIZE)).reshape(3, -1)]
+    found = sampler.samples(sampler.forward(pixels), "seen", *at).attribution.reshape(2, SIZE, SIZE, 2)
+    _, expected = everywhere(model, way, pixels.astype(np.float32))
+    np.testing.assert_allclose(found, expected[..., [2, 0]], atol=1e-5 * np.abs(expected).max())
+
+
+def test_gradients_pass_grouped_convolutions(caplog):
+    model = opened("groups")
+    apply = freeze(lambda x: gradients(model, x, tf.constant([[0, 2]]))[1], tf.TensorSpec((1, SIZE, SIZE, 3)))
+    x = small.pixels(count=1, size=SIZE)
+    found = apply(tf.constant(x)).numpy()[0]
+    assert not caplog.text
+    step = np.zeros_like(x)
+    step[0, 3, 4, 1] = 4.0
+    high, low = (model.forward()(tf.constant(x + sign * step))[1].numpy()[0] for sign in (1, -1))
+    np.testing.assert_allclose(found[:, 3, 4, 1], (high - low)[[0, 2]] / 8, rtol=0.05)
+
+
+def test_a_frozen_graph_that_does_not_run_runs_unfrozen(monkeypatch, caplog):
+    def lost(*tensors):
+        raise tf.errors.InvalidArgumentError(None, None, "Failed to find function\nand more")
+
+    monkeypatch.setattr(freezing, "convert_variables_to_constants_v2", lambda traced: lost)
+    apply = freeze(lambda x: 2 * x, tf.TensorSpec((2,)))
+    for _ in range(2):
+        np.testing.assert_array_equal(apply(tf.constant([1.0, 2.0])), [2, 4])
+    assert caplog.text.count("runs unfrozen (Failed to find function)") == 1

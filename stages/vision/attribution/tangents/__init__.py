@@ -61,41 +61,44 @@ RULES: dict[str, Rule] = {
 
 def push_step(
     step: Step, tangents: list[Tangent | None], push: Push, rules: Mapping[str, Rule] = RULES
-) -> list[Tangent]:
-    """The tangents of a step's outputs."""
+) -> list[Tangent | None]:
+    """The tangents of a step's outputs; None where one does not change, as an index does not."""
     rule = rules.get(step.kind)
     found = rule(step, tangents, push) if rule and len(step.outputs) == 1 else None
     return _differentiated(step, tangents, push) if found is None else [found]
 
 
-def _differentiated(step: Step, tangents: list[Tangent | None], push: Push) -> list[Tangent]:
+def _differentiated(step: Step, tangents: list[Tangent | None], push: Push) -> list[Tangent | None]:
     changed = {i: push.whole(t) for i, t in zip(step.inputs, tangents, strict=True) if t is not None}
+    smooth = [slot for slot in step.outputs if tf.as_dtype(push.native[slot]).is_floating]
+    if not changed or not smooth:
+        return [None] * len(step.outputs)
     values = {i: tf.cast(push.own(i), push.native[i]) for i in dict.fromkeys(step.inputs)}
     given, power = push.narrowed(changed, step)
     primals = [values[i] for i in changed]
     try:
         with tf.autodiff.ForwardAccumulator(primals, given) as accumulator:
             step(values)
-        made = [accumulator.jvp(values[slot], tf.UnconnectedGradients.ZERO) for slot in step.outputs]
+        made = [accumulator.jvp(values[slot], tf.UnconnectedGradients.ZERO) for slot in smooth]
     except Exception:  # no forward derivative: of a loop, say
         push.twice.append(step)
-        made = twice(step, values, primals, given)
-    found = []
-    for out in made:
+        made = twice(step, values, primals, given, smooth)
+    found: dict[int, Tangent] = {}
+    for slot, out in zip(smooth, made, strict=True):
         out = push.widened(out, power)
-        found.append(push.as_map(out) if out.shape.rank == 4 else out)
-    return found
+        found[slot] = push.as_map(out) if out.shape.rank == 4 else out
+    return [found.get(slot) for slot in step.outputs]
 
 
 def twice(
-    step: Step, values: dict[int, tf.Tensor], primals: list[tf.Tensor], given: list[tf.Tensor]
+    step: Step, values: dict[int, tf.Tensor], primals: list[tf.Tensor], given: list[tf.Tensor], slots: list[int]
 ) -> list[tf.Tensor]:
-    """J t as the gradient, with respect to u, of t . J'u: two reverse passes (Townsend 2017)."""
+    """J t of ``slots`` as the gradient, with respect to u, of t . J'u: two reverse passes (Townsend 2017)."""
     with tf.GradientTape() as outer:
         with tf.GradientTape() as inner:
             inner.watch(primals)
             step(values)
-        made = [values[slot] for slot in step.outputs]
+        made = [values[slot] for slot in slots]
         dual = [tf.zeros_like(y) for y in made]
         outer.watch(dual)
         slopes = inner.gradient(made, primals, output_gradients=dual, unconnected_gradients="zero")

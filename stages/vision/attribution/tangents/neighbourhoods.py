@@ -51,15 +51,16 @@ def convolution(step: Step, tangents: list[Tangent | None], push: Push) -> Tange
     layer, (window,) = step.operation, tangents
     if layer.data_format != "channels_last" or not known_slope(step) or not isinstance(window, Window):
         return None
-    if step.kind == "Conv2D" and layer.groups != 1:
-        return None
     dilation = tuple(layer.dilation_rate)
     if step.kind != "Conv2D" and layer.strides[0] != layer.strides[1]:
         return None
     frame = _layer_frame(window, step, push)
     x = _cut(window, frame, push)
     if step.kind == "Conv2D":
-        out = tf.nn.conv2d(x, push.tensor(layer.kernel), layer.strides, "VALID", dilations=dilation)
+        # Each group by itself: TensorFlow has grouped convolutions of its own, but not everywhere.
+        parts = zip(tf.split(x, layer.groups, 3), tf.split(push.tensor(layer.kernel), layer.groups, 3), strict=True)
+        found = [tf.nn.conv2d(*part, layer.strides, "VALID", dilations=dilation) for part in parts]
+        out = tf.concat(found, 3) if len(found) > 1 else found[0]
     else:
         kernel = layer.depthwise_kernel if step.kind == "SeparableConv2D" else layer.kernel
         out = tf.nn.depthwise_conv2d(x, push.tensor(kernel), (1, *layer.strides, 1), "VALID", dilations=dilation)
