@@ -70,5 +70,5 @@ def run() -> dict[str, Any]:
         print(f"{name:36s} {min(times):7.3f} {np.median(times):7.3f}   {least:5.2f} {middle:5.2f}")
     for layer, way in ((DEEP, "windows"), (LINEAR, "affine")):
         figures[f"gap {layer}"] = gap = disagreement(model, layer, way)
-        print(f"{layer}: largest difference from plain forward-mode, over the largest attribution: {gap:.1e}")
+        print(f"{layer}: largest difference from backprop, over the largest attribution: {gap:.1e}")
     return figures
