@@ -66,6 +66,7 @@ def passes(method: Options, size: tuple[int, int] | None) -> int | None:
     """Passes through the network for one map; None where only the open model tells."""
     if method.name in ("score_cam", "eigen_cam", "cam"):
         return None
+    method = method.at(size) if size else method
     if method.name != "occlusion":
         return getattr(method, _COUNTED.get(method.name, ""), 1)
     if size is None or not method.patch or not method.stride or method.edges != "whole":

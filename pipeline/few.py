@@ -19,7 +19,7 @@ from stages.methods import METHODS, AtLayer, Method, Options
 from stages.report import words
 from stages.report.errors.wording import probability
 from stages.report.sheet import Sheet, encoded
-from stages.specs import ModelSpec, nearest, origin
+from stages.specs import ModelSpec, black_and_white, nearest, origin
 from stages.stage import UserError
 from stages.tables.flags import SILENT
 from stages.vision.images import Crop
@@ -103,11 +103,13 @@ def levels_of(levels: tuple[float, float] | None) -> tuple[float, float] | None:
     """``--levels``.
 
     Raises:
-        UserError: they are the same.
+        UserError: they are the same, or not finite.
     """
-    if levels is not None and levels[0] == levels[1]:
-        raise UserError(f"--levels: {levels[0]:g} cannot be black and white; give two values, e.g. --levels 0 4095")
-    return levels
+    try:
+        return black_and_white(levels)
+    except ValueError as error:
+        said = str(error).partition(";")[0]
+        raise UserError(f"--levels: {said}; give two values, e.g. --levels 0 4095") from None
 
 
 def crop_of(crop: str) -> Crop:

@@ -209,7 +209,36 @@ class _Logged(logging.Handler):
         self._told = told
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._told.say(" ".join(record.getMessage().split()), "warning")
+        if not _AT_WORK:  # what a piece of work says is told in its name, once it is done
+            self._told.say(" ".join(record.getMessage().split()), "warning")
+
+
+class _Gathered(logging.Handler):
+    def __init__(self, tell: Callable[[str], object]):
+        super().__init__(logging.WARNING)
+        self._tell, self.thread = tell, threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # A thread that works for this piece of work is not known by its number; one that has its own piece is.
+        if record.thread == self.thread or record.thread not in [other.thread for other in list(_AT_WORK)]:
+            self._tell(" ".join(record.getMessage().split()))
+
+
+_AT_WORK: list[_Gathered] = []
+
+
+@contextmanager
+def gathered(tell: Callable[[str], object]) -> Iterator[None]:
+    """What the stages log within is told to ``tell``, line by line, and so reaches ``run.json`` from any process."""
+    logger, handler = logging.getLogger("stages"), _Gathered(tell)
+    logger.addHandler(handler)
+    logger.propagate = False
+    _AT_WORK.append(handler)
+    try:
+        yield
+    finally:
+        _AT_WORK.remove(handler)
+        logger.removeHandler(handler)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from pipeline.cost import line
 from pipeline.executors import Map, executor
 from pipeline.foresight import foresee
 from pipeline.plan import STAMPS, Planner, Step, StepPlan, View, Work, library_version
-from pipeline.progress import Progress
+from pipeline.progress import Progress, gathered
 from pipeline.record import Record, about, counts, doubts, now
 from pipeline.steps import steps
 from pipeline.store import Store
@@ -66,7 +66,7 @@ def work(task: Work) -> Done:
     inputs = View(store, task.stage, task.label)
     rows = 0
     # A Dask worker at an address may have several threads.
-    with nullcontext() if stage.threads else _ALONE:
+    with nullcontext() if stage.threads else _ALONE, gathered(inputs.warn):
         output = stage.run(inputs, task.params, task.shard) if task.shard else stage.fit(inputs, task.params)
     if task.shard is None:
         size = store.write_state(task.stage, task.label, output, task.fingerprint)

@@ -136,11 +136,6 @@ def custom(kind: str, name: str) -> str:
     )
 
 
-def is_custom(found: Config) -> bool:
-    """Whether an object is somebody's own by what its description says."""
-    return _library(found) is None and _registered(found) is not None
-
-
 def _name_of(found: Config) -> str:
     return found["config"].get("name", "") if isinstance(found["config"], dict) else ""
 

@@ -114,16 +114,27 @@ class ImagesSpec(Spec):
     @field_validator("levels", mode="after")
     @classmethod
     def _black_and_white(cls, levels: tuple[float, float] | float | None) -> tuple[float, float] | None:
-        levels = levels if isinstance(levels, tuple) or levels is None else (0.0, levels)
-        if levels is not None and not (all(map(math.isfinite, levels)) and levels[0] != levels[1]):
-            raise ValueError(f"{levels[0]:g} and {levels[1]:g} cannot be black and white; give two values: [0, 4095]")
-        return levels
+        return black_and_white(levels)
 
     @model_validator(mode="after")
     def _one_reading(self) -> ImagesSpec:
         if self.first_label is not None and self.labels_are == "names":
             raise ValueError("first_label is for labels that are indices; leave it out, or labels_are: names")
         return self
+
+
+def black_and_white(levels: Sequence[float] | float | None) -> tuple[float, float] | None:
+    """The values that are black and white, where white alone may be given.
+
+    Raises:
+        ValueError: they are the same, or not finite.
+    """
+    if levels is None:
+        return None
+    black, white = levels if isinstance(levels, Sequence) else (0.0, levels)
+    if not (math.isfinite(black) and math.isfinite(white) and black != white):
+        raise ValueError(f"{black:g} and {white:g} cannot be black and white; give two values: [0, 4095]")
+    return float(black), float(white)
 
 
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -178,6 +189,9 @@ def class_index(name: str, classes: Sequence[str]) -> int | None:
     if found:
         return found[0]
     numbered = all(other.isdecimal() for other in classes)
+    alike = [k for k, other in enumerate(classes) if numbered and name.isdecimal() and int(other) == int(name)]
+    if len(alike) == 1:  # 7 is 007, as labels are read
+        return alike[0]
     return int(name) if name.isdecimal() and not numbered and int(name) < len(classes) else None
 
 

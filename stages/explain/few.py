@@ -25,14 +25,12 @@ from stages.explain.settled import warnings
 from stages.explain.targets import check, resolve
 from stages.methods import Method, Options
 from stages.sources import image_id, read_images
-from stages.specs import ModelSpec, class_index, nearest, origin
+from stages.specs import ModelSpec, black_and_white, class_index, nearest, origin
 from stages.stage import UserError
 from stages.tables.flags import flag_of
 from stages.vision.images import EXTENSIONS, Crop, ImageError, decode, decode_to, measure
 from stages.vision.levels import told
 from stages.vision.place import Place
-
-log = logging.getLogger(__name__)
 
 __all__ = ["Explained", "Map", "explain_images", "files", "table"]
 
@@ -49,7 +47,7 @@ def explain_images(
     seed: int = 0,
     batch: int = 16,
     rejected: Callable[[str, str], object] | None = None,
-    levels: tuple[float, float] | None = None,
+    levels: tuple[float, float] | float | None = None,
 ) -> list[Explained]:
     """Maps of a few images, which are held in memory together.
 
@@ -60,7 +58,7 @@ def explain_images(
         targets: predicted, label, second, rank:K, top:K, or a class's name.
         label: the class that the images show, for the target ``label``.
         rejected: called with (uri, reason) for an image that cannot be used; without it, that is an error.
-        levels: what is black and white in images of more than 8 bits a channel.
+        levels: what is black and white (or white alone) in images of more than 8 bits a channel.
 
     Returns:
         The images that could be used, in the order given.
@@ -70,13 +68,20 @@ def explain_images(
     """
     from stages.vision.attribution.methods import METHODS, explainer
     from stages.vision.model import open_model
+    from stages.vision.model.scaling import contradiction
 
     spec = model if isinstance(model, ModelSpec) else ModelSpec(**origin(model))
     chosen = [_options(method) for method in methods]
+    try:
+        levels = black_and_white(levels)
+    except ValueError as error:
+        raise UserError(f"levels: {error}") from None
     opened = open_model(spec)
     chosen = [options.at(opened.input_size) for options in chosen]
     if opened.ending.remark:
         log.warning("%s", opened.ending.remark)
+    if wrong := contradiction(opened, spec):
+        log.warning("; ".join(wrong))
     classes = opened.classes
     check(targets, classes, "target")
     if "label" in targets and label is None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from stages import specs
 from stages.keys import find, positions
 from stages.specs import ViewSpec, nearest
 from stages.stage import Inputs, State, UserError
@@ -23,16 +24,11 @@ KEY = ["image_id", "row", "col"]
 def class_index(name: str, extract: State, view: str) -> int:
     """A class given by name or index as an index; a UserError that names the nearest where there is none."""
     names = extract["classes"]
-    if name not in names and name.isdigit() and int(name) < len(names):
-        index = int(name)
-    else:
-        try:
-            index = names.index(nearest(name, names, "class"))
-        except ValueError as error:
-            raise UserError(f"atlas {view!r}: {error}") from None
-        if names.count(name) > 1:
-            twins = [i for i, n in enumerate(names) if n == name]
-            raise UserError(f"atlas {view!r}: {name!r} names {len(twins)} classes; give one of their indices: {twins}")
+    try:
+        index = specs.class_index(name, names)
+        index = names.index(nearest(name, names, "class")) if index is None else index
+    except ValueError as error:
+        raise UserError(f"atlas {view!r}: {error}") from None
     if index not in list(extract["attributed"]):
         have = ", ".join(names[i] for i in list(extract["attributed"])[:5]) or "none"
         raise UserError(

@@ -16,7 +16,7 @@ from stages.report import contact, heatmaps, listed, page, payload, posters, til
 from stages.report.errors import Explained, error_audit
 from stages.report.evidence import Atlas, Grid, read_atlas, read_photos, read_presence, read_score
 from stages.report.sheet import Sheet, encoded
-from stages.specs import ImagesSpec, PositiveInt, Spec, ViewSpec, nearest
+from stages.specs import ImagesSpec, PositiveInt, Spec, ViewSpec
 from stages.stage import Inputs, Shard, Stage, UserError, one_shard
 
 
@@ -213,7 +213,7 @@ def _check(inputs: Inputs, params: Params) -> None:
     extract = inputs.state("extract", "")
     for name in params.report.classes:
         try:
-            index = extract["classes"].index(nearest(name, extract["classes"], "class"))
+            index = heatmaps.class_of(name, extract["classes"])
         except ValueError as error:
             raise UserError(f"report.classes: {error}") from None
         if index not in extract["attributed"]:

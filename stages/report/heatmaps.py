@@ -11,7 +11,7 @@ from stages.report import words
 from stages.report.evidence import Atlas, Grid
 from stages.report.sheet import FAINT, INK, QUIET, Sheet
 from stages.report.tiles import sides
-from stages.specs import nearest
+from stages.specs import class_index, nearest
 from stages.stage import UserError
 from stages.vision import overlays
 
@@ -20,6 +20,12 @@ COLOURS = "RdBu_r"
 
 MOST = 48
 """Classes on one sheet at most."""
+
+
+def class_of(name: str, classes: Sequence[str]) -> int:
+    """The index of a class that was asked for; ValueError where there is none, or several of the name."""
+    found = class_index(name, classes)
+    return classes.index(nearest(name, classes, "class")) if found is None else found
 
 
 def chosen_classes(atlas: Atlas, grid: Grid, asked: Sequence[str]) -> list[int]:
@@ -36,10 +42,9 @@ def chosen_classes(atlas: Atlas, grid: Grid, asked: Sequence[str]) -> list[int]:
     found: list[int] = []
     for name in asked:
         try:
-            nearest(name, atlas.classes, "class")
+            index = class_of(name, atlas.classes)
         except ValueError as error:
             raise UserError(f"report.classes: {error}") from None
-        index = atlas.classes.index(name)
         if index in atlas.attributed and index not in found:
             found.append(index)
     if found:

@@ -57,7 +57,7 @@ def randomization(inputs: Inputs, params: Any) -> list[dict[str, Any]]:
 
     method, options = METHODS[params.method.name], params.method
     chosen = inputs.state("evaluate", options.variant)["chosen"][: params.randomization.images]
-    background = inputs.state("explain", options.variant).get("background")
+    made = inputs.state("explain", options.variant)
     maps, flagged = stored(inputs, f"maps/{options.variant}", chosen)
     first = {i: (standard(v), standard(np.abs(v)) if method.signed else None) for i, (_, v) in maps.items()}
     pixels: dict[str, np.ndarray] = {}
@@ -71,8 +71,11 @@ def randomization(inputs: Inputs, params: Any) -> list[dict[str, Any]]:
             say = inputs.warn if maps else inputs.note
             say(f"sanity: {options.variant} is not compared with shuffled models: {why}")
             return []
-        settled = method.settle(model, options, lambda count: np.stack([pixels[i] for i in ids[:count]]))  # noqa: B023
-        explain = method.build(Setting(model, options, settled, params.batch, 1, params.seed, background))
+        # The layer and its place are the run's: a shuffled model might be asked elsewhere, or lie so by its numbers.
+        settled = made["settled"]
+        if method.by_weights:
+            settled = method.settle(model, options, lambda count: np.stack([pixels[i] for i in ids[:count]]))  # noqa: B023
+        explain = method.build(Setting(model, options, settled, params.batch, 1, params.seed, made.get("background")))
         plain, absolute = [], []
         for start in range(0, len(ids), params.batch):
             group = ids[start : start + params.batch]

@@ -84,6 +84,9 @@ def match(
     lost = Counter({text: n for text, n in counts.items() if index[text] is None})
     if lost:
         why = _why(lost.most_common(1)[0][0], known or [], bool(also), first or 0)
+        if kind == "indices" and not whole(lost.most_common(1)[0][0]):
+            asked = "images.labels_are: indices" if first is None else f"images.first_label: {first}"
+            why = f"{lost.most_common(1)[0][0]!r} is no whole number, which {asked} asks for"
         if lost.total() == counts.total():
             raise UserError(
                 f"images: none of the {what} is a class of the model, e.g. {why}; {_remedy(what)}, {_GIVE_UP}"
@@ -211,7 +214,10 @@ def _likelier(
         return _indices(classes, 1)
     read, other = (names, indices) if finds(names) >= finds(indices) else (indices, names)
     differs = [text for text in counts if read(text) != other(text) is not None]
-    if differs and finds(other) >= _LIKELY * counts.total():
+    # A class's own name that stands for another class is told, however few of the labels are names.
+    crossed = [text for text in differs if read is indices and text in classes]
+    if crossed or (differs and finds(other) >= _LIKELY * counts.total()):
+        differs = crossed or differs
         example, index = differs[0], read(differs[0])
         means = "is no class" if index is None else f"is class {index}, {classes[index]!r}"
         how, instead = ("names", "indices") if read is names else ("indices", "names")

@@ -99,8 +99,9 @@ def _first_level(folders: Sequence[Folders]) -> int:
         outer = {name for name in below if is_split(name) or _HOLDS.fullmatch(name)}
         deep = sum(n for name in outer for inner, n in below[name].items() if inner is not None)
         others = [below[name] for name in below if name not in outer]
-        if not below:
-            return level
+        full = [set(below[name]) == {None} for name in outer if not is_split(name)]
+        if not below or (not others and len(full) == len(outer) > 1 and all(full)):
+            return level  # private/ and public/: of several that hold nothing but images, each is a class
         if others:
             around = deep > sum(own.total() for own in others) and all(set(own) == {None} for own in others)
             if not around and not (len(below) == 1 and _around_all(folders, level, set(others[0]))):
@@ -121,7 +122,8 @@ def _told(rows: Rows, labels: Sequence[str | None], split: str | None) -> list[s
     splits = rows.splits or [None] * len(labels)
     wanted = [k for k in range(len(labels)) if split is None or splits[k] == split]
     lost = [k for k in wanted if labels[k] is None]
-    if not lost or not (len(lost) < len(wanted) or any(splits[k] for k in lost)):
+    several = len({rows.folders[k][0] for k in lost if rows.folders[k]}) > 1
+    if not lost or not (len(lost) < len(wanted) or several or any(splits[k] for k in lost)):
         return []
     places = Counter(rows.folders[k][0] if rows.folders[k] else "" for k in lost)
     where = [f"{name}/" if name else f"beside the folders, e.g. {rows.keys[lost[0]]!r}" for name in sorted(places)]

@@ -102,7 +102,7 @@ def test_from_python_the_same_maps(folder):
         ("--method occlusion --option patch=64", "larger than the 16 x 16 images"),
         ("--option patch", "write key=value"),
         ("--classes nowhere.json", "model.classes: nowhere.json cannot be read"),
-        ("--levels 5 5", "--levels: 5 cannot be black and white; give two values, e.g. --levels 0 4095"),
+        ("--levels 5 5", "--levels: 5 and 5 cannot be black and white; give two values, e.g. --levels 0 4095"),
         ("--crop middle", "choose center, none, pad"),
         ("--input-size 20", "model.input_size"),
         ("--output logit", "--output logit: Input should be 'auto', 'logits' or 'probabilities'"),

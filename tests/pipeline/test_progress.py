@@ -1,6 +1,8 @@
 """What a run tells while it runs: time left from the first shard on, and a line now and then."""
 
 import json
+import logging
+import threading
 import time
 
 import pytest
@@ -94,5 +96,25 @@ def test_what_a_run_will_cost_is_one_line():
 def test_passes_of_a_method():
     occlusion = METHODS["occlusion"](patch=32, stride=16)
     assert passes(occlusion, (224, 224)) == 13**2 and passes(occlusion, (224, 96)) == 13 * 5
+    assert passes(METHODS["occlusion"](), (224, 224)) == 13**2, "windows follow from the input's size"
     assert passes(occlusion, None) is None and passes(occlusion, (16, 16)) is None
     assert passes(METHODS["smooth_grad"](samples=7), None) == 7
+
+
+def test_what_is_logged_at_work_is_told_in_its_name_and_once():
+    told, shown = [], []
+
+    class Shown(progress.Progress):
+        def say(self, message, level="info"):
+            shown.append(message)
+
+    log = logging.getLogger("stages.anything")
+    with progress.logged(Shown()):
+        with progress.gathered(told.append):
+            log.warning("a layer goes\nanother way")
+            thread = threading.Thread(target=log.warning, args=("and so does its thread",))
+            thread.start()
+            thread.join()
+        log.warning("afterwards")
+    assert told == ["a layer goes another way", "and so does its thread"]
+    assert shown == ["afterwards"]

@@ -151,3 +151,17 @@ def test_options_that_contradict_each_other_are_refused():
         ImagesSpec(path="x", labels_are="names", first_label=1)
     with pytest.raises(UserError, match="none of the labels is a class"):
         read(["cat"], ["cat"], kind="indices")
+
+
+def test_a_class_of_another_number_is_told():
+    indices, (said,) = read(["0", "1", "2"], ["1", "2", "3"])
+    assert indices == [0, 1, 2]
+    assert said == (
+        "labels could be names of classes, and are read as indices ('1' is class 1, '2'): say "
+        "images.labels_are: names if they are"
+    )
+
+
+def test_indices_that_were_asked_for_are_numbers():
+    with pytest.raises(UserError, match="'a' is no whole number, which images.first_label: 1 asks for"):
+        read(["a", "b"], ["a", "b"], first=1)

@@ -14,7 +14,7 @@ from stages.keys import positions
 from stages.reduce import REDUCERS, STAGE, Params, ReduceSpec
 from stages.reduce.components import fit_components, project, unit
 from stages.reduce.fidelity import fidelity
-from stages.reduce.members import preference, row_hash, sample
+from stages.reduce.members import class_index, preference, row_hash, sample
 from stages.reduce.neighbours import Index
 from stages.reduce.place import limits, normalise, place
 from stages.stage import Shard, UserError
@@ -208,6 +208,14 @@ def test_unknown_and_unextracted_classes_are_one_line():
         laid_out(memory(blobs(60), attributions()), params({}, class_="oter"))
     with pytest.raises(UserError, match="'crane' were not extracted .extracted: fireboat, otter."):
         laid_out(memory(blobs(60), attributions()[:, :2], attributed=[0, 2]), params({}, class_="crane"))
+
+
+def test_where_all_classes_are_numbers_none_is_an_index():
+    names = {"classes": ["10", "20", "007"], "attributed": [0, 1, 2]}
+    assert [class_index(name, names, "a") for name in ("20", "7")] == [1, 2]
+    for name in ("2", "²"):
+        with pytest.raises(UserError, match=f"atlas 'a': unknown class '{name}'"):
+            class_index(name, names, "a")
 
 
 def test_chosen_classes_are_found_by_their_index():

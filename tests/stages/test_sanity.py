@@ -1,5 +1,7 @@
 """Rank correlation, agreement, means, and whether maps change when the model forgets."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -251,7 +253,7 @@ def network(tmp_path_factory):
     return small_models.save(built, folder), folder
 
 
-def forgetting(network, method, maps=None):
+def forgetting(network, method, maps=None, unsettled=None):
     """The stage over maps that the method itself made, or over ``maps``."""
     from stages.specs import ModelSpec
     from stages.vision.attribution.methods import METHODS, explainer
@@ -259,7 +261,7 @@ def forgetting(network, method, maps=None):
     from stages.vision.model import open_model
 
     path, folder = network
-    ids = [f"{k:02x}" for k in range(6)]
+    ids, settled = [f"{k:02x}" for k in range(6)], {"height": SIZE, "width": SIZE}
     uris = [str(folder / f"{k}.png") for k in range(6)]
     spec = ModelSpec(path=path, range=(-1, 1))
     pixels = np.stack([decode((folder / f"{k}.png").read_bytes()) for k in range(6)])
@@ -271,8 +273,10 @@ def forgetting(network, method, maps=None):
             "images": [pa.table({"image_id": ids, "uri": uris})],
             f"maps/{method.variant}": [of_maps([(i, 1, m, None) for i, m in zip(ids, maps, strict=True)])],
         },
-        {("evaluate", method.variant): {"chosen": ids}, ("explain", method.variant): {}},
+        {("evaluate", method.variant): {"chosen": ids}, ("explain", method.variant): {"settled": settled}},
     )
+    if unsettled is not None:
+        unsettled.setitem(METHODS, method.name, replace(METHODS[method.name], settle=None))
     again = {"images": 5, "depths": 4}
     params = Params(model=spec, images={"path": "x"}, method=method, randomization=again, batch=4)
     name = f"randomization/{method.variant}"
@@ -289,6 +293,12 @@ def test_a_gradient_forgets_with_the_model(network):
     assert all(r["images"] == r["n"] == 5 for r in rows)
     assert abs(rows[-1]["mean"]) < 0.15 and rows[-1]["low"] < rows[-1]["mean"] < rows[-1]["high"]
     assert rows[-1]["mean_abs"] is not None
+
+
+def test_shuffled_models_are_asked_where_the_model_was(network, monkeypatch):
+    """Layer and place are proved with the true weights; with others the numbers would prove another."""
+    rows = forgetting(network, GradCam(layer="conv_1"), unsettled=monkeypatch).to_pylist()
+    assert len(rows) == 4 and rows[0]["n"] > 0
 
 
 def test_an_edge_detector_does_not(network, monkeypatch):

@@ -36,6 +36,8 @@ def settled(paths, classes=None, **options):
                 "seg_pred/seg_pred/3": (None, "seg_pred")}),
         (None, {"train2017/1": (None, "train2017"), "val2017/2": (None, "val2017")}),
         (None, {"images/1": (None, None), "images/2": (None, None)}),
+        (None, {"private/1": ("private", None), "public/2": ("public", None)}),
+        (None, {"data/raw/1": ("raw", None), "data/cropped/2": ("cropped", None)}),
         (None, {"cat/1": ("cat", None), "dog/2": ("dog", None), "test/3": (None, "test")}),
         (None, {"cat/2020/1": ("cat", None), "cat/2": ("cat", None), "dog/3": ("dog", None)}),
         (["bus", "train"], {"train/1": ("train", None), "bus/2": ("bus", None)}),

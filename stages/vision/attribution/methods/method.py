@@ -94,6 +94,8 @@ class Method:
             way is exact. Raises UserError for what this model cannot do.
         background: images of the data it wants, given its options.
         signed: whether values below zero mean "against".
+        by_weights: whether what is settled is right for these very weights only, and a model with others must settle
+            anew: a quick way that was proven. Where a map lies is the same for all.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Method:
     settle: Callable[[Model, Any, Sample], Settled] = _at_input
     background: Callable[[Any], int] = field(default=lambda options: 0)
     signed: bool = False
+    by_weights: bool = False
 
 
 def padded(array: np.ndarray, size: int) -> np.ndarray:

@@ -106,5 +106,6 @@ METHODS = (
         occlusion,
         settle,
         signed=True,
+        by_weights=True,
     ),
 )
