@@ -263,7 +263,9 @@ def _of_table(text: str, suffix: str) -> Classes:
     if not numbers and (_number_columns(rows[1:]) or {cell.lower() for cell in rows[0]} & {*_NAME, *_INDEX}):
         head, body, numbers = [cell.lower() for cell in rows[0]], rows[1:], _number_columns(rows[1:])
     columns = list(zip(*body, strict=True))
-    meant = [k for k in numbers if head and head[k] in _INDEX] or numbers
+    # A column of counts may number the rows by accident: what has a name of its own is no index.
+    unnamed = [k for k in numbers if not head or head[k] in ("", "#", *_NAME)]
+    meant = [k for k in numbers if head and head[k] in _INDEX] or unnamed
     if not meant:  # said to be numbers, and they do not run
         meant = [head.index(word) for word in _INDEX if word in head and all(map(_is_index, columns[head.index(word)]))]
     ids = next((k for k, column in enumerate(columns) if all(map(WORDNET.fullmatch, column))), None)

@@ -86,7 +86,7 @@ class ImagesSpec(Spec):
         None, description="default: names of classes, or indices where these fit more of the labels"
     )
     first_label: int | None = Field(
-        None, ge=0, description="the number of the first class; default: 0, or 1 where labels run from 1 to K"
+        None, description="the number of the first class; default: 0, or 1 where labels run from 1 to K"
     )
     split: str | None = Field(None, description="keep only rows whose split column has this value")
     limit: int | None = Field(None, gt=0, description="keep the first n images (in the order of their ids)")

@@ -106,6 +106,7 @@ def test_what_is_damaged_is_made_again(done):
     assert digests(out) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("junk", ["no JSON", "[1]"])
 def test_records_that_are_damaged_cost_nothing_but_time(done, junk):
     bench, _, before = done

@@ -149,6 +149,7 @@ def test_a_single_sigmoid_and_several_are_explained(bench):
     assert code == 0, said
 
 
+@pytest.mark.slow
 def test_images_that_cannot_be_read_when_they_are_explained_count_as_rejects(bench):
     """Once each, however many methods there are: on the page, in the status, and in the exit status."""
     out, methods = "gone", {"methods": ["grad_cam", {"name": "saliency"}]}

@@ -256,7 +256,7 @@ SHAPES = {
 }
 
 
-QUICK = {"one row", "top attributions", "an image atlas", "one sigmoid", "transfer learning"}
+QUICK = {"one row", "one sigmoid"}
 
 
 @pytest.mark.parametrize("shape", [s if s in QUICK else pytest.param(s, marks=pytest.mark.slow) for s in SHAPES])

@@ -22,7 +22,8 @@ CSV = (".csv", ".tsv", ".txt")
 JSON_LINES = (".jsonl", ".ndjson")
 
 USUAL = {
-    "image": ("image", "path", "file", "filename", "uri", "file_name", "filepath", "file_path", "image_path", "url"),
+    "image": ("image", "path", "file", "filename", "uri", "file_name", "filepath", "file_path", "image_path", "url",
+              "image_id"),
     "label": ("label", "class", "target"),
     "split": ("split",),
 }
@@ -127,9 +128,10 @@ def told(
         said.append(f"{name}: columns left out: {', '.join(left)}; {why}")
     near = [n for n in names if any(usual in n.lower() for usual in USUAL["label"])]
     if label is None and spec.label_column is None and (near or only or spec.labels is not None):
+        there = f" (there are {', '.join(near or names)})" if names else ", if it is in another table"
         said.append(
             f"{name}: no column is called {', '.join(USUAL['label'])}, so that none gives labels; name that of the "
-            f"labels with images.label_column (there are {', '.join(near or names)}), or none to go without labels"
+            f"labels with images.label_column{there}, or none to go without labels"
         )
     return said
 

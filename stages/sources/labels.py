@@ -70,7 +70,16 @@ def match(
     if known is None and (kind == "names" or (kind is None and (what == FOLDERS or not all(map(whole, counts))))):
         known, by_name = sorted(counts) or None, Names(sorted(counts))
         warnings += _as_texts(known or [], what) if kind is None else []
-    counts = Counter({t: n for t, n in counts.items() if not (whole(t) and Decimal(t) < 0 and by_name(t) is None)})
+    below = min(first or 0, 0)
+    missing = {t: n for t, n in counts.items() if whole(t) and Decimal(t) < below and by_name(t) is None}
+    counts = Counter({t: n for t, n in counts.items() if t not in missing})
+    if missing and counts:  # where there is nothing else, they are a test set's
+        example, n = max(missing.items(), key=lambda item: item[1])
+        some = f"{n} {'image has' if n == 1 else 'images have'} {what} of {example}"
+        warnings.append(
+            f"{some}, taken for unlabelled: if that is a class, say images.first_label: {min(map(_integer, missing))} "
+            "where labels run on from it, or give names"
+        )
     by_index = _indices(known, first or 0)
     if names and classes and kind != "indices":
         read = _as_the_source(names, classes, by_name, kind, counts)
@@ -188,6 +197,10 @@ def _as_the_source(
     if kind == "names" or (names != classes and any(j is not None and j != own(t) for t, j in found.items())):
         return found.get
     return lambda text: by_index(text) if whole(text) else by_name(text)
+
+
+def _integer(text: str) -> int:
+    return int(Decimal(text))
 
 
 def _likelier(

@@ -74,7 +74,9 @@ def rows_of(table_at: Place, root: Place, spec: ImagesSpec, files: list[Entry] |
     rows.labelled_by = f"labels in column {label!r}"
     rows.splits = texts(table[split]) if split else None
     rows.meta = metadata(table, kept)
-    rows.warnings += told(table_at.name, kept, left, label, spec, own and not any("/" in key for key in rows.keys))
+    # A table that is the source itself, or stands in a folder without others, has the labels or nothing has.
+    only = not any("/" in key for key in rows.keys) if own else files is None and any(map(_tells, table.select(kept)))
+    rows.warnings += told(table_at.name, kept, left, label, spec, only)
     if root.fs is None:
         rows.watched |= {os.path.dirname(uri) for uri in rows.uris if os.path.isabs(uri)}
     if own:
@@ -99,6 +101,14 @@ def add_unnamed(rows: Rows, root: Place, files: list[Entry], table: str) -> None
     lacking = "kept" if rows.labels is None else "kept, without label"
     rows.warnings.append(
         f"{len(more)} images of {root.shown} are not named in {table}, e.g. {more[0].path!r}: {lacking}"
+    )
+
+
+def _tells(column: pa.ChunkedArray) -> bool:
+    """Whether values could be labels: texts, whole numbers, yes or no."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    return any(
+        is_a(kind) for is_a in (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_boolean)
     )
 
 

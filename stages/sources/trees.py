@@ -15,10 +15,11 @@ Folders = tuple[str, ...]
 
 _SPLIT = "training|train|validation|valid|val|development|dev|testing|test|evaluation|eval|holdout|hold[-_ ]out"
 _SPLIT += "|heldout|held[-_ ]out|prediction|predict|pred|inference|unlabell?ed"
-_BESIDE = "images?|imgs?|pictures?|pics?|photos?|photographs?|jpe?gs?|pngs?|datasets?|data|sets?|splits?|raw|seg|full"
-_BESIDE += r"|all|small|mini|public|private|original|resized|crops?|cropped|[-_. ]|\d"
+_FILES = r"images?|imgs?|pictures?|pics?|photos?|photographs?|jpe?gs?|pngs?|datasets?|data|sets?|splits?|[-_. ]|\d"
+_BESIDE = f"{_FILES}|raw|seg|full|all|small|mini|public|private|original|resized|crops?|cropped"
 _IS_SPLIT = re.compile(rf"({_BESIDE})*({_SPLIT})({_SPLIT}|{_BESIDE})*", re.IGNORECASE)
 _HOLDS = re.compile(rf"(?=.*[a-z])({_BESIDE})+", re.IGNORECASE)
+_KINDS = re.compile(f"({_FILES})+", re.IGNORECASE)
 
 
 @cache
@@ -57,6 +58,11 @@ def settle(
     if any(labels):
         rows.labels, rows.labelled_by = labels, FOLDERS
     rows.warnings += _told(rows, labels, split)
+    if (known := {label for label in labels if label}) and named is None and all(map(_HOLDS.fullmatch, known)):
+        rows.warnings.append(
+            f"the folders {', '.join(sorted(known)[:3])}{', ...' if len(known) > 3 else ''} are taken for classes: say "
+            "images.label_column: none if they are not"
+        )
     below = {own[level + 1] for own, at in zip(folders, places, strict=True) if at is not None and len(own) > level + 1}
     whole = all(len(own) > level + 1 for own, at in zip(folders, places, strict=True) if at is not None)
     if named is None and whole and len(below) > 1 and not all(map(is_split, below)):
@@ -99,9 +105,11 @@ def _first_level(folders: Sequence[Folders]) -> int:
         outer = {name for name in below if is_split(name) or _HOLDS.fullmatch(name)}
         deep = sum(n for name in outer for inner, n in below[name].items() if inner is not None)
         others = [below[name] for name in below if name not in outer]
+        # private/ and public/: of several that hold nothing but images, each is a class; jpg/ and png/, set1/ are not.
         full = [set(below[name]) == {None} for name in outer if not is_split(name)]
-        if not below or (not others and len(full) == len(outer) > 1 and all(full)):
-            return level  # private/ and public/: of several that hold nothing but images, each is a class
+        kinds = any(not _KINDS.fullmatch(name) for name in outer)
+        if not below or (not others and kinds and len(full) == len(outer) > 1 and all(full)):
+            return level
         if others:
             around = deep > sum(own.total() for own in others) and all(set(own) == {None} for own in others)
             if not around and not (len(below) == 1 and _around_all(folders, level, set(others[0]))):

@@ -19,6 +19,7 @@ WHITE = 255
 """What transparent pixels are shown on, as a browser or a viewer shows them."""
 
 _NARROW = 4  # one that reaches no more than a quarter of white: 14 bits of 16
+_PHOTOMETRIC = 262  # tag of TIFF
 _STEP = 257  # of 16 bits, where Pillow reads the upper 8 alone
 
 
@@ -57,7 +58,7 @@ def span(image: Image.Image, colours: bool) -> Span:
     if colours:
         values = np.asarray(image.convert("RGB")).astype(np.float64) * _STEP
         return Span(float(values.min()), float(values.max()), 65535.0, exact=False)
-    values = np.asarray(image) if image.mode.startswith("I") else _finite(image)
+    values = _greys(image) if image.mode.startswith("I") else _finite(image)
     darkest, brightest = float(values.min()), float(values.max())
     return Span(darkest, brightest, _white(image.mode, darkest, brightest))
 
@@ -70,10 +71,10 @@ def eight_bit(image: Image.Image, colours: bool, levels: Levels | None) -> Image
         levels: what is black and white of an image of more than 8 bits a channel; others stay as they are.
     """
     if image.mode.startswith("I;16") and levels is None:
-        wide = np.asarray(image).astype(np.uint32)
+        wide = _greys(image).astype(np.uint32)
         return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
     if image.mode.startswith("I;16"):
-        return Image.fromarray(_scaled(np.arange(65536.0), *levels)[np.asarray(image)])
+        return Image.fromarray(_scaled(np.arange(65536.0), *levels)[_greys(image)])
     if image.mode in ("I", "F"):
         values = _finite(image)
         white = _white(image.mode, values.min(), values.max())
@@ -98,6 +99,13 @@ def colours_of(image: Image.Image) -> bool:
 
 def _relevelled(image: Image.Image, levels: Levels) -> Image.Image:
     return Image.fromarray(_scaled(np.asarray(image).astype(np.float64) * _STEP, *levels))
+
+
+def _greys(image: Image.Image) -> np.ndarray:
+    """Values of whole numbers, larger ones brighter: Pillow turns a TIFF whose white is 0 at 8 bits, and not at 16."""
+    values = np.asarray(image)
+    white_is_zero = image.mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+    return 65535 - values if white_is_zero else values
 
 
 def _finite(image: Image.Image) -> np.ndarray:
@@ -141,6 +149,12 @@ def told(spans: Sequence[Span], levels: Levels | None, option: str) -> list[str]
             give = _option(option, 0, _bits(top) if white == 65535 else top)
             said.append(f"{_images(len(narrow))}: {reach}{hedge} give {give}")
     stretched = [s for s in spans if s.white is None]
+    ones, bytes_ = ([s for s in spans if s.white == white and s.brightest > 0] for white in (1, 255))
+    if ones and bytes_:
+        said.append(
+            f"{_images(len(ones))}: no value is above 1, which is read as white; in {len(bytes_)} more 255 is, so "
+            f"that images cannot be compared: give {_option(option, 0, 255)} if these are dark images of the same kind"
+        )
     if stretched:
         low, high = min(s.darkest for s in stretched), max(s.brightest for s in stretched)
         ends = f"values go from {_number(low)} to {_number(high)}"

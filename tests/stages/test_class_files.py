@@ -78,6 +78,11 @@ def test_names_that_are_numbers_or_look_like_something_else(name, content, names
     assert read(tmp_path / name, content) == Classes(names)
 
 
+def test_counts_are_no_index(tmp_path):
+    (tmp_path / "c.csv").write_text("class,count\nb,1\na,0\n")
+    assert read_classes(str(tmp_path / "c.csv")).names == ["b", "a"]
+
+
 def test_ids_of_wordnet_are_kept_beside_the_names(tmp_path):
     ids = ["n01484850", "n02012849", "n03126707"]
     found = read(tmp_path / "imagenet_class_index.json", json.dumps(IMAGENET))

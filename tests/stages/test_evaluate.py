@@ -332,6 +332,7 @@ def test_a_text_that_is_no_box_names_its_image(inputs, model):
         STAGE.check[1](inputs, params(model, boxes=("text",)))
 
 
+@pytest.mark.slow
 def test_more_steps_than_pixels_are_one_for_each(inputs, model):
     asked = params(model, steps=1000, insertion=False)
     found = rows(inputs, asked)

@@ -54,7 +54,8 @@ def test_names_that_are_numbers(labels, classes, indices):
 
 def test_a_sign_and_a_point_are_no_punctuation_of_numbers():
     indices, warnings = read(["10", "1", "1.0", "-1"], ["10", "1"])
-    assert indices == [0, 1, 1, None] and not warnings  # not class 10 for 1.0, nor class 1 for -1
+    assert indices == [0, 1, 1, None]  # not class 10 for 1.0, nor class 1 for -1
+    assert [said.partition(",")[0] for said in warnings] == ["1 image has labels of -1"]
 
 
 def test_few_that_are_no_names_are_left_out_and_counted():
@@ -165,3 +166,11 @@ def test_a_class_of_another_number_is_told():
 def test_indices_that_were_asked_for_are_numbers():
     with pytest.raises(UserError, match="'a' is no whole number, which images.first_label: 1 asks for"):
         read(["a", "b"], ["a", "b"], first=1)
+
+
+def test_negative_numbers_beside_others_are_told():
+    assert read([-1, -1], ["a", "b"]) == ([None, None], []), "a test set's"
+    indices, (said,) = read([-1, 1, 1], ["a", "b"])
+    assert indices == [None, 1, 1]
+    assert said.startswith("1 image has labels of -1, taken for unlabelled: if that is a class, say")
+    assert read([-1, 0, 1], ["a", "b", "c"], first=-1) == ([0, 1, 2], [])

@@ -358,6 +358,7 @@ def test_the_graph_of_equal_rows():
     assert near.min() >= 0 and not distance.any()
 
 
+@pytest.mark.slow
 def test_an_unfitted_twin_lies_where_its_fitted_twin_lies():
     vectors = np.repeat(blobs(100), 2, axis=0)
     inputs = memory(vectors, positions=2)

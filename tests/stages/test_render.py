@@ -168,6 +168,7 @@ def test_an_atlas_of_images_asks_the_mean_of_the_map(model):
     assert draw(p)[0]["icon"].to_pylist() != draw(params(model))[0]["icon"].to_pylist()
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_change_its_size_draws_at_its_own(tmp_path):
     table, held = draw(params(build(tmp_path / "fixed.keras", fixed=True), size=20))
     assert pictures(table)[0].shape == (16, 16, 3)

@@ -337,8 +337,8 @@ def test_lists_of_few_numbers_are_kept_as_texts_and_other_lists_are_told(tmp_pat
 
 def test_labels_that_seem_to_be_there_and_are_not_taken_are_told(tmp_path):
     put(tmp_path, "a.png")
-    for name, told in {"fine_label": True, "Category": False, "class_id": True}.items():
-        path = table(tmp_path / f"{name}.csv", [{"path": "a.png", name: 1}])
+    for name, told in {"fine_label": True, "Category": True, "class_id": True, "weight": False}.items():
+        path = table(tmp_path / f"{name}.csv", [{"path": "a.png", name: 0.5 if name == "weight" else 1}])
         said = " ".join(opened(path).warnings)
         assert (f"no column is called label, class, target, so that none gives labels; name that of the labels with "
                 f"images.label_column (there are {name})" in said) == told  # fmt: skip

@@ -37,6 +37,8 @@ def settled(paths, classes=None, **options):
         (None, {"train2017/1": (None, "train2017"), "val2017/2": (None, "val2017")}),
         (None, {"images/1": (None, None), "images/2": (None, None)}),
         (None, {"private/1": ("private", None), "public/2": ("public", None)}),
+        (None, {"jpg/1": (None, None), "png/2": (None, None)}),
+        (None, {"data1/1": (None, None), "data2/2": (None, None)}),
         (None, {"data/raw/1": ("raw", None), "data/cropped/2": ("cropped", None)}),
         (None, {"cat/1": ("cat", None), "dog/2": ("dog", None), "test/3": (None, "test")}),
         (None, {"cat/2020/1": ("cat", None), "cat/2": ("cat", None), "dog/3": ("dog", None)}),

@@ -53,6 +53,8 @@ def told(model: Model) -> Told | None:
     [-0.5, 0.5], [0, 255], or, if none of these, standardised values or colours less their mean.
     """
     lines = _lines(model)
+    # A padding, a pooling, a flip behind it change nothing: the step that made the range is named.
+    lines = [own for before, own in zip([None, *lines], lines, strict=False) if before is None or before[1] != own[1]]
     for made in (_rescaled, _standardised):
         for by, (scale, offset) in reversed(lines):
             fits = [

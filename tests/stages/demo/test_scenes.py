@@ -63,6 +63,7 @@ def test_pictures_have_contrast_and_colour():
         assert np.abs(picture - picture.mean(-1, keepdims=True)).mean() > 2, label
 
 
+@pytest.mark.slow
 def test_classes_differ_by_more_than_their_pictures_do():
     """Nearest centroid on 12 x 12 thumbnails is far above chance (1 in 12): the labels can be seen."""
 
@@ -107,6 +108,7 @@ def test_spoiled_pictures_keep_a_sharp_stamp():
     assert np.abs(np.diff(pixels(spoiled[0], True)[corner], axis=1)).max() > 60
 
 
+@pytest.mark.slow
 def test_the_stamp_changes_its_corner_and_nothing_else():
     for label in scenes.CLASSES:
         name = f"test/{label}/0002.png"

@@ -110,21 +110,26 @@ def test_credentials_stay_out_of_the_page(tmp_path):
     "change",
     [
         {"labels": False},
-        {"attributed": False},
-        {"icon_grids": ()},
-        {"grids": (1,), "icon_grids": (1,)},
-        {"grids": (1,), "icon_grids": (), "attributed": False},
         {"min_count": 1000},
-        {"classes": [f"class {k}" for k in range(2000)]},
         {"classes": ["", "\ud800", "日本語", "a\nb\x00"] + ["x" * 300]},
         {"views": []},
         {"views": [ViewSpec(name="whole", layer=LAYER, images=True)]},
-        {
-            "views": [
-                ViewSpec(name="one", layer=LAYER, class_=EVIL),
-                ViewSpec(name="two", layer=LAYER, pair=(CLASSES[3], EVIL)),
-            ]
-        },
+        *(
+            pytest.param(change, marks=pytest.mark.slow)
+            for change in (
+                {"attributed": False},
+                {"icon_grids": ()},
+                {"grids": (1,), "icon_grids": (1,)},
+                {"grids": (1,), "icon_grids": (), "attributed": False},
+                {"classes": [f"class {k}" for k in range(2000)]},
+                {
+                    "views": [
+                        ViewSpec(name="one", layer=LAYER, class_=EVIL),
+                        ViewSpec(name="two", layer=LAYER, pair=(CLASSES[3], EVIL)),
+                    ]
+                },
+            )
+        ),
     ],
     ids=lambda change: "-".join(f"{k}" for k in change) + str(len(str(change))),
 )

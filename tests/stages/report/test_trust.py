@@ -55,7 +55,7 @@ def texts(sheet):
     return [t for t in sheet.axes.texts if t.get_text()]
 
 
-@pytest.mark.parametrize("lost", [[], [1, 3], [4]])
+@pytest.mark.parametrize("lost", [[1, 3], *(pytest.param(k, marks=pytest.mark.slow) for k in ([], [4]))])
 @pytest.mark.parametrize("names", [["grad_cam"], ["grad_cam", "occlusion"], MANY])
 def test_every_label_lies_on_the_sheet_and_none_on_another(names, lost):
     trust, agreement, cascades = of(names)

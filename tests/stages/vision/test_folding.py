@@ -283,6 +283,7 @@ def test_a_layer_called_twice_is_folded_into_each_norm(tmp_path):
     np.testing.assert_allclose(model.forward()(tf.constant(x))[1], built(x), rtol=5e-6)
 
 
+@pytest.mark.slow
 def test_the_real_network_keeps_its_answers(shared):
     path = str(shared / "models" / "mobilenet_075_224_imagenet.keras")
     model, built = open_model(ModelSpec(path=path)), keras.models.load_model(path, compile=False)

@@ -13,7 +13,11 @@ from stages.vision.attribution.proof import disagreement
 from stages.vision.attribution.windows import Places
 from tests.stages.vision import small_models as small
 
-CASES = [(name, layer) for name, (_, layers) in small.BUILDERS.items() for layer in layers]
+CASES = [
+    pytest.param(name, layer, marks=[pytest.mark.slow] if name in ("deep", "residual") and k else [])
+    for name, (_, layers) in small.BUILDERS.items()
+    for k, layer in enumerate(layers)
+]
 AFFINE = {
     ("linear", "relu"),
     ("flat", "conv"),
@@ -85,6 +89,7 @@ def test_a_bend_far_from_zero_behind_a_mean_of_many_positions_is_no_affine_head(
     assert is_affine(lambda tensors: tf.reduce_mean(tensors[0], (1, 2)) @ weights + 20, [(64, 64, 8)], "float32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "layer"), [("deep", "mid"), ("residual", "branch"), ("nested", "backbone/conv_b")])
 def test_the_accumulator_and_the_choice(name, layer, tmp_path):
     model = small.opened(name, tmp_path)

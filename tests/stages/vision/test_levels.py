@@ -67,6 +67,16 @@ def test_wider_integers_and_floats(values):
     assert ("of 1, which is nearly black" if high < 1 else "each is stretched from its own darkest") in said
 
 
+def test_a_tiff_whose_white_is_zero_is_turned():
+    dark = np.full((4, 4), 65535 - 4095, np.uint16)
+    dark[0, 0] = 65535
+    file = io.BytesIO()
+    Image.fromarray(dark).save(file, "TIFF", tiffinfo={262: 0})
+    assert measure(file.getvalue()) == Span(0, 4095, 65535)
+    assert decode(file.getvalue(), 1)[:2, :2, 0].tolist() == [[0, 16], [16, 16]]
+    assert decode(file.getvalue(), 1, levels=(0, 4095))[:2, :2, 0].tolist() == [[0, 255], [255, 255]]
+
+
 def test_images_of_8_bits_stay_as_they_are():
     data = saved((RAMP * 200).astype(np.uint8), "PNG")
     assert np.array_equal(decode(data, levels=(0, 100)), decode(data)) and measure(data) is None
@@ -99,6 +109,8 @@ def test_what_is_said_of_many():
     assert told([dark], (0, 4095), OPTION) == []
     assert "values go from 0 to 65535, beyond the levels given" in told([dark, bright], (0, 4095), OPTION)[0]
     assert "they change nothing" in told([], (0, 4095), OPTION)[0]
+    (said,) = told([Span(0, 0.9, 1), Span(0, 200, 255)], None, OPTION)
+    assert "no value is above 1, which is read as white; in 1 more 255 is" in said
 
 
 def test_the_index_measures_and_tells_all_of_them_once(tmp_path):

@@ -9,8 +9,8 @@ from stages.vision.model.logits.meaning import HALF
 
 
 def wide(x: tf.Tensor) -> tf.Tensor:
-    """Half precision has no room for logarithms of small probabilities."""
-    return tf.cast(x, "float32") if x.dtype.name in HALF else x
+    """Half precision has no room for logarithms of small probabilities, and answers of yes or no have none at all."""
+    return tf.cast(x, "float32") if x.dtype.name in HALF or not x.dtype.is_floating else x
 
 
 def log(p: tf.Tensor) -> tf.Tensor:
