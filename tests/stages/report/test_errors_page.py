@@ -100,10 +100,11 @@ def test_what_is_drawn_equals_the_pictures_of_the_command(browser, site):
         for smooth in (True, False):
             levels = rng.integers(-127 if signed else 0, 128, (5, 7))
             cases.append((signed, smooth, levels))
+    axes = [[0.5 / n, 1 / n, 0, 1] for n in (5, 7)]  # evenly: the first middle, the pitch, from where to where
     asked = [{"signed": s, "smooth": m, "levels": v.ravel().tolist()} for s, m, v in cases]
     script = f"""() => {json.dumps(asked)}.map(({{ signed, smooth, levels }}) => {{
         const entry = {{ levels: Int8Array.from(levels), width: 7, height: 5 }};
-        const canvas = painted(entry, {size[1]}, {size[0]}, {{ signed, step: [1, 1] }}, smooth, true);
+        const canvas = painted(entry, {size[1]}, {size[0]}, {{ signed, step: [1, 1], axes: {axes} }}, smooth, true);
         return [...canvas.getContext("2d").getImageData(0, 0, {size[1]}, {size[0]}).data];
       }})"""
     with opened(browser, site[0] / "errors.html") as (page, said):
@@ -133,7 +134,8 @@ def test_where_a_map_is_strongest_is_said_of_its_values_not_of_their_levels(brow
         {"most": 9, "peak": 8, "levels": [127] * 9},  # beyond the end of the scale at several places
         {"most": 0, "peak": 0, "levels": [0] * 8 + [-127]},
     ]
-    script = f"() => {json.dumps(maps)}.map((map) => strongest({{ ...map, width: 3, height: 3 }}))"
+    axes = [[0.5 / 3, 1 / 3, 0, 1]] * 2
+    script = f"() => {json.dumps(maps)}.map((map) => strongest({{ ...map, width: 3, height: 3 }}, {axes}))"
     with opened(browser, site[0] / "errors.html") as (page, _):
         found = page.evaluate(script)
     assert found == ["strongest at the upper right", "strongest at the lower right", "nowhere above zero"]
