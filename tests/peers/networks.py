@@ -13,6 +13,7 @@ from stages.methods import Options
 from stages.specs import ModelSpec
 from stages.vision.attribution.methods import METHODS, Explain, Maps, explainer
 from stages.vision.model import Model, open_model
+from stages.vision.place import Place
 
 SIZE, CLASSES = 24, 5
 
@@ -48,14 +49,21 @@ class Case:
     def ids(self) -> list[str]:
         return [f"{k:040x}" for k in range(len(self.pixels))]
 
-    def explain(self, options: Options, background: np.ndarray | None = None) -> Explain:
-        """Our method, ready for all images at once."""
+    def explain(self, options: Options, background: np.ndarray | None = None, stretched: bool = False) -> Explain:
+        """Our method, ready for all images at once.
+
+        Args:
+            stretched: a layer's map is laid evenly over the whole image, as the peers do, and not where it lies.
+        """
         settled = METHODS[options.name].settle(self.ours, options, lambda count: self.pixels[:count])
+        if stretched:
+            own = settled.get("cam", settled)
+            own["place"] = Place.even((own["height"], own["width"]), (SIZE, SIZE)).row()
         return explainer(self.spec, options, settled, *self.targets.shape, 0, background)
 
-    def maps(self, options: Options, background: np.ndarray | None = None) -> Maps:
+    def maps(self, options: Options, background: np.ndarray | None = None, stretched: bool = False) -> Maps:
         """Our maps of all images and targets."""
-        return self.explain(options, background)(self.pixels, self.targets, self.ids)
+        return self.explain(options, background, stretched)(self.pixels, self.targets, self.ids)
 
 
 def case(folder: Path, values: tuple[float, float] = (0, 255), kind: str = "flat") -> Case:
