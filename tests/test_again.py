@@ -118,6 +118,7 @@ def test_records_that_are_damaged_cost_nothing_but_time(done, junk):
     assert digests(out) == before
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_run(done):
     bench, _, _ = done
     lock = bench.folder / "again/run.lock"

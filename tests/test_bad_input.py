@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import quick
 from tests.bench import Bench, command, one_line, write_models
 from tests.small import draw, write_images
 
@@ -256,10 +257,7 @@ SHAPES = {
 }
 
 
-QUICK = {"one row", "one sigmoid"}
-
-
-@pytest.mark.parametrize("shape", [s if s in QUICK else pytest.param(s, marks=pytest.mark.slow) for s in SHAPES])
+@pytest.mark.parametrize("shape", quick.first(SHAPES, "one row", "one sigmoid"))
 def test_whole_runs_of_every_shape(bench, shape):
     out = f"shape {shape}"
     code, said, errors = bench.run(out, *SHAPES[shape])

@@ -21,6 +21,7 @@ from stages.report.errors.matrix import matrix, rates, shades
 from stages.report.errors.payload import LOST, confusions, quantised
 from stages.shares import wilson
 from stages.vision.place import Place
+from tests import quick
 from tests.stages.report.audit import CLASSES, METHODS, ROWS, SIZE, audit, maps, predictions
 from tests.stages.report.scene import EVIL
 from tests.stages.report.test_report import Tags
@@ -232,7 +233,7 @@ def test_flags_are_counted_at_the_top(made):
         assert f"4 of 11 maps of {variant} say nothing of where (2 not finite somewhere, 2 zero everywhere)" in head
 
 
-@pytest.mark.parametrize("inline", [8, 0])
+@pytest.mark.parametrize("inline", quick.first([8, 0]))
 def test_maps_reach_the_page_as_they_are_in_the_table(tmp_path, inline):
     inputs, params = audit(tmp_path, methods=METHODS[:2], inline=inline)
     files = inputs.run(STAGE, params)

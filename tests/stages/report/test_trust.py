@@ -8,6 +8,7 @@ from matplotlib.colors import to_hex
 from stages import tables
 from stages.report.sheet import PAPER
 from stages.report.trust import trust_figure
+from tests import quick
 
 MANY = ["cam", "eigen_cam", "expected_gradients", "grad_cam_plus_plus", "guided_backprop", "integrated_gradients"]
 MANY += ["layer_cam", "occlusion", "rise", "saliency", "score_cam", "smooth_grad"]
@@ -55,7 +56,7 @@ def texts(sheet):
     return [t for t in sheet.axes.texts if t.get_text()]
 
 
-@pytest.mark.parametrize("lost", [[1, 3], *(pytest.param(k, marks=pytest.mark.slow) for k in ([], [4]))])
+@pytest.mark.parametrize("lost", quick.first([[1, 3], [], [4]]))
 @pytest.mark.parametrize("names", [["grad_cam"], ["grad_cam", "occlusion"], MANY])
 def test_every_label_lies_on_the_sheet_and_none_on_another(names, lost):
     trust, agreement, cascades = of(names)

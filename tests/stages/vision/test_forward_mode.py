@@ -11,13 +11,11 @@ from stages.vision.attribution.choice import choose
 from stages.vision.attribution.forward_mode import ForwardMode
 from stages.vision.attribution.proof import disagreement
 from stages.vision.attribution.windows import Places
+from tests import quick
 from tests.stages.vision import small_models as small
 
-CASES = [
-    pytest.param(name, layer, marks=[pytest.mark.slow] if name in ("deep", "residual") and k else [])
-    for name, (_, layers) in small.BUILDERS.items()
-    for k, layer in enumerate(layers)
-]
+CASES = [(name, layer) for name, (_, layers) in small.BUILDERS.items() for layer in layers]
+QUICK = [next(case for case in CASES if case[0] == name) for name in ("deep", "residual", "linear", "shared")]
 AFFINE = {
     ("linear", "relu"),
     ("flat", "conv"),
@@ -64,7 +62,7 @@ def _backprop(model, layer, x):
     return np.einsum("nhwc,nhwck->nhwk", activation, gradient)
 
 
-@pytest.mark.parametrize(("name", "layer"), CASES)
+@pytest.mark.parametrize(("name", "layer"), quick.first(CASES, *QUICK))
 def test_equal_to_backprop_per_class(name, layer, tmp_path):
     """Float32 against a float64 twin of the same weights, at every position, the borders included."""
     model, twin = small.opened(name, tmp_path), small.opened(name, tmp_path, "float64")
@@ -138,7 +136,7 @@ def test_a_rule_that_is_wrong_is_found_out(monkeypatch, tmp_path, caplog):
     assert "layer tap: attributions by the accumulator (windows off by" in caplog.text
 
 
-@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("dtype", quick.first(["mixed_float16", "mixed_bfloat16"]))
 def test_half_precision_models(dtype, tmp_path):
     model, twin = small.opened("nested", tmp_path, dtype), small.opened("nested", tmp_path, "float64")
     expected = _backprop(twin, "backbone/conv_a", small.pixels(count=2))

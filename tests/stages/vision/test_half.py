@@ -21,6 +21,7 @@ from stages.vision.model.classifier import Model
 from stages.vision.model.half import ScaledStep, powers
 from stages.vision.model.loading import Loaded
 from stages.vision.model.program import call, run
+from tests import quick
 from tests.stages.vision import small_models as small
 
 SIZE = 16
@@ -84,7 +85,7 @@ QUICK = {"gradient_x_input"}
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in METHODS_OF_GRADIENTS]
+    "name", quick.first(METHODS_OF_GRADIENTS, "gradient_x_input")
 )
 def test_maps_are_those_of_the_float32_twin(name):
     found, expected = (_maps(opened(dtype), name, _pixels()) for dtype in ("mixed_float16", "float32"))

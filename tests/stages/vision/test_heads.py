@@ -19,12 +19,13 @@ from stages.vision.attribution.windows import Places
 from stages.vision.model import freeze, freezing
 from stages.vision.model.classifier import Model
 from stages.vision.model.loading import Loaded
+from tests import quick
 from tests.stages.vision import small_models as small
 from tests.stages.vision.heads import CLASSES, HEADS, REFUSED, SIZE, UNCHECKED, network
 
 QUICK = ["upsampling bilinear", "resize bicubic", "one position", "sign"]
 """Of each kind one; all others take a minute, and are tried by the slow tests."""
-KINDS = [pytest.param(name, marks=[] if name in QUICK or name in REFUSED else pytest.mark.slow) for name in HEADS]
+KINDS = quick.first(HEADS, *QUICK, *REFUSED)
 
 
 def opened(name: str, dtype: str = "float32") -> Model:

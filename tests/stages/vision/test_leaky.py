@@ -8,6 +8,7 @@ from keras import layers, ops
 
 from stages.specs import ModelSpec
 from stages.vision.model import freeze, open_model
+from tests import quick
 from tests.stages.vision import small_models as small
 
 FORMS = {
@@ -17,9 +18,9 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("dtype", quick.first(["float32", "mixed_float16"]))
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("slope", [0.05, 0.2, 0.3, 1.5])
+@pytest.mark.parametrize("slope", quick.first([0.05, 0.2, 0.3, 1.5], 0.2))
 def test_a_graph_gives_what_the_layers_give(form, slope, dtype, tmp_path):
     def build():
         image = keras.Input((16, 16, 3))

@@ -14,6 +14,7 @@ from stages.vision.attribution.windows import Places
 from stages.vision.featurevis.close_up import close_up
 from stages.vision.model import Model
 from stages.vision.model.geometry import upright
+from tests import quick
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import built, explained, images, opened
 
@@ -72,7 +73,7 @@ def test_its_values_and_what_follows_from_them_are_the_twins(twins):
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["grad_cam", "layer_cam", "grad_cam_plus_plus", "score_cam"])
+@pytest.mark.parametrize("name", quick.first(["grad_cam", "layer_cam", "grad_cam_plus_plus", "score_cam"]))
 def test_maps_are_the_twins(name, twins):
     found, expected = (explained(built(name, model, layer="seen"), images(model, 2), [0, 2]).values for model in twins)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())

@@ -15,6 +15,7 @@ from stages.vision.attribution import affine
 from stages.vision.attribution.methods import METHODS
 from stages.vision.attribution.methods import cam as family
 from stages.vision.model import open_model
+from tests import quick
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import IMAGE, built, explained, images, on_paper, opened, placed, pooled
 
@@ -176,7 +177,7 @@ def test_a_head_that_is_not_linear_has_no_class_activation_map(tmp_path):
         built("cam", model)
 
 
-@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("dtype", quick.first(["mixed_float16", "mixed_bfloat16"]))
 def test_half_precision_models_have_linear_heads_too(dtype, tmp_path):
     half = small.opened("nested", tmp_path, dtype)
     whole = small.opened("nested", tmp_path)

@@ -207,6 +207,7 @@ def test_a_map_does_not_depend_on_its_companions_or_their_order(case):
     identical(case.explain([2]), picked(case.all(), [2]), within)
 
 
+@pytest.mark.slow
 def test_a_map_does_not_depend_on_the_batch_size(case):
     within = 1e-6 if case.name in ROUNDED else 0
     identical(case.explain(list(range(COUNT)), batch=4), case.all(), within)

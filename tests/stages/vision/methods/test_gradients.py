@@ -67,6 +67,7 @@ def test_both_classes_of_one_sigmoid_are_explained(tmp_path):
     np.testing.assert_array_equal(found.values[:, 0], -found.values[:, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
 def test_half_precision_is_near_float32(dtype, tmp_path):
     (tmp_path / "half").mkdir()

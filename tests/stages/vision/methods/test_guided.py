@@ -13,6 +13,7 @@ from keras import layers, ops
 from stages.stage import UserError
 from stages.vision.attribution.methods.guided import activations, deconv, guided, under_rule
 from stages.vision.model import Model
+from tests import quick
 from tests.stages.vision import small_models as small
 from tests.stages.vision.laid import laid
 from tests.stages.vision.methods.five import opened
@@ -64,7 +65,7 @@ def chain(form: str) -> keras.Model:
     return model
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", quick.first(FORMS))
 def test_each_form_of_a_relu_on_paper(form, tmp_path):
     """At x = 3 the first two channels are on, the other two off.
 

@@ -13,6 +13,7 @@ from stages.specs import ModelSpec
 from stages.vision.attribution.methods.many_passes import generator
 from stages.vision.images import decode_to
 from stages.vision.model import open_model
+from tests import quick
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import opened
 from tests.stages.vision.methods.quadratic import maps_of, photographs, powers, ready
@@ -24,7 +25,7 @@ MANY = {
 }
 
 
-@pytest.mark.parametrize("name", MANY)
+@pytest.mark.parametrize("name", quick.first(MANY))
 def test_a_map_does_not_depend_on_batches_companions_or_order(name, tmp_path):
     """To the last bit: where the model's own gradient is, only the sums could differ."""
     model = opened(powers(3), tmp_path, range=(-1, 1))
