@@ -27,6 +27,8 @@ def line(config: Config, plans: Sequence[StepPlan]) -> str | None:
         told.append(_icons(config, images))
     if "explain" in todo:
         told.append(_maps(config, images))
+    if "evaluate" in todo or "sanity" in todo:
+        told += _measures(config, images)
     return "; ".join(told)
 
 
@@ -57,6 +59,19 @@ def _maps(config: Config, images: int) -> str:
         size = saved.input_size(found.config)
     each = [m.variant + (f" {n:,}" if (n := passes(m, size)) else "") for m in asked.methods]
     return f"maps of at most {count:,} images for {', '.join(asked.targets)}, passes for each: {', '.join(each)}"
+
+
+def _measures(config: Config, images: int) -> list[str]:
+    """Of the maps of each method: the passes that score one, and how many are made again with shuffled models."""
+    asked, told = config.evaluate, []
+    curves = asked.deletion + asked.insertion
+    if curves:
+        count = images if asked.limit is None else min(images, asked.limit)
+        told.append(f"at most {curves * asked.steps} passes to score each map of at most {count:,} images")
+    if asked.randomization is not None:
+        again = asked.randomization
+        told.append(f"maps of at most {min(images, again.images)} images made again by {again.depths} shuffled models")
+    return told
 
 
 _COUNTED = {"smooth_grad": "samples", "integrated_gradients": "steps", "expected_gradients": "samples", "rise": "masks"}

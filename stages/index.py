@@ -17,7 +17,7 @@ from stages.classes import WORDNET
 from stages.sources import Source, open_source, read_images
 from stages.specs import ImagesSpec, Spec
 from stages.stage import Inputs, Shard, Stage, UserError
-from stages.vision.images import ImageError, measure, probe
+from stages.vision.images import ImageError, is_series, measure, probe
 from stages.vision.levels import Span, told
 
 LEVELS = "levels"
@@ -65,7 +65,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         if source.classes and params.classes is None:
             inputs.warn(_numbered(source))
     rows = source.listing.slice(shard.start, shard.stop - shard.start)
-    kept, found, spans, reasons = [], [], {}, rows["reject"].to_pylist()
+    kept, found, spans, reasons, series = [], [], {}, rows["reject"].to_pylist(), False
     usable = [k for k, reason in enumerate(reasons) if reason is None]
     uris = rows["uri"].to_pylist()
     read = read_images([uris[k] for k in usable], params.images.storage_options)
@@ -74,6 +74,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
             if isinstance(data, ImageError):
                 raise data
             width, height = probe(data, params.images.max_pixels)
+            series = series or is_series(data, params.images.max_pixels)
         except ImageError as error:
             reasons[k] = error.reason
         else:
@@ -81,6 +82,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
             found.append((hashlib.sha256(data).hexdigest(), width, height))
             with suppress(ImageError):  # rejected where it is decoded
                 spans[k] = measure(data, params.images.max_pixels)
+    if series:
+        inputs.warn("among the images are some of several pages or frames: of each the first is read")
     images = _images(rows.take(pa.array(kept, pa.int64())), found)
     return {"images": images, LEVELS: _levels(rows, spans), REJECTS: _rejects(rows, reasons)}
 

@@ -83,15 +83,16 @@ def folder(path: str) -> str:
     return "is a folder; give a whole model saved as .keras or .h5 (model.save('model.keras'))"
 
 
-def _objects(value: Any) -> Iterator[Config]:
+def mappings(value: Any) -> Iterator[Config]:
+    """Every mapping in a description, outer ones first."""
     if isinstance(value, dict):
-        if isinstance(value.get("class_name"), str) and "config" in value:
-            yield value
-        for inner in value.values():
-            yield from _objects(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _objects(inner)
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from mappings(inner)
+
+
+def _objects(value: Any) -> Iterator[Config]:
+    return (m for m in mappings(value) if isinstance(m.get("class_name"), str) and "config" in m)
 
 
 # -- what cannot be opened -----------------------------------------------------

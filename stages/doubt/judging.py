@@ -34,9 +34,9 @@ def judged(
     trial = ranges.with_labels(labelled, sample, seed) if enough else ranges.without_labels(sample)
     ranged = trial.better if trial is not None else None
     if order is not None and ranged is not None:
-        # Two ways to tell the same: a wrong range shuffles classes, too. The one that explains more is meant.
-        by_range = ranged.right / ranged.n >= order.right / order.n
-        order, ranged = (None, ranged) if by_range else (order, None)
+        # Two ways to tell the same: a wrong range shuffles classes, too. The one that explains more is meant, or both.
+        by_range, by_order = ranged.right / ranged.n, order.right / order.n
+        order, ranged = order if by_order >= by_range else None, ranged if by_range >= by_order else None
     found = [one for one in (_one_class(seen, labelled), order and wording.order(order, labelled)) if one]
     if ranged is not None:
         found.append(wording.by_range(ranged, trial.tried, sample.now))

@@ -90,6 +90,15 @@ def probe(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     return image.size[::-1] if turned else image.size
 
 
+def is_series(data: bytes, max_pixels: int = MAX_PIXELS) -> bool:
+    """Whether a file holds several pages or frames, of which the first is read; raises ImageError as :func:`probe`."""
+    image = _open(data, max_pixels)
+    try:
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))  # MPO: the others are previews
+    except Exception:  # a damaged second frame, which nobody reads
+        return False
+
+
 def measure(data: bytes, max_pixels: int = MAX_PIXELS) -> Span | None:
     """The values that an image of more than 8 bits a channel holds; None of others, which are not decoded.
 

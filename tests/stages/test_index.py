@@ -112,6 +112,16 @@ def test_a_worker_that_lists_for_itself_finds_the_same(folder):
     assert told.strip() == f"{index.stamps(params(folder))} False False"
 
 
+def test_files_of_several_pages_are_told_once(tmp_path):
+    pages = [Image.new("L", (4, 4), shade) for shade in (0, 255)]
+    for name in ("a.tif", "b.gif", "c.tif"):
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "d.tif")
+    inputs = MemoryInputs()
+    assert inputs.run(index.STAGE, index.Params(images=ImagesSpec(path=str(tmp_path)), shard_images=2))["images"]
+    assert set(inputs.warnings) == {"among the images are some of several pages or frames: of each the first is read"}
+
+
 def test_a_source_that_changed_since_it_was_counted(folder):
     shards = index.shards(MemoryInputs(), params(folder))
     (folder / "odd/new.png").write_bytes(png(1, 1))

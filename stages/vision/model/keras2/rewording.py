@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from stages.saved import Config
+from stages.saved import Config, mappings
 from stages.vision.model.keras2.operations import argument, operation
 
 _DROPPED: dict[str, tuple] = {
@@ -54,14 +54,8 @@ def _renamed(value: Any) -> None:
 
 
 def _models(value: Any) -> Iterator[Config]:
-    if isinstance(value, dict):
-        if isinstance(value.get("config"), dict) and isinstance(value["config"].get("layers"), list):
-            yield value
-        for inner in value.values():
-            yield from _models(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _models(inner)
+    own = (m for m in mappings(value) if isinstance(m.get("config"), dict))
+    return (m for m in own if isinstance(m["config"].get("layers"), list))
 
 
 def _replaced(value: Any, new: dict[str, str]) -> Any:
