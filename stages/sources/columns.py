@@ -232,6 +232,11 @@ def _csv(place: Place, spec: ImagesSpec) -> pa.Table:
     text = data[: 1 << 16].decode("utf-8-sig", "ignore")
     if not text.strip():
         raise UserError(f"{place.shown} is empty: its first line names the columns, e.g. path,label")
+    if place.extension not in CSV and text.lstrip()[0] in "{[<":  # COCO's JSON, VOC's XML
+        raise UserError(
+            f"{place.shown} is no table: write a CSV, a Parquet or JSON lines (.jsonl) "
+            "with a path and a label for each image"
+        )
     line = text.lstrip("\r\n").split("\n", 1)[0]
     delimiter = "\t" if place.extension == ".tsv" else max(",;\t|", key=line.count)
     written = next(csv.reader(io.StringIO(text.lstrip("\r\n")), delimiter=delimiter))
@@ -242,7 +247,8 @@ def _csv(place: Place, spec: ImagesSpec) -> pa.Table:
     chosen += [choose(names, spec.label_column, "label", place.shown), choose(names, None, "split", place.shown)]
     table = arrow.read_csv(
         io.BytesIO(data),
-        arrow.ReadOptions(block_size=len(data) + 1),  # types are inferred from all rows
+        # Types are inferred from all rows. Threads: one that is still there when the process ends takes it down.
+        arrow.ReadOptions(use_threads=False, block_size=len(data) + 1),
         arrow.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         arrow.ConvertOptions(
             column_types={as_is: pa.string() for as_is, n in zip(written, names, strict=True) if n in chosen}

@@ -468,6 +468,14 @@ def test_csvs_that_cannot_be_understood(tmp_path, text, message):
         opened(path)
 
 
+@pytest.mark.parametrize(("name", "text"), [("coco.json", '\n{"images": []}'), ("voc.xml", "<annotation/>")])
+def test_annotations_that_are_no_table(tmp_path, name, text):
+    put(tmp_path, "a.png")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=f"{name} is no table: write a CSV, a Parquet or JSON lines"):
+        opened(tmp_path, labels=str(tmp_path / name))
+
+
 def test_columns_that_are_not_there(tmp_path):
     put(tmp_path, "a.png")
     path = table(tmp_path / "x.csv", [{"path": "a.png", "breed": "pug"}])
