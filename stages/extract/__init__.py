@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages.extract.rows import REJECTS, Found, positions
 from stages.sources import read_images
@@ -32,6 +32,15 @@ class ExtractSpec(Spec):
     attribution: Literal["all", "top", "none"] | list[str] = Field(
         "all", description="all classes, the image's 20 highest, none, or a list of class names"
     )
+    by: Literal["gradient", "removal"] = Field(
+        "gradient",
+        description="attributions: activation . d logit / d activation, or the logit less the logit where the position "
+        "is removed",
+    )
+    window: Literal[1, 3] = Field(1, description="positions along a side of the block that by: removal takes away")
+    fill: Literal["zero", "mean"] = Field(
+        "zero", description="what then stands there: 0, or the mean over the positions of the image's own map"
+    )
     dtype: Literal["float16", "float32"] = Field("float16", description="of stored activations and attributions")
     max_rejects: float = Field(
         0.01, ge=0, le=1, description="share of images that may be rejected before exit status 3"
@@ -40,6 +49,15 @@ class ExtractSpec(Spec):
     decode_threads: PositiveInt | None = Field(
         None, description="threads that decode; default: one per core, at most 8"
     )
+
+    @model_validator(mode="after")
+    def _of_removal(self) -> ExtractSpec:
+        if self.by == "removal" and self.attribution == "none":
+            raise ValueError("by: removal says how attributions are computed, but attribution is none; leave one out")
+        for name in ("window", "fill") if self.by == "gradient" else ():
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} is for by: removal; give that too, or leave {name} out")
+        return self
 
 
 class Params(ExtractSpec):
@@ -58,7 +76,8 @@ def fit(inputs: Inputs, params: Params) -> State:
     """Opens the model and looks at what is asked of it, before any image is read.
 
     Returns:
-        classes; attributed: class indices (all for ``top``, none for ``none``); top; input_size [h, w];
+        classes; attributed: class indices (all for ``top``, none for ``none``); top; by, window, fill: as asked;
+        input_size [h, w];
         layers: name to channels, height, width, receptive_field [h, w], stride [h, w], offset [y, x] (the input
         pixel at the centre of position (0, 0)); ways: how each layer's attributions are computed.
 
@@ -79,15 +98,25 @@ def fit(inputs: Inputs, params: Params) -> State:
     for name in dict.fromkeys([*params.layers, *params.features]):
         layers[name] = _about(model, name, sampled=name in params.layers, edge=params.edge)
     chosen = attributed(params.attribution, model.classes)
-    asked = params.positions_per_image, chosen
+    asked = params.positions_per_image, chosen, _removal(params)
     return {
         "classes": list(model.classes),
         "attributed": chosen,
         "top": params.attribution == "top",
+        "by": params.by,
+        "window": params.window,
+        "fill": params.fill,
         "input_size": list(model.input_size),
         "layers": layers,
         "ways": {name: choose(model, name, *asked) for name in params.layers} if chosen else {},
     }
+
+
+def _removal(params: Params) -> Any:
+    """What is removed; None for the gradient."""
+    from stages.vision.attribution.removal import Removal
+
+    return Removal(params.window, params.fill) if params.by == "removal" else None
 
 
 def _check_size(params: Params, size: tuple[int, int]) -> None:
@@ -158,9 +187,8 @@ def run(inputs: Inputs, params: Params, shard: Any) -> dict[str, pa.Table]:
     images = inputs.part("images", shard.index)
     ways = {name: state["ways"].get(name) for name in params.layers}
     chosen = state["attributed"] if isinstance(params.attribution, list) else None
-    sampler = open_sampler(
-        params.model, ways, params.features, params.batch, params.positions_per_image, chosen, params.dtype
-    )
+    asked = params.batch, params.positions_per_image, chosen, params.dtype, _removal(params)
+    sampler = open_sampler(params.model, ways, params.features, *asked)
     uris = images["uri"].to_pylist()
     threads = params.decode_threads or min(8, os.cpu_count() or 1)
     prepare = partial(_pixels, params.images, tuple(state["input_size"]), sampler.model.channels)

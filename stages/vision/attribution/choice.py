@@ -11,33 +11,46 @@ import tensorflow as tf
 
 from stages.stage import UserError
 from stages.vision.attribution.affine import is_affine
-from stages.vision.attribution.forward_mode import ForwardMode, Way
+from stages.vision.attribution.forward_mode import Way
 from stages.vision.attribution.gradient_path import require_gradient
 from stages.vision.attribution.proof import Trial, noise, one_line
+from stages.vision.attribution.removal import Removal, mode_of
+from stages.vision.attribution.removal.proof import RemovalTrial
 from stages.vision.attribution.windows import Places
 from stages.vision.model import Model
 
 log = logging.getLogger(__name__)
 
-INSTEAD = "set extract.attribution: none, or choose a later layer"
+INSTEAD = "set extract.by: removal, which needs none, or extract.attribution: none, or choose a later layer"
 WAYS: tuple[Way, ...] = ("windows", "accumulator", "backprop")
+FLAT = "layer %s: no change of it changes a logit, on noise: attributions may all be 0"
 SPOKEN = {
     "affine": "one matrix",
     "windows": "windows",
     "accumulator": "the accumulator",
     "backprop": "backprop of each class",
+    "whole": "the head once for each position",
 }
 
 
-def choose(model: Model, layer: str, positions: int = 100, classes: Sequence[int] | None = None) -> Way:
-    """The quickest way whose numbers backprop confirms; the log says what another than the usual one costs.
+def choose(
+    model: Model,
+    layer: str,
+    positions: int = 100,
+    classes: Sequence[int] | None = None,
+    removal: Removal | None = None,
+) -> Way:
+    """The quickest way whose numbers are confirmed; the log says what another than the usual one costs.
 
     Args:
         positions: sampled of each image, and ``classes`` attributed (None: all), for the cost.
+        removal: what is removed, where attributions are not the gradient's: the head itself then confirms.
 
     Raises:
         UserError: no gradient of the logits reaches the layer, or no way agrees with it.
     """
+    if removal is not None:
+        return _of_removal(model, layer, positions, classes, removal)
     require_gradient(model, model.slot(layer), f"layer {layer}", INSTEAD)
     try:
         trial = Trial(model, layer)
@@ -55,18 +68,43 @@ def choose(model: Model, layer: str, positions: int = 100, classes: Sequence[int
                 reasons.append(f"{way} in two reverse passes for each position, through {loops}")
                 continue
             if trial.reference.flat:
-                log.warning("layer %s: no change of it changes a logit, on noise: attributions may all be 0", layer)
-            if reasons or loops:
-                why = ", ".join(
-                    [*reasons, *([f"in two reverse passes for each position, through {loops}"] * bool(loops))]
-                )
-                spent = cost(model, layer, way, positions, classes)
-                text = "layer %s: attributions by %s (%s); for an image %.1f times as long as its forward pass"
-                log.warning(text, layer, SPOKEN[way], why, spent)
-            return way
+                log.warning(FLAT, layer)
+            reasons += [f"in two reverse passes for each position, through {loops}"] * bool(loops)
+            return _said(way, reasons, model, layer, positions, classes, None)
         reasons.append(f"{way} {reason}")
     reason = f"no way gives the attributions that backprop gives ({', '.join(reasons)})"
     raise UserError(f"layer {layer} of model {model.name}: {reason}; {INSTEAD}")
+
+
+def _of_removal(model: Model, layer: str, positions: int, classes: Sequence[int] | None, removal: Removal) -> Way:
+    trial = RemovalTrial(model, layer, removal)
+    if trial.flat:
+        log.warning(FLAT, layer)
+    affine = is_affine(model.head(layer), _shapes(model, layer), model.dtype)
+    reasons: list[str] = []
+    for way in (*(["affine"] if affine else []), "windows"):
+        reason = trial.against(way)
+        if reason is None:
+            return _said(way, reasons, model, layer, positions, classes, removal)
+        reasons.append(f"{way} {reason}")
+    return _said("whole", reasons, model, layer, positions, classes, removal)
+
+
+def _said(
+    way: Way,
+    reasons: Sequence[str],
+    model: Model,
+    layer: str,
+    positions: int,
+    classes: Sequence[int] | None,
+    removal: Removal | None,
+) -> Way:
+    """The way, and a word in the log where something spoke against the usual one."""
+    if reasons:
+        spent = cost(model, layer, way, positions, classes, removal)
+        text = "layer %s: attributions by %s (%s); for an image %.1f times as long as its forward pass"
+        log.warning(text, layer, SPOKEN[way], ", ".join(reasons), spent)
+    return way
 
 
 def _shapes(model: Model, layer: str) -> list[tuple]:
@@ -74,13 +112,20 @@ def _shapes(model: Model, layer: str) -> list[tuple]:
     return [model.shapes[s][1:] for s in (slot, *model.program.frontier(slot))]
 
 
-def cost(model: Model, layer: str, way: Way, positions: int, classes: Sequence[int] | None = None) -> float:
+def cost(
+    model: Model,
+    layer: str,
+    way: Way,
+    positions: int,
+    classes: Sequence[int] | None = None,
+    removal: Removal | None = None,
+) -> float:
     """How many times its forward pass the attributions of one image take by this way; measured, here and now."""
     info, few = model.layer(layer), None
     asked = list(range(len(model.classes))) if classes is None else list(classes)
     if way == "backprop":
         few = asked[:32]
-    mode = ForwardMode(model, layer, way, few)
+    mode = mode_of(model, layer, way, few, removal)
     count = min(positions, info.height * info.width)
     size = min(count, mode.most)
     at = np.arange(size) * (info.height * info.width) // size
