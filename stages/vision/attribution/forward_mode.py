@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from stages.vision.attribution.affine import jacobian
 from stages.vision.attribution.tangents import RULES, Push, Tangent, differentiated, push_step
+from stages.vision.attribution.tangents.push import values_of
 from stages.vision.attribution.windows import Places, Span, Window
 from stages.vision.model import Model
 from stages.vision.model.program import Step
@@ -46,6 +47,7 @@ class ForwardMode:
         most: positions that one call should take at most.
         twice: steps through which ``windows`` takes two reverse passes for each position.
         by_image: a call's cost goes by the images it is about, not by their positions.
+        share: of the layer's values and those behind it, those inside of the windows; 1 for other ways.
     """
 
     rules, otherwise = RULES, staticmethod(differentiated)
@@ -61,8 +63,9 @@ class ForwardMode:
         self.most = 256
         self.way: Way = way
         self.by_image = way == "backprop"
+        self.share = 1.0
         self.twice: list[Step] = []
-        self._widest = 0
+        self._made: list[tuple[int, tf.Tensor]] | None = None
         self.classes = None if classes is None else tf.constant(list(classes), tf.int32)
         self.count = len(model.classes if classes is None else classes)
         getattr(self, f"_begin_{self.way}")()
@@ -134,9 +137,14 @@ class ForwardMode:
             tangent = tf.zeros((count, self.info.channels), dtype)
             return self._of_all(tangent, Places(image, image, image), value, None)
 
+        self._made = []
         tf.function(dry, autograph=False).get_concrete_function(tf.TensorSpec((count,), "int32"))
+        made, self._made = self._made, None
         self.slots = list(dict.fromkeys(asked))
-        self.most = int(np.clip(WORKING // max(1, self._widest // count), 4, self.most))
+        sizes = [x.shape.num_elements() // count for _, x in made]
+        widest = max([1, *(size * x.dtype.size for size, (_, x) in zip(sizes, made, strict=True))])
+        self.most = int(np.clip(WORKING // widest, 4, self.most))
+        self.share = sum(sizes) / max(1, sum(int(np.prod(shapes[slot][1:])) for slot, _ in made))
 
     def _by_windows(self, begun: Window, places: Places, value: Callable[[int], tf.Tensor]) -> tf.Tensor:
         """What a change of the layer inside of a window makes of the logits, (m, K)."""
@@ -144,11 +152,13 @@ class ForwardMode:
         push = Push(places, value, model.shapes, model.native, (info.height, info.width), model.dtype, self.twice)
         rules = self.rules if self.way == "windows" else {}
         tangents: dict[int, Tangent] = {self.tapped: begun}
+        if self._made is not None:
+            self._made.append((self.tapped, begun.values))
         for step in self.steps:
             found = push_step(step, [tangents.get(slot) for slot in step.inputs], push, rules, self.otherwise)
             tangents.update(zip(step.outputs, found, strict=True))
-            made = [t.values if isinstance(t, Window) else t for t in found if t is not None]
-            self._widest = max([self._widest, *((t.shape.num_elements() or 0) * t.dtype.size for t in made)])
+            if self._made is not None:
+                self._made += [(i, values_of(t)) for i, t in zip(step.outputs, found, strict=True) if t is not None]
         return tangents[model.program.output]
 
     # -- accumulator -------------------------------------------------------------

@@ -11,8 +11,9 @@ from stages.vision.attribution.proof import CLOSE, PLACES, Drawn, one_line
 from stages.vision.attribution.removal import Removal, RemovalMode
 from stages.vision.model import Model
 
-ROUNDING = 64
-"""By how many of the last digits of its largest logit the difference of two runs of a head may be off."""
+ROUNDING = 8
+"""By how many of the last digits of its largest logit the difference of two runs of a head may be off: up to 4 in
+float32 and 2 in half precision were seen, and the way that was right was the windows'."""
 
 
 class RemovalTrial(Drawn):
@@ -34,7 +35,7 @@ class RemovalTrial(Drawn):
         highest = np.where(np.isfinite(logits), np.abs(logits), 0).max(1)[self.places[:, 0]]
         self.slack = ROUNDING * EPSILON[self.coarsest] * highest[:, None]
         own = np.where(self.known, np.abs(self.expected), 0)
-        self.flat = bool((own <= self.slack).all())
+        self.flat = bool(self.known.any() and (own <= self.slack / 4).all())
         largest = own.reshape(-1, PLACES * own.shape[1]).max(1)
         largest = np.maximum(largest, 1e-6 * max(largest.max(), np.finfo(np.float64).tiny))
         self.largest = np.repeat(largest, PLACES)[:, None]

@@ -39,10 +39,11 @@ def relu(step: Step, changes: list[Tangent | None], push: Push) -> Tangent | Non
 
 def _clipped(change: Tangent, step: Step, push: Push) -> Tangent:
     """A cut at 0 and at the ReLU's top. Between the two a change passes as it is, without any rounding."""
-    plain = push.beside(step.inputs[0], change)
-    highest = plain.dtype.max if top(step) is None else tf.constant(top(step), plain.dtype)
-    held = tf.clip_by_value(plain, 0, highest)
-    return with_values(change, tf.clip_by_value(values_of(change) + (plain - held), -held, highest - held))
+    plain, values = push.beside(step.inputs[0], change), values_of(change)
+    if top(step) is None:
+        return with_values(change, tf.maximum(values + tf.minimum(plain, 0), -tf.nn.relu(plain)))
+    held = tf.clip_by_value(plain, 0, top(step))
+    return with_values(change, tf.clip_by_value(values + (plain - held), -held, top(step) - held))
 
 
 def activation(step: Step, changes: list[Tangent | None], push: Push) -> Tangent | None:
