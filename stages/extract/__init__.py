@@ -58,9 +58,10 @@ def fit(inputs: Inputs, params: Params) -> State:
     """Opens the model and looks at what is asked of it, before any image is read.
 
     Returns:
-        classes; attributed: class indices (all for ``top``, none for ``none``); top; input_size [h, w];
-        layers: name to channels, height, width, receptive_field [h, w], stride [h, w], offset [y, x] (the input
-        pixel at the centre of position (0, 0)); ways: how each layer's attributions are computed.
+        classes; kind: ``softmax``, or ``sigmoid`` where every class stands for itself; attributed: class indices
+        (all for ``top``, none for ``none``); top; input_size [h, w]; layers: name to channels, height, width,
+        receptive_field [h, w], stride [h, w], offset [y, x] (the input pixel at the centre of position (0, 0));
+        ways: how each layer's attributions are computed.
 
     Raises:
         UserError: the model, a layer, a class or the images' size cannot be used, or no gradient reaches a layer.
@@ -82,6 +83,7 @@ def fit(inputs: Inputs, params: Params) -> State:
     asked = params.positions_per_image, chosen
     return {
         "classes": list(model.classes),
+        "kind": model.kind,
         "attributed": chosen,
         "top": params.attribution == "top",
         "input_size": list(model.input_size),
@@ -194,7 +196,7 @@ __all__ = ["STAGE", "ExtractSpec", "Params", "fit", "positions", "run"]
 
 STAGE = Stage(
     name="extract",
-    version=4,
+    version=5,
     about="one forward pass per image: predictions, sampled activations, what each argues for",
     params=Params,
     shards=aligned_shards("images"),
