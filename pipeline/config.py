@@ -15,6 +15,7 @@ import stages
 from stages.evaluate import RANDOM, EvaluateSpec
 from stages.explain import ExplainSpec
 from stages.extract import ExtractSpec
+from stages.groups import ClassesSpec
 from stages.reduce import ReduceSpec
 from stages.render import RenderSpec
 from stages.report import ReportSpec
@@ -69,6 +70,7 @@ class Config(Spec):
     run: RunSpec = Field(default_factory=RunSpec, description="the run itself: its name, folder and seed")
     model: ModelSpec = Field(description="which classifier, and what it expects and returns")
     images: ImagesSpec = Field(description="where the images and their labels come from")
+    classes: ClassesSpec | None = Field(None, description="groups of classes that are looked at together")
     extract: ExtractSpec = Field(default_factory=ExtractSpec, description="what is taken from images and model")
     atlases: list[AtlasSpec] = Field(default_factory=list, description="the atlases; none is fine too")
     explain: ExplainSpec | None = Field(None, description="attribution maps of images; default: none")
@@ -245,7 +247,10 @@ def _followed(location: tuple) -> tuple[list[str], list[type[BaseModel]]]:
             keys.append(str(step))
             continue
         named = [m for m in models if "name" in m.model_fields and m.model_fields["name"].default == step]
-        if named and len(models) > 1:
+        of_type = [m for m in models if m.__name__ == step]
+        if of_type:
+            models = of_type
+        elif named and len(models) > 1:
             models = named
         elif not _BRANCH.fullmatch(step):
             keys.append(step)
@@ -272,10 +277,14 @@ def _rooted(config: Config, folder: Path) -> Config:
     images = images.model_copy(update={"path": rooted(images.path, folder)})
     if images.labels:
         images = images.model_copy(update={"labels": rooted(images.labels, folder)})
+    classes = config.classes
+    if classes is not None and isinstance(classes.groups, str):
+        classes = classes.model_copy(update={"groups": rooted(classes.groups, folder)})
     evaluate = config.evaluate
     if evaluate is not None and evaluate.masks is not None:
         evaluate = evaluate.model_copy(update={"masks": rooted(evaluate.masks, folder)})
-    return config.model_copy(update={"model": model, "images": images, "evaluate": evaluate})
+    changed = {"model": model, "images": images, "classes": classes, "evaluate": evaluate}
+    return config.model_copy(update=changed)
 
 
 def rooted(path: str, folder: Path) -> str:

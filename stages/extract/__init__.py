@@ -32,14 +32,16 @@ class ExtractSpec(Spec):
     attribution: Literal["all", "top", "none"] | list[str] = Field(
         "all", description="all classes, the image's 20 highest, none, or a list of class names"
     )
-    by: Literal["gradient", "removal"] = Field(
-        "gradient",
-        description="attributions: activation . d logit / d activation, or the logit less the logit where the position "
-        "is removed",
+    by: Literal["insertion", "removal", "gradient"] = Field(
+        "insertion",
+        description="attributions: what the logits gain when a position's block is put into the layer's map of a plain "
+        "grey image; what they lose when it is removed from its own; or activation . d logit / d activation",
     )
-    window: Literal[1, 3] = Field(1, description="positions along a side of the block that by: removal takes away")
+    window: Literal[1, 3] = Field(3, description="positions along a side of the block that is put in, or removed")
     fill: Literal["zero", "mean"] = Field(
-        "zero", description="what then stands there: 0, or the mean over the positions of the image's own map"
+        "zero",
+        description="what stands there where a block is removed: 0, or the mean over the positions of the image's own "
+        "map",
     )
     dtype: Literal["float16", "float32"] = Field("float16", description="of stored activations and attributions")
     max_rejects: float = Field(
@@ -51,13 +53,20 @@ class ExtractSpec(Spec):
     )
 
     @model_validator(mode="after")
-    def _of_removal(self) -> ExtractSpec:
-        if self.by == "removal" and self.attribution == "none":
-            raise ValueError("by: removal says how attributions are computed, but attribution is none; leave one out")
-        for name in ("window", "fill") if self.by == "gradient" else ():
-            if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} is for by: removal; give that too, or leave {name} out")
+    def _of_blocks(self) -> ExtractSpec:
+        other = {name for name in ("by", "window", "fill") if getattr(self, name) != _default(type(self), name)}
+        if other and self.attribution == "none":
+            name = min(other)
+            raise ValueError(f"{name} says how attributions are computed, but attribution is none; leave one out")
+        if "window" in other and self.by == "gradient":
+            raise ValueError("window is for by: insertion or removal; leave it out")
+        if "fill" in other and self.by != "removal":
+            raise ValueError("fill is for by: removal; give that too, or leave it out")
         return self
+
+
+def _default(spec: type[Spec], name: str) -> Any:
+    return spec.model_fields[name].default
 
 
 class Params(ExtractSpec):
@@ -76,10 +85,10 @@ def fit(inputs: Inputs, params: Params) -> State:
     """Opens the model and looks at what is asked of it, before any image is read.
 
     Returns:
-        classes; attributed: class indices (all for ``top``, none for ``none``); top; by, window, fill: as asked;
-        input_size [h, w];
-        layers: name to channels, height, width, receptive_field [h, w], stride [h, w], offset [y, x] (the input
-        pixel at the centre of position (0, 0)); ways: how each layer's attributions are computed.
+        classes; kind: ``softmax``, or ``sigmoid`` where every class stands for itself; attributed: class indices
+        (all for ``top``, none for ``none``); top; by, window, fill: as asked; input_size [h, w]; layers: name to
+        channels, height, width, receptive_field [h, w], stride [h, w], offset [y, x] (the input pixel at the centre
+        of position (0, 0)); ways: how each layer's attributions are computed.
 
     Raises:
         UserError: the model, a layer, a class or the images' size cannot be used, or no gradient reaches a layer.
@@ -98,9 +107,10 @@ def fit(inputs: Inputs, params: Params) -> State:
     for name in dict.fromkeys([*params.layers, *params.features]):
         layers[name] = _about(model, name, sampled=name in params.layers, edge=params.edge)
     chosen = attributed(params.attribution, model.classes)
-    asked = params.positions_per_image, chosen, _removal(params)
+    asked = params.positions_per_image, chosen, _block(params)
     return {
         "classes": list(model.classes),
+        "kind": model.kind,
         "attributed": chosen,
         "top": params.attribution == "top",
         "by": params.by,
@@ -112,10 +122,12 @@ def fit(inputs: Inputs, params: Params) -> State:
     }
 
 
-def _removal(params: Params) -> Any:
-    """What is removed; None for the gradient."""
-    from stages.vision.attribution.removal import Removal
+def _block(params: Params) -> Any:
+    """What is done to a position's block; None for the gradient."""
+    from stages.vision.attribution.blocks import Insertion, Removal
 
+    if params.by == "insertion":
+        return Insertion(params.window)
     return Removal(params.window, params.fill) if params.by == "removal" else None
 
 
@@ -187,7 +199,7 @@ def run(inputs: Inputs, params: Params, shard: Any) -> dict[str, pa.Table]:
     images = inputs.part("images", shard.index)
     ways = {name: state["ways"].get(name) for name in params.layers}
     chosen = state["attributed"] if isinstance(params.attribution, list) else None
-    asked = params.batch, params.positions_per_image, chosen, params.dtype, _removal(params)
+    asked = params.batch, params.positions_per_image, chosen, params.dtype, _block(params)
     sampler = open_sampler(params.model, ways, params.features, *asked)
     uris = images["uri"].to_pylist()
     threads = params.decode_threads or min(8, os.cpu_count() or 1)
@@ -222,7 +234,7 @@ __all__ = ["STAGE", "ExtractSpec", "Params", "fit", "positions", "run"]
 
 STAGE = Stage(
     name="extract",
-    version=4,
+    version=5,
     about="one forward pass per image: predictions, sampled activations, what each argues for",
     params=Params,
     shards=aligned_shards("images"),

@@ -126,10 +126,13 @@ def grids(channels: int) -> pa.Schema:
 
 
 def cells(channels: int, attributed: int) -> pa.Schema:
-    """``attributed`` 0 (no attributions were asked for) leaves its three columns out."""
+    """``attributed`` 0 (no attributions were asked for) leaves its columns out."""
     base = {f.name: f for f in grids(channels)}
     argues = [
         pa.field("attribution", vector(attributed)),
+        *(pa.field(f"{name}_se", vector(attributed)) for name in ("attribution", "relative")),
+        *(pa.field(name, vector(attributed)) for name in ("top_share", "top_share_se")),
+        pa.field("top_images", vector(attributed, "int32")),
         pa.field("top_classes", pa.list_(pa.int32())),
         pa.field("top_attributions", pa.list_(pa.float32())),
     ]

@@ -154,6 +154,12 @@ TABLES = {
                 **_CELL,
                 **_COUNTED,
                 "attribution": "plain mean of the members' attributions, per class, in logits",
+                "attribution_se": "its standard error, clustered by image (NaN where the rows are of one image)",
+                "relative_se": "the same, of the attribution less its mean over the classes at each position",
+                "top_share": "share of the members at which the class is among the highest max(1, K // 20) of the K "
+                "attributed (of equal ones the first column; with `attribution: top`, the highest listed)",
+                "top_share_se": "its standard error, clustered by image (NaN where the rows are of one image)",
+                "top_images": "distinct images with at least one such member",
                 "top_classes": "the 5 classes of largest mean attribution, best first",
                 "top_attributions": "their mean attributions, in logits",
             },

@@ -11,17 +11,17 @@ import tensorflow as tf
 
 from stages.stage import UserError
 from stages.vision.attribution.affine import is_affine
+from stages.vision.attribution.blocks import Block, mode_of
+from stages.vision.attribution.blocks.proof import BlockTrial
 from stages.vision.attribution.forward_mode import Way
 from stages.vision.attribution.gradient_path import require_gradient
 from stages.vision.attribution.proof import Trial, noise, one_line
-from stages.vision.attribution.removal import Removal, mode_of
-from stages.vision.attribution.removal.proof import RemovalTrial
 from stages.vision.attribution.windows import Places
 from stages.vision.model import Model
 
 log = logging.getLogger(__name__)
 
-INSTEAD = "set extract.by: removal, which needs none, or extract.attribution: none, or choose a later layer"
+INSTEAD = "set extract.by: insertion or removal, which need none, or extract.attribution: none, or choose a later layer"
 WAYS: tuple[Way, ...] = ("windows", "accumulator", "backprop")
 WORTH = 2 / 3
 """Where windows hold a larger share of what lies behind the layer, the head as it is was as quick or quicker: of
@@ -42,19 +42,19 @@ def choose(
     layer: str,
     positions: int = 100,
     classes: Sequence[int] | None = None,
-    removal: Removal | None = None,
+    block: Block | None = None,
 ) -> Way:
     """The quickest way whose numbers are confirmed; the log says what another than the usual one costs.
 
     Args:
         positions: sampled of each image, and ``classes`` attributed (None: all), for the cost.
-        removal: what is removed, where attributions are not the gradient's: the head itself then confirms.
+        block: what is done to it, where attributions are not the gradient's: the head itself then confirms.
 
     Raises:
         UserError: no gradient of the logits reaches the layer, or no way agrees with it.
     """
-    if removal is not None:
-        return _of_removal(model, layer, positions, classes, removal)
+    if block is not None:
+        return _of_block(model, layer, positions, classes, block)
     require_gradient(model, model.slot(layer), f"layer {layer}", INSTEAD)
     try:
         trial = Trial(model, layer)
@@ -80,8 +80,8 @@ def choose(
     raise UserError(f"layer {layer} of model {model.name}: {reason}; {INSTEAD}")
 
 
-def _of_removal(model: Model, layer: str, positions: int, classes: Sequence[int] | None, removal: Removal) -> Way:
-    trial = RemovalTrial(model, layer, removal)
+def _of_block(model: Model, layer: str, positions: int, classes: Sequence[int] | None, block: Block) -> Way:
+    trial = BlockTrial(model, layer, block)
     if trial.flat:
         log.warning(FLAT, layer)
     affine = is_affine(model.head(layer), _shapes(model, layer), model.dtype)
@@ -91,9 +91,9 @@ def _of_removal(model: Model, layer: str, positions: int, classes: Sequence[int]
         if reason is None:
             # In half precision the difference of two runs of the head is mostly rounding, and windows' is not.
             worth = way == "affine" or trial.tried.share < WORTH or trial.coarsest not in ("float32", "float64")
-            return _said(way if worth else "whole", reasons, model, layer, positions, classes, removal)
+            return _said(way if worth else "whole", reasons, model, layer, positions, classes, block)
         reasons.append(f"{way} {reason}")
-    return _said("whole", reasons, model, layer, positions, classes, removal)
+    return _said("whole", reasons, model, layer, positions, classes, block)
 
 
 def _said(
@@ -103,11 +103,11 @@ def _said(
     layer: str,
     positions: int,
     classes: Sequence[int] | None,
-    removal: Removal | None,
+    block: Block | None,
 ) -> Way:
     """The way, and a word in the log where something spoke against the usual one."""
     if reasons:
-        spent = cost(model, layer, way, positions, classes, removal)
+        spent = cost(model, layer, way, positions, classes, block)
         text = "layer %s: attributions by %s (%s); for an image %.1f times as long as its forward pass"
         log.warning(text, layer, SPOKEN[way], ", ".join(reasons), spent)
     return way
@@ -124,14 +124,14 @@ def cost(
     way: Way,
     positions: int,
     classes: Sequence[int] | None = None,
-    removal: Removal | None = None,
+    block: Block | None = None,
 ) -> float:
     """How many times its forward pass the attributions of one image take by this way; measured, here and now."""
     info, few = model.layer(layer), None
     asked = list(range(len(model.classes))) if classes is None else list(classes)
     if way == "backprop":
         few = asked[:32]
-    mode = mode_of(model, layer, way, few, removal)
+    mode = mode_of(model, layer, way, few, block)
     count = min(positions, info.height * info.width)
     size = min(count, mode.most)
     at = np.arange(size) * (info.height * info.width) // size

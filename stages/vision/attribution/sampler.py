@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from stages.specs import ModelSpec
+from stages.vision.attribution.blocks import Block, mode_of
 from stages.vision.attribution.forward_mode import Way
-from stages.vision.attribution.removal import Removal, mode_of
 from stages.vision.attribution.windows import Places
 from stages.vision.model import Model, freeze, open_model
 
@@ -57,7 +57,7 @@ class Sampler:
         positions: positions sampled of an image, at most.
         classes: indices of the attributed classes; None for all.
         dtype: of the samples, ``float16`` or ``float32``.
-        removal: what is removed, where attributions are not the gradient's.
+        block: what is done to a position's block, where attributions are not the gradient's.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class Sampler:
         positions: int,
         classes: Sequence[int] | None,
         dtype: str,
-        removal: Removal | None = None,
+        block: Block | None = None,
     ) -> None:
         self.model, self.batch, self.dtype = model, batch, dtype
         self._features = list(features)
         self._modes = {
-            layer: mode_of(model, layer, way, classes, removal) if way else None for layer, way in layers.items()
+            layer: mode_of(model, layer, way, classes, block) if way else None for layer, way in layers.items()
         }
         slots = [model.slot(layer) for layer in layers]
         slots += [slot for mode in self._modes.values() if mode for slot in mode.slots]
@@ -190,11 +190,11 @@ def open_sampler(
     positions: int,
     classes: Sequence[int] | None,
     dtype: str,
-    removal: Removal | None = None,
+    block: Block | None = None,
 ) -> Sampler:
     """A :class:`Sampler`, kept within the process: compiled once for all shards."""
     chosen = None if classes is None else tuple(classes)
-    return _sampler(open_model(spec), tuple(layers.items()), tuple(features), batch, positions, chosen, dtype, removal)
+    return _sampler(open_model(spec), tuple(layers.items()), tuple(features), batch, positions, chosen, dtype, block)
 
 
 @lru_cache(maxsize=2)

@@ -1,4 +1,4 @@
-"""Whether a way to a layer's removals holds: by running the head on noise with the block and without it."""
+"""Whether a way to a layer's removals or insertions holds: by running the head on noise with the block and without."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from stages.vision.attribution.affine import EPSILON
+from stages.vision.attribution.blocks import Block, InsertionMode, mode_of
 from stages.vision.attribution.forward_mode import Way
 from stages.vision.attribution.proof import CLOSE, PLACES, Drawn, one_line
-from stages.vision.attribution.removal import Removal, RemovalMode
 from stages.vision.model import Model
 
 ROUNDING = 8
@@ -16,22 +16,25 @@ ROUNDING = 8
 float32 and 2 in half precision were seen, and the way that was right was the windows'."""
 
 
-class RemovalTrial(Drawn):
-    """What the head says of removals, at some positions of noise, to hold the ways against.
+class BlockTrial(Drawn):
+    """What the head says of a block that is removed or put in, at some positions of noise, to hold the ways against.
 
     Attributes:
         tried: what :meth:`gap` looked at last.
-        flat: nothing that was removed changed a logit.
+        flat: nothing that was done changed a logit.
     """
 
-    def __init__(self, model: Model, layer: str, removal: Removal) -> None:
+    def __init__(self, model: Model, layer: str, block: Block) -> None:
         super().__init__(model, layer)
-        self.removal = removal
+        self.block = block
         self.places = self.at(self._strength())
-        whole = RemovalMode(model, layer, "whole", None, removal)
+        whole = mode_of(model, layer, "whole", None, block)
         self.expected = self.attributions(whole, self.places).astype(np.float64)
         self.known = np.isfinite(self.expected)
-        logits = model.resumed(layer, [model.program.output])(self.tensors)[0].numpy().astype(np.float64)
+        if isinstance(whole, InsertionMode):
+            logits = whole.begins_at.repeat(len(self.images), 0).astype(np.float64)
+        else:
+            logits = model.resumed(layer, [model.program.output])(self.tensors)[0].numpy().astype(np.float64)
         highest = np.where(np.isfinite(logits), np.abs(logits), 0).max(1)[self.places[:, 0]]
         self.slack = ROUNDING * EPSILON[self.coarsest] * highest[:, None]
         own = np.where(self.known, np.abs(self.expected), 0)
@@ -64,9 +67,9 @@ class RemovalTrial(Drawn):
         return None if gap <= CLOSE[self.coarsest] else f"off by {gap:.1e}"
 
     def gap(self, way: Way) -> float:
-        """Largest difference beyond rounding, over the largest removal of the same image; inf where a way alone is
+        """Largest difference beyond rounding, over the largest effect of the same image; inf where a way alone is
         not finite."""
-        self.tried = RemovalMode(self.model, self.layer, way, None, self.removal)
+        self.tried = mode_of(self.model, self.layer, way, None, self.block)
         found = self.attributions(self.tried, self.places).astype(np.float64)
         with np.errstate(invalid="ignore"):
             off = np.maximum(np.abs(found - self.expected) - self.slack, 0) / self.largest

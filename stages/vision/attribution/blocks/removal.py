@@ -53,6 +53,11 @@ class Removal:
         rows, cols = (tf.range(full)[None] for full in maps.shape[1:3])
         return tf.where(self._inside(rows, cols, places), fill, own)
 
+    def kept(self, maps: tf.Tensor, instead: tf.Tensor, places: Places) -> tf.Tensor:
+        """The block of each position's image on one map (1, H, W, C) that stands everywhere else, (m, H, W, C)."""
+        rows, cols = (tf.range(full)[None] for full in maps.shape[1:3])
+        return tf.where(self._inside(rows, cols, places), tf.gather(maps, places.image), instead)
+
     def _span(self, full: int) -> Span:
         reach, at = self.window // 2, np.arange(full)
         size = min(self.window, full)
@@ -111,12 +116,3 @@ class RemovalMode(ForwardMode):
         given = [self.removal.without(value(self.tapped), places)]
         given += [tf.gather(value(slot), places.image) for slot in self.frontier]
         return tf.gather(value(self.model.program.output), places.image) - self.model.head(self.layer)(given)
-
-
-def mode_of(
-    model: Model, layer: str, way: Way, classes: Sequence[int] | None = None, removal: Removal | None = None
-) -> ForwardMode:
-    """What computes a layer's attributions: by the gradient, or by removal where one is given."""
-    if removal is None:
-        return ForwardMode(model, layer, way, classes)
-    return RemovalMode(model, layer, way, classes, removal)

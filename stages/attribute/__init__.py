@@ -1,0 +1,204 @@
+"""grids + attributions -> cells: what each cell argues for, and how surely.
+
+One pass over the parts. The rows that a photograph has in a cell are one cluster; clusters of the coarser grids are
+sums of those of the finest, photograph by photograph. What is held grows with the cells and the classes, not with the
+rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from stages.attribute.clusters import Attributed, Ranked, among_highest, sum_by
+from stages.keys import cell, find
+from stages.specs import Spec, ViewSpec
+from stages.stage import Inputs, Shard, Stage, State, one_shard
+from stages.tables import cells, from_numpy, to_numpy
+
+TOP = 5
+ONE_IN = 20
+"""A position ranks a class high that is among the highest of one in so many attributed classes (at least one)."""
+CHUNK = 4096
+"""Rows taken at once: so many counts, squared and added up, are exact in float32."""
+WIDE = 2**22
+"""Values widened to float64 at once."""
+
+
+class Params(Spec):
+    """Everything the cells' attributions depend on."""
+
+    view: ViewSpec
+
+
+def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
+    """The cells of one atlas: its grids with the plain mean of their members' attributions and what bears it out.
+
+    In the mode `top` an image's unlisted classes count 0, and the highest of those listed is the one that a position
+    ranks high. Without attributions (`none`, or a view of whole images) the columns are left out.
+    """
+    view = params.view
+    grid = inputs.table(f"grids/{view.name}").combine_chunks()
+    extract = inputs.state("extract", "")
+    attributed = [] if view.images else [int(index) for index in extract["attributed"]]
+    channels = grid.schema.field("activation").type.list_size
+    schema = cells(channels, len(attributed))
+    columns = {name: grid[name] for name in grid.column_names}
+    if attributed:
+        found = _statistics(inputs, view, grid, extract, len(attributed))
+        mean = found["attribution"]
+        # Stable, so that ties go to the class that comes first.
+        best = np.argsort(-mean, axis=1, kind="stable")[:, :TOP]
+        columns |= {name: from_numpy(values) for name, values in found.items()}
+        columns["top_classes"] = _lists(np.array(attributed, np.int32)[best])
+        columns["top_attributions"] = _lists(np.take_along_axis(mean, best, 1))
+    return {f"cells/{view.name}": pa.table([columns[name] for name in schema.names], schema=schema)}
+
+
+class Level:
+    """The statistics of one grid's cells.
+
+    Attributes:
+        of: rows of the table of grids that are its cells.
+        parent: (finest cells,) its cell that each cell of the finest grid lies in.
+        count, images: rows and photographs of its cells.
+    """
+
+    def __init__(self, of: np.ndarray, parent: np.ndarray, count: np.ndarray, images: np.ndarray, classes: int) -> None:
+        self.of, self.parent, self.count, self.images = of, parent, count, images
+        self.plain, self.high = Attributed(len(of), classes), Ranked(len(of), classes)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Each (cells, classes)."""
+        counts = (self.count, self.images)
+        return {
+            "attribution": self.plain.mean(self.count),
+            "attribution_se": self.plain.error(*counts),
+            "relative_se": self.plain.relative().error(*counts),
+            "top_share": self.high.mean(self.count),
+            "top_share_se": self.high.error(*counts),
+            "top_images": self.high.images,
+        }
+
+
+def _statistics(inputs: Inputs, view: ViewSpec, grid: pa.Table, extract: State, size: int) -> dict[str, np.ndarray]:
+    """Columns of every row of ``grid``, each (rows, size)."""
+    sides, x, y, count = (grid[name].to_numpy().astype(np.int64) for name in ("grid", "cell_x", "cell_y", "count"))
+    images = grid["images"].to_numpy().astype(np.int64)
+    side = int(sides.max())
+    finest = np.flatnonzero(sides == side)
+    codes = x[finest] * side + y[finest]
+    levels = []
+    for one in np.unique(sides)[::-1]:
+        of = np.flatnonzero(sides == one)
+        coarse = (x[finest] // (side // one)) * one + y[finest] // (side // one)
+        levels.append(Level(of, np.searchsorted(x[of] * one + y[of], coarse), count[of], images[of], size))
+    for rows in _rows(inputs, view, extract, size, codes, side):
+        _add(levels, *rows)
+    found: dict[str, np.ndarray] = {}
+    for level in levels:
+        for name, values in level.columns().items():
+            kind = np.int32 if name == "top_images" else np.float32
+            found.setdefault(name, np.zeros((len(grid), size), kind))[level.of] = values
+    return found
+
+
+def _rows(
+    inputs: Inputs, view: ViewSpec, extract: State, size: int, codes: np.ndarray, side: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Whole photographs, a chunk at a time: of each row its cell of the finest grid, its photograph, its attributions
+    and whether each class is among the highest of them."""
+    columns = ["image_id", "row", "col", "attribution", *(["attributed_classes"] if extract["top"] else [])]
+    for index, layout in enumerate(inputs.stream(f"layouts/{view.name}")):
+        if not len(layout):
+            continue
+        rows = inputs.part(view.rows_table, index, columns)
+        own = cell(layout["x"].to_numpy(), side) * side + cell(layout["y"].to_numpy(), side)
+        where, own = find(layout, rows), np.searchsorted(codes, own)
+        if (where < 0).any():
+            raise ValueError(f"part {index} of layouts/{view.name} holds rows that {view.rows_table} does not")
+        values = to_numpy(rows["attribution"])
+        known = _known(to_numpy(rows["attributed_classes"]), extract) if extract["top"] else None
+        # A part holds all rows of its images, sorted by key.
+        image = layout["image_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+        for start, stop in _whole(image, min(CHUNK, max(1, WIDE // size))):
+            taken = where[start:stop]
+            chosen = None if known is None else known[taken]
+            yield own[start:stop], image[start:stop], *_ranked(values[taken], chosen, size)
+
+
+def _whole(image: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
+    """(start, stop) of about ``most`` rows that part no photograph in two; ``image`` is in rising order."""
+    ends = np.r_[np.flatnonzero(np.diff(image)) + 1, len(image)]
+    start = 0
+    while start < len(image):
+        within = ends[(ends > start) & (ends <= start + most)]
+        stop = int(within[-1] if len(within) else ends[ends > start][0])
+        yield start, stop
+        start = stop
+
+
+def _ranked(values: np.ndarray, known: np.ndarray | None, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Attributions (n, size) float64, and which classes are among the highest, 0 or 1.
+
+    Args:
+        known: the column of each value where only some are listed.
+    """
+    counts = np.float32 if len(values) <= CHUNK else np.float64
+    if known is None:
+        high = among_highest(values.astype(np.float32), max(1, size // ONE_IN))
+        return values.astype(np.float64), high.astype(counts)
+    order = np.argsort(known, axis=1)  # of equal ones the first column is the higher, whatever their order
+    known, values = (np.take_along_axis(each, order, 1) for each in (known, values))
+    wide, high = np.zeros((len(values), size)), np.zeros((len(values), size), counts)
+    np.put_along_axis(wide, known, values, 1)
+    np.put_along_axis(high, known, among_highest(values.astype(np.float32), max(1, values.shape[1] // ONE_IN)), 1)
+    return wide, high
+
+
+def _known(classes: np.ndarray, extract: State) -> np.ndarray:
+    """Class indices (rows, 20) as columns of the attribution vector."""
+    column = np.zeros(len(extract["classes"]), np.int64)
+    column[np.array(extract["attributed"])] = np.arange(len(extract["attributed"]))
+    return column[classes]
+
+
+def _add(levels: list[Level], cells: np.ndarray, image: np.ndarray, plain: np.ndarray, high: np.ndarray) -> None:
+    """Adds rows to every grid, the finest first: their cells of the finest grid, photographs, attributions, ranks."""
+    rows = np.ones(len(cells))
+    for level in levels:
+        # All of a cluster of the grid before lies in one of this grid's.
+        pairs = (image.astype(np.int64) << 32) | level.parent[cells]
+        pairs, first, place = np.unique(pairs, return_index=True, return_inverse=True)
+        rows = np.bincount(place, rows)
+        plain, high = (sum_by(place, len(pairs), each) for each in (plain, high))
+        cells, image, own = cells[first], image[first], pairs & 0xFFFFFFFF
+        level.plain.add(own, rows, plain)
+        level.high.add(own, rows, high)
+
+
+def _lists(rows: np.ndarray) -> pa.ListArray:
+    ends = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(np.ascontiguousarray(rows).reshape(-1)))
+
+
+def _reads(params: Params) -> dict[str, str]:
+    view = params.view
+    rows = {} if view.images else {view.rows_table: "all"}
+    return {f"grids/{view.name}": "all", f"layouts/{view.name}": "all", **rows}
+
+
+STAGE = Stage(
+    name="attribute",
+    version=2,
+    about="grids -> cells: what each cell argues for",
+    params=Params,
+    shards=one_shard,
+    run=run,
+    reads=_reads,
+    writes=lambda params: (f"cells/{params.view.name}",),
+    state_of=lambda params: (("extract", ""),),
+    libraries=("numpy", "scipy"),
+)
