@@ -37,7 +37,9 @@ class ExtractSpec(Spec):
         description="attributions: activation . d logit / d activation, or the logit less the logit where the position "
         "is removed",
     )
-    window: Literal[1, 3] = Field(1, description="positions along a side of the block that by: removal takes away")
+    window: PositiveInt = Field(
+        1, description="positions along a side of the block that by: removal takes away, odd: 1, 3"
+    )
     fill: Literal["zero", "mean"] = Field(
         "zero", description="what then stands there: 0, or the mean over the positions of the image's own map"
     )
@@ -57,6 +59,8 @@ class ExtractSpec(Spec):
         for name in ("window", "fill") if self.by == "gradient" else ():
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} is for by: removal; give that too, or leave {name} out")
+        if self.window % 2 == 0:
+            raise ValueError(f"window: {self.window} has no middle position; give an odd number, 1 or 3")
         return self
 
 

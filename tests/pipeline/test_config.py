@@ -126,6 +126,13 @@ def test_overrides(write):
             {"extract": {"attribution": "none"}, "atlases": [{"name": "a", "layer": "c", "class": "x"}]},
             "chooses rows by attribution",
         ),
+        ({"extract": {"by": "removing"}}, r"extract.by: .*'gradient' or 'removal' \(got 'removing'\)"),
+        ({"extract": {"by": "removal", "window": 2}}, "extract: window: 2 has no middle position; give an odd number"),
+        ({"extract": {"by": "removal", "window": 0}}, r"extract.window: .* \(got 0\)"),
+        ({"extract": {"by": "removal", "fill": "blur"}}, r"extract.fill: .* \(got 'blur'\)"),
+        ({"extract": {"window": 3}}, "extract: window is for by: removal; give that too, or leave window out$"),
+        ({"extract": {"fill": "mean", "by": "gradient"}}, "extract: fill is for by: removal; "),
+        ({"extract": {"by": "removal", "attribution": "none"}}, "extract: by: removal .* attribution is none; "),
     ],
 )
 def test_what_is_wrong_is_one_line(write, changes, words):
