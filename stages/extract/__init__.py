@@ -37,7 +37,9 @@ class ExtractSpec(Spec):
         description="attributions: what the logits gain when a position's block is put into the layer's map of a plain "
         "grey image; what they lose when it is removed from its own; or activation . d logit / d activation",
     )
-    window: Literal[1, 3] = Field(3, description="positions along a side of the block that is put in, or removed")
+    window: PositiveInt = Field(
+        3, description="positions along a side of the block that is put in, or removed, odd: 1, 3"
+    )
     fill: Literal["zero", "mean"] = Field(
         "zero",
         description="what stands there where a block is removed: 0, or the mean over the positions of the image's own "
@@ -62,6 +64,8 @@ class ExtractSpec(Spec):
             raise ValueError("window is for by: insertion or removal; leave it out")
         if "fill" in other and self.by != "removal":
             raise ValueError("fill is for by: removal; give that too, or leave it out")
+        if self.window % 2 == 0:
+            raise ValueError(f"window: {self.window} has no middle position; give an odd number, 1 or 3")
         return self
 
 
