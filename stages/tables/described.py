@@ -120,7 +120,8 @@ TABLES = {
             {
                 **_POSITION,
                 "activation": "the layer's output at this position",
-                "attribution": "activation . d logit / d activation, per class, in logits",
+                "attribution": "activation . d logit / d activation, per class, in logits; with extract.by: "
+                "removal the logit less the logit where the position, or the window around it, is not there",
             },
         ),
         Table(
