@@ -56,21 +56,14 @@ class ExtractSpec(Spec):
 
     @model_validator(mode="after")
     def _of_blocks(self) -> ExtractSpec:
-        other = {name for name in ("by", "window", "fill") if getattr(self, name) != _default(type(self), name)}
-        if other and self.attribution == "none":
-            name = min(other)
-            raise ValueError(f"{name} says how attributions are computed, but attribution is none; leave one out")
-        if "window" in other and self.by == "gradient":
+        plain = type(self).model_fields
+        if self.by == "gradient" and self.window != plain["window"].default:
             raise ValueError("window is for by: insertion or removal; leave it out")
-        if "fill" in other and self.by != "removal":
+        if self.by != "removal" and self.fill != plain["fill"].default:
             raise ValueError("fill is for by: removal; give that too, or leave it out")
         if self.window % 2 == 0:
             raise ValueError(f"window: {self.window} has no middle position; give an odd number, 1 or 3")
         return self
-
-
-def _default(spec: type[Spec], name: str) -> Any:
-    return spec.model_fields[name].default
 
 
 class Params(ExtractSpec):

@@ -132,7 +132,6 @@ def test_overrides(write):
         ({"extract": {"by": "removal", "fill": "blur"}}, r"extract.fill: .* \(got 'blur'\)"),
         ({"extract": {"window": 1, "by": "gradient"}}, "extract: window is for by: insertion or removal; leave it out$"),
         ({"extract": {"fill": "mean"}}, "extract: fill is for by: removal; "),
-        ({"extract": {"by": "removal", "attribution": "none"}}, "extract: by says .* attribution is none; "),
     ],
 )
 def test_what_is_wrong_is_one_line(write, changes, words):
