@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages.extract.rows import REJECTS, Found, positions
 from stages.sources import read_images
@@ -32,6 +32,19 @@ class ExtractSpec(Spec):
     attribution: Literal["all", "top", "none"] | list[str] = Field(
         "all", description="all classes, the image's 20 highest, none, or a list of class names"
     )
+    by: Literal["insertion", "removal", "gradient"] = Field(
+        "insertion",
+        description="attributions: what the logits gain when a position's block is put into the layer's map of a plain "
+        "grey image; what they lose when it is removed from its own; or activation . d logit / d activation",
+    )
+    window: PositiveInt = Field(
+        3, description="positions along a side of the block that is put in, or removed, odd: 1, 3"
+    )
+    fill: Literal["zero", "mean"] = Field(
+        "zero",
+        description="what stands there where a block is removed: 0, or the mean over the positions of the image's own "
+        "map",
+    )
     dtype: Literal["float16", "float32"] = Field("float16", description="of stored activations and attributions")
     max_rejects: float = Field(
         0.01, ge=0, le=1, description="share of images that may be rejected before exit status 3"
@@ -40,6 +53,17 @@ class ExtractSpec(Spec):
     decode_threads: PositiveInt | None = Field(
         None, description="threads that decode; default: one per core, at most 8"
     )
+
+    @model_validator(mode="after")
+    def _of_blocks(self) -> ExtractSpec:
+        plain = type(self).model_fields
+        if self.by == "gradient" and self.window != plain["window"].default:
+            raise ValueError("window is for by: insertion or removal; leave it out")
+        if self.by != "removal" and self.fill != plain["fill"].default:
+            raise ValueError("fill is for by: removal; give that too, or leave it out")
+        if self.window % 2 == 0:
+            raise ValueError(f"window: {self.window} has no middle position; give an odd number, 1 or 3")
+        return self
 
 
 class Params(ExtractSpec):
@@ -59,9 +83,9 @@ def fit(inputs: Inputs, params: Params) -> State:
 
     Returns:
         classes; kind: ``softmax``, or ``sigmoid`` where every class stands for itself; attributed: class indices
-        (all for ``top``, none for ``none``); top; input_size [h, w]; layers: name to channels, height, width,
-        receptive_field [h, w], stride [h, w], offset [y, x] (the input pixel at the centre of position (0, 0));
-        ways: how each layer's attributions are computed.
+        (all for ``top``, none for ``none``); top; by, window, fill: as asked; input_size [h, w]; layers: name to
+        channels, height, width, receptive_field [h, w], stride [h, w], offset [y, x] (the input pixel at the centre
+        of position (0, 0)); ways: how each layer's attributions are computed.
 
     Raises:
         UserError: the model, a layer, a class or the images' size cannot be used, or no gradient reaches a layer.
@@ -80,16 +104,28 @@ def fit(inputs: Inputs, params: Params) -> State:
     for name in dict.fromkeys([*params.layers, *params.features]):
         layers[name] = _about(model, name, sampled=name in params.layers, edge=params.edge)
     chosen = attributed(params.attribution, model.classes)
-    asked = params.positions_per_image, chosen
+    asked = params.positions_per_image, chosen, _block(params)
     return {
         "classes": list(model.classes),
         "kind": model.kind,
         "attributed": chosen,
         "top": params.attribution == "top",
+        "by": params.by,
+        "window": params.window,
+        "fill": params.fill,
         "input_size": list(model.input_size),
         "layers": layers,
         "ways": {name: choose(model, name, *asked) for name in params.layers} if chosen else {},
     }
+
+
+def _block(params: Params) -> Any:
+    """What is done to a position's block; None for the gradient."""
+    from stages.vision.attribution.blocks import Insertion, Removal
+
+    if params.by == "insertion":
+        return Insertion(params.window)
+    return Removal(params.window, params.fill) if params.by == "removal" else None
 
 
 def _check_size(params: Params, size: tuple[int, int]) -> None:
@@ -160,9 +196,8 @@ def run(inputs: Inputs, params: Params, shard: Any) -> dict[str, pa.Table]:
     images = inputs.part("images", shard.index)
     ways = {name: state["ways"].get(name) for name in params.layers}
     chosen = state["attributed"] if isinstance(params.attribution, list) else None
-    sampler = open_sampler(
-        params.model, ways, params.features, params.batch, params.positions_per_image, chosen, params.dtype
-    )
+    asked = params.batch, params.positions_per_image, chosen, params.dtype, _block(params)
+    sampler = open_sampler(params.model, ways, params.features, *asked)
     uris = images["uri"].to_pylist()
     threads = params.decode_threads or min(8, os.cpu_count() or 1)
     prepare = partial(_pixels, params.images, tuple(state["input_size"]), sampler.model.channels)
@@ -196,7 +231,7 @@ __all__ = ["STAGE", "ExtractSpec", "Params", "fit", "positions", "run"]
 
 STAGE = Stage(
     name="extract",
-    version=5,
+    version=6,
     about="one forward pass per image: predictions, sampled activations, what each argues for",
     params=Params,
     shards=aligned_shards("images"),

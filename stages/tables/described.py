@@ -120,7 +120,9 @@ TABLES = {
             {
                 **_POSITION,
                 "activation": "the layer's output at this position",
-                "attribution": "activation . d logit / d activation, per class, in logits",
+                "attribution": "per class, in logits, with extract.by: insertion what the logit of a plain grey image "
+                "gains by the block around the position, removal what the image's own loses without it, gradient "
+                "activation . d logit / d activation",
             },
         ),
         Table(

@@ -126,6 +126,12 @@ def test_overrides(write):
             {"extract": {"attribution": "none"}, "atlases": [{"name": "a", "layer": "c", "class": "x"}]},
             "chooses rows by attribution",
         ),
+        ({"extract": {"by": "removing"}}, r"extract.by: .*'insertion', 'removal' or 'gradient' \(got 'removing'\)"),
+        ({"extract": {"window": 2}}, "extract: window: 2 has no middle position; give an odd number"),
+        ({"extract": {"window": 0}}, r"extract.window: .* \(got 0\)"),
+        ({"extract": {"by": "removal", "fill": "blur"}}, r"extract.fill: .* \(got 'blur'\)"),
+        ({"extract": {"window": 1, "by": "gradient"}}, "window is for by: insertion or removal; leave it out$"),
+        ({"extract": {"fill": "mean"}}, "extract: fill is for by: removal; "),
     ],
 )
 def test_what_is_wrong_is_one_line(write, changes, words):

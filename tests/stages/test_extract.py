@@ -21,12 +21,14 @@ from stages.specs import ImagesSpec, ModelSpec
 from stages.stage import UserError
 from stages.tables import images as images_schema
 from stages.tables import to_numpy
+from stages.vision.attribution.blocks import Insertion, Removal
 from stages.vision.decoding import decoded
 from stages.vision.images import ImageError, decode_to
 from stages.vision.model import open_model
 from tests import quick
 from tests.memory import MemoryInputs
 from tests.stages.vision import small_models as small
+from tests.stages.vision.test_blocks import rerun
 
 COUNT = 11
 
@@ -65,6 +67,7 @@ def _inputs(found, per_part=COUNT, labels=None) -> MemoryInputs:
 
 def _params(path, **changes) -> Params:
     given = {"model": ModelSpec(path=path), "images": ImagesSpec(path="unused"), "positions_per_image": 5, "edge": 0}
+    given |= {"by": "gradient"}
     return Params(**{**given, "dtype": "float32", "batch": 4, "decode_threads": 2, **changes})
 
 
@@ -202,6 +205,35 @@ def test_modes_of_attribution(models, photographs):
     assert state["top"] and state["attributed"] == [0, 1, 2]
 
 
+BLOCKS = {
+    "insertion": (Insertion(3), {"by": "insertion", "window": 3, "fill": "zero"}),
+    "removal": (Removal(3, "mean"), {"by": "removal", "window": 3, "fill": "mean"}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by", BLOCKS)
+def test_attributions_by_blocks(by, models, photographs):
+    """As many runs of the head as positions, and everything else as it is by the gradient."""
+    block, asked = BLOCKS[by]
+    given = {"layers": ["mid"], "positions_per_image": 64}
+    gradient = _inputs(photographs).run(extract.STAGE, _params(models("deep"), **given))
+    params, inputs = _params(models("deep"), **asked, **given), _inputs(photographs)
+    written = inputs.run(extract.STAGE, params)
+    state = inputs.state("extract", "")
+    assert {name: state[name] for name in asked} == asked
+    x = np.stack([decode_to(Path(path).read_bytes(), (16, 16)) for _, path in photographs]).astype("float32")
+    expected = rerun(open_model(params.model), "mid", x, block).reshape(64 * COUNT, 3)
+    found = to_numpy(written["activations/mid"]["attribution"])
+    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+    assert _bytes(written["predictions"])["image_id"] == _bytes(gradient["predictions"])["image_id"]
+    for column in ("row", "col", "activation"):
+        ours, theirs = (table["activations/mid"].select([column]) for table in (written, gradient))
+        assert _bytes(ours) == _bytes(theirs)
+    narrow = _inputs(photographs, per_part=3).run(extract.STAGE, params.model_copy(update={"batch": 7}))
+    assert _bytes(narrow["activations/mid"]) == _bytes(written["activations/mid"])
+
+
 def test_what_fit_tells_the_other_stages(models):
     state = extract.fit(MemoryInputs(), _params(models("nested"), layers=["backbone/conv_b"], features=["pool"]))
     assert state["classes"] == ["class 0", "class 1", "class 2"] and state["input_size"] == [16, 16]
@@ -214,6 +246,7 @@ def test_what_fit_tells_the_other_stages(models):
         "offset": [3, 3],
     }
     assert state["layers"]["pool"]["height"] == 1 and state["ways"] == {"backbone/conv_b": "affine"}
+    assert (state["by"], state["window"], state["fill"]) == ("gradient", 3, "zero")
 
 
 def test_features_of_a_vector_layer_and_no_layers_at_all(models, photographs):

@@ -22,12 +22,13 @@ import numpy as np
 import tensorflow as tf
 
 from stages.vision.attribution.affine import jacobian
-from stages.vision.attribution.tangents import RULES, Push, Tangent, push_step
+from stages.vision.attribution.tangents import RULES, Push, Tangent, differentiated, push_step
+from stages.vision.attribution.tangents.push import values_of
 from stages.vision.attribution.windows import Places, Span, Window
 from stages.vision.model import Model
 from stages.vision.model.program import Step
 
-Way = Literal["affine", "windows", "accumulator", "backprop"]
+Way = Literal["affine", "windows", "accumulator", "backprop", "whole"]
 WORKING = 48 * 2**20
 """Bytes that the widest tangents of one call may take."""
 
@@ -46,7 +47,10 @@ class ForwardMode:
         most: positions that one call should take at most.
         twice: steps through which ``windows`` takes two reverse passes for each position.
         by_image: a call's cost goes by the images it is about, not by their positions.
+        share: of the layer's values and those behind it, those inside of the windows; 1 for other ways.
     """
+
+    rules, otherwise = RULES, staticmethod(differentiated)
 
     def __init__(self, model: Model, layer: str, way: Way, classes: Sequence[int] | None = None) -> None:
         self.model, self.layer = model, layer
@@ -59,7 +63,9 @@ class ForwardMode:
         self.most = 256
         self.way: Way = way
         self.by_image = way == "backprop"
+        self.share = 1.0
         self.twice: list[Step] = []
+        self._made: list[tuple[int, tf.Tensor]] | None = None
         self.classes = None if classes is None else tf.constant(list(classes), tf.int32)
         self.count = len(model.classes if classes is None else classes)
         getattr(self, f"_begin_{self.way}")()
@@ -82,14 +88,20 @@ class ForwardMode:
         value = dict(zip(self.slots, values, strict=True)).__getitem__
         if self.way == "backprop":
             return activation, self._by_class(activation, places, value)
-        if self.way == "affine":
-            matrix = tf.constant(self.jacobian) if jacobian is None else jacobian
-            found = self._by_matrix(activation, places, matrix)
-        elif self.way == "windows" or self._is_narrow():
-            found = self._by_windows(activation, places, value)
-        else:
-            found = self._by_accumulator(activation, places, value)
+        matrix = self.jacobian if jacobian is None else jacobian
+        found = self._of_all(activation, places, value, None if matrix is None else tf.convert_to_tensor(matrix))
         return activation, found if self.classes is None else tf.gather(found, self.classes, axis=1)
+
+    def _of_all(
+        self, activation: tf.Tensor, places: Places, value: Callable[[int], tf.Tensor], matrix: tf.Tensor | None
+    ) -> tf.Tensor:
+        """Of all classes, (m, K)."""
+        if self.way == "affine":
+            return self._by_matrix(activation, places, matrix)
+        if self.way == "accumulator" and not self._is_narrow():
+            return self._by_accumulator(activation, places, value)
+        down, right = (Span(np.arange(full), 1, full) for full in (self.info.height, self.info.width))
+        return self._by_windows(Window(activation[:, None, None, :], down, right), places, value)
 
     # -- affine ------------------------------------------------------------------
 
@@ -114,7 +126,7 @@ class ForwardMode:
 
     def _begin_windows(self) -> None:
         """A dry run, to learn which values of the forward pass the rules ask for and how wide tangents get."""
-        asked, widest = [self.tapped], [0]
+        asked = [self.tapped]
         shapes, dtype, count = self.model.shapes, self.model.dtype, 2
 
         def value(slot: int) -> tf.Tensor:
@@ -123,32 +135,30 @@ class ForwardMode:
 
         def dry(image: tf.Tensor) -> tf.Tensor:
             tangent = tf.zeros((count, self.info.channels), dtype)
-            return self._by_windows(tangent, Places(image, image, image), value, widest)
+            return self._of_all(tangent, Places(image, image, image), value, None)
 
+        self._made = []
         tf.function(dry, autograph=False).get_concrete_function(tf.TensorSpec((count,), "int32"))
+        made, self._made = self._made, None
         self.slots = list(dict.fromkeys(asked))
-        self.most = int(np.clip(WORKING // max(1, widest[0] // count), 4, self.most))
+        sizes = [x.shape.num_elements() // count for _, x in made]
+        widest = max([1, *(size * x.dtype.size for size, (_, x) in zip(sizes, made, strict=True))])
+        self.most = int(np.clip(WORKING // widest, 4, self.most))
+        self.share = sum(sizes) / max(1, sum(int(np.prod(shapes[slot][1:])) for slot, _ in made))
 
-    def _by_windows(
-        self,
-        activation: tf.Tensor,
-        places: Places,
-        value: Callable[[int], tf.Tensor],
-        widest: list[int] | None = None,
-    ) -> tf.Tensor:
+    def _by_windows(self, begun: Window, places: Places, value: Callable[[int], tf.Tensor]) -> tf.Tensor:
+        """What a change of the layer inside of a window makes of the logits, (m, K)."""
         model, info = self.model, self.info
-        rules = RULES if self.way == "windows" else {}
         push = Push(places, value, model.shapes, model.native, (info.height, info.width), model.dtype, self.twice)
-        down, right = Span(np.arange(info.height), 1, info.height), Span(np.arange(info.width), 1, info.width)
-        tangents: dict[int, Tangent] = {self.tapped: Window(activation[:, None, None, :], down, right)}
+        rules = self.rules if self.way == "windows" else {}
+        tangents: dict[int, Tangent] = {self.tapped: begun}
+        if self._made is not None:
+            self._made.append((self.tapped, begun.values))
         for step in self.steps:
-            found = push_step(step, [tangents.get(slot) for slot in step.inputs], push, rules)
+            found = push_step(step, [tangents.get(slot) for slot in step.inputs], push, rules, self.otherwise)
             tangents.update(zip(step.outputs, found, strict=True))
-            if widest is not None:
-                sizes = [t.values if isinstance(t, Window) else t for t in found if t is not None]
-                widest.extend(int(np.prod(t.shape)) * t.dtype.size for t in sizes)
-        if widest is not None:
-            widest[0] = max(widest)
+            if self._made is not None:
+                self._made += [(i, values_of(t)) for i, t in zip(step.outputs, found, strict=True) if t is not None]
         return tangents[model.program.output]
 
     # -- accumulator -------------------------------------------------------------

@@ -63,32 +63,30 @@ class Reference:
         return float(np.nan_to_num(off, nan=np.inf, posinf=np.inf).max(initial=0))
 
 
-class Trial:
-    """What backprop says of a layer, at some positions of noise, to hold the ways against.
+class Drawn:
+    """Noise at which the ways to a layer's attributions are tried.
 
     A layer is tried on what images of noise make of it (pixel by pixel, smooth, and dark), and on noise of its own of
     the same size and of three times it: bends are met on both sides. Other tensors that the head reads are the
     images', and changed a little for the layer's own noise.
 
     Attributes:
-        tried: what :meth:`gap` looked at last.
+        tensors: what the head reads, for 2 x IMAGES images.
+        logits: of the images of noise, (IMAGES, K).
+        coarsest: the type, of those behind the layer, that rounds most.
     """
 
     def __init__(self, model: Model, layer: str) -> None:
         self.model, self.layer, self.info = model, layer, model.layer(layer)
         self.given = [model.slot(layer), *model.program.frontier(model.slot(layer))]
         self.images = range(2 * IMAGES)
-        rng = np.random.default_rng(0)
-        pixels = tf.constant(noise(rng, (*model.input_size, model.channels)))
+        self.rng = np.random.default_rng(0)
+        pixels = tf.constant(noise(self.rng, (*model.input_size, model.channels)))
         slots = [*self.given, model.program.output]
         *values, logits = tf.function(lambda p: model.values(model.to_input(p), slots), autograph=False)(pixels)
-        self.tensors = self._tensors(rng, values)
-        self.places: np.ndarray | None = None
-        self.weights = self._combined(rng, logits.numpy())
-        self.reverse = tf.function(self._reverse, autograph=False)
-        self.reference = self._reference(self.weights)
+        self.tensors, self.logits = self._tensors(self.rng, values), logits.numpy()
         types = {model.dtype, *(model.native[i] for step in model.program.after(self.given[0]) for i in step.outputs)}
-        self.close = max(CLOSE[t] for t in types if t in CLOSE)
+        self.coarsest = max((t for t in types if t in CLOSE), key=CLOSE.__getitem__)
 
     def _tensors(self, rng: np.random.Generator, values: list[tf.Tensor]) -> list[tf.Tensor]:
         """The layer's and the frontier's, for IMAGES images and as much noise of their own."""
@@ -101,7 +99,7 @@ class Trial:
             own.append(np.concatenate([value, shaken]))
         return [tf.constant(x, value.dtype) for x, value in zip(own, values, strict=True)]
 
-    def _places(self, strength: np.ndarray) -> np.ndarray:
+    def at(self, strength: np.ndarray) -> np.ndarray:
         """(m, 3) int32: image, row, column; corners, borders, the middle, and the largest of ``strength`` (n, H, W).
 
         A head may look at few positions only, and nothing would be proven at the others.
@@ -117,6 +115,42 @@ class Trial:
             found.append(np.concatenate([fixed, strongest]))
         image = np.repeat(self.images, PLACES)
         return np.concatenate([image[:, None], np.concatenate(found)], 1).astype(np.int32)
+
+    def attributions(self, mode: ForwardMode, places: np.ndarray) -> np.ndarray:
+        """(m, k) of ``places`` as :meth:`at` gives them, in parts of as many as one call may take."""
+        model = self.model
+        size = min(mode.most, len(places))
+        parts = np.concatenate([places, places[-1:].repeat(-len(places) % size, 0)])
+        resumed = model.resumed(self.layer, mode.slots)
+
+        @tf.function(autograph=False)
+        def apply(parts: tf.Tensor, *tensors: tf.Tensor) -> tf.Tensor:
+            held = resumed(tensors)
+
+            def part(at: tf.Tensor) -> tf.Tensor:
+                return mode(held, Places(*tf.unstack(at, axis=1)))[1]
+
+            signature = tf.TensorSpec((size, mode.count), model.dtype)
+            return tf.map_fn(part, parts, fn_output_signature=signature, parallel_iterations=1)
+
+        found = apply(tf.constant(parts.reshape(-1, size, 3)), *self.tensors).numpy()
+        return found.reshape(-1, found.shape[-1])[: len(places)]
+
+
+class Trial(Drawn):
+    """What backprop says of a layer, at some positions of noise, to hold the ways against.
+
+    Attributes:
+        tried: what :meth:`gap` looked at last.
+    """
+
+    def __init__(self, model: Model, layer: str) -> None:
+        super().__init__(model, layer)
+        self.places: np.ndarray | None = None
+        self.weights = self._combined(self.rng, self.logits)
+        self.reverse = tf.function(self._reverse, autograph=False)
+        self.reference = self._reference(self.weights)
+        self.close = CLOSE[self.coarsest]
 
     def _combined(self, rng: np.random.Generator, logits: np.ndarray) -> np.ndarray:
         """(K, r): random numbers, such that classes whose logits vary less weigh more."""
@@ -143,7 +177,7 @@ class Trial:
             x.numpy().astype(np.float64) for x in self.reverse(tf.constant(weights, self.model.dtype), *self.tensors)
         ]
         if self.places is None:
-            self.places = self._places(np.nan_to_num(found[1]).sum(0))
+            self.places = self.at(np.nan_to_num(found[1]).sum(0))
         return Reference(*(x[:, *self.places.T].T for x in found))
 
     def against(self, way: Way) -> str | None:
@@ -166,28 +200,8 @@ class Trial:
             weights[others] = 0
             reference, weights = self._reference(weights), weights[few]
         self.tried = ForwardMode(self.model, self.layer, way, few)
-        found = self._attributions(self.tried)
+        found = self.attributions(self.tried, self.places)
         return reference.off(found.astype(np.float64) @ weights)
-
-    def _attributions(self, mode: ForwardMode) -> np.ndarray:
-        """(m, k) of the positions tried, in parts of as many as one call may take."""
-        model = self.model
-        size = min(mode.most, len(self.places))
-        parts = np.concatenate([self.places, self.places[-1:].repeat(-len(self.places) % size, 0)])
-        resumed = model.resumed(self.layer, mode.slots)
-
-        @tf.function(autograph=False)
-        def apply(parts: tf.Tensor, *tensors: tf.Tensor) -> tf.Tensor:
-            held = resumed(tensors)
-
-            def part(at: tf.Tensor) -> tf.Tensor:
-                return mode(held, Places(*tf.unstack(at, axis=1)))[1]
-
-            signature = tf.TensorSpec((size, mode.count), model.dtype)
-            return tf.map_fn(part, parts, fn_output_signature=signature, parallel_iterations=1)
-
-        found = apply(tf.constant(parts.reshape(-1, size, 3)), *self.tensors).numpy()
-        return found.reshape(-1, found.shape[-1])[: len(self.places)]
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:

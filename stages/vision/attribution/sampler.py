@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from stages.specs import ModelSpec
-from stages.vision.attribution.forward_mode import ForwardMode, Way
+from stages.vision.attribution.blocks import Block, mode_of
+from stages.vision.attribution.forward_mode import Way
 from stages.vision.attribution.windows import Places
 from stages.vision.model import Model, freeze, open_model
 
@@ -56,6 +57,7 @@ class Sampler:
         positions: positions sampled of an image, at most.
         classes: indices of the attributed classes; None for all.
         dtype: of the samples, ``float16`` or ``float32``.
+        block: what is done to a position's block, where attributions are not the gradient's.
     """
 
     def __init__(
@@ -67,10 +69,13 @@ class Sampler:
         positions: int,
         classes: Sequence[int] | None,
         dtype: str,
+        block: Block | None = None,
     ) -> None:
         self.model, self.batch, self.dtype = model, batch, dtype
         self._features = list(features)
-        self._modes = {layer: ForwardMode(model, layer, way, classes) if way else None for layer, way in layers.items()}
+        self._modes = {
+            layer: mode_of(model, layer, way, classes, block) if way else None for layer, way in layers.items()
+        }
         slots = [model.slot(layer) for layer in layers]
         slots += [slot for mode in self._modes.values() if mode for slot in mode.slots]
         self._held = list(dict.fromkeys(slots))
@@ -185,10 +190,11 @@ def open_sampler(
     positions: int,
     classes: Sequence[int] | None,
     dtype: str,
+    block: Block | None = None,
 ) -> Sampler:
     """A :class:`Sampler`, kept within the process: compiled once for all shards."""
     chosen = None if classes is None else tuple(classes)
-    return _sampler(open_model(spec), tuple(layers.items()), tuple(features), batch, positions, chosen, dtype)
+    return _sampler(open_model(spec), tuple(layers.items()), tuple(features), batch, positions, chosen, dtype, block)
 
 
 @lru_cache(maxsize=2)

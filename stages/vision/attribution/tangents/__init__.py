@@ -1,17 +1,20 @@
-"""How each kind of operation passes a change on: the linearisation of a network's head, step by step.
+"""How each kind of operation passes a change on, step by step: at its slope (:data:`RULES`), or as large as the change
+is (:data:`FINITE`).
 
-What no rule covers goes to ``tf.autodiff.ForwardAccumulator`` over the whole
-map, one step at a time, which is slower; where TensorFlow has no forward
-derivative, to two reverse passes. Both can be wrong: whoever relies on a
-layer's tangents has them proven (:mod:`~stages.vision.attribution.proof`).
+What no rule covers goes over the whole map, one step at a time, which is
+slower: at its slope to ``tf.autodiff.ForwardAccumulator`` or, where TensorFlow
+has no forward derivative, to two reverse passes; a finite change to the step
+itself. All of it can be wrong: whoever relies on a layer's tangents or changes
+has them proven (:mod:`~stages.vision.attribution.proof`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
+from stages.vision.attribution.tangents import finite
 from stages.vision.attribution.tangents.joins import added, joined, multiplied
 from stages.vision.attribution.tangents.neighbourhoods import (
     average,
@@ -34,7 +37,7 @@ from stages.vision.attribution.tangents.pointwise import (
 from stages.vision.attribution.tangents.push import Push, Rule, Tangent
 from stages.vision.model.program import Step
 
-__all__ = ["RULES", "Push", "Tangent", "push_step"]
+__all__ = ["FINITE", "RULES", "Push", "Tangent", "differentiated", "push_step"]
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("Identity", "identity", "Dropout", "SpatialDropout2D", "StochasticDepth", "GaussianNoise"), same),
@@ -56,19 +59,39 @@ RULES: dict[str, Rule] = {
     "Concatenate": joined,
     "Multiply": multiplied,
 }
-"""Class name of an operation to its rule."""
+"""Class name of an operation to its rule for tangents."""
+
+_NOT_LINEAR: dict[Rule, Rule] = {
+    relu: finite.relu,
+    activation: finite.activation,
+    pointwise: finite.pointwise,
+    dense: finite.dense,
+    convolution: finite.convolution,
+    maximum: finite.maximum,
+    multiplied: finite.multiplied,
+}
+FINITE: dict[str, Rule] = {kind: _NOT_LINEAR.get(rule, rule) for kind, rule in RULES.items()}
+"""Class name of an operation to its rule for changes of any size."""
+
+Otherwise = Callable[[Step, list[Tangent | None], Push], list[Tangent | None]]
 
 
 def push_step(
-    step: Step, tangents: list[Tangent | None], push: Push, rules: Mapping[str, Rule] = RULES
+    step: Step, tangents: list[Tangent | None], push: Push, rules: Mapping[str, Rule], otherwise: Otherwise
 ) -> list[Tangent | None]:
-    """The tangents of a step's outputs; None where one does not change, as an index does not."""
+    """The tangents, or changes, of a step's outputs; None where one does not change.
+
+    Args:
+        otherwise: for a step that has no rule, or whose rule does not apply.
+    """
     rule = rules.get(step.kind)
-    found = rule(step, tangents, push) if rule and len(step.outputs) == 1 else None
-    return _differentiated(step, tangents, push) if found is None else [found]
+    moved = [slot for slot, tangent in zip(step.inputs, tangents, strict=True) if tangent is not None]
+    applies = rule and moved and len(step.outputs) == 1 and push.is_float([*moved, *step.outputs])
+    found = rule(step, tangents, push) if applies else None
+    return otherwise(step, tangents, push) if found is None else [found]
 
 
-def _differentiated(step: Step, tangents: list[Tangent | None], push: Push) -> list[Tangent | None]:
+def differentiated(step: Step, tangents: list[Tangent | None], push: Push) -> list[Tangent | None]:
     changed = {i: push.whole(t) for i, t in zip(step.inputs, tangents, strict=True) if t is not None}
     smooth = [slot for slot in step.outputs if tf.as_dtype(push.native[slot]).is_floating]
     if not changed or not smooth:

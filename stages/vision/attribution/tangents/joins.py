@@ -45,21 +45,33 @@ def joined(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | 
 
 def multiplied(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
     """Product of two: a map and a map, or a map and its gate (1 x 1 positions)."""
-    if len(step.inputs) != 2 or any(len(push.shape[i]) != 4 for i in step.inputs):
+    if not multiplies_maps(step, push):
         return None
-    full = push.shape[step.outputs[0]]
-    terms = []
-    for slot, other, tangent in zip(step.inputs, step.inputs[::-1], tangents, strict=True):
-        if tangent is None:
-            continue
-        gates, gated = push.shape[slot][1:3] == (1, 1), push.shape[other][1:3] == (1, 1)
-        if gates and not gated:
-            terms.append(push.as_map(tangent.values * push.own(other)))
-        else:
-            terms.append(
-                tangent.with_values(tangent.values * (push.own(other) if gated else push.beside(other, tangent)))
-            )
-    if any(t.values.shape[-1] != full[-1] for t in terms):
+    return joined_terms(step, [term(step, k, tangents, push) for k in range(2) if tangents[k] is not None], push)
+
+
+def multiplies_maps(step: Step, push: Push) -> bool:
+    return len(step.inputs) == 2 and all(len(push.shape[i]) == 4 for i in step.inputs)
+
+
+def term(step: Step, k: int, changes: list[Tangent | None], push: Push, also: Tangent | None = None) -> Window:
+    """The change of factor ``k`` times the other factor, which may be changed by ``also``."""
+    slot, other = step.inputs[k], step.inputs[1 - k]
+    change = changes[k]
+    gates, gated = push.shape[slot][1:3] == (1, 1), push.shape[other][1:3] == (1, 1)
+    if gates and not gated:
+        value = push.own(other)
+        return push.as_map(change.values * (value if also is None else value + push.whole(also)))
+    if gated:
+        value = push.own(other)
+        return change.with_values(change.values * (value if also is None else value + also.values))
+    value = push.beside(other, change)
+    return change.with_values(change.values * (value if also is None else value + push.laid(also, change)))
+
+
+def joined_terms(step: Step, terms: list[Window], push: Push) -> Window | None:
+    """The sum of what lies in several windows; None where one is not as deep as the output."""
+    if not terms or any(t.values.shape[-1] != push.shape[step.outputs[0]][-1] for t in terms):
         return None
     down, right = union([t.down for t in terms]), union([t.right for t in terms])
     return Window(tf.add_n([push.places.moved(t, down, right).values for t in terms]), down, right)

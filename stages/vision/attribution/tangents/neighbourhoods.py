@@ -15,7 +15,7 @@ from stages.vision.model.program import Step
 
 
 @dataclass(frozen=True)
-class _Frame:
+class Frame:
     """The inputs that a windowed operation needs to compute the outputs ``down`` x ``right``."""
 
     down: Span
@@ -24,17 +24,17 @@ class _Frame:
     size: tuple[int, int]
 
 
-def _frame(window: Window, step: Step, push: Push, spans: list[int], strides: list[int], before: list[int]) -> _Frame:
+def _frame(window: Window, step: Step, push: Push, spans: list[int], strides: list[int], before: list[int]) -> Frame:
     full = push.shape[step.outputs[0]][1:3]
     sides = [
         side.through(spans[k], strides[k], before[k], full[k]) for k, side in enumerate((window.down, window.right))
     ]
     first = tuple(side.start * strides[k] - before[k] for k, side in enumerate(sides))
     size = tuple((side.size - 1) * strides[k] + spans[k] for k, side in enumerate(sides))
-    return _Frame(*sides, first, size)
+    return Frame(*sides, first, size)
 
 
-def _layer_frame(window: Window, step: Step, push: Push) -> _Frame:
+def layer_frame(window: Window, step: Step, push: Push) -> Frame:
     layer = step.operation
     size = layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size
     spans = [(k - 1) * d + 1 for k, d in zip(size, getattr(layer, "dilation_rate", (1, 1)), strict=True)]
@@ -43,30 +43,52 @@ def _layer_frame(window: Window, step: Step, push: Push) -> _Frame:
     return _frame(window, step, push, spans, list(layer.strides), before)
 
 
-def _cut(window: Window, frame: _Frame, push: Push) -> tf.Tensor:
+def cut(window: Window, frame: Frame, push: Push) -> tf.Tensor:
+    """The window seen through the frame; zero outside of it."""
     return push.places.cut(window, frame.first[0], frame.size[0], frame.first[1], frame.size[1])
 
 
+def seen(slot: int, frame: Frame, push: Push, outside: float = 0) -> tf.Tensor:
+    """The forward pass' values of a map in the frame; ``outside`` where there is no map."""
+    inside = push.shape[slot][1:3]
+    reach = [
+        (max(0, -int(f.min())), max(0, int(f.max()) + s - n))
+        for f, s, n in zip(frame.first, frame.size, inside, strict=True)
+    ]
+    maps = tf.pad(push.value(slot), [(0, 0), *reach, (0, 0)], constant_values=outside)
+    down, right = frame.first[0] + reach[0][0], frame.first[1] + reach[1][0]
+    return push.places.read(maps, down, frame.size[0], right, frame.size[1])
+
+
 def convolution(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
-    layer, (window,) = step.operation, tangents
-    if layer.data_format != "channels_last" or not known_slope(step) or not isinstance(window, Window):
+    (window,) = tangents
+    if not known_slope(step) or not can_convolve(step, window):
         return None
+    frame = layer_frame(window, step, push)
+    return activated(Window(convolved(step, cut(window, frame, push), push), frame.down, frame.right), step, push)
+
+
+def can_convolve(step: Step, window: Tangent | None) -> bool:
+    """Whether :func:`convolved` does what the step does: unequal strides of a depthwise convolution it cannot do."""
+    layer = step.operation
+    square = step.kind == "Conv2D" or layer.strides[0] == layer.strides[1]
+    return isinstance(window, Window) and layer.data_format == "channels_last" and square
+
+
+def convolved(step: Step, x: tf.Tensor, push: Push) -> tf.Tensor:
+    """The convolution of a frame, without its bias and its activation."""
+    layer = step.operation
     dilation = tuple(layer.dilation_rate)
-    if step.kind != "Conv2D" and layer.strides[0] != layer.strides[1]:
-        return None
-    frame = _layer_frame(window, step, push)
-    x = _cut(window, frame, push)
     if step.kind == "Conv2D":
         # Each group by itself: TensorFlow has grouped convolutions of its own, but not everywhere.
         parts = zip(tf.split(x, layer.groups, 3), tf.split(push.tensor(layer.kernel), layer.groups, 3), strict=True)
         found = [tf.nn.conv2d(*part, layer.strides, "VALID", dilations=dilation) for part in parts]
-        out = tf.concat(found, 3) if len(found) > 1 else found[0]
-    else:
-        kernel = layer.depthwise_kernel if step.kind == "SeparableConv2D" else layer.kernel
-        out = tf.nn.depthwise_conv2d(x, push.tensor(kernel), (1, *layer.strides, 1), "VALID", dilations=dilation)
+        return tf.concat(found, 3) if len(found) > 1 else found[0]
+    kernel = layer.depthwise_kernel if step.kind == "SeparableConv2D" else layer.kernel
+    out = tf.nn.depthwise_conv2d(x, push.tensor(kernel), (1, *layer.strides, 1), "VALID", dilations=dilation)
     if step.kind == "SeparableConv2D":
         out = tf.nn.conv2d(out, push.tensor(layer.pointwise_kernel), 1, "VALID")
-    return activated(Window(out, frame.down, frame.right), step, push)
+    return out
 
 
 def padded(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
@@ -83,15 +105,15 @@ def padded(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | 
             return None
         before = [widths[1][0], widths[2][0]]
     frame = _frame(window, step, push, [1, 1], [1, 1], [int(b) for b in before])
-    return Window(_cut(window, frame, push), frame.down, frame.right)
+    return Window(cut(window, frame, push), frame.down, frame.right)
 
 
 def average(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
     layer, (window,) = step.operation, tangents
     if layer.data_format != "channels_last" or not isinstance(window, Window):
         return None
-    frame = _layer_frame(window, step, push)
-    out = tf.nn.avg_pool2d(_cut(window, frame, push), layer.pool_size, layer.strides, "VALID")
+    frame = layer_frame(window, step, push)
+    out = tf.nn.avg_pool2d(cut(window, frame, push), layer.pool_size, layer.strides, "VALID")
     if layer.padding == "same":
         # Padding is not averaged: outputs at the border divide by fewer inputs.
         for axis, (side, size) in enumerate(zip((frame.down, frame.right), layer.pool_size, strict=True)):
@@ -110,25 +132,16 @@ def maximum(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent |
     layer, (window,) = step.operation, tangents
     if layer.data_format != "channels_last" or not isinstance(window, Window):
         return None
-    frame = _layer_frame(window, step, push)
-    x, (height, width) = _cut(window, frame, push), frame.size
-    inside = push.shape[step.inputs[0]][1:3]
-    maps = push.value(step.inputs[0])
-    lowest = maps.dtype.min
-    reach = [
-        (max(0, -int(f.min())), max(0, int(f.max()) + s - n))
-        for f, s, n in zip(frame.first, frame.size, inside, strict=True)
-    ]
-    maps = tf.pad(maps, [(0, 0), *reach, (0, 0)], constant_values=lowest)
-    down, right = frame.first[0] + reach[0][0], frame.first[1] + reach[1][0]
-    seen = push.places.read(maps, down, height, right, width)
+    frame = layer_frame(window, step, push)
+    x = cut(window, frame, push)
+    within = seen(step.inputs[0], frame, push, push.value(step.inputs[0]).dtype.min)
     largest = push.beside(step.outputs[0], Window(x, frame.down, frame.right))
     out, taken = tf.zeros_like(largest), tf.zeros_like(largest, tf.bool)
     for i in range(layer.pool_size[0]):
         for j in range(layer.pool_size[1]):
             rows = slice(i, i + (frame.down.size - 1) * layer.strides[0] + 1, layer.strides[0])
             cols = slice(j, j + (frame.right.size - 1) * layer.strides[1] + 1, layer.strides[1])
-            hit = (seen[:, rows, cols] == largest) & ~taken
+            hit = (within[:, rows, cols] == largest) & ~taken
             out, taken = tf.where(hit, x[:, rows, cols], out), taken | hit
     return Window(out, frame.down, frame.right)
 

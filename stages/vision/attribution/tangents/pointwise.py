@@ -37,7 +37,7 @@ def rescaled(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent 
 def pointwise(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
     """Any function of one position (all its channels): differentiated inside of the window only."""
     (tangent,), (slot,) = tangents, step.inputs
-    if getattr(step.operation, "axis", -1) not in (-1, [-1], (-1,), 3, [3]):
+    if not is_by_position(step):
         return None
     primal = tf.cast(push.beside(slot, tangent), push.native[slot])
     values = {slot: primal}
@@ -48,38 +48,59 @@ def pointwise(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent
     return with_values(tangent, push.widened(out, power))
 
 
+def is_by_position(step: Step) -> bool:
+    """Whether the axis an operation works along, if any, is the channels'."""
+    return getattr(step.operation, "axis", -1) in (-1, [-1], (-1,), 3, [3])
+
+
 def relu(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+    return _open(tangents[0], push, step, top(step)) if is_clip(step) else pointwise(step, tangents, push)
+
+
+def is_clip(step: Step) -> bool:
+    """Whether a ReLU is a cut at 0 and at :func:`top`."""
     layer = step.operation
-    if getattr(layer, "negative_slope", 0) or getattr(layer, "threshold", 0):
-        return pointwise(step, tangents, push)
-    top = 6.0 if step.kind == "Relu6" else getattr(layer, "max_value", None)
-    return _open(tangents[0], push, step, None if top is None else float(top))
+    return not getattr(layer, "negative_slope", 0) and not getattr(layer, "threshold", 0)
 
 
-def _open(tangent: Tangent, push: Push, step: Step, top: float | None) -> Tangent:
-    """Passed on where the output lies strictly between 0 and ``top``."""
+def top(step: Step) -> float | None:
+    """The highest value a ReLU gives; None: there is none."""
+    name = activation_of(step)
+    highest = 6.0 if "relu6" in (name, step.kind.lower()) else getattr(step.operation, "max_value", None)
+    return None if highest is None else float(highest)
+
+
+def _open(tangent: Tangent, push: Push, step: Step, highest: float | None) -> Tangent:
+    """Passed on where the output lies strictly between 0 and ``highest``."""
     out = push.beside(step.outputs[0], tangent)
-    passes = out > 0 if top is None else (out > 0) & (out < top)
+    passes = out > 0 if highest is None else (out > 0) & (out < highest)
     return with_values(tangent, tf.where(passes, values_of(tangent), 0))
 
 
-_MIXING = {"softmax", "log_softmax", "glu", "sparsemax"}
+MIXING = {"softmax", "log_softmax", "glu", "sparsemax"}
+"""Activations that look at other channels."""
 
 
 def activation(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
-    name = getattr(step.operation.activation, "__name__", None)
+    name = activation_of(step)
     if name in ("linear", "relu", "relu6"):
         return activated(tangents[0], step, push)
-    return pointwise(step, tangents, push) if name not in _MIXING else None
+    return pointwise(step, tangents, push) if name not in MIXING else None
+
+
+def activation_of(step: Step) -> str | None:
+    """The name of the activation an operation has inside; ``linear`` where it has none, None where that has no name."""
+    inside = getattr(step.operation, "activation", None)
+    return "linear" if inside is None else getattr(inside, "__name__", None)
 
 
 def activated(tangent: Tangent, step: Step, push: Push) -> Tangent | None:
     """The activation inside of a convolution or Dense, where its slope can be told from its value."""
-    name = getattr(getattr(step.operation, "activation", None), "__name__", "linear")
+    name = activation_of(step)
     if name == "linear":
         return tangent
     if name in ("relu", "relu6"):
-        return _open(tangent, push, step, 6.0 if name == "relu6" else None)
+        return _open(tangent, push, step, top(step))
     if name in ("sigmoid", "tanh"):
         out = push.beside(step.outputs[0], tangent)
         return with_values(tangent, values_of(tangent) * (out * (1 - out) if name == "sigmoid" else 1 - out * out))
@@ -87,8 +108,7 @@ def activated(tangent: Tangent, step: Step, push: Push) -> Tangent | None:
 
 
 def known_slope(step: Step) -> bool:
-    activation = getattr(step.operation, "activation", None)
-    return getattr(activation, "__name__", "linear") in ("linear", "relu", "relu6", "sigmoid", "tanh")
+    return activation_of(step) in ("linear", "relu", "relu6", "sigmoid", "tanh")
 
 
 def dense(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:

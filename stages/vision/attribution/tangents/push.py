@@ -1,8 +1,8 @@
-"""One call of the linearised head: the sampled positions, and the forward pass' values that rules ask for."""
+"""One call of the head: the sampled positions, and the forward pass' values that rules ask for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import tensorflow as tf
@@ -12,7 +12,8 @@ from stages.vision.model.half import NARROW, powers, times
 from stages.vision.model.program import Step
 
 Tangent = Window | tf.Tensor
-"""How a slot changes with the sampled position: a window of a map, or a tensor (m, ...) for anything else."""
+"""How a slot changes with the sampled position, at its slope or by a finite step: a window of a map, or a tensor
+(m, ...) for anything else."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Push:
         shape: slot number to its shape, the batch first.
         native: slot number to the dtype in which the network itself computes it.
         tapped: height and width of the tapped layer.
-        dtype: of the tangents.
+        dtype: of the tangents, and of changes.
         twice: filled with the steps that took two reverse passes.
     """
 
@@ -58,6 +59,11 @@ class Push:
         )
         return self.places.moved(tangent, down, right).values
 
+    def laid(self, tangent: Window, other: Window) -> tf.Tensor:
+        """What of a change lies in the window of another of the same map."""
+        down, right = other.down, other.right
+        return self.places.cut(tangent, down.start, down.size, right.start, right.size)
+
     def as_map(self, tensor: tf.Tensor) -> Window:
         """A whole map as the widest window."""
         down, right = (Span.whole(n, full) for n, full in zip(self.tapped, tensor.shape[1:3], strict=True))
@@ -72,6 +78,10 @@ class Push:
             return [tf.cast(change, self.native[i]) for i, change in changed.items()], None
         power = powers(list(changed.values()), by_row=True)
         return [tf.cast(times(change, 1 / power), self.native[i]) for i, change in changed.items()], power
+
+    def is_float(self, slots: Iterable[int]) -> bool:
+        """Whether all are real numbers, which change by a difference."""
+        return all(tf.as_dtype(self.native[slot]).is_floating for slot in slots)
 
     def widened(self, change: tf.Tensor, power: tf.Tensor | None) -> tf.Tensor:
         """A change that :meth:`narrowed` ones led to, as it is."""

@@ -1,0 +1,25 @@
+"""Attributions without a derivative: a block of the layer's map is taken out of the image, or put into a plain one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stages.vision.attribution.blocks.insertion import Insertion, InsertionMode
+from stages.vision.attribution.blocks.removal import Removal, RemovalMode
+from stages.vision.attribution.forward_mode import ForwardMode, Way
+from stages.vision.model import Model
+
+__all__ = ["Block", "Insertion", "InsertionMode", "Removal", "RemovalMode", "mode_of"]
+
+Block = Insertion | Removal
+"""What is done to the block of a position."""
+
+
+def mode_of(
+    model: Model, layer: str, way: Way, classes: Sequence[int] | None = None, block: Block | None = None
+) -> ForwardMode:
+    """What computes a layer's attributions: by the gradient, or by what is done to a position's block."""
+    if block is None:
+        return ForwardMode(model, layer, way, classes)
+    kind = InsertionMode if isinstance(block, Insertion) else RemovalMode
+    return kind(model, layer, way, classes, block)

@@ -1,0 +1,76 @@
+"""Whether a way to a layer's removals or insertions holds: by running the head on noise with the block and without."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from stages.vision.attribution.affine import EPSILON
+from stages.vision.attribution.blocks import Block, InsertionMode, mode_of
+from stages.vision.attribution.forward_mode import Way
+from stages.vision.attribution.proof import CLOSE, PLACES, Drawn, one_line
+from stages.vision.model import Model
+
+ROUNDING = 8
+"""By how many of the last digits of its largest logit the difference of two runs of a head may be off: up to 4 in
+float32 and 2 in half precision were seen, and the way that was right was the windows'."""
+
+
+class BlockTrial(Drawn):
+    """What the head says of a block that is removed or put in, at some positions of noise, to hold the ways against.
+
+    Attributes:
+        tried: what :meth:`gap` looked at last.
+        flat: nothing that was done changed a logit.
+    """
+
+    def __init__(self, model: Model, layer: str, block: Block) -> None:
+        super().__init__(model, layer)
+        self.block = block
+        self.places = self.at(self._strength())
+        whole = mode_of(model, layer, "whole", None, block)
+        self.expected = self.attributions(whole, self.places).astype(np.float64)
+        self.known = np.isfinite(self.expected)
+        if isinstance(whole, InsertionMode):
+            logits = whole.begins_at.repeat(len(self.images), 0).astype(np.float64)
+        else:
+            logits = model.resumed(layer, [model.program.output])(self.tensors)[0].numpy().astype(np.float64)
+        highest = np.where(np.isfinite(logits), np.abs(logits), 0).max(1)[self.places[:, 0]]
+        self.slack = ROUNDING * EPSILON[self.coarsest] * highest[:, None]
+        own = np.where(self.known, np.abs(self.expected), 0)
+        self.flat = bool(self.known.any() and (own <= self.slack / 4).all())
+        largest = own.reshape(-1, PLACES * own.shape[1]).max(1)
+        largest = np.maximum(largest, 1e-6 * max(largest.max(), np.finfo(np.float64).tiny))
+        self.largest = np.repeat(largest, PLACES)[:, None]
+
+    def _strength(self) -> np.ndarray:
+        """(n, H, W): how much the logits hang on a position, by their gradient, or, without one, how large it is."""
+        maps = self.tensors[0]
+        try:
+            with tf.GradientTape() as tape:
+                tape.watch(maps)
+                logits = self.model.head(self.layer)([maps, *self.tensors[1:]])
+            slope = tape.gradient(logits, maps, tf.constant(self.rng.normal(size=logits.shape), logits.dtype), "zero")
+            found = np.nan_to_num(np.abs(maps * slope)).sum(3)
+        except Exception:  # whatever TensorFlow, or a user's layer, finds wrong with a gradient: none is needed
+            found = np.zeros(1)
+        return found if found.any() else np.nan_to_num(np.abs(maps)).sum(3)
+
+    def against(self, way: Way) -> str | None:
+        """What speaks against a way; None where the head confirms it."""
+        if not self.known.any():
+            return "cannot be checked: no logit on noise is finite"
+        try:
+            gap = self.gap(way)
+        except Exception as error:  # whatever TensorFlow, or a user's layer, finds wrong with it
+            return f"cannot be computed ({one_line(error)})"
+        return None if gap <= CLOSE[self.coarsest] else f"off by {gap:.1e}"
+
+    def gap(self, way: Way) -> float:
+        """Largest difference beyond rounding, over the largest effect of the same image; inf where a way alone is
+        not finite."""
+        self.tried = mode_of(self.model, self.layer, way, None, self.block)
+        found = self.attributions(self.tried, self.places).astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            off = np.maximum(np.abs(found - self.expected) - self.slack, 0) / self.largest
+        return float(np.nan_to_num(off[self.known], nan=np.inf, posinf=np.inf).max(initial=0))

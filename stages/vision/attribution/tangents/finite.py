@@ -1,0 +1,121 @@
+"""Rules for a change that is not small: what a step gives of the changed values, less what it gives of the plain ones.
+
+What is linear passes a change on as it does a tangent, and has one rule for both. The others are here, each inside of
+the window. A change travels as a difference, never as what is changed: in what does not change it is 0, and where the
+steps are linear, or cut at a value (a ReLU), nothing large is taken from anything large. Elsewhere a change carries
+the rounding of the values it is the difference of: of float32, 1e-7 of these.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from stages.vision.attribution.tangents import neighbourhoods
+from stages.vision.attribution.tangents.joins import joined_terms, multiplies_maps, term
+from stages.vision.attribution.tangents.neighbourhoods import can_convolve, convolved, cut, layer_frame, seen
+from stages.vision.attribution.tangents.pointwise import MIXING, activation_of, is_by_position, is_clip, top
+from stages.vision.attribution.tangents.pointwise import dense as linear_dense
+from stages.vision.attribution.tangents.push import Push, Tangent, values_of, with_values
+from stages.vision.attribution.windows import Window
+from stages.vision.model.program import Step
+
+
+def pointwise(step: Step, changes: list[Tangent | None], push: Push) -> Tangent | None:
+    """Any function of one position (all its channels), of both values."""
+    (change,), (slot,), (made,) = changes, step.inputs, step.outputs
+    if not is_by_position(step):
+        return None
+    plain = push.beside(slot, change)
+    of_plain, of_changed = {slot: tf.cast(plain, push.native[slot])}, {}
+    of_changed[slot] = tf.cast(plain + values_of(change), push.native[slot])
+    step(of_plain)
+    step(of_changed)
+    return with_values(change, tf.cast(of_changed[made], push.dtype) - tf.cast(of_plain[made], push.dtype))
+
+
+def relu(step: Step, changes: list[Tangent | None], push: Push) -> Tangent | None:
+    return _clipped(changes[0], step, push) if is_clip(step) else pointwise(step, changes, push)
+
+
+def _clipped(change: Tangent, step: Step, push: Push) -> Tangent:
+    """A cut at 0 and at the ReLU's top. Between the two a change passes as it is, without any rounding."""
+    plain, values = push.beside(step.inputs[0], change), values_of(change)
+    if top(step) is None:
+        return with_values(change, tf.maximum(values + tf.minimum(plain, 0), -tf.nn.relu(plain)))
+    held = tf.clip_by_value(plain, 0, top(step))
+    return with_values(change, tf.clip_by_value(values + (plain - held), -held, top(step) - held))
+
+
+def activation(step: Step, changes: list[Tangent | None], push: Push) -> Tangent | None:
+    name = activation_of(step)
+    if name in ("relu", "relu6"):
+        return _clipped(changes[0], step, push)
+    return changes[0] if name == "linear" else None if name in MIXING else pointwise(step, changes, push)
+
+
+def dense(step: Step, changes: list[Tangent | None], push: Push) -> Tangent | None:
+    if activation_of(step) == "linear":
+        return linear_dense(step, changes, push)
+    return pointwise(step, changes, push) if activation_of(step) not in MIXING else None
+
+
+def convolution(step: Step, changes: list[Tangent | None], push: Push) -> Tangent | None:
+    """With an activation inside, the frame is convolved as it is when it is changed."""
+    layer, (window,) = step.operation, changes
+    if activation_of(step) == "linear":
+        return neighbourhoods.convolution(step, changes, push)
+    if not can_convolve(step, window):
+        return None
+    frame = layer_frame(window, step, push)
+    out = convolved(step, seen(step.inputs[0], frame, push) + cut(window, frame, push), push)
+    if layer.bias is not None:
+        out += push.tensor(layer.bias)
+    found = Window(layer.activation(out), frame.down, frame.right)
+    return found.with_values(found.values - push.beside(step.outputs[0], found))
+
+
+def maximum(step: Step, changes: list[Tangent | None], push: Push) -> Tangent | None:
+    """The largest of the changed inputs, less the largest there was."""
+    layer, (window,) = step.operation, changes
+    if layer.data_format != "channels_last" or not isinstance(window, Window):
+        return None
+    frame = layer_frame(window, step, push)
+    within = seen(step.inputs[0], frame, push, push.value(step.inputs[0]).dtype.min)
+    largest = tf.nn.max_pool2d(within + cut(window, frame, push), layer.pool_size, layer.strides, "VALID")
+    found = Window(largest, frame.down, frame.right)
+    return found.with_values(largest - push.beside(step.outputs[0], found))
+
+
+def multiplied(step: Step, changes: list[Tangent | None], push: Push) -> Tangent | None:
+    """(a + da) (b + db) - a b = da b + db (a + da)."""
+    if not multiplies_maps(step, push):
+        return None
+    first, second = changes
+    terms = [] if first is None else [term(step, 0, changes, push)]
+    terms += [] if second is None else [term(step, 1, changes, push, also=first)]
+    return joined_terms(step, terms, push)
+
+
+def recomputed(step: Step, changes: list[Tangent | None], push: Push) -> list[Tangent | None]:
+    """Any step, over whole maps; what is no real number (an index) is passed on as it is when it is changed."""
+    changed = {i: change for i, change in zip(step.inputs, changes, strict=True) if change is not None}
+    if not changed:
+        return [None] * len(step.outputs)
+    values = {slot: _changed(slot, changed.get(slot), push) for slot in dict.fromkeys(step.inputs)}
+    step(values)
+    return [_difference(slot, values[slot], push) for slot in step.outputs]
+
+
+def _changed(slot: int, change: Tangent | None, push: Push) -> tf.Tensor:
+    if change is not None and not push.is_float([slot]):
+        return change
+    plain = push.own(slot)
+    return tf.cast(plain if change is None else plain + tf.cast(push.whole(change), plain.dtype), push.native[slot])
+
+
+def _difference(slot: int, changed: tf.Tensor, push: Push) -> Tangent:
+    if not push.is_float([slot]):
+        return changed
+    plain = push.own(slot)
+    out = tf.cast(tf.cast(changed, plain.dtype) - plain, push.dtype)
+    return push.as_map(out) if out.shape.rank == 4 else out
