@@ -133,8 +133,8 @@ def _ranked(values: np.ndarray, known: np.ndarray | None, size: int) -> tuple[np
     """
     counts = np.float32 if len(values) <= CHUNK else np.float64
     if known is None:
-        high = among_highest(values.astype(np.float32), max(1, size // ONE_IN))
-        return values.astype(np.float64), high.astype(counts)
+        wide = values.astype(np.float64)  # and float32 of it: of float16 it takes longer than both
+        return wide, among_highest(wide.astype(np.float32), max(1, size // ONE_IN)).astype(counts)
     order = np.argsort(known, axis=1)  # of equal ones the first column is the higher, whatever their order
     known, values = (np.take_along_axis(each, order, 1) for each in (known, values))
     wide, high = np.zeros((len(values), size)), np.zeros((len(values), size), counts)

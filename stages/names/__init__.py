@@ -73,7 +73,7 @@ def _rows(cells: pa.Table, ranks: Ranks, found: Held, called: list[tuple[str, st
         "expected": found.expected,
         "top_share": ranks.share[at],
         "rate": ranks.rate[found.thing],
-        "odds": found.odds,
+        "low": found.low,
         "q_value": found.q_value,
         "lift": pa.array(found.lift, pa.float32(), from_pandas=True),
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stages.clusters import among_highest
 from stages.names.chance import adjusted, at_least, expected
 from stages.names.counts import Counts, Whole
 
@@ -15,6 +16,8 @@ LEVEL = 0.05
 """Share of false names that is allowed, and what the interval of a share leaves out."""
 ODDS = 2.0
 """Times the map's odds that a cell's odds of ranking a name high surely are: many photographs make trifles sure."""
+LISTED = 5
+"""A class that names a cell is among so many whose share most exceeds the map's rate: those that a panel lists."""
 NEARLY = 1.5
 """Lift by photographs nearly taken for a class that a name needs where few are taken for it. Of 1,000 photographs,
 names of six groups of ImageNet's classes: of those with less than 0.8 none to half lay where photographs with labels of
@@ -43,22 +46,17 @@ class Ranks:
         return np.rint(self.share * self.count[:, None]).sum(0) / self.count.sum()
 
     @property
-    def odds(self) -> np.ndarray:
-        """Odds of the share's lower bound over those of the map's rate, (cells, n); 0 where it is unknown.
+    def low(self) -> np.ndarray:
+        """Lower end of the share's 95 % interval, (cells, n); 0 where a cell's rows are of one photograph.
 
-        The bound is that of a two-sided 95 % interval with Student's t of one degree of freedom less than there are
-        photographs (Cameron & Miller 2015). Photographs that agree wholly have no spread: the bound is at most what
-        Laplace's rule gives of them.
+        By Student's t of one degree of freedom less than there are photographs (Cameron & Miller 2015). Photographs
+        that agree wholly have no spread: it is at most what Laplace's rule gives of them.
         """
         from scipy.special import stdtrit
 
         images = self.images[:, None]
         low = self.share - stdtrit(np.maximum(images - 1, 1), 1 - LEVEL / 2) * self.error
-        low = np.minimum(np.where(images > 1, low, 0.0), (images + 1) / (images + 2))
-        rate = self.rate
-        likely = (rate > 0) & (rate < 1)
-        base = np.where(likely, rate / np.where(likely, 1 - rate, 1), np.inf)
-        return np.where(low > 0, low / (1 - low), 0.0) / base
+        return np.clip(np.where(images > 1, low, 0.0), 0.0, (images + 1) / (images + 2))
 
 
 @dataclass
@@ -69,7 +67,7 @@ class Held:
     thing: np.ndarray
     place: np.ndarray
     expected: np.ndarray
-    odds: np.ndarray
+    low: np.ndarray
     q_value: np.ndarray
     lift: np.ndarray
 
@@ -79,13 +77,14 @@ def held(ranks: Ranks, counts: Counts, whole: Whole, attributed: np.ndarray, mem
 
     A name holds where, over all cells of at least three photographs and all classes and groups that any position of
     the map ranks high, more photographs rank it high than chance gives (q < .05), at least three; where its odds are
-    surely at least twice the map's; and where its photographs bear it out (:func:`borne_out`).
+    surely at least twice the map's; where no more than four classes stand out more in the cell; and where its
+    photographs bear it out (:func:`borne_out`).
 
     Args:
         attributed: class of each attributed column.
         members: which class is in which group, bool (groups, K).
     """
-    rate, odds = ranks.rate, ranks.odds
+    rate, low = ranks.rate, ranks.low
     chance = expected(counts.photographs, rate)
     tested = ranks.images >= LEAST
     p = np.ones(chance.shape)
@@ -94,13 +93,15 @@ def held(ranks: Ranks, counts: Counts, whole: Whole, attributed: np.ndarray, mem
     said = p < 1
     q[said] = adjusted(p[said], int(tested.sum()) * int((rate > 0).sum()))
     lift, borne = borne_out(counts, whole, ranks.count, attributed, members)
-    holds = (q < LEVEL) & (ranks.top_images >= LEAST) & (odds >= ODDS) & borne
+    holds = (q < LEVEL) & (ranks.top_images >= LEAST) & (low * (1 - rate) >= ODDS * rate * (1 - low)) & borne
+    listed = among_highest((ranks.share - rate)[:, : len(attributed)], LISTED)
+    holds[:, : len(attributed)] &= listed
     cell, thing = np.nonzero(holds)
-    first = _order(cell, thing, odds, counts.winners, attributed, members, np.isfinite(lift))
+    first = _order(cell, thing, low - rate, counts.winners, attributed, members, np.isfinite(lift))
     cell, thing = cell[first], thing[first]
     place = np.arange(len(cell)) - np.searchsorted(cell, cell)
     at = (cell, thing)
-    return Held(cell, thing, place, chance[at], odds[at], q[at], lift[at])
+    return Held(cell, thing, place, chance[at], low[at], q[at], lift[at])
 
 
 def borne_out(
@@ -139,26 +140,26 @@ def _lift(rows: np.ndarray, count: np.ndarray, photographs: np.ndarray) -> np.nd
 def _order(
     cell: np.ndarray,
     thing: np.ndarray,
-    odds: np.ndarray,
+    excess: np.ndarray,
     winners: np.ndarray,
     attributed: np.ndarray,
     members: np.ndarray,
     known: np.ndarray,
 ) -> np.ndarray:
-    """The order of names (cell, thing) within their cells: by falling odds, a group where its best class would be.
+    """The order of names (cell, thing) within their cells: by falling excess, a group where its best class would be.
 
     A group stands before its classes unless one stands out: it wins at least half of the positions that classes of the
     group win there, and has photographs enough for its lift to be ``known``.
     """
-    score, turn = odds[cell, thing], np.ones(len(cell))
+    score, turn = excess[cell, thing], np.ones(len(cell))
     for row in np.flatnonzero(thing >= len(attributed)):
         group = members[thing[row] - len(attributed)]
         ours = np.flatnonzero((cell == cell[row]) & (thing < len(attributed)))
         ours = ours[group[attributed[thing[ours]]]]
         if not len(ours):
             continue
-        best = ours[np.argmax(odds[cell[row], thing[ours]])]
-        score[row] = max(score[row], odds[cell[row], thing[best]])
+        best = ours[np.argmax(excess[cell[row], thing[ours]])]
+        score[row] = max(score[row], excess[cell[row], thing[best]])
         won = winners[cell[row]]
         if known[cell[row], thing[best]] and 2 * won[attributed[thing[best]]] >= won[group].sum():
             score[best], turn[best] = score[row], 0.0

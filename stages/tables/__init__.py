@@ -143,7 +143,7 @@ def cells(channels: int, attributed: int) -> pa.Schema:
 
 def names() -> pa.Schema:
     """What cells may be called, best first."""
-    floats = [(name, pa.float32()) for name in ("expected", "top_share", "rate", "odds", "q_value", "lift")]
+    floats = [(name, pa.float32()) for name in ("expected", "top_share", "low", "rate", "q_value", "lift")]
     return pa.schema(
         [
             *CELL,
