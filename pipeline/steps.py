@@ -16,6 +16,7 @@ from stages.classes import classes_of
 from stages.evaluate import baseline
 from stages.evaluate.truth import listed
 from stages.extract import ExtractSpec
+from stages.groups import given
 from stages.stage import UserError
 
 
@@ -54,6 +55,8 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
         add("grid", atlas.name, view=atlas.view, grids=sorted(atlas.grids), min_count=atlas.min_count)
     for atlas in config.atlases:
         add("attribute", atlas.name, view=atlas.view)
+    for atlas in config.atlases:
+        add("names", atlas.name, view=atlas.view, groups=given(config.classes, also))
     for atlas in config.atlases:
         if atlas.render is not None:
             render = {"view": atlas.view, "render": atlas.render, "min_count": atlas.min_count}

@@ -13,6 +13,7 @@ ORDER = (
     "reduce",
     "grid",
     "attribute",
+    "names",
     "render",
     "explain",
     "evaluate",

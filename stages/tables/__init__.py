@@ -141,6 +141,22 @@ def cells(channels: int, attributed: int) -> pa.Schema:
     return pa.schema([base[n] for n in head] + (argues if attributed else []) + [base[n] for n in tail])
 
 
+def names() -> pa.Schema:
+    """What cells may be called, best first."""
+    floats = [(name, pa.float32()) for name in ("expected", "top_share", "low", "rate", "q_value", "lift")]
+    return pa.schema(
+        [
+            *CELL,
+            ("place", pa.int32()),
+            ("kind", pa.string()),
+            ("name", pa.string()),
+            ("class", pa.int32()),
+            ("images", pa.int32()),
+            *floats,
+        ]
+    )
+
+
 def icons() -> pa.Schema:
     return pa.schema(
         [

@@ -167,6 +167,28 @@ TABLES = {
             },
         ),
         Table(
+            "names",
+            ("grid", "cell_x", "cell_y", "place"),
+            "what a cell may be called: classes, and groups of them, that surely stand out there; no row of others",
+            {
+                **_CELL,
+                "place": "0 is the best name: by falling low - rate, a group where its best class would be",
+                "kind": "class, or group: of classes.groups",
+                "name": "of the class or group",
+                "class": "class index (null for a group)",
+                "images": "distinct images in the cell with a member that ranks it high: as top_share in cells, or, of "
+                "a group, whose best class is one of its own",
+                "expected": "such images to be expected at the map's rate, were the members independent",
+                "top_share": "share of the cell's members that rank it high",
+                "low": "lower end of its 95 % interval, clustered by image",
+                "rate": "share of the whole map's",
+                "q_value": "of the test that the images are no more than expected, over all cells and names of the "
+                "grid (Benjamini & Yekutieli 2001)",
+                "lift": "share of the cell's members from images that the model takes for the class (or one of the "
+                "group), over the map's (null where these are fewer than 3)",
+            },
+        ),
+        Table(
             "icons",
             ("grid", "cell_x", "cell_y"),
             "a feature visualisation per cell, and how faithful it is",
