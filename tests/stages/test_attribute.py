@@ -8,7 +8,7 @@ import pytest
 
 import stages.attribute
 from stages.attribute import STAGE, Params
-from stages.attribute.clusters import among_highest
+from stages.clusters import among_highest
 from stages.keys import cell as cell_of
 from stages.keys import find
 from stages.tables import cells, to_numpy

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from stages.attribute.clusters import Attributed, Ranked, among_highest, sum_by
-from stages.keys import cell, find
+from stages.clusters import Attributed, Grids, Ranked, among_highest, numbered, sum_by
+from stages.keys import find
 from stages.specs import Spec, ViewSpec
 from stages.stage import Inputs, Shard, Stage, State, one_shard
 from stages.tables import cells, from_numpy, to_numpy
@@ -57,56 +57,44 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     return {f"cells/{view.name}": pa.table([columns[name] for name in schema.names], schema=schema)}
 
 
-class Level:
-    """The statistics of one grid's cells.
+class Statistics:
+    """What is summed up over the cells of one grid."""
 
-    Attributes:
-        of: rows of the table of grids that are its cells.
-        parent: (finest cells,) its cell that each cell of the finest grid lies in.
-        count, images: rows and photographs of its cells.
-    """
+    def __init__(self, cells: int, classes: int) -> None:
+        self.plain, self.high = Attributed(cells, classes), Ranked(cells, classes)
 
-    def __init__(self, of: np.ndarray, parent: np.ndarray, count: np.ndarray, images: np.ndarray, classes: int) -> None:
-        self.of, self.parent, self.count, self.images = of, parent, count, images
-        self.plain, self.high = Attributed(len(of), classes), Ranked(len(of), classes)
-
-    def columns(self) -> dict[str, np.ndarray]:
-        """Each (cells, classes)."""
-        counts = (self.count, self.images)
+    def columns(self, count: np.ndarray, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Each (cells, classes), of cells of ``count`` rows from ``images`` photographs."""
         return {
-            "attribution": self.plain.mean(self.count),
-            "attribution_se": self.plain.error(*counts),
-            "relative_se": self.plain.relative().error(*counts),
-            "top_share": self.high.mean(self.count),
-            "top_share_se": self.high.error(*counts),
+            "attribution": self.plain.mean(count),
+            "attribution_se": self.plain.error(count, images),
+            "relative_se": self.plain.relative().error(count, images),
+            "top_share": self.high.mean(count),
+            "top_share_se": self.high.error(count, images),
             "top_images": self.high.images,
         }
 
 
 def _statistics(inputs: Inputs, view: ViewSpec, grid: pa.Table, extract: State, size: int) -> dict[str, np.ndarray]:
     """Columns of every row of ``grid``, each (rows, size)."""
-    sides, x, y, count = (grid[name].to_numpy().astype(np.int64) for name in ("grid", "cell_x", "cell_y", "count"))
-    images = grid["images"].to_numpy().astype(np.int64)
-    side = int(sides.max())
-    finest = np.flatnonzero(sides == side)
-    codes = x[finest] * side + y[finest]
-    levels = []
-    for one in np.unique(sides)[::-1]:
-        of = np.flatnonzero(sides == one)
-        coarse = (x[finest] // (side // one)) * one + y[finest] // (side // one)
-        levels.append(Level(of, np.searchsorted(x[of] * one + y[of], coarse), count[of], images[of], size))
-    for rows in _rows(inputs, view, extract, size, codes, side):
-        _add(levels, *rows)
+    grids = Grids(grid)
+    levels = [Statistics(len(level.of), size) for level in grids.levels]
+    for place_of, image, plain, high in _rows(inputs, view, extract, size, grids):
+        for level, (own, rows, place) in zip(levels, grids.clusters(place_of, image), strict=True):
+            plain, high = (sum_by(place, len(own), each) for each in (plain, high))
+            level.plain.add(own, rows, plain)
+            level.high.add(own, rows, high)
+    count, images = (grid[name].to_numpy().astype(np.int64) for name in ("count", "images"))
     found: dict[str, np.ndarray] = {}
-    for level in levels:
-        for name, values in level.columns().items():
+    for level, one in zip(levels, grids.levels, strict=True):
+        for name, values in level.columns(count[one.of], images[one.of]).items():
             kind = np.int32 if name == "top_images" else np.float32
-            found.setdefault(name, np.zeros((len(grid), size), kind))[level.of] = values
+            found.setdefault(name, np.zeros((len(grid), size), kind))[one.of] = values
     return found
 
 
 def _rows(
-    inputs: Inputs, view: ViewSpec, extract: State, size: int, codes: np.ndarray, side: int
+    inputs: Inputs, view: ViewSpec, extract: State, size: int, grids: Grids
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     """Whole photographs, a chunk at a time: of each row its cell of the finest grid, its photograph, its attributions
     and whether each class is among the highest of them."""
@@ -115,14 +103,11 @@ def _rows(
         if not len(layout):
             continue
         rows = inputs.part(view.rows_table, index, columns)
-        own = cell(layout["x"].to_numpy(), side) * side + cell(layout["y"].to_numpy(), side)
-        where, own = find(layout, rows), np.searchsorted(codes, own)
+        where, own, image = find(layout, rows), grids.cells(layout), numbered(layout)
         if (where < 0).any():
             raise ValueError(f"part {index} of layouts/{view.name} holds rows that {view.rows_table} does not")
         values = to_numpy(rows["attribution"])
         known = _known(to_numpy(rows["attributed_classes"]), extract) if extract["top"] else None
-        # A part holds all rows of its images, sorted by key.
-        image = layout["image_id"].combine_chunks().dictionary_encode().indices.to_numpy()
         for start, stop in _whole(image, min(CHUNK, max(1, WIDE // size))):
             taken = where[start:stop]
             chosen = None if known is None else known[taken]
@@ -163,20 +148,6 @@ def _known(classes: np.ndarray, extract: State) -> np.ndarray:
     column = np.zeros(len(extract["classes"]), np.int64)
     column[np.array(extract["attributed"])] = np.arange(len(extract["attributed"]))
     return column[classes]
-
-
-def _add(levels: list[Level], cells: np.ndarray, image: np.ndarray, plain: np.ndarray, high: np.ndarray) -> None:
-    """Adds rows to every grid, the finest first: their cells of the finest grid, photographs, attributions, ranks."""
-    rows = np.ones(len(cells))
-    for level in levels:
-        # All of a cluster of the grid before lies in one of this grid's.
-        pairs = (image.astype(np.int64) << 32) | level.parent[cells]
-        pairs, first, place = np.unique(pairs, return_index=True, return_inverse=True)
-        rows = np.bincount(place, rows)
-        plain, high = (sum_by(place, len(pairs), each) for each in (plain, high))
-        cells, image, own = cells[first], image[first], pairs & 0xFFFFFFFF
-        level.plain.add(own, rows, plain)
-        level.high.add(own, rows, high)
 
 
 def _lists(rows: np.ndarray) -> pa.ListArray:

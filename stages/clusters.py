@@ -1,8 +1,72 @@
-"""Sums over cells whose rows come in clusters: the positions of one photograph are not independent of each other."""
+"""Sums over cells whose rows come in clusters: the positions of one photograph are not independent. A leaf."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
+import pyarrow as pa
+
+from stages.keys import cell
+
+
+@dataclass(frozen=True)
+class Level:
+    """One grid's cells.
+
+    Attributes:
+        of: rows of the table of grids (or cells) that are its cells, (cells,).
+        parent: (finest cells,) its cell that each cell of the finest grid lies in.
+    """
+
+    of: np.ndarray
+    parent: np.ndarray
+
+
+class Grids:
+    """The occupied cells of an atlas's grids, by their grid, cell_x and cell_y.
+
+    Attributes:
+        side: cells along one side of the finest grid.
+        levels: the grids, the finest first.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        sides, x, y = (table[name].to_numpy().astype(np.int64) for name in ("grid", "cell_x", "cell_y"))
+        self.side = side = int(sides.max())
+        finest = np.flatnonzero(sides == side)
+        self._codes = x[finest] * side + y[finest]
+        self.levels = []
+        for one in np.unique(sides)[::-1]:
+            of, times = np.flatnonzero(sides == one), side // one
+            coarse = (x[finest] // times) * one + y[finest] // times
+            self.levels.append(Level(of, np.searchsorted(x[of] * one + y[of], coarse)))
+
+    def cells(self, layout: pa.Table) -> np.ndarray:
+        """Cell of the finest grid that each row of a layout lies in, (rows,)."""
+        own = cell(layout["x"].to_numpy(), self.side) * self.side + cell(layout["y"].to_numpy(), self.side)
+        return np.searchsorted(self._codes, own)
+
+    def clusters(self, cells: np.ndarray, image: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """The clusters of rows in ``cells`` of the finest grid, of photographs ``image``, both (rows,); by photograph.
+
+        Yields:
+            for each level the cell (n,) and the rows (n,) of every cluster, and the cluster (m,) of each of the
+            level before's m clusters (of the rows, for the first): all of it lies in one.
+        """
+        rows = np.ones(len(cells))
+        for level in self.levels:
+            pairs = (image.astype(np.int64) << 32) | level.parent[cells]
+            pairs, first, place = np.unique(pairs, return_index=True, return_inverse=True)
+            rows = np.bincount(place, rows)
+            cells, image = cells[first], image[first]
+            yield pairs & 0xFFFFFFFF, rows, place
+
+
+def numbered(layout: pa.Table) -> np.ndarray:
+    """The photograph of each row of a layout's part, (rows,), numbered as they come: a part holds all of its rows."""
+    return layout["image_id"].combine_chunks().dictionary_encode().indices.to_numpy()
 
 
 def sum_by(place: np.ndarray, size: int, values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
