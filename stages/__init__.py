@@ -13,6 +13,7 @@ ORDER = (
     "reduce",
     "grid",
     "attribute",
+    "validity",
     "render",
     "explain",
     "evaluate",
