@@ -29,6 +29,7 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
     # Sorted: atlases in another order are the same work.
     layers = sorted({*config.extract.layers, *(a.layer for a in config.atlases if not a.images)})
     features = sorted({a.layer for a in config.atlases if a.images})
+    groups = given(config.classes, also)
     found: list[Step] = []
 
     def add(name: str, label: str = "", **values: Any) -> None:
@@ -56,7 +57,10 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
     for atlas in config.atlases:
         add("attribute", atlas.name, view=atlas.view)
     for atlas in config.atlases:
-        add("names", atlas.name, view=atlas.view, groups=given(config.classes, also))
+        add("names", atlas.name, view=atlas.view, groups=groups)
+    for atlas in config.atlases:
+        if config.extract.attribution != "none" and not atlas.images:
+            add("validity", atlas.name, view=atlas.view, min_count=atlas.min_count, groups=groups, seed=seed)
     for atlas in config.atlases:
         if atlas.render is not None:
             render = {"view": atlas.view, "render": atlas.render, "min_count": atlas.min_count}

@@ -14,6 +14,7 @@ ORDER = (
     "grid",
     "attribute",
     "names",
+    "validity",
     "render",
     "explain",
     "evaluate",

@@ -7,24 +7,16 @@ rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pyarrow as pa
 
-from stages.clusters import Attributed, Grids, Ranked, among_highest, numbered, sum_by
-from stages.keys import find
+from stages.clusters import Attributed, Grids, Ranked, sum_by
+from stages.ranked import ranked_rows
 from stages.specs import Spec, ViewSpec
 from stages.stage import Inputs, Shard, Stage, State, one_shard
-from stages.tables import cells, from_numpy, to_numpy
+from stages.tables import cells, from_numpy
 
 TOP = 5
-ONE_IN = 20
-"""A position ranks a class high that is among the highest of one in so many attributed classes (at least one)."""
-CHUNK = 4096
-"""Rows taken at once: so many counts, squared and added up, are exact in float32."""
-WIDE = 2**22
-"""Values widened to float64 at once."""
 
 
 class Params(Spec):
@@ -79,7 +71,7 @@ def _statistics(inputs: Inputs, view: ViewSpec, grid: pa.Table, extract: State, 
     """Columns of every row of ``grid``, each (rows, size)."""
     grids = Grids(grid)
     levels = [Statistics(len(level.of), size) for level in grids.levels]
-    for place_of, image, plain, high in _rows(inputs, view, extract, size, grids):
+    for place_of, image, plain, high in ranked_rows(inputs, view, extract, grids):
         for level, (own, rows, place) in zip(levels, grids.clusters(place_of, image), strict=True):
             plain, high = (sum_by(place, len(own), each) for each in (plain, high))
             level.plain.add(own, rows, plain)
@@ -91,63 +83,6 @@ def _statistics(inputs: Inputs, view: ViewSpec, grid: pa.Table, extract: State, 
             kind = np.int32 if name == "top_images" else np.float32
             found.setdefault(name, np.zeros((len(grid), size), kind))[one.of] = values
     return found
-
-
-def _rows(
-    inputs: Inputs, view: ViewSpec, extract: State, size: int, grids: Grids
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """Whole photographs, a chunk at a time: of each row its cell of the finest grid, its photograph, its attributions
-    and whether each class is among the highest of them."""
-    columns = ["image_id", "row", "col", "attribution", *(["attributed_classes"] if extract["top"] else [])]
-    for index, layout in enumerate(inputs.stream(f"layouts/{view.name}")):
-        if not len(layout):
-            continue
-        rows = inputs.part(view.rows_table, index, columns)
-        where, own, image = find(layout, rows), grids.cells(layout), numbered(layout)
-        if (where < 0).any():
-            raise ValueError(f"part {index} of layouts/{view.name} holds rows that {view.rows_table} does not")
-        values = to_numpy(rows["attribution"])
-        known = _known(to_numpy(rows["attributed_classes"]), extract) if extract["top"] else None
-        for start, stop in _whole(image, min(CHUNK, max(1, WIDE // size))):
-            taken = where[start:stop]
-            chosen = None if known is None else known[taken]
-            yield own[start:stop], image[start:stop], *_ranked(values[taken], chosen, size)
-
-
-def _whole(image: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
-    """(start, stop) of about ``most`` rows that part no photograph in two; ``image`` is in rising order."""
-    ends = np.r_[np.flatnonzero(np.diff(image)) + 1, len(image)]
-    start = 0
-    while start < len(image):
-        within = ends[(ends > start) & (ends <= start + most)]
-        stop = int(within[-1] if len(within) else ends[ends > start][0])
-        yield start, stop
-        start = stop
-
-
-def _ranked(values: np.ndarray, known: np.ndarray | None, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Attributions (n, size) float64, and which classes are among the highest, 0 or 1.
-
-    Args:
-        known: the column of each value where only some are listed.
-    """
-    counts = np.float32 if len(values) <= CHUNK else np.float64
-    if known is None:
-        wide = values.astype(np.float64)  # and float32 of it: of float16 it takes longer than both
-        return wide, among_highest(wide.astype(np.float32), max(1, size // ONE_IN)).astype(counts)
-    order = np.argsort(known, axis=1)  # of equal ones the first column is the higher, whatever their order
-    known, values = (np.take_along_axis(each, order, 1) for each in (known, values))
-    wide, high = np.zeros((len(values), size)), np.zeros((len(values), size), counts)
-    np.put_along_axis(wide, known, values, 1)
-    np.put_along_axis(high, known, among_highest(values.astype(np.float32), max(1, values.shape[1] // ONE_IN)), 1)
-    return wide, high
-
-
-def _known(classes: np.ndarray, extract: State) -> np.ndarray:
-    """Class indices (rows, 20) as columns of the attribution vector."""
-    column = np.zeros(len(extract["classes"]), np.int64)
-    column[np.array(extract["attributed"])] = np.arange(len(extract["attributed"]))
-    return column[classes]
 
 
 def _lists(rows: np.ndarray) -> pa.ListArray:

@@ -22,8 +22,19 @@ CSV = (".csv", ".tsv", ".txt")
 JSON_LINES = (".jsonl", ".ndjson")
 
 USUAL = {
-    "image": ("image", "path", "file", "filename", "uri", "file_name", "filepath", "file_path", "image_path", "url",
-              "image_id"),
+    "image": (
+        "image",
+        "path",
+        "file",
+        "filename",
+        "uri",
+        "file_name",
+        "filepath",
+        "file_path",
+        "image_path",
+        "url",
+        "image_id",
+    ),
     "label": ("label", "class", "target"),
     "split": ("split",),
 }

@@ -157,6 +157,22 @@ def names() -> pa.Schema:
     )
 
 
+def validity() -> pa.Schema:
+    """How well the heat of a class says where its photographs lie."""
+    figures = ("correlation", "low", "high", "lift", "lift_low", "lift_high")
+    return pa.schema(
+        [
+            ("grid", pa.int16()),
+            ("statistic", pa.string()),
+            ("kind", pa.string()),
+            ("class", pa.int32()),
+            ("group", pa.string()),
+            *((name, pa.float32()) for name in figures),
+            *((name, pa.int32()) for name in ("classes", "photographs", "cells")),
+        ]
+    )
+
+
 def icons() -> pa.Schema:
     return pa.schema(
         [

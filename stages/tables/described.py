@@ -189,6 +189,32 @@ TABLES = {
             },
         ),
         Table(
+            "validity",
+            ("grid", "statistic", "kind", "class", "group"),
+            "how well the heat of a class says where its photographs lie; no row of grids of fewer than 3 cells",
+            {
+                "grid": _CELL["grid"],
+                "statistic": "what is shown of a cell: mean (the attribution), relative (less its mean over the "
+                "classes; of a softmax only) or top_share",
+                "kind": "which photographs are of a class: predicted as it, label: labelled as it, or group: predicted "
+                "as any class of its group",
+                "class": "class index (null: of all classes, or groups, together)",
+                "group": "name of the group (null where kind is not group, and of all groups together)",
+                "correlation": "over cells of enough rows, of the heat with the share of the cell's rows that come "
+                "from these photographs; of several classes or groups the median (null: too few photographs)",
+                "low": "lower end of the 95 % interval of what it would be of very many photographs (bootstrap over "
+                "photographs)",
+                "high": "upper end of it",
+                "lift": "share of these photographs among the rows of the warmest cells, which hold 5 % of all, over "
+                "their share of all rows; the median as above",
+                "lift_low": "lower end of its 95 % interval",
+                "lift_high": "upper end of it",
+                "classes": "how many it is of; of all groups together, how many groups",
+                "photographs": "how many there are; of several classes or groups, of the one that has the fewest",
+                "cells": "cells that are compared",
+            },
+        ),
+        Table(
             "icons",
             ("grid", "cell_x", "cell_y"),
             "a feature visualisation per cell, and how faithful it is",

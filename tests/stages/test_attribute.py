@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-import stages.attribute
+import stages.ranked
 from stages.attribute import STAGE, Params
 from stages.clusters import among_highest
 from stages.keys import cell as cell_of
@@ -139,7 +139,7 @@ def test_neither_parts_nor_chunks_show(monkeypatch):
     values = np.random.default_rng(2).integers(-40, 40, (100, 4)) / 4  # whose sums are exact in any order
     found = []
     for shard_images, wide in ((4, 2**22), (7, 2**22), (20, 1), (20, 50)):
-        monkeypatch.setattr(stages.attribute, "WIDE", wide)
+        monkeypatch.setattr(stages.ranked, "WIDE", wide)
         inputs = memory(blobs(100), values, shard_images=shard_images)
         xy = lay_out(memory(blobs(100), values, shard_images=20)).tables["layouts/atlas"][0]
         sizes = [len(part) for part in inputs.tables["activations/deep"]]

@@ -84,9 +84,7 @@ def _maps(model: Model, name: str, pixels: np.ndarray) -> np.ndarray:
 QUICK = {"gradient_x_input"}
 
 
-@pytest.mark.parametrize(
-    "name", quick.first(METHODS_OF_GRADIENTS, "gradient_x_input")
-)
+@pytest.mark.parametrize("name", quick.first(METHODS_OF_GRADIENTS, "gradient_x_input"))
 def test_maps_are_those_of_the_float32_twin(name):
     found, expected = (_maps(opened(dtype), name, _pixels()) for dtype in ("mixed_float16", "float32"))
     assert expected.any((2, 3)).all()
