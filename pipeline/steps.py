@@ -53,6 +53,9 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
     for atlas in config.atlases:
         add("reduce", atlas.name, view=atlas.view, seed=seed, reduce=atlas.reduce)
     for atlas in config.atlases:
+        if atlas.class_ is not None or atlas.pair is not None:
+            add("purity", atlas.name, view=atlas.view)
+    for atlas in config.atlases:
         add("grid", atlas.name, view=atlas.view, grids=sorted(atlas.grids), min_count=atlas.min_count)
     for atlas in config.atlases:
         add("attribute", atlas.name, view=atlas.view)

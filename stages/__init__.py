@@ -11,6 +11,7 @@ ORDER = (
     "extract",
     "doubt",
     "reduce",
+    "purity",
     "grid",
     "attribute",
     "names",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,3 +44,9 @@ def _code(rows: pa.Table, images: pa.Array) -> np.ndarray:
 def cell(place: np.ndarray, grid: int) -> np.ndarray:
     """floor(place x grid) for places in [0, 1): exact, so that every grid twice as fine nests in the coarser."""
     return np.floor(place.astype(np.float64) * grid).astype(np.int64)
+
+
+def stored(state: Mapping[str, Any], prefix: str = "") -> pa.Table:
+    """The keys that a state holds as three arrays, of names that begin with ``prefix``."""
+    images = pa.array(np.char.decode(state[f"{prefix}image_id"]).tolist(), pa.string())
+    return pa.table({"image_id": images, **{name: state[prefix + name] for name in ("row", "col")}})

@@ -18,3 +18,31 @@ def wilson(successes: float, n: int, z: float = 1.959963984540054) -> tuple[floa
     half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     low, high = (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
     return 0.0 if successes <= 0 else float(low), 1.0 if successes >= n else float(high)
+
+
+def clustered(hit: np.ndarray, rows: np.ndarray, last: float | None = None) -> tuple[float, float, float, float]:
+    """A share of rows that come in clusters, each wholly hit or not, with :func:`wilson`'s interval over the clusters.
+
+    The clusters' effective number is the smaller of Kish's, (sum n_g)^2 / sum n_g^2 (Kish 1965), and the one at which
+    independent rows would vary as much as the share does, p (1 - p) / V (Korn & Graubard 1998): clusters that are hit
+    may be larger than the others. V = G / (G - 1) sum (x_g - mean x)^2 / (sum n_g)^2 with x_g = n_g (y_g - q), where q
+    is p for rows chosen by a rule of their own. Of the best so many, one more pushes out one of the last: q is theirs.
+
+    Args:
+        hit: (G,) bool, y_g.
+        rows: (G,) n_g, which may be 0.
+        last: q, the share among the last that were chosen, where their number was set.
+
+    Returns:
+        the share, its lower and upper bound, and the effective number; NaN, 0, 1 and 0 where there are no rows.
+    """
+    rows = rows.astype(np.float64)
+    total, squares = rows.sum(), (rows * rows).sum()
+    if not total:
+        return float("nan"), 0.0, 1.0, 0.0
+    share, effective = float(rows[hit].sum() / total), float(total * total / squares)
+    if 0 < share < 1:
+        moved = rows * (hit - (share if last is None else last))
+        varies = moved.var(ddof=1) * len(rows) / total**2
+        effective = float(min(effective, share * (1 - share) / varies))
+    return share, *wilson(share * effective, effective), effective

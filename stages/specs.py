@@ -148,7 +148,9 @@ class ViewSpec(Spec):
     images: bool = Field(False, description="one row per image: spatially pooled features")
     class_: str | None = Field(None, alias="class", description="only activations that argue for this class")
     keep: Literal["winner", "top"] = Field(
-        "top", description="of a class: the `rows` that argue most for it, or all that argue for it above all others"
+        "top",
+        description="of a class: the `rows` that argue for it most and most clearly beside the other classes, or all "
+        "that argue for it above all others",
     )
     pair: tuple[str, str] | None = Field(None, description="two classes: what argues for one against the other")
     rows: PositiveInt = Field(1000, description="of a class with keep: top, or of each of a pair: how many activations")

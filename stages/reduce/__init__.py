@@ -7,13 +7,13 @@ row's place never depends on its companions, its part or their number.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from stages.keys import find, positions
+from stages.keys import find, positions, stored
 from stages.reduce.components import fit_components, project
 from stages.reduce.fidelity import fidelity
 from stages.reduce.members import Members, sample, vectors_of
@@ -62,7 +62,8 @@ def fit(inputs: Inputs, params: Params) -> State:
     name the fitted rows, ``vectors`` (n, m) and ``layout`` (n, d) are their vectors and their raw places;
     ``low``, ``high`` (d,) are the layout's bounds; ``centroids`` (L, m) and ``lists`` (n,) speed up the search for
     neighbours; ``axes`` (m, d) where the reducer is linear; ``chosen_*`` the rows of a `top` or pair view,
-    with their ``chosen_x`` in a pair. ``metrics`` holds what ``run.json`` shows.
+    ``chosen_argued`` (rows, classes) how strongly they argue for the view's classes, and ``chosen_x`` in a pair.
+    ``metrics`` holds what ``run.json`` shows.
 
     Raises:
         UserError: no row belongs to the view, an unknown class, or values that are not finite.
@@ -96,7 +97,7 @@ def fit(inputs: Inputs, params: Params) -> State:
     if reduction.axes is not None:
         state["axes"] = reduction.axes
     if members.keys is not None:
-        state |= _as_arrays(members.keys, "chosen_")
+        state |= _as_arrays(members.keys, "chosen_") | {"chosen_argued": members.argued}
     if members.x is not None:
         state["chosen_x"] = members.x
     return state
@@ -107,12 +108,12 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     view, state = params.view, inputs.state()
     keys = positions(inputs.part(view.rows_table, shard.index, _key_columns(view)))
     if "chosen_row" in state:
-        chosen = find(keys, _as_table(state, "chosen_"))
+        chosen = find(keys, stored(state, "chosen_"))
         mine = chosen >= 0
     else:
         mine = Members.of(inputs, view).mask(shard.index, len(keys))
     keys = keys.filter(pa.array(mine))
-    fitted = find(keys, _as_table(state, ""))
+    fitted = find(keys, stored(state, ""))
     layout = np.zeros((len(keys), state["layout"].shape[1]), np.float32)
     layout[fitted >= 0] = state["layout"][fitted[fitted >= 0]]
     if (fitted < 0).any():
@@ -133,14 +134,9 @@ def _key_columns(view: ViewSpec) -> list[str]:
 
 
 def _as_arrays(keys: pa.Table, prefix: str) -> dict[str, np.ndarray]:
-    """Keys as arrays that need no pickle."""
+    """Keys as arrays that need no pickle, of which :func:`stored` makes a table again."""
     image_id = np.array(keys["image_id"].to_pylist(), dtype="S")
     return {f"{prefix}image_id": image_id} | {prefix + n: keys[n].to_numpy() for n in ("row", "col")}
-
-
-def _as_table(state: State, prefix: str) -> pa.Table:
-    columns: dict[str, Any] = {n: state[prefix + n] for n in ("row", "col")}
-    return pa.table({"image_id": pa.array(np.char.decode(state[f"{prefix}image_id"]).tolist(), pa.string()), **columns})
 
 
 def _shards(inputs: Inputs, params: Params) -> list[Shard]:
@@ -149,7 +145,7 @@ def _shards(inputs: Inputs, params: Params) -> list[Shard]:
 
 STAGE = Stage(
     name="reduce",
-    version=1,
+    version=2,
     about="activations -> layouts: a place in the plane for every row",
     params=Params,
     shards=_shards,

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from stages import specs
 from stages.keys import find, positions
+from stages.reduce.argument import is_relative, lead
 from stages.specs import ViewSpec, nearest
 from stages.stage import Inputs, State, UserError
 from stages.tables import to_numpy
@@ -48,6 +49,7 @@ class Members:
         extract: the state of ``extract``.
         inputs: where the rows are.
         keys: the chosen rows of a `top` or pair view, sorted by key.
+        argued: how strongly each of them argues for each of the classes, float32 of shape (rows, classes of the view).
         x: of a pair, the chosen rows' places on the axis from left to right, float32 in [0, 1).
     """
 
@@ -56,6 +58,7 @@ class Members:
     extract: State
     inputs: Inputs
     keys: pa.Table | None = None
+    argued: np.ndarray | None = None
     x: np.ndarray | None = None
 
     @classmethod
@@ -84,10 +87,10 @@ class Members:
             return self
         best: list[pa.Table | None] = [None] * len(self.indices)
         for part in range(inputs.parts(view.rows_table)):
-            values = self._values(part)
+            values, argued = self._values(part)
             keys = positions(inputs.part(view.rows_table, part, KEY))
             for which in range(len(self.indices)):
-                best[which] = _largest(best[which], keys, values, which, view.rows)
+                best[which] = _largest(best[which], keys, values, argued, which, view.rows)
         return self._union([b for b in best if b is not None])
 
     def _union(self, best: list[pa.Table]) -> Members:
@@ -95,7 +98,8 @@ class Members:
         names = self.view.pair or (self.view.class_,)
         for name, found in zip(names, best, strict=False):
             if len(found) < self.view.rows:
-                few = f"class {name!r} has {len(found)} rows with a positive attribution"
+                enough = "an attribution above the mean of all classes" if self._relative else "a positive attribution"
+                few = f"class {name!r} has {len(found)} rows with {enough}"
                 if not len(found):
                     raise UserError(f"atlas {self.view.name!r}: {few}; choose another class or add images of it")
                 self.inputs.warn(f"atlas {self.view.name!r}: {few}, not the {self.view.rows} asked for")
@@ -107,7 +111,8 @@ class Members:
         x = None
         if len(best) == 2:
             x = preference(rows["value1"].to_numpy().astype(np.float64) - rows["value0"].to_numpy())
-        return Members(self.view, self.indices, self.extract, self.inputs, rows.select(KEY), x)
+        argued = np.stack([rows[f"argued{k}"].to_numpy() for k in range(len(best))], 1)
+        return Members(self.view, self.indices, self.extract, self.inputs, rows.select(KEY), argued, x)
 
     def mask(self, part: int, rows: int) -> np.ndarray:
         """Which of a part's rows belong, by a rule that looks at one row alone: bool of shape (rows,)."""
@@ -127,6 +132,10 @@ class Members:
             "see the rejects table for why no image was used"
         )
 
+    @property
+    def _relative(self) -> bool:
+        return is_relative(self.extract)
+
     def _part(self, part: int) -> tuple[np.ndarray, np.ndarray]:
         """A part's attributions (rows, A), and the class of each: (A,), or (rows, A) where each row has its own."""
         columns = ["attribution", "attributed_classes"] if self.extract["top"] else ["attribution"]
@@ -134,14 +143,20 @@ class Members:
         classes = to_numpy(table["attributed_classes"]) if self.extract["top"] else np.array(self.extract["attributed"])
         return to_numpy(table["attribution"]), classes
 
-    def _values(self, part: int) -> np.ndarray:
-        """Attributions of the view's classes: float32 of shape (rows, classes of the view); unknown ones are 0."""
+    def _values(self, part: int) -> tuple[np.ndarray, np.ndarray]:
+        """Attributions of the view's classes, and how strongly each row argues for them (<= 0: not at all).
+
+        Both float32 of shape (rows, classes of the view). The latter is :func:`lead` where attributions can be set
+        against those of all classes, else the attributions themselves; unknown ones are 0.
+        """
         attribution, classes = self._part(part)
         if classes.ndim == 1:
             where = [int(np.flatnonzero(classes == index)[0]) for index in self.indices]
-            return attribution[:, where].astype(np.float32)
+            values = attribution[:, where].astype(np.float32)
+            return values, lead(attribution, where) if self._relative else values
         known = [(np.where(classes == index, attribution, 0)).sum(1) for index in self.indices]
-        return np.stack(known, 1).astype(np.float32)
+        values = np.stack(known, 1).astype(np.float32)
+        return values, values
 
     def _winner(self, part: int) -> np.ndarray:
         """Class of the largest attribution of each row; -1 where no known one is positive and unknown ones count 0."""
@@ -155,16 +170,19 @@ class Members:
         return np.where(attribution[rows, best] > 0, classes[rows, best], -1)
 
 
-def _largest(best: pa.Table | None, keys: pa.Table, values: np.ndarray, which: int, rows: int) -> pa.Table:
-    """``best`` (or nothing) and a part's rows: the ``rows`` of largest positive value, ties broken by key."""
-    positive = np.flatnonzero(values[:, which] > 0)
-    order = positive[np.argsort(-values[positive, which], kind="stable")][:rows]
+def _largest(
+    best: pa.Table | None, keys: pa.Table, values: np.ndarray, argued: np.ndarray, which: int, rows: int
+) -> pa.Table:
+    """``best`` (or nothing) and a part's rows: the ``rows`` that argue most for one class, ties broken by key."""
+    positive = np.flatnonzero(argued[:, which] > 0)
+    order = positive[np.argsort(-argued[positive, which], kind="stable")][:rows]
     found = keys.take(pa.array(order))
     for k in range(values.shape[1]):
         found = found.append_column(f"value{k}", pa.array(values[order, k]))
+        found = found.append_column(f"argued{k}", pa.array(argued[order, k]))
     if best is not None:
         found = pa.concat_tables([best, found])
-    return found.sort_by([(f"value{which}", "descending"), *((n, "ascending") for n in KEY)]).slice(0, rows)
+    return found.sort_by([(f"argued{which}", "descending"), *((n, "ascending") for n in KEY)]).slice(0, rows)
 
 
 def preference(difference: np.ndarray) -> np.ndarray:

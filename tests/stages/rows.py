@@ -29,6 +29,7 @@ def memory(
     labels: list[int | None] | None = None,
     pred: list[int] | None = None,
     dtype: str = "float16",
+    kind: str = "softmax",
 ) -> MemoryInputs:
     """A run folder after extract: ``positions`` rows per image of layer ``deep``, parts of ``shard_images`` images.
 
@@ -76,7 +77,7 @@ def memory(
             )
         )
     attributed = (list(range(size)) if attributed is None else attributed) if top_classes is None else [0, 1, 2, 3]
-    extract = {"classes": CLASSES, "attributed": attributed, "top": top_classes is not None, "layers": {}}
+    extract = {"classes": CLASSES, "kind": kind, "attributed": attributed, "top": top_classes is not None, "layers": {}}
     return MemoryInputs(keep, {("extract", ""): extract})
 
 

@@ -1,11 +1,51 @@
 """The interval of a share."""
 
+import numpy as np
 import pytest
 
-from stages.shares import wilson
+from stages.shares import clustered, wilson
 
 
 def test_wilson_interval_by_hand():
     # n = 10, 1 success: the textbook values of the score interval.
     assert wilson(1, 10) == pytest.approx((0.01788, 0.40415), abs=1e-4)
     assert wilson(0, 10)[0] == 0.0 and wilson(10, 10)[1] == 1.0 and wilson(0, 0) == (0.0, 1.0)
+
+
+def test_clustered_share_by_hand():
+    # Five photographs, the first two and the last hit, of 4, 2, 2, 1 and 0 rows: p = 6 / 9; Kish: 81 / 25 = 3.24.
+    hit, rows = np.array([True, True, False, False, True]), np.array([4, 2, 2, 1, 0])
+    share, low, high, effective = clustered(hit, rows)
+    # x = 4/3, 2/3, -4/3, -2/3, 0: V = 5 / 4 (40 / 9) / 81, and p (1 - p) / V = 3.24 again.
+    assert (share, effective) == pytest.approx((6 / 9, 3.24))
+    assert (low, high) == pytest.approx(wilson(6 / 9 * 3.24, 3.24))
+    # Those last chosen are of none: x = 4, 2, 0, 0, 0 of mean 1.2: V = 5 / 4 (12.8) / 81.
+    assert clustered(hit, rows, 0.0)[3] == pytest.approx(2 / 9 / (16 / 81))
+    assert clustered(hit[:2], rows[:2])[0::2] == (1.0, 1.0) and clustered(hit[:2], rows[:2])[3] == pytest.approx(
+        36 / 20
+    )
+    assert clustered(hit[:1], rows[:1])[3] == 1
+    assert clustered(hit[4:], rows[4:])[1:] == (0.0, 1.0, 0.0)
+
+
+def purities(rng, photographs, positions, prevalence, shift, alike, times):
+    """Of several draws: whether each photograph is of the class, how many of its positions are among the highest tenth,
+    and the share of the class among the lowest fifth of these. Positions of its photographs score ``shift`` more."""
+    own = rng.random((times, photographs)) < prevalence
+    score = rng.normal(size=(times, photographs, positions)) * (1 - alike) ** 0.5
+    score += rng.normal(size=(times, photographs, 1)) * alike**0.5 + shift * own[..., None]
+    most = photographs * positions // 10
+    best = np.argsort(-score.reshape(times, -1), axis=1)[:, :most] // positions
+    rows = np.stack([np.bincount(one, minlength=photographs) for one in best])
+    return own, rows, np.take_along_axis(own, best[:, -(most // 5) :], 1).mean(1)
+
+
+@pytest.mark.parametrize("case", [(150, 10, 0.2, 1.5, 0.4), (150, 20, 0.05, 2, 0.2), (60, 10, 0.5, 0.3, 0.7)])
+def test_the_interval_of_a_purity_covers_where_rows_taken_as_independent_would_not(case):
+    photographs, *rest = case
+    own, rows, _ = purities(np.random.default_rng(0), 30 * photographs, *rest, times=10)
+    truth = (own * rows).sum() / rows.sum()
+    drawn = list(zip(*purities(np.random.default_rng(1), photographs, *rest, times=400), strict=True))
+    covers = [low <= truth <= high for _, low, high, _ in (clustered(*each) for each in drawn)]
+    taken = [low <= truth <= high for low, high in (wilson((o * r).sum(), r.sum()) for o, r, _ in drawn)]
+    assert np.mean(covers) >= 0.93 and np.mean(taken) < 0.85
