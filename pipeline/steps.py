@@ -16,6 +16,7 @@ from stages.classes import classes_of
 from stages.evaluate import baseline
 from stages.evaluate.truth import listed
 from stages.extract import ExtractSpec
+from stages.groups import given
 from stages.stage import UserError
 
 
@@ -79,6 +80,7 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
         explained["select"] = config.explain.images
         explained["measured"] = [t for s in found if s.stage.name == "sanity" for t in s.stage.writes(s.params)]
     made = {"title": config.run.name, "about": about or {}, "report": config.report}
+    made["groups"] = given(config.classes, also)
     add("report", views=views, images=images, explain=explained, **made)
     return found
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
+from stages.groups import Given, groups_of
 from stages.report import contact, heatmaps, listed, page, payload, posters, tiles, words
 from stages.report.assets import Assets
 from stages.report.errors import Explained, error_audit
@@ -57,6 +58,7 @@ class Params(Spec):
     title: str
     views: list[AtlasReport]
     images: ImagesSpec
+    groups: Given | None = None
     about: dict[str, Any] = Field(default_factory=dict)
     report: ReportSpec = Field(default_factory=ReportSpec)
     explain: Explained | None = None
@@ -107,6 +109,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "title": params.title,
         "classes": atlases[0].classes if atlases else [],
         "atlases": described,
+        "groups": groups_of(inputs, params.groups),
         "photos": shown,
         "links": links,
     }
@@ -253,7 +256,7 @@ STAGE = Stage(
     writes=lambda params: ("site", "figures"),
     state_of=lambda params: [
         ("extract", ""),
-        *((stage, v.view.name) for stage in ("reduce", "validity") for v in params.views),
+        *((stage, v.view.name) for stage in ("reduce", "purity", "validity") for v in params.views),
     ],
     libraries=("matplotlib", "Pillow", "jinja2"),
     files=True,

@@ -80,6 +80,7 @@ class Atlas:
         listed: whether each image's likeliest classes alone have attributions.
         statistic: what to show for a class as ``validity`` has it; None where it was not measured.
         validity: rows of the table ``validity``.
+        purity: what ``purity`` has of the class, or of either class of a pair.
     """
 
     view: ViewSpec
@@ -96,6 +97,7 @@ class Atlas:
     listed: bool = False
     statistic: str | None = None
     validity: list[dict[str, Any]] = field(default_factory=list)
+    purity: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -150,6 +152,7 @@ def read_atlas(
         softmax=model.get("kind") == "softmax",
         listed=bool(model.get("top")),
         statistic=_state(inputs, "validity", view.name).get("statistic"),
+        purity=list((_state(inputs, "purity", view.name).get("metrics") or {}).get("of") or []),
     )
     table = f"cells/{view.name}"
     if not inputs.parts(table):

@@ -130,7 +130,7 @@ def _told(atlas: Atlas, grid: Grid, statistic: str) -> list[str]:
 
 
 def _own(atlas: Atlas, grid: Grid, statistic: str, index: int) -> str:
-    found = validity.own(atlas, grid, statistic).get(str(index))
+    found = validity.own(atlas, grid, statistic)[0].get(index)
     return f", correlation {validity.decimal(found[0])}" if found else ""
 
 

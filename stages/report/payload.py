@@ -79,10 +79,10 @@ def describe_atlas(
                 "fidelity": {k: rounded(v) for k, v in grid.fidelity.items()} if grid.has_icons else None,
                 "heat": heatdata.scripts(f"{name}-attributions", f"{atlas.name}/{grid.n}", grid, assets),
                 "trust": {
-                    key: [validity.sentence(atlas, grid, key), validity.own(atlas, grid, key)]
+                    key: [validity.sentence(atlas, grid, key), *validity.own(atlas, grid, key)]
                     for key in classview.possible(atlas, grid)
                 },
-                "measures": words.measures(atlas, grid, model),
+                "measures": [line for line in (words.measures(atlas, grid, model), words.purity(atlas)) if line],
             }
         )
     return {

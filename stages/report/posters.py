@@ -152,6 +152,8 @@ def _key(
         key = " Names: classes that clearly more of a cell’s photographs rank high there than elsewhere on the map"
         key += "; blue ones are groups of classes." if any(n[0].group for n in grid.names if n) else "."
     y = sheet.paragraph(column, y, f"{about} {size}{key}", 38 * u, width)
-    y = sheet.paragraph(column, y + 6 * u, words.measures(atlas, grid, model), 34 * u, width, color=QUIET)
+    for line in (words.purity(atlas), words.measures(atlas, grid, model)):
+        if line:
+            y = sheet.paragraph(column, y + 6 * u, line, 34 * u, width, color=QUIET)
     if what == "icons" and words.fidelity(grid):
         sheet.paragraph(column, y + 6 * u, words.fidelity(grid), 34 * u, width, color=QUIET)

@@ -14,8 +14,8 @@ from stages.stage import Inputs
 LITTLE = 0.2
 """Correlations below say little; as do those whose interval reaches 0."""
 
-KINDS = {"predicted": "taken for", "label": "labelled", "group": "of the group of"}
-"""What the photographs are to the class, by ``validity``'s kinds; the first that was measured is told."""
+KINDS = ("predicted", "label", "group")
+"""What makes a photograph one of a class's, the first that was measured told first."""
 
 Row = Mapping[str, Any]
 
@@ -24,18 +24,13 @@ def read_validity(inputs: Inputs, atlases: Sequence[Atlas]) -> None:
     """:attr:`Atlas.validity` of each atlas; empty where it was not measured."""
     for atlas in atlases:
         if inputs.parts(f"validity/{atlas.name}"):
-            rows = inputs.table(f"validity/{atlas.name}").to_pylist()
-            atlas.validity = [r for r in rows if r["correlation"] is not None and np.isfinite(r["correlation"])]
+            atlas.validity = inputs.table(f"validity/{atlas.name}").to_pylist()
 
 
-def _of(atlas: Atlas, n: int, statistic: str) -> list[Row]:
-    return [r for r in atlas.validity if r["grid"] == n and r["statistic"] == statistic]
-
-
-def _medians(rows: Sequence[Row]) -> list[Row]:
-    """The rows over all classes, in the order of :data:`KINDS`."""
-    whole = [r for r in rows if r["class"] is None and r["group"] is None and r["kind"] in KINDS]
-    return sorted(whole, key=lambda r: list(KINDS).index(r["kind"]))
+def _of(atlas: Atlas, grid: Grid, statistic: str) -> list[Row]:
+    """What is known of a statistic on a grid, in the order of :data:`KINDS`."""
+    rows = [r for r in atlas.validity if r["grid"] == grid.n and r["statistic"] == statistic]
+    return sorted((r for r in rows if finite(r["correlation"])), key=lambda r: KINDS.index(r["kind"]))
 
 
 def little(row: Row) -> bool:
@@ -44,33 +39,33 @@ def little(row: Row) -> bool:
 
 
 def sentence(atlas: Atlas, grid: Grid, statistic: str) -> str:
-    """What holds over all classes, in plain words; empty where it was not measured."""
-    found = _medians(_of(atlas, grid.n, statistic))
-    if not found:
+    """What holds over all classes (or groups), in plain words; empty where it was not measured."""
+    row = next((r for r in _of(atlas, grid, statistic) if r["class"] is None and r["group"] is None), None)
+    if row is None:
         return ""
-    row = found[0]
-    of = {"predicted": "taken for a class", "label": "labelled as a class", "group": "of a class’s group"}[row["kind"]]
-    lie = f"where the photographs {of} lie"
-    told = f"median correlation over {row['classes']:,} classes {interval(row)}"
+    whose = {"predicted": "taken for a class", "label": "labelled as a class", "group": "of a class’s group"}
+    over = f"{row['classes']:,} {'groups of classes' if row['kind'] == 'group' else 'classes'}"
+    lie, told = f"where the photographs {whose[row['kind']]} lie", f"median correlation over {over} {interval(row)}"
     if little(row):
         return f"this heat says little about {lie}, {told}."
-    told = f"{told} with {lie}"
-    return (
-        f"{told}; the warmest cells hold {row['lift']:.1f} times the map’s share of them."
-        if _finite(row["lift"])
-        else f"{told}."
-    )
+    warm = f"; the warmest cells hold {row['lift']:.1f} times the map’s share of them" if finite(row["lift"]) else ""
+    return f"{told} with {lie}{warm}."
 
 
-def own(atlas: Atlas, grid: Grid, statistic: str) -> dict[str, list[Any]]:
-    """class index -> correlation, its bounds, lift, whether that is little, of the classes with a row of their own."""
-    found: dict[str, list[Any]] = {}
-    rows = [r for r in _of(atlas, grid.n, statistic) if r["class"] is not None]
-    for kind in reversed(KINDS):
-        for row in (r for r in rows if r["kind"] == kind):
-            numbers = [round(row[k], 2) if _finite(row[k]) else None for k in ("correlation", "low", "high", "lift")]
-            found[str(row["class"])] = [*numbers, int(little(row)), kind]
-    return found
+def own(atlas: Atlas, grid: Grid, statistic: str) -> tuple[dict[int, list[Any]], dict[str, list[Any]]]:
+    """What is known of single classes (by index) and of groups (by name).
+
+    Each: correlation, its bounds, lift (None where not known), whether that is little, and the kind.
+    """
+    classes: dict[int, list[Any]] = {}
+    groups: dict[str, list[Any]] = {}
+    for row in _of(atlas, grid, statistic):
+        numbers = [round(row[k], 2) if finite(row[k]) else None for k in ("correlation", "low", "high", "lift")]
+        if row["class"] is not None:
+            classes.setdefault(row["class"], [*numbers, int(little(row)), row["kind"]])
+        elif row["group"] is not None:
+            groups[row["group"]] = [*numbers, int(little(row)), row["kind"]]
+    return classes, groups
 
 
 def facts(atlas: Atlas) -> list[dict[str, Any]]:
@@ -78,14 +73,13 @@ def facts(atlas: Atlas) -> list[dict[str, Any]]:
     found = []
     for grid in atlas.grids:
         rows = [r for r in atlas.validity if r["grid"] == grid.n and r["class"] is None]
-        kinds = {(r["group"] or "", r["kind"]) for r in rows}
-        for group, kind in sorted(kinds):
-            of = {r["statistic"]: r for r in rows if (r["group"] or "", r["kind"]) == (group, kind)}
+        for group, place in sorted({(r["group"] or "", KINDS.index(r["kind"])) for r in rows}):
+            of = {r["statistic"]: r for r in rows if (r["group"] or "", r["kind"]) == (group, KINDS[place])}
             first = next(iter(of.values()))
             found.append(
                 {
                     "grid": grid.n,
-                    "against": group or {"predicted": "predicted classes", "label": "labels", "group": "groups"}[kind],
+                    "against": group or ("predicted classes", "labels", "groups")[place],
                     "classes": first["classes"],
                     "photographs": first["photographs"],
                     "of": {name: _numbers(of.get(name)) for name in NAMES},
@@ -97,8 +91,10 @@ def facts(atlas: Atlas) -> list[dict[str, Any]]:
 def _numbers(row: Row | None) -> dict[str, str] | None:
     if row is None:
         return None
-    lift = f"{row['lift']:.1f}" if _finite(row["lift"]) else ""
-    if lift and _finite(row["lift_low"]):
+    if not finite(row["correlation"]):
+        return {"correlation": "too few photographs", "lift": ""}
+    lift = f"{row['lift']:.1f}" if finite(row["lift"]) else ""
+    if lift and finite(row["lift_low"]):
         lift += f" [{row['lift_low']:.1f}, {row['lift_high']:.1f}]"
     return {"correlation": interval(row, "[", ", ", "]"), "lift": lift}
 
@@ -106,7 +102,7 @@ def _numbers(row: Row | None) -> dict[str, str] | None:
 def interval(row: Row, before: str = "(95 %: ", between: str = " to ", after: str = ")") -> str:
     """A correlation with its interval where it has one."""
     told = decimal(row["correlation"])
-    if _finite(row["low"]) and _finite(row["high"]):
+    if finite(row["low"]) and finite(row["high"]):
         told += f" {before}{decimal(row['low'])}{between}{decimal(row['high'])}{after}"
     return told
 
@@ -117,5 +113,5 @@ def decimal(value: float) -> str:
     return text[1:] if text.startswith("0.") else "0" if text == "−.00" else text
 
 
-def _finite(value: Any) -> bool:
+def finite(value: Any) -> bool:
     return value is not None and bool(np.isfinite(value))

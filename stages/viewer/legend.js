@@ -33,9 +33,10 @@ function told(atlas, grid, by, rate) {
 
 // How far a class's heat goes with where its photographs lie; where that was not measured of the class, of all of them.
 function trusted(grid, by) {
-  const [all, own] = grid.trust[by] ?? ["", {}], row = own[map.state.heat], lead = make("a", { href: "#trust" }, "How far to trust it");
+  const [all, own, groups] = grid.trust[by] ?? ["", {}, {}], name = Object.keys(groups).find((key) => RUN.groups[key]?.includes(map.state.heat));
+  const row = own[map.state.heat] ?? groups[name], lead = make("a", { href: "#trust" }, "How far to trust it");
   if (!row) return all ? [lead, `: ${all}`] : [];
-  const [correlation, low, high, lift, little, kind] = row, lie = `where the photographs ${{ predicted: "taken for it", label: "labelled so", group: "of its group" }[kind]} lie`;
+  const [correlation, low, high, lift, little, kind] = row, lie = `where the photographs ${{ predicted: "taken for it", label: "labelled so", group: `taken for its group, ${name},` }[kind]} lie`;
   const told = `correlation ${decimal(correlation)}${low === null ? "" : ` (95 %: ${decimal(low)} to ${decimal(high)})`}`;
   if (little) return [lead, ": ", make("strong", {}, "this heat says little about ", lie), `, ${told}.`];
   return [lead, `: ${told} with ${lie}${lift === null ? "" : `; its warmest cells hold ${lift.toFixed(1)} times the map’s share of them`}.`];

@@ -10,7 +10,7 @@ function refresh() {
     tab.tabIndex = selected ? 0 : -1;
   }
   $("subtitle").textContent = atlas.subtitle;
-  $("measures").textContent = grid.measures;
+  $("measures").replaceChildren(...grid.measures.flatMap((line, k) => k ? [make("br"), line] : [line]));
   radios($("show"), KINDS.map(([key, name]) => [key, name, atlas.grids.some((g) => g[key])]), state.show, (key) => { state.show = key; refresh(); });
   const levels = atlas.grids.map((g) => [String(g.n), `${g.n} × ${g.n}`, true]);
   radios($("level"), levels.length > 1 ? [["auto", "Auto", true], ...levels] : levels, levels.length > 1 ? state.level : levels[0][0], chooseGrid);

@@ -64,18 +64,6 @@ def cells(
     return rows
 
 
-MEASURED = {name: "float32" for name in ("attribution_se", "relative_se", "top_share", "top_share_se")}
-MEASURED |= {"top_images": "int32"}
-
-
-def cells_schema(attributed: int) -> pa.Schema:
-    schema = tables.cells(4, attributed)
-    for name, kind in MEASURED.items():
-        if attributed and name not in schema.names:
-            schema = schema.append(pa.field(name, tables.vector(attributed, kind)))
-    return schema
-
-
 def named(rows: list[dict]) -> pa.Table:
     """Every third cell is named; the first after a group, and then after a class."""
     found = []
@@ -204,10 +192,9 @@ def scene(
     views = views if views is not None else [ViewSpec(name="all", layer=LAYER)]
     for k, view in enumerate(views):
         rows = [r for g in grids for r in cells(g, len(classes), k, attributed, whole=view.images)]
-        of = [pa.Table.from_pylist(rows, cells_schema(len(attributed_classes)))]
-        found[f"cells/{view.name}"] = (
-            of if measured else [t.drop_columns(sorted({*MEASURED} & {*t.schema.names})) for t in of]
-        )
+        of = pa.Table.from_pylist(rows, tables.cells(4, len(attributed_classes)))
+        old = [name for name in of.column_names if name.startswith(("top_share", "top_images")) or name.endswith("_se")]
+        found[f"cells/{view.name}"] = [of if measured else of.drop_columns(old)]
         if measured and attributed and not view.images:
             found[f"names/{view.name}"] = [named([r for r in rows if r["grid"] == grids[-1]])]
             found[f"validity/{view.name}"] = [trusted(grids)]

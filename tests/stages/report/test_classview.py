@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 
-from stages.report import classview, heatdata, lettering, names, validity
+from stages.report import classview, heatdata, lettering, names, validity, words
 from stages.report.assets import Assets
 from stages.report.evidence import read_atlas
 from stages.report.posters import place_names
@@ -123,14 +123,34 @@ def test_how_far_heat_is_to_be_trusted_is_said_plainly(tmp_path):
         "median correlation over 5 classes .50 (95 %: .42 to .58) with where the photographs taken for a class lie; "
         "the warmest cells hold 2.1 times the map’s share of them."
     )
-    assert validity.own(atlas, atlas.grids[0], "top_share") == {"2": [0.1, 0.02, 0.18, 2.1, 1, "predicted"]}
+    little = [0.1, 0.02, 0.18, 2.1, 1, "predicted"]
+    assert validity.own(atlas, atlas.grids[0], "top_share") == ({2: little}, {})
     rows = validity.facts(atlas)
     assert [r["grid"] for r in rows] == [2, 4] and rows[0]["against"] == "predicted classes"
     assert rows[0]["of"]["mean"] == {"correlation": ".50 [.42, .58]", "lift": "2.1 [1.6, 2.6]"}
     for row in atlas.validity:
-        row["low"] = -0.01
-    assert validity.sentence(atlas, atlas.grids[0], "top_share").startswith("this heat says little about where")
+        row.update(low=-0.01, kind="group")
+    told = validity.sentence(atlas, atlas.grids[0], "top_share")
+    assert told.startswith("this heat says little about where the photographs of a class’s group lie, median")
+    for row in atlas.validity:
+        row.update(correlation=None)
+    assert validity.sentence(atlas, atlas.grids[0], "top_share") == ""
+    assert validity.facts(atlas)[0]["of"]["mean"]["correlation"] == "too few photographs"
     assert [validity.decimal(v) for v in (-0.004, 0.3, -0.31, 1.0)] == ["0", ".30", "−.31", "1.00"]
+
+
+def test_purity_stands_beside_that_of_the_layer():
+    atlas = atlas_of(grid_of([[0.0]], [(0, 0)]), 1, class_="c0")
+    assert words.purity(atlas) == ""
+    side = {"class": "c0", "predicted": [0.424, 0.35, 0.5], "base": 0.083, "label": None, "label_base": None}
+    atlas.purity = [side]
+    assert words.purity(atlas) == (
+        "42 % (95 %: 35 to 50 %) of its rows are of photographs taken for c0, 8.3 % of all of the layer’s"
+    )
+    atlas.purity = [side, side | {"class": "c1", "predicted": None, "label": [0.1, 0.0, 0.2], "label_base": 0.2}]
+    assert words.purity(atlas).endswith(
+        ";  10 % (95 %: 0 to 20 %) on the side of c1 are of photographs labelled it, 20 % of all of the layer’s"
+    )
 
 
 def test_names_stand_inside_their_cells_whole(tmp_path):
