@@ -89,6 +89,7 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
         explained["select"] = config.explain.images
         explained["measured"] = [t for s in found if s.stage.name == "sanity" for t in s.stage.writes(s.params)]
     made = {"title": config.run.name, "about": about or {}, "report": config.report}
+    made["groups"] = given(config.classes, also)
     add("report", views=views, images=images, explain=explained, **made)
     return found
 

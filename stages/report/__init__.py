@@ -12,10 +12,15 @@ from typing import Any
 
 from pydantic import Field
 
+from stages.groups import Given, groups_of
 from stages.report import contact, heatmaps, listed, page, payload, posters, tiles, words
+from stages.report.assets import Assets
 from stages.report.errors import Explained, error_audit
-from stages.report.evidence import Atlas, Grid, read_atlas, read_photos, read_presence, read_score
+from stages.report.evidence import Atlas, Grid, read_atlas, read_photos, read_score
+from stages.report.names import read_names
+from stages.report.presence import read_presence
 from stages.report.sheet import Sheet, encoded
+from stages.report.validity import read_validity
 from stages.specs import ImagesSpec, PositiveInt, Spec, ViewSpec
 from stages.stage import Inputs, Shard, Stage, UserError, one_shard
 
@@ -53,6 +58,7 @@ class Params(Spec):
     title: str
     views: list[AtlasReport]
     images: ImagesSpec
+    groups: Given | None = None
     about: dict[str, Any] = Field(default_factory=dict)
     report: ReportSpec = Field(default_factory=ReportSpec)
     explain: Explained | None = None
@@ -69,7 +75,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         if not atlas.grids:
             inputs.warn(f"atlas {atlas.name} has no cells; the report leaves it out")
     atlases = [a for a in atlases if a.grids]
-    read_presence(inputs, atlases)
+    for read in (read_presence, read_names, read_validity):
+        read(inputs, atlases)
     strips = {
         (a.name, g.n, k): contact.PATCHES for a in atlases for g in [_contact_grid(a)] for k in contact.main_cells(a, g)
     }
@@ -85,7 +92,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
             f"{'is' if len(evidence.missing) == 1 else 'are'} shown as a blank, e.g. "
             f"{photos[one].uri if one in photos else one}: {evidence.missing[one]}"
         )
-    score, assets = read_score(inputs), payload.Assets()
+    score, assets = read_score(inputs), Assets()
     files, previews = {}, []
     for name, form, content in _figures(inputs, atlases, evidence, spec, model):
         files[f"figures/{name}"] = content
@@ -102,6 +109,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "title": params.title,
         "classes": atlases[0].classes if atlases else [],
         "atlases": described,
+        "groups": groups_of(inputs, params.groups),
         "photos": shown,
         "links": links,
     }
@@ -227,7 +235,8 @@ def _reads(params: Params) -> dict[str, str]:
     tables = {name: "all" for name in ("images", "predictions", "doubts", "rejects/index", "rejects/extract")}
     for v in params.views:
         tables[f"cells/{v.view.name}"] = "all"
-        tables[f"layouts/{v.view.name}"] = "all"
+        for table in ("layouts", "names", "validity"):
+            tables[f"{table}/{v.view.name}"] = "all"
         if v.icon_grids:
             tables[f"icons/{v.view.name}"] = "all"
     for table in params.explain.reads if params.explain else ():
@@ -237,7 +246,7 @@ def _reads(params: Params) -> dict[str, str]:
 
 STAGE = Stage(
     name="report",
-    version=4,
+    version=5,
     about="posters, heat maps and the page that shows what each cell argues for",
     params=Params,
     shards=one_shard,
@@ -245,7 +254,10 @@ STAGE = Stage(
     check=("extract", _check),
     reads=_reads,
     writes=lambda params: ("site", "figures"),
-    state_of=lambda params: [("extract", ""), *(("reduce", v.view.name) for v in params.views)],
+    state_of=lambda params: [
+        ("extract", ""),
+        *((stage, v.view.name) for stage in ("reduce", "purity", "validity") for v in params.views),
+    ],
     libraries=("matplotlib", "Pillow", "jinja2"),
     files=True,
 )

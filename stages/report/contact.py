@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.report import words
+from stages.report import classview, names, words
 from stages.report.evidence import Atlas, Grid
-from stages.report.labels import regions
 from stages.report.sheet import QUIET, Sheet
 from stages.report.tiles import Evidence, pictures
 
@@ -16,8 +15,8 @@ CELLS, PATCHES = 24, 6
 
 
 def main_cells(atlas: Atlas, grid: Grid, most: int = CELLS) -> list[int]:
-    """Cells for the sheet: the fullest of each heaviest region, so that they differ; then the fullest of the rest."""
-    chosen = [max(r.cells, key=lambda k: (grid.count[k], -k)) for r in regions(atlas, grid)[:most]]
+    """Cells for the sheet: those that are named on the map, so that they differ; then the fullest of the rest."""
+    chosen = [k for k, _ in names.drawn(atlas, grid)[:most]]
     rest = [int(k) for k in np.argsort(-grid.count, kind="stable") if k not in chosen]
     chosen = (chosen + rest)[:most]
     return sorted(chosen, key=lambda k: (grid.y[k], grid.x[k]))
@@ -39,11 +38,13 @@ def contact_sheet(atlas: Atlas, grid: Grid, cells: Sequence[int], evidence: Evid
         + (": the icon, then" if grid.has_icons else ":")
         + " the photographs nearest to the cell's mean, one patch each, best first"
     )
+    told, what = _argues(atlas, grid)
+    line += f"; {what}" if what else ""
     sheet.text(margin, 142, sheet.fitted(line, 26, inner), 26, color=QUIET)
     icons, whole = pictures(grid), Image.new("RGBA", (sheet.width, sheet.height), (0, 0, 0, 0))
     for position, k in enumerate(cells):
         left, top = margin + position // down * (column + 90), 200 + position % down * row
-        argues = ",  ".join(f"{atlas.label(c)} {v:+.2f}".replace("-", "−") for c, v in grid.argues[k][:3])
+        argues = ",  ".join(f"{atlas.label(c)} {value}" for c, value in told[k][:3])
         rows = words.plural(int(grid.count[k]), words.things(atlas)[:-1])
         line = f"column {grid.x[k] + 1}, row {grid.y[k] + 1}  ·  {rows}"
         sheet.text(
@@ -58,3 +59,21 @@ def contact_sheet(atlas: Atlas, grid: Grid, cells: Sequence[int], evidence: Evid
                 whole.paste(piece.resize((tile, tile), Image.Resampling.LANCZOS), (x, top))
     sheet.picture(np.asarray(whole), 0, 0, sheet.width, sheet.height)
     return sheet
+
+
+def _argues(atlas: Atlas, grid: Grid) -> tuple[list[list[tuple[int, str]]], str]:
+    """Per cell (class, number) of what it argues for by the statistic that is shown, best first; and what that is."""
+    found = classview.possible(atlas, grid)
+    if not found:
+        return [[]] * len(grid), ""
+    before, after = classview.worded(atlas, found[0])
+    if found[0] == "top_share":
+        told = [[(atlas.attributed[j], words.percent(s, 0)) for j, s, _, _ in row] for row in classview.ranked(grid)]
+    else:
+        away = grid.attribution.mean(1) if found[0] == "relative" else np.zeros(len(grid))
+        told = [
+            [(c, f"{v - less:+.2f}".replace("-", "−")) for c, v in row]
+            for row, less in zip(grid.argues, away, strict=True)
+        ]
+    first = ", most above all of the map first" if found[0] == "top_share" else ""
+    return told, f"{before}a class{after}{first}"

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.specs import ViewSpec
-from stages.stage import Inputs
+from stages.stage import Inputs, UserError
 from stages.tables import to_numpy
 
 Member = tuple[str, int, int]
@@ -31,9 +31,14 @@ class Grid:
         attribution: (cells, attributed classes) in logits; None where none was asked for.
         argues: per cell, (class index, logits) of its largest mean attributions, best first.
         against: the same of its most negative ones, most negative first.
-        present: (cells, classes): rows from photographs that the model takes for this class; None where unknown.
+        labelled: distinct images that have a label; None where not known.
+        variety: what ``entropy`` would be of as many images drawn at random from the map: (3, cells) mean, and between
+            what 95 % of the draws lie, in bits; None where not known.
         icons: PNG bytes, None where the cell has none.
         fidelity: column name of ``icons`` -> values, NaN where the cell has no icon.
+        names: per cell what it may be called, best first; see :mod:`stages.report.names`.
+        measured: further columns of ``cells`` over the attributed classes, (cells, attributed classes) each:
+            :data:`MEASURED`, those that there are.
     """
 
     n: int
@@ -49,7 +54,10 @@ class Grid:
     against: list[list[tuple[int, float]]]
     icons: list[bytes | None]
     fidelity: dict[str, np.ndarray]
-    present: np.ndarray | None = None
+    labelled: np.ndarray | None = None
+    variety: np.ndarray | None = None
+    names: list[list[Any]] = field(default_factory=list)
+    measured: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -67,6 +75,12 @@ class Atlas:
         attributed: class index of each attribution column.
         layer: receptive_field, stride, offset, in pixels of the model's input.
         images: distinct photographs its rows come from; None where not known.
+        error_rate: share of its labelled photographs that are misclassified; None where none has a label.
+        softmax: whether a softmax reads its logits.
+        listed: whether each image's likeliest classes alone have attributions.
+        statistic: what to show for a class as ``validity`` has it; None where it was not measured.
+        validity: rows of the table ``validity``.
+        purity: what ``purity`` has of the class, or of either class of a pair.
     """
 
     view: ViewSpec
@@ -78,6 +92,12 @@ class Atlas:
     metrics: dict[str, Any]
     grids: list[Grid] = field(default_factory=list)
     images: int | None = None
+    error_rate: float | None = None
+    softmax: bool = False
+    listed: bool = False
+    statistic: str | None = None
+    validity: list[dict[str, Any]] = field(default_factory=list)
+    purity: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -107,6 +127,7 @@ def full_count(grid: Grid, min_count: int) -> float:
     return float(np.median(drawn)) if len(drawn) else 1.0
 
 
+MEASURED = ("attribution_se", "relative_se", "top_share", "top_share_se")
 FIDELITY = ("objective", "cosine", "retrieval_rank", "retrieval_rank_raw", "contrast", "predicted")
 
 
@@ -120,10 +141,6 @@ def read_atlas(
         icon_grids: those of them that have icons.
     """
     model = inputs.state("extract", "")
-    try:
-        metrics = inputs.state("reduce", view.name).get("metrics") or {}
-    except (KeyError, FileNotFoundError):
-        metrics = {}
     atlas = Atlas(
         view=view,
         min_count=min_count,
@@ -131,7 +148,11 @@ def read_atlas(
         attributed=[int(c) for c in model.get("attributed") or []],
         layer=dict(model.get("layers", {}).get(view.layer, {})),
         input_size=tuple(int(s) for s in model["input_size"]),
-        metrics=dict(metrics),
+        metrics=dict(_state(inputs, "reduce", view.name).get("metrics") or {}),
+        softmax=model.get("kind") == "softmax",
+        listed=bool(model.get("top")),
+        statistic=_state(inputs, "validity", view.name).get("statistic"),
+        purity=list((_state(inputs, "purity", view.name).get("metrics") or {}).get("of") or []),
     )
     table = f"cells/{view.name}"
     if not inputs.parts(table):
@@ -147,6 +168,14 @@ def read_atlas(
         if len(rows):
             atlas.grids.append(_grid(n, rows, icons if n in icon_grids else {}, atlas.attributed))
     return atlas
+
+
+def _state(inputs: Inputs, stage: str, label: str) -> dict[str, Any]:
+    """What a stage left; nothing where it did not run."""
+    try:
+        return inputs.state(stage, label)
+    except (KeyError, FileNotFoundError, UserError):
+        return {}
 
 
 def _icons(inputs: Inputs, name: str) -> dict[tuple[int, int, int], dict[str, Any]]:
@@ -190,37 +219,8 @@ def _grid(n: int, rows: pa.Table, icons: dict, attributed: list[int]) -> Grid:
         against=against,
         icons=[d["icon"]["bytes"] if d and d["icon"] else None for d in drawn],
         fidelity={k: np.array([np.nan if not d or d[k] is None else d[k] for d in drawn], float) for k in FIDELITY},
+        measured={k: to_numpy(rows[k]) for k in MEASURED if k in rows.column_names and attribution is not None},
     )
-
-
-def read_presence(inputs: Inputs, atlases: Sequence[Atlas]) -> None:
-    """Where each class's photographs lie: :attr:`Grid.present` and :attr:`Atlas.images`, from the layouts."""
-    ids, predicted = [], []
-    for part in inputs.stream("predictions", ["image_id", "pred"]):
-        ids.append(part["image_id"].combine_chunks())
-        predicted.append(part["pred"].to_numpy())
-    if not ids:
-        return
-    known, predicted = pa.concat_arrays(ids), np.concatenate(predicted)
-    for atlas in atlases:
-        for grid in atlas.grids:
-            grid.present = np.zeros((len(grid), len(atlas.classes)), np.float32)
-        images = 0
-        for part in inputs.stream(f"layouts/{atlas.name}", ["image_id", "x", "y"]):
-            images += len(pc.unique(part["image_id"]))  # a part holds all rows of its images
-            place = pc.index_in(part["image_id"], known).to_numpy()
-            found = np.isfinite(place.astype(float))
-            classes = predicted[place[found].astype(int)]
-            x, y = part["x"].to_numpy()[found], part["y"].to_numpy()[found]
-            for grid in atlas.grids:
-                at = np.full(grid.n * grid.n, -1)
-                at[grid.y * grid.n + grid.x] = np.arange(len(grid))
-                cell = at[np.floor(y * grid.n).astype(int) * grid.n + np.floor(x * grid.n).astype(int)]
-                np.add.at(grid.present, (cell[cell >= 0], classes[cell >= 0]), 1)
-        atlas.images = images or None
-        for grid in atlas.grids:
-            if not grid.present.any():
-                grid.present = None
 
 
 @dataclass

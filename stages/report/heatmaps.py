@@ -1,4 +1,4 @@
-"""Heat maps: mean attribution of a class over an atlas, in logits, around 0."""
+"""Heat maps: what an atlas shows for a class, cell by cell, against the same of all of the map."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from stages.report import words
+from stages.report import classview, validity, words
 from stages.report.evidence import Atlas, Grid
 from stages.report.sheet import FAINT, INK, QUIET, Sheet
 from stages.report.tiles import sides
 from stages.specs import class_index, nearest
 from stages.stage import UserError
-from stages.vision import overlays
 
 COLOURS = "RdBu_r"
-"""Red speaks for the class, blue against it, white neither; told apart by colour-blind readers too."""
+"""Red is more than the map as a whole, blue less, white as much; told apart by colour-blind readers too."""
+
+PALE = 0.25
+"""Of a colour where the interval holds the map's rate."""
 
 MOST = 48
 """Classes on one sheet at most."""
@@ -53,8 +55,7 @@ def chosen_classes(atlas: Atlas, grid: Grid, asked: Sequence[str]) -> list[int]:
     if own:
         return own
     weight = grid.count / grid.count.sum()
-    values = grid.attribution.astype(np.float64)
-    centred = (values - weight @ values) * np.sqrt(weight)[:, None]
+    centred = classview.shown(grid, classview.possible(atlas, grid)[0]).excess * np.sqrt(weight)[:, None]
     spread = np.sqrt((centred**2).sum(0))
     unit = centred / np.maximum(spread, 1e-12)
     columns: list[int] = []
@@ -66,11 +67,13 @@ def chosen_classes(atlas: Atlas, grid: Grid, asked: Sequence[str]) -> list[int]:
     return [atlas.attributed[j] for j in columns or [0]]
 
 
-def colours(values: np.ndarray, top: float) -> np.ndarray:
-    """RGBA in [0, 1] of signed values, white at 0, full colour at +-``top``."""
+def colours(values: np.ndarray, top: float, sure: np.ndarray | bool = True) -> np.ndarray:
+    """RGBA in [0, 1] of signed values, white at 0, full colour at +-``top``; pale where not ``sure``."""
     from matplotlib import colormaps
 
-    return colormaps[COLOURS](np.clip(values / (2 * top) + 0.5, 0, 1))
+    found = colormaps[COLOURS](np.clip(values / (2 * top) + 0.5, 0, 1))
+    neutral = np.array(colormaps[COLOURS](0.5))
+    return neutral + (found - neutral) * np.where(sure, 1.0, PALE)[..., None]
 
 
 def heat_maps(atlas: Atlas, grid: Grid, classes: Sequence[int], model: str) -> Sheet:
@@ -78,30 +81,57 @@ def heat_maps(atlas: Atlas, grid: Grid, classes: Sequence[int], model: str) -> S
     across = min(len(classes), 4 if len(classes) == 4 or len(classes) > 6 else 3)
     down = -(-len(classes) // across)
     side, gap, margin = 520, 60, 90
-    width = across * side + (across - 1) * gap + 2 * margin
-    top, foot = 210, 190
-    sheet = Sheet(max(width, 900), top + down * (side + 90) + foot)
+    width = max(across * side + (across - 1) * gap + 2 * margin, 900)
+    statistic = classview.possible(atlas, grid)[0]
+    told = _told(atlas, grid, statistic)
+    top, foot = 210, 150 + 60 * len(told)
+    sheet = Sheet(width, top + down * (side + 90) + foot)
     inner = sheet.width - 2 * margin
     heading = f"{words.title(atlas)}: what it argues for, and where"
     sheet.text(margin, 92, sheet.fitted(heading, 46, inner, "semibold"), 46, "semibold")
-    line = (
-        f"mean attribution of each cell, {atlas.view.layer}"
-        + (f" of {model}" if model else "")
-        + f", {grid.n} × {grid.n} grid"
-    )
+    line = f"{atlas.view.layer}" + (f" of {model}" if model else "") + f", {grid.n} × {grid.n} grid"
     sheet.text(margin, 130, sheet.fitted(line, 24, inner), 24, color=QUIET)
-    column = {c: j for j, c in enumerate(atlas.attributed)}
-    values = grid.attribution[:, [column[c] for c in classes]].astype(np.float64)
-    trusted = grid.count >= atlas.min_count
-    scale = overlays.scale(values[trusted] if trusted.any() else values, signed=True)
+    of, column = classview.shown(grid, statistic), {c: j for j, c in enumerate(atlas.attributed)}
+    columns = [column[c] for c in classes]
+    excess, sure = of.excess[:, columns], of.sure[:, columns]
+    reach = classview.Shown(excess, np.zeros(len(columns)), sure).reach(grid.count >= atlas.min_count)
     shares = sides(grid, atlas.min_count)
-    for k, index in enumerate(classes):
+    for k, (index, j) in enumerate(zip(classes, columns, strict=True)):
         left, y = margin + k % across * (side + gap), top + k // across * (side + 90)
-        sheet.text(left, y - 14, sheet.fitted(atlas.label(index), 28, side, "semibold"), 28, "semibold")
+        about = f"map {number(statistic, of.rate[j])}" + _own(atlas, grid, statistic, index)
+        room = side - sheet.span(about, 22) - 20
+        sheet.text(left, y - 14, sheet.fitted(atlas.label(index), 28, room, "semibold"), 28, "semibold")
+        sheet.text(left + side, y - 14, about, 22, ha="right", color=QUIET)
         sheet.rectangle(left, y, side, side, "none", FAINT)
-        sheet.picture(_map(grid, colours(values[:, k], scale), shares, side), left, y, side, side)
-    _bar(sheet, margin, top + down * (side + 90) + 30, min(520, inner), scale)
+        sheet.picture(_map(grid, colours(excess[:, k], reach, sure[:, k]), shares, side), left, y, side, side)
+    least = max(-reach, -float(of.rate[columns].max())) if statistic == "top_share" else -reach
+    y = top + down * (side + 90) + 10
+    _bar(sheet, statistic, margin, y, min(520, inner), least, reach)
+    y += 110
+    for line in told:
+        y = sheet.paragraph(margin, y, line, 22, inner, color=QUIET)
     return sheet
+
+
+def number(statistic: str, value: float, sign: bool = False) -> str:
+    """A value of a statistic as text: a share in percent, or logits."""
+    if statistic == "top_share":
+        return f"{100 * value:{'+' if sign else ''}.{1 if abs(value) < 0.0995 else 0}f} %".replace("-", "−")
+    return f"{value:+.2g}".replace("-", "−") if value else "0"
+
+
+def _told(atlas: Atlas, grid: Grid, statistic: str) -> list[str]:
+    before, after = classview.worded(atlas, statistic)
+    what = f"{before}the class{after}"
+    pale = "the same of all of the map (its number stands over each). Red: more, blue: less, pale: may be as the map is"
+    first = f"{what[0].upper()}{what[1:]}, against {pale}: the 95 % interval, of photographs, holds it."
+    far = validity.sentence(atlas, grid, statistic)
+    return [first, f"How far to trust it: {far}"] if far else [first]
+
+
+def _own(atlas: Atlas, grid: Grid, statistic: str, index: int) -> str:
+    found = validity.own(atlas, grid, statistic)[0].get(index)
+    return f", correlation {validity.decimal(found[0])}" if found else ""
 
 
 def _map(grid: Grid, rgba: np.ndarray, shares: np.ndarray, side: int) -> np.ndarray:
@@ -115,12 +145,14 @@ def _map(grid: Grid, rgba: np.ndarray, shares: np.ndarray, side: int) -> np.ndar
     return pixels
 
 
-def _bar(sheet: Sheet, left: float, top: float, width: float, scale: float) -> None:
-    ramp: Any = colours(np.linspace(-scale, scale, 257)[None, :], scale)
+def _bar(sheet: Sheet, statistic: str, left: float, top: float, width: float, least: float, most: float) -> None:
+    ramp: Any = colours(np.linspace(least, most, 257)[None, :], most)
     sheet.picture(np.rint(255 * ramp).astype(np.uint8), left, top, width, 26)
-    for share in (0.0, 0.5, 1.0):
-        value = (2 * share - 1) * scale
-        sheet.line([left + share * width] * 2, [top + 26, top + 34], INK, 1.5)
-        words_ = "0" if value == 0 else f"{value:+.2g}".replace("-", "−")
-        sheet.text(left + share * width, top + 60, words_, 22, ha="center", color=QUIET)
-    sheet.text(left, top - 12, "logits: red speaks for the class, blue against it", 22, color=QUIET)
+    unit = "" if statistic == "top_share" else ", logits"
+    for value in (least, 0.0, most):
+        x = left + (value - least) / (most - least) * width
+        sheet.line([x, x], [top + 26, top + 34], INK, 1.5)
+        if value or -least > 0.2 * most:
+            text = "map" if value == 0 else number(statistic, value, sign=True)
+            sheet.text(x, top + 60, text, 22, ha="left" if value < 0 else "right" if value else "center", color=QUIET)
+    sheet.text(left, top - 12, f"above or below all of the map{unit}", 22, color=QUIET)

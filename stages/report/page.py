@@ -8,15 +8,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.report import words
+from stages.report import classview, validity, words
+from stages.report.assets import safe_json
 from stages.report.evidence import Atlas, Score
-from stages.report.payload import file_name, safe_json
+from stages.report.payload import file_name
 from stages.shares import wilson
 from stages.stage import Inputs
 
 VIEWER = Path(__file__).parent.parent / "viewer"
 
-SCRIPTS = ("data.js", "controls.js", "closer.js", "map.js", "panel.js", "search.js", "main.js")
+SCRIPTS = (
+    "data.js", "controls.js", "closer.js", "heat.js", "legend.js", "map.js", "names.js", "panel.js", "argues.js",
+    "search.js", "main.js",
+)  # fmt: skip
 STYLES = ("style.css", "closer.css", "doubts.css")
 
 
@@ -29,6 +33,7 @@ def page(title: str, run: Mapping[str, Any], atlases: Sequence[Atlas], score: Sc
     """
     values = {
         "atlases": [_facts(a) for a in atlases],
+        "statistics": classview.NAMES,
         "score": score,
         "interval": wilson(score.correct, score.labelled) if score.labelled else None,
         "rejected": sum(r[2] for r in score.rejects),
@@ -80,6 +85,8 @@ def _facts(atlas: Atlas) -> dict[str, Any]:
         "title": words.title(atlas),
         "kind": atlas.kind,
         "layer": atlas.view.layer,
+        "statistic": next((classview.NAMES[s] for g in atlas.grids for s in classview.possible(atlas, g)[:1]), None),
+        "validity": validity.facts(atlas),
         "metrics": {k: v for k, v in atlas.metrics.items() if isinstance(v, (str, int, float, bool))},
         "grids": [
             {"n": g.n, "cells": len(g), "rows": int(g.count.sum()), "fidelity": words.faithfulness(g)}

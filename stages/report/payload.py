@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -11,42 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from stages.report import words
+from stages.report import classview, heatdata, names, validity, words
+from stages.report.assets import Assets
 from stages.report.evidence import Atlas, Grid, Photo, full_count
 from stages.report.geometry import patch_box
-from stages.report.labels import excess, regions
 from stages.report.tiles import Evidence, pictures, side_of_patches, sides, sprite
-
-TYPES = {"webp": "image/webp", "js": "text/javascript"}
-
-
-class Assets:
-    """Files beside the page, or, where all are small, data inside it."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-
-    def add(self, name: str, content: bytes) -> str:
-        """Its name, to be resolved by :meth:`links`."""
-        self.files[name] = content
-        return name
-
-    def links(self, most: int) -> dict[str, str]:
-        """name -> what to put into ``src``: data URIs if all are at most ``most`` bytes, else paths."""
-        if sum(map(len, self.files.values())) > most:
-            return {name: f"assets/{name}" for name in self.files}
-        links = {
-            name: f"data:{TYPES[name.rsplit('.', 1)[-1]]};base64,{base64.b64encode(content).decode('ascii')}"
-            for name, content in self.files.items()
-        }
-        self.files = {}
-        return links
-
-
-def safe_json(value: Any) -> str:
-    """JSON that no HTML parser can mistake for markup: ``<``, ``>``, ``&`` and line separators are escaped."""
-    text = json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def plain(name: str) -> str:
@@ -84,9 +51,12 @@ def describe_atlas(
                 "full": full_count(grid, atlas.min_count),
                 "error": rounded(grid.error_rate),
                 "entropy": rounded(grid.entropy, 3),
+                "labelled": grid.labelled.tolist() if grid.labelled is not None else grid.images.tolist(),
+                "variety": None if grid.variety is None else [rounded(row, 2) for row in grid.variety],
                 "argues": [_pairs(a) for a in grid.argues],
                 "against": [_pairs(a) for a in grid.against],
-                "apart": _apart(atlas, grid),
+                "shares": _shares(atlas, grid),
+                "level": rounded(grid.attribution.mean(1, dtype=np.float64)) if grid.attribution is not None else None,
                 "exemplars": [
                     [
                         [
@@ -98,15 +68,21 @@ def describe_atlas(
                     ]
                     for members in grid.exemplars
                 ],
-                "regions": [
-                    [r.class_index, round(r.x, 2), round(r.y, 2), round(r.weight, 3), len(r.cells)]
-                    for r in regions(atlas, grid)
-                ],
+                "drawn": [k for k, _ in names.drawn(atlas, grid)],
+                "names": {
+                    k: [[n.text, int(n.group), n.class_index, names.reason(n)] for n in found]
+                    for k, found in enumerate(grid.names)
+                    if found
+                },
                 "icons": _sheet(f"{name}-icons.webp", pictures(grid), assets, 86) if grid.has_icons else None,
                 "photographs": _sheet(f"{name}-photographs.webp", patches, assets, 80) if any(patches) else None,
                 "fidelity": {k: rounded(v) for k, v in grid.fidelity.items()} if grid.has_icons else None,
-                "heat": _heat(f"{name}-attributions.js", f"{atlas.name}/{grid.n}", grid, assets),
-                "measures": words.measures(atlas, grid, model),
+                "heat": heatdata.scripts(f"{name}-attributions", f"{atlas.name}/{grid.n}", grid, assets),
+                "trust": {
+                    key: [validity.sentence(atlas, grid, key), *validity.own(atlas, grid, key)]
+                    for key in classview.possible(atlas, grid)
+                },
+                "measures": [line for line in (words.measures(atlas, grid, model), words.purity(atlas)) if line],
             }
         )
     return {
@@ -119,6 +95,9 @@ def describe_atlas(
         "pair": list(atlas.view.pair) if atlas.view.pair else None,
         "own": atlas.own_classes,
         "minCount": atlas.min_count,
+        "errorRate": None if atlas.error_rate is None else round(atlas.error_rate, 4),
+        "statistics": _statistics(atlas),
+        "rates": _rates(atlas),
         "attributed": None if atlas.attributed == list(range(len(atlas.classes))) else atlas.attributed,
         "grids": grids,
     }
@@ -128,37 +107,34 @@ def _pairs(found: Sequence[tuple[int, float]]) -> list[list[float]]:
     return [[c, round(v, 4)] for c, v in found if np.isfinite(v)]
 
 
-def _apart(atlas: Atlas, grid: Grid, most: int = 3) -> list[list[list[float]]]:
-    """Per cell: the classes it argues for most beyond the mean of the atlas."""
-    values = excess(grid)
-    if values is None or len(grid) < 2:
-        return [[] for _ in range(len(grid))]
-    first = np.argsort(-values, axis=1, kind="stable")[:, :most]
+def _shares(atlas: Atlas, grid: Grid) -> list[list[list[float]]] | None:
+    """Per cell: class, share, mean and whether it is sure, of the classes by :func:`classview.ranked`."""
+    if "top_share" not in grid.measured:
+        return None
     return [
-        [[atlas.attributed[j], round(float(v[j]), 4)] for j in js if v[j] > 0]
-        for js, v in zip(first, values, strict=True)
+        [[atlas.attributed[j], round(share, 4), round(mean, 4), int(sure)] for j, share, mean, sure in found]
+        for found in classview.ranked(grid)
+    ]
+
+
+def _rates(atlas: Atlas) -> list[float] | None:
+    """Of each attributed class the share of all of the map's positions; the same by every grid."""
+    grid = atlas.grids[0]
+    return rounded(classview.shown(grid, "top_share").rate) if "top_share" in grid.measured else None
+
+
+def _statistics(atlas: Atlas) -> list[dict[str, Any]]:
+    """What can be shown for a class, the statistic to begin with first, in words."""
+    grid = atlas.grids[0]
+    return [
+        {"key": key, "name": classview.NAMES[key], "words": classview.worded(atlas, key)}
+        for key in classview.possible(atlas, grid)
     ]
 
 
 def _sheet(name: str, tiles: Sequence, assets: Assets, quality: int) -> dict[str, Any]:
     content, side, across, places = sprite(tiles, quality=quality)
     return {"src": assets.add(name, content), "side": side, "across": across, "places": places}
-
-
-def _heat(name: str, key: str, grid: Grid, assets: Assets) -> dict[str, Any] | None:
-    """All mean attributions in 8 bits, one scale per class, as a script that is loaded when first asked for.
-
-    A script and not JSON: a page opened from a file may load scripts, but may not fetch.
-    """
-    if grid.attribution is None:
-        return None
-    values = np.nan_to_num(grid.attribution.astype(np.float64))
-    scale = np.maximum(np.abs(values).max(0), 1e-9)
-    levels = np.rint(values / scale * 127).astype(np.int8)
-    data = base64.b64encode(np.ascontiguousarray(levels.T).tobytes()).decode("ascii")
-    scales = [float(f"{s:.5g}") for s in scale]
-    text = f"activationAtlasData({safe_json(key)},{safe_json({'scale': scales, 'levels': data})});"
-    return {"src": assets.add(name, text.encode("ascii")), "key": key}
 
 
 def describe_photos(

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.report import words
+from stages.report import lettering, names, words
 from stages.report.evidence import Atlas, Grid, full_count
-from stages.report.labels import Rect, Region, clashes, regions, worth_naming, wrapped
+from stages.report.lettering import Rect
 from stages.report.sheet import FAINT, INK, QUIET, Sheet
 from stages.report.tiles import cell_pixels, raster, sides
+
+GROUP = "#0b5cad"
+"""Of names of groups of classes."""
 
 
 def poster(atlas: Atlas, grid: Grid, tiles: Sequence, what: str, model: str, extent: int) -> Sheet:
@@ -73,7 +76,7 @@ def _atlas(
     if axis:
         _pair_axis(sheet, atlas, left, top + extent, extent, u)
     if named:
-        place_labels(sheet, atlas, grid, left, top, cell, u)
+        place_names(sheet, atlas, grid, left, top, cell, u)
 
 
 def _pair_axis(sheet: Sheet, atlas: Atlas, left: float, top: float, extent: float, u: float) -> None:
@@ -91,42 +94,15 @@ def _pair_axis(sheet: Sheet, atlas: Atlas, left: float, top: float, extent: floa
     sheet.text(left + extent / 2, y + 62 * u, "0.5: no preference", 36 * u, color=QUIET, ha="center")
 
 
-def place_labels(sheet: Sheet, atlas: Atlas, grid: Grid, left: float, top: float, cell: int, u: float) -> list[Rect]:
-    """Names the regions, heaviest first; one that would touch another name is moved within its region or left out.
-
-    Names stand on the seams between rows of cells, where they hide least of the pictures.
-    """
-    chosen = worth_naming(regions(atlas, grid), grid)
-    if atlas.kind == "class":  # its own class is what the title says already
-        chosen = [r for r in chosen if r.class_index not in atlas.own_classes]
-    placed: list[Rect] = []
-    if not chosen:
-        return placed
-    extent, heaviest = grid.n * cell, chosen[0].weight
-    inside = (left - 0.4 * cell, top - 0.4 * cell, left + extent + 0.4 * cell, top + extent + 0.4 * cell)
-    for region in chosen:
-        size = (30 + 24 * np.sqrt(region.weight / heaviest)) * u
-        name = wrapped(atlas.label(region.class_index))
-        for x, y in _seams(region, grid):
-            drawn = sheet.text(
-                left + x * cell, top + y * cell, name, size, "semibold", halo=4.5 * u, ha="center", va="center"
-            )
-            x0, y0, x1, y1 = sheet.box(drawn)
-            pad = 8 * u
-            rect = (x0 - pad, y0 - pad, x1 + pad, y1 + pad)
-            if x0 > inside[0] and y0 > inside[1] and x1 < inside[2] and y1 < inside[3] and not clashes(rect, placed):
-                placed.append(rect)
-                break
-            drawn.remove()
-    return placed
-
-
-def _seams(region: Region, grid: Grid) -> list[tuple[float, float]]:
-    """Points on the horizontal seams of a region, nearest its centre first."""
-    points = {(round(2 * region.x) / 2, float(round(region.y)))}
-    for k in region.cells:
-        points |= {(float(grid.x[k]) + 0.5, float(grid.y[k]) + 1), (float(grid.x[k]) + 0.5, float(grid.y[k]))}
-    return sorted(points, key=lambda p: ((p[0] - region.x) ** 2 + 2 * (p[1] - region.y) ** 2, p))[:12]
+def place_names(sheet: Sheet, atlas: Atlas, grid: Grid, left: float, top: float, cell: int, u: float) -> list[Rect]:
+    """Names each cell that has a name and room for it; the rectangles they take, each inside its cell."""
+    found = [
+        lettering.write(
+            sheet, name.text, left + grid.x[k] * cell, top + grid.y[k] * cell, cell, u, GROUP if name.group else INK
+        )
+        for k, name in names.drawn(atlas, grid)
+    ]
+    return [rect for rect in found if rect is not None]
 
 
 def _key(
@@ -171,11 +147,13 @@ def _key(
         ),
     }[what]
     size = f"its area is proportional to their number, up to {words.number(full)}."
-    names = ""
-    if grid.attribution is not None:
-        names = " Names: classes that a neighbourhood argues for more than the rest of the map does"
-        names += ", and whose photographs crowd there." if grid.present is not None else "."
-    y = sheet.paragraph(column, y, f"{about} {size}{names}", 38 * u, width)
-    y = sheet.paragraph(column, y + 6 * u, words.measures(atlas, grid, model), 34 * u, width, color=QUIET)
+    key = ""
+    if any(grid.names):
+        key = " Names: classes that clearly more of a cell’s photographs rank high there than elsewhere on the map"
+        key += "; blue ones are groups of classes." if any(n[0].group for n in grid.names if n) else "."
+    y = sheet.paragraph(column, y, f"{about} {size}{key}", 38 * u, width)
+    for line in (words.purity(atlas), words.measures(atlas, grid, model)):
+        if line:
+            y = sheet.paragraph(column, y + 6 * u, line, 34 * u, width, color=QUIET)
     if what == "icons" and words.fidelity(grid):
         sheet.paragraph(column, y + 6 * u, words.fidelity(grid), 34 * u, width, color=QUIET)

@@ -87,6 +87,23 @@ def measures(atlas: Atlas, grid: Grid, model: str) -> str:
     return "  ·  ".join(parts)
 
 
+def purity(atlas: Atlas) -> str:
+    """Whose photographs a class or pair atlas shows, beside the whole layer; empty where that was not measured."""
+    told = []
+    for side in atlas.purity:
+        kind, what = ("predicted", "taken for") if side["predicted"] else ("label", "labelled")
+        if side[kind]:
+            share, low, high = side[kind]
+            base = side["base" if kind == "predicted" else "label_base"]
+            told.append(
+                f"{percent(share, 0)} (95 %: {100 * low:.0f} to {percent(high, 0)}) "
+                f"{'of its rows are' if len(atlas.purity) == 1 else 'on the side of ' + side['class'] + ' are'} of "
+                f"photographs {what} {side['class'] if len(atlas.purity) == 1 else 'it'}, "
+                f"{percent(base, 0 if base >= 0.0995 else 1)} of all of the layer’s"
+            )
+    return ";  ".join(told)
+
+
 def scalar(value: Any) -> float | None:
     """A finite number, or None."""
     if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool) and np.isfinite(value):

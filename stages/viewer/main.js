@@ -10,18 +10,16 @@ function refresh() {
     tab.tabIndex = selected ? 0 : -1;
   }
   $("subtitle").textContent = atlas.subtitle;
-  $("measures").textContent = grid.measures;
+  $("measures").replaceChildren(...grid.measures.flatMap((line, k) => k ? [make("br"), line] : [line]));
   radios($("show"), KINDS.map(([key, name]) => [key, name, atlas.grids.some((g) => g[key])]), state.show, (key) => { state.show = key; refresh(); });
   const levels = atlas.grids.map((g) => [String(g.n), `${g.n} × ${g.n}`, true]);
   radios($("level"), levels.length > 1 ? [["auto", "Auto", true], ...levels] : levels, levels.length > 1 ? state.level : levels[0][0], chooseGrid);
-  $("search").hidden = !atlas.grids.some((g) => g.heat);
-  const heat = state.heat === null ? null : attributionOf(atlas, grid, state.heat, refresh), top = heat ? heatTop(grid, heat) : 1;
-  $("scale").hidden = !heat;
-  if (heat) $("scale").replaceChildren(
-    make("span", {}, signed(-top)),
-    make("i", { style: { background: `linear-gradient(90deg, ${RAMP.map((_, k) => heatColour((k / (RAMP.length - 1) - 0.5) * 2, 1)).join(", ")})` } }),
-    make("span", {}, signed(top)),
-    make("span", {}, "logits", make("span", { class: "long" }, ", mean attribution")));
+  const usable = { class: atlas.grids.some((g) => g.heat), errors: atlas.errorRate !== null, variety: atlas.grids.some((g) => g.variety) };
+  if (!usable[state.of]) state.of = "class";
+  radios($("of"), HEATS.filter(([key]) => usable[key]).map(([key, name]) => [key, name, true]), state.of, (key) => { state.of = key; refresh(); });
+  $("of").hidden = !usable.errors;
+  $("search").hidden = !usable.class || state.of !== "class";
+  drawLegend(heatOf(atlas, grid, refresh));
   $("axis").hidden = !atlas.pair;
   if (atlas.pair) $("axis").replaceChildren(make("span", {}, `← ${atlas.pair[0]}`), make("span", {}, "no preference"), make("span", {}, `${atlas.pair[1]} →`));
   drawPanel();
@@ -88,10 +86,12 @@ function step(dx, dy) {
 
 let remembered = null;
 function remember() {
-  const { atlas, level, grid, show, heat, cell } = map.state, hash = new URLSearchParams({ atlas: atlas.name });
+  const { atlas, level, grid, show, of, heat, by, cell } = map.state, hash = new URLSearchParams({ atlas: atlas.name });
   if (level !== "auto") hash.set("grid", level);
   if (show !== "icons") hash.set("show", show);
+  if (of !== "class") hash.set("heat", of);
   if (heat !== null) hash.set("class", String(heat));
+  if (by !== null && by !== atlas.statistics[0]?.key) hash.set("by", by);
   if (cell >= 0) hash.set("cell", `${grid.n},${grid.x[cell]},${grid.y[cell]}`);
   const text = `#${hash}`;
   if (text === remembered) return;
@@ -105,8 +105,11 @@ function recall() {
   if (KINDS.some(([key]) => key === hash.get("show"))) state.show = hash.get("show");
   const index = Number(hash.get("class") ?? NaN);
   state.heat = Number.isInteger(index) && index >= 0 && index < RUN.classes.length ? index : null;
+  const of = HEATS.some(([key]) => key === hash.get("heat")) ? hash.get("heat") : "class";
+  state.by = hash.get("by");
   showAtlas(hash.get("atlas"));
   showClass(state.heat);
+  if (of !== "class") { state.of = of; refresh(); }
   if (state.atlas.grids.some((g) => String(g.n) === hash.get("grid"))) chooseGrid(hash.get("grid"));
   const [n, x, y] = (hash.get("cell") ?? "").split(",").map(Number), grid = state.atlas.grids.find((g) => g.n === n);
   const k = grid?.at.get(x + y * n);
@@ -200,7 +203,7 @@ function zoomButton(which) {
   zoomAt(...at, which === "in" ? 1.6 : 1 / 1.6);
 }
 
-theme(redraw);
+theme(() => { if (map.state) refresh(); });
 if (RUN.atlases.length) {
   for (const atlas of RUN.atlases) for (const grid of atlas.grids) grid.at = new Map(grid.x.map((x, k) => [x + grid.y[k] * grid.n, k]));
   $("atlases").hidden = false;
@@ -212,7 +215,7 @@ if (RUN.atlases.length) {
     const next = all[(all.indexOf(document.activeElement) + move + all.length) % all.length];
     next.focus(); next.click();
   });
-  map.state = { atlas: RUN.atlases[0], grid: RUN.atlases[0].grids[0], level: "auto", show: "icons", heat: null, cell: -1, hover: -1, names: true };
+  map.state = { atlas: RUN.atlases[0], grid: RUN.atlases[0].grids[0], level: "auto", show: "icons", of: "class", heat: null, by: null, cell: -1, hover: -1, names: true };
   $("names").addEventListener("change", (event) => { map.state.names = event.target.checked; redraw(); });
   for (const button of document.querySelectorAll(".zoom button")) button.addEventListener("click", () => zoomButton(button.dataset.zoom));
   pointerEvents(map.canvas);

@@ -1,8 +1,8 @@
-// The map: one canvas, smooth zoom and pan, tiles from sprite sheets, names that never touch.
+// The map: one canvas, smooth zoom and pan, tiles from sprite sheets.
 
 const map = {
   canvas: $("map"), view: { x: 0, y: 0, size: 1 }, goal: null, before: null, faded: 0, moved: false,
-  state: null, // set by main.js: {atlas, grid, show, heat, cell, hover, names}
+  state: null, // set by main.js: {atlas, grid, show, of, heat, by, cell, hover, names}
 };
 
 const context = map.canvas.getContext("2d");
@@ -82,7 +82,7 @@ function draw() {
   const fade = map.before ? Math.min(1, (performance.now() - map.faded) / 220) : 1;
   if (fade < 1) again = true; else map.before = null;
   const ratio = window.devicePixelRatio || 1, { width, height } = extent(), css = getComputedStyle(document.documentElement);
-  const ink = { quiet: css.getPropertyValue("--quiet"), faint: css.getPropertyValue("--faint"), halo: css.getPropertyValue("--halo"), label: css.getPropertyValue("--label"), ink: css.getPropertyValue("--ink") };
+  const ink = { quiet: css.getPropertyValue("--quiet"), faint: css.getPropertyValue("--faint"), halo: css.getPropertyValue("--halo"), label: css.getPropertyValue("--label"), group: css.getPropertyValue("--accent"), ink: css.getPropertyValue("--ink") };
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
   context.imageSmoothingQuality = "high";
@@ -127,14 +127,13 @@ function drawCells(grid, ink, alpha) {
   const { state } = map, cell = map.view.size / grid.n;
   const sheet = state.show === "icons" ? grid.icons : grid.photographs;
   const image = sheet ? picture(sheet.src, redraw) : null;
-  const heat = state.heat === null ? null : attributionOf(state.atlas, grid, state.heat, () => { refresh(); redraw(); });
-  const reach = heat ? heatTop(grid, heat) : 1;
+  const heat = heatOf(state.atlas, grid, refresh);
   context.globalAlpha = alpha;
   for (const [k, left, top] of visible(grid)) {
     const share = grid.side[k], place = sheet ? sheet.places[k] : -1;
     if (share <= 0 || (!heat && place < 0)) {
       const radius = Math.min(Math.max(1.5, cell * 0.05), 5);
-      context.fillStyle = heat ? heatColour(heat[k], reach) : ink.quiet;
+      context.fillStyle = heat ? cellColour(heat, k) : ink.quiet;
       context.beginPath();
       context.arc(left + cell / 2, top + cell / 2, heat ? Math.max(radius, cell * 0.1) : radius, 0, 7);
       context.fill();
@@ -144,7 +143,7 @@ function drawCells(grid, ink, alpha) {
     const seam = cell > 30 && share > 0.98 ? 0.6 : 0, side = Math.max(1, share * cell - seam), inset = (cell - side) / 2;
     let box = [left + inset, top + inset, side];
     if (heat) {
-      context.fillStyle = heatColour(heat[k], reach);
+      context.fillStyle = cellColour(heat, k);
       context.fillRect(box[0], box[1], side, side);
       if (side < 36) continue;
       const rim = side * 0.17; // the picture, framed by its cell's colour
@@ -159,47 +158,6 @@ function drawCells(grid, ink, alpha) {
     }
   }
   context.globalAlpha = 1;
-}
-
-function drawNames(ink) {
-  const { grid } = map.state, cell = map.view.size / grid.n, { width, height } = extent(), placed = [];
-  const heaviest = grid.regions[0]?.[3] ?? 1;
-  context.textAlign = "center"; context.textBaseline = "middle"; context.lineJoin = "round";
-  let shown = 0;
-  for (const [index, cx, cy, weight, cells] of grid.regions) {
-    if (shown >= 60) break;
-    if (cells * cell * cell < 4200 || (cells < 2 && grid.n > 12 && cell < 90)) continue;
-    const own = map.state.atlas.kind === "class" && map.state.atlas.own.includes(index);
-    if (own) continue;
-    const size = 12.5 + 6.5 * Math.sqrt(weight / heaviest), lines = wrap(className(index));
-    context.font = `600 ${size}px "Source Sans 3", system-ui, sans-serif`;
-    const w = Math.max(...lines.map((line) => context.measureText(line).width)) / 2 + 7, h = lines.length * size * 0.54 + 4;
-    const x = map.view.x + cx * cell, anchors = [Math.round(cy), Math.round(cy) + (cy > Math.round(cy) ? 1 : -1)];
-    for (const row of anchors) {
-      const y = map.view.y + row * cell;
-      if (x < w || y < h || x > width - w || y > height - h) continue;
-      const box = [x - w, y - h, x + w, y + h];
-      if (placed.some((o) => box[0] < o[2] && o[0] < box[2] && box[1] < o[3] && o[1] < box[3])) continue;
-      placed.push(box); shown++;
-      lines.forEach((line, k) => {
-        const at = y + (k - (lines.length - 1) / 2) * size * 1.02;
-        context.strokeStyle = ink.halo; context.lineWidth = 4.5; context.strokeText(line, x, at);
-        context.fillStyle = ink.label; context.fillText(line, x, at);
-      });
-      break;
-    }
-  }
-}
-
-function wrap(name, most = 17) {
-  const lines = [""];
-  for (const word of name.replaceAll("_", " ").split(/\s+/)) {
-    if (lines.at(-1) && lines.at(-1).length + 1 + word.length > most) lines.push("");
-    lines[lines.length - 1] = (lines.at(-1) + " " + word).trim();
-  }
-  const cut = lines.slice(0, 2).map((line) => line.length > most + 6 ? line.slice(0, most + 5) + "…" : line);
-  if (lines.length > 2 && !cut[1].endsWith("…")) cut[1] += "…";
-  return cut;
 }
 
 function drawFrames(ink) {

@@ -10,7 +10,7 @@ function drawPanel() {
       make("span", {}, `Column ${grid.x[k] + 1}, row ${grid.y[k] + 1} of ${grid.n} × ${grid.n}`),
       pinned ? make("button", { type: "button", onclick: () => choose(-1) }, "Let go") : make("span", {}, "· click to keep")),
     make("div", { class: "pair" }, iconFigure(atlas, grid, k), photoFigure(grid, k, 0, true)),
-    ...argues(atlas, grid, k),
+    ...named(grid, k), ...colouredBy(atlas, grid, k), ...argues(atlas, grid, k),
     make("h3", {}, "In this cell"),
     facts(atlas, grid, k),
   ];
@@ -109,47 +109,14 @@ function photoCaption(photo) {
   return make("figcaption", { title: photo.name }, ...said, said.length ? make("br") : null, photo.name);
 }
 
-function argues(atlas, grid, k) {
-  const parts = [], top = barTop(grid, k);
-  const table = (rows) => make("div", { class: "bars" }, ...rows.flatMap(([index, value]) => bar(index, value, top)));
-  if (grid.argues[k].length) {
-    parts.push(make("h3", {}, "Argues for ", make("small", {}, "mean attribution, logits")), table(grid.argues[k]));
-    if (grid.against[k].length) parts.push(make("h3", {}, "and against"), table(grid.against[k]));
-  }
-  if (grid.apart[k].length) {
-    parts.push(make("h3", {}, "More than elsewhere ", make("small", {}, "above the mean of the map")), table(grid.apart[k]));
-  }
-  const { heat } = map.state, values = heat === null ? null : attributionOf(atlas, grid, heat, refresh);
-  if (values) parts.unshift(make("h3", {}, "Shown on the map"), table([[heat, values[k]]]));
-  return parts;
-}
-
-// One scale for the bars of all cells that are not too small to trust; smaller cells may reach its end.
-function barTop(grid, k) {
-  if (!grid.barTop) {
-    const first = (lists) => lists.map((list, j) => (grid.side[j] > 0 ? Math.abs(list[0]?.[1] ?? 0) : 0));
-    grid.barTop = Math.max(0, ...first(grid.argues), ...first(grid.against));
-  }
-  return grid.barTop || Math.abs(grid.argues[k][0]?.[1] ?? 0) || 1;
-}
-
-function bar(index, value, top) {
-  const width = 50 * Math.min(1, Math.abs(value) / top), name = className(index);
-  return [
-    make("button", { type: "button", title: `${name}: show on the map`, onclick: () => showClass(index) }, name),
-    make("span", { class: "track", "aria-hidden": "true" }, make("i", { style: { width: `${width}%`, left: value < 0 ? `${50 - width}%` : "50%", background: value < 0 ? "var(--against)" : "var(--for)" } })),
-    make("span", { class: "value" }, signed(value)),
-  ];
-}
-
 function facts(atlas, grid, k) {
   const rows = [[atlas.things === "photographs" ? "photographs" : "activations", group(grid.count[k])]];
   if (atlas.things !== "photographs") rows.push(["distinct photographs", group(grid.images[k])]);
   if (grid.error[k] !== null) {
-    const [low, high] = wilson(grid.error[k], grid.images[k]);
+    const [low, high] = wilson(grid.error[k], grid.labelled[k]);
     rows.push(["misclassified", `${percent(grid.error[k])}  (95 %: ${(100 * low).toFixed(0)} to ${percent(high)})`]);
   }
-  if (grid.entropy[k] !== null) rows.push(["variety of labels", `${grid.entropy[k].toFixed(1)} bits`]);
+  if (grid.entropy[k] !== null) rows.push(["variety of labels", `${grid.entropy[k].toFixed(1)} bits${grid.variety ? `  (at random: ${grid.variety[1][k].toFixed(1)} to ${grid.variety[2][k].toFixed(1)})` : ""}`]);
   const f = grid.fidelity;
   if (f && f.cosine[k] !== null) {
     rows.push(["icon, cosine to the mean", f.cosine[k].toFixed(2)]);
@@ -163,7 +130,8 @@ function facts(atlas, grid, k) {
 
 // One sentence for screen readers.
 function spoken(atlas, grid, k) {
-  const first = grid.argues[k].slice(0, 3).map(([index, value]) => `${className(index)} ${signed(value)}`).join(", ");
+  const { key, rows } = arguesFor(atlas, grid, k), names = (grid.names[k] ?? []).map(([name]) => name).join(", ");
+  const first = rows.slice(0, 3).map(([index, value]) => `${className(index)} ${numberOf(key, value)}`).join(", ");
   const wrong = grid.error[k] === null ? "" : ` ${percent(grid.error[k])} misclassified.`;
-  return `Column ${grid.x[k] + 1}, row ${grid.y[k] + 1}: ${group(grid.count[k])} ${atlas.things}.${first ? ` Argues for ${first}.` : ""}${wrong}`;
+  return `Column ${grid.x[k] + 1}, row ${grid.y[k] + 1}: ${group(grid.count[k])} ${atlas.things}.${names ? ` Named ${names}.` : ""}${first ? ` Argues for ${first}.` : ""}${wrong}`;
 }

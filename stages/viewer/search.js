@@ -34,7 +34,7 @@ function closeList() {
 
 // Shows a class on the map (null: none).
 function showClass(index) {
-  map.state.heat = index;
+  Object.assign(map.state, { heat: index, of: "class" });
   search.input.value = index === null ? "" : className(index);
   search.clear.hidden = index === null;
   closeList();

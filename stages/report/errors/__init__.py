@@ -11,12 +11,13 @@ from pydantic import Field
 
 from stages.methods import Method
 from stages.report import listed, page, words
+from stages.report.assets import Assets
 from stages.report.errors import figures, matrix, payload, wording
 from stages.report.errors.cases import Audit, read_audit
 from stages.report.errors.maps import Variant, read_variant
 from stages.report.errors.opening import Opening, agrees, opening
 from stages.report.errors.photographs import read_photographs
-from stages.report.payload import Assets, plain
+from stages.report.payload import plain
 from stages.report.sheet import Sheet, encoded
 from stages.report.trust import trust_figure
 from stages.shares import wilson

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from stages.report.assets import Assets, safe_json
 from stages.report.errors import wording
 from stages.report.errors.cases import Audit, Case
 from stages.report.errors.maps import Map, Variant
-from stages.report.payload import Assets, plain, safe_json
+from stages.report.payload import plain
 from stages.vision.overlays import coloured
 
 CHUNK = 100

@@ -56,8 +56,47 @@ def cells(
             if attributed:
                 row |= {"attribution": argues.tolist(), "top_classes": best.tolist()}
                 row |= {"top_attributions": argues[best].tolist()}
+                row |= {name: [0.3] * classes for name in ("attribution_se", "relative_se")}
+                row["top_share"] = (np.exp(argues) / np.exp(argues).sum()).tolist()
+                row["top_share_se"] = [0.05 if k else float("nan") for k in range(classes)]
+                row["top_images"] = [2] * classes
             rows.append(row)
     return rows
+
+
+def named(rows: list[dict]) -> pa.Table:
+    """Every third cell is named; the first after a group, and then after a class."""
+    found = []
+    for k, row in enumerate(rows[::3]):
+        for place, group in enumerate([True, False] if k == 0 else [False]):
+            best = row["top_classes"][0]
+            found.append(
+                {c: row[c] for c in ("grid", "cell_x", "cell_y")}
+                | {"place": place, "kind": "group" if group else "class", "name": "fish" if group else "its class"}
+                | {"class": None if group else best, "images": 4, "expected": 0.31, "top_share": 0.3, "rate": 0.1}
+                | {"q_value": 0.002, "lift": None if group else 3.12}
+            )
+    kinds = {"string": ("kind", "name"), "int32": ("place", "class", "images")}
+    kinds |= {"float32": ("expected", "top_share", "rate", "q_value", "lift"), "int16": ("grid", "cell_x", "cell_y")}
+    types = {
+        name: pa.string() if kind == "string" else getattr(pa, kind)() for kind, of in kinds.items() for name in of
+    }
+    return pa.Table.from_pylist(found, pa.schema([(name, types[name]) for name in found[0]]))
+
+
+def trusted(grids) -> pa.Table:
+    """A correlation of .5 over all classes, of .1 for the third class."""
+    rows = [
+        {"grid": n, "statistic": statistic, "kind": "predicted", "class": index, "group": None}
+        | {"correlation": r, "low": r - 0.08, "high": r + 0.08, "lift": 2.1, "lift_low": 1.6, "lift_high": 2.6}
+        | {"classes": 5, "photographs": 2, "cells": 9}
+        for n in grids
+        for statistic in ("mean", "relative", "top_share")
+        for index, r in ((None, 0.5), (2, 0.1))
+    ]
+    floats = {name: pa.float32() for name in ("correlation", "low", "high", "lift", "lift_low", "lift_high")}
+    types = {"statistic": pa.string(), "kind": pa.string(), "group": pa.string(), "grid": pa.int16(), **floats}
+    return pa.Table.from_pylist(rows, pa.schema([(name, types.get(name, pa.int32())) for name in rows[0]]))
 
 
 def icons(rows: list[dict], min_count: int) -> pa.Table:
@@ -90,9 +129,13 @@ def scene(
     attributed: bool = True,
     min_count: int = 5,
     lost: bool = False,
+    measured: bool = True,
     **report,
 ) -> tuple[MemoryInputs, Params]:
-    """Inputs and params; ``lost``: the second photograph is gone since it was indexed."""
+    """Inputs and params; ``lost``: the second photograph is gone since it was indexed.
+
+    ``measured`` false: the run folder is an old one, without shares, names and validity.
+    """
     names = {"a": f"{EVIL.replace('/', ':')}.png", "b": "two words.png"}
     for k, (image_id, name) in enumerate(names.items()):
         if not (lost and image_id == "b"):
@@ -141,6 +184,7 @@ def scene(
             "classes": list(classes),
             "attributed": attributed_classes,
             "top": False,
+            "kind": "softmax",
             "input_size": [24, 24],
             "layers": {LAYER: layer},
         }
@@ -148,7 +192,13 @@ def scene(
     views = views if views is not None else [ViewSpec(name="all", layer=LAYER)]
     for k, view in enumerate(views):
         rows = [r for g in grids for r in cells(g, len(classes), k, attributed, whole=view.images)]
-        found[f"cells/{view.name}"] = [pa.Table.from_pylist(rows, tables.cells(4, len(attributed_classes)))]
+        of = pa.Table.from_pylist(rows, tables.cells(4, len(attributed_classes)))
+        old = [name for name in of.column_names if name.startswith(("top_share", "top_images")) or name.endswith("_se")]
+        found[f"cells/{view.name}"] = [of if measured else of.drop_columns(old)]
+        if measured and attributed and not view.images:
+            found[f"names/{view.name}"] = [named([r for r in rows if r["grid"] == grids[-1]])]
+            found[f"validity/{view.name}"] = [trusted(grids)]
+            states["validity", view.name] = {"statistic": "top_share"}
         drawn = [r for r in rows if r["grid"] in icon_grids]
         if drawn:
             found[f"icons/{view.name}"] = [icons(drawn, min_count)]

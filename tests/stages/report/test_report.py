@@ -113,6 +113,7 @@ def test_credentials_stay_out_of_the_page(tmp_path):
         [
             {"labels": False},
             {"attributed": False},
+            {"measured": False},
             {"icon_grids": ()},
             {"grids": (1,), "icon_grids": (1,)},
             {"grids": (1,), "icon_grids": (), "attributed": False},

@@ -1,0 +1,139 @@
+"""What a map shows for a class: a statistic of each cell, and whether it differs from the map as a whole.
+
+Photographs are the unit: positions of one photograph are alike, so standard
+errors are clustered by photograph (Liang & Zeger 1986), with as few degrees of
+freedom as a cell has photographs less one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.report.evidence import Atlas, Grid
+from stages.shares import Z, intervals
+
+NAMES = {"top_share": "Share", "relative": "Relative mean", "mean": "Mean"}
+"""What the statistics are called where there is room for a word."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One statistic over the cells; columns are the attributed classes.
+
+    Attributes:
+        values: (cells, classes). A share in [0, 1], or logits.
+        rate: (classes,) or (cells, classes): the same of all of the map.
+        sure: (cells, classes) bool: whether the 95 % interval lies beside the rate; all true where none is known.
+        spread: what the interval follows from, (cells, classes): of a share the number of independent positions that
+            would tell as much, of logits half of its width. None where not known.
+    """
+
+    values: np.ndarray
+    rate: np.ndarray
+    sure: np.ndarray
+    spread: np.ndarray | None = None
+
+    @property
+    def excess(self) -> np.ndarray:
+        """(cells, classes): above the rate."""
+        return self.values - self.rate
+
+    def reach(self, trusted: np.ndarray) -> float:
+        """The largest difference from the rate, > 0: of what is sure in cells that hold enough, else of all."""
+        size = np.abs(np.nan_to_num(self.excess))
+        enough = trusted[:, None] & np.ones_like(self.sure)
+        for chosen in (enough & self.sure, enough, np.ones_like(self.sure)):
+            if size[chosen].any():
+                return float(size[chosen].max())
+        return 1.0
+
+
+def possible(atlas: Atlas, grid: Grid) -> list[str]:
+    """The statistics that a grid has, the one to show first."""
+    if grid.attribution is None:
+        return []
+    found = ["mean"]
+    if atlas.softmax and len(atlas.attributed) > 1:
+        found.insert(0, "relative")
+    if "top_share" in grid.measured:
+        found.insert(0, "top_share")
+    first = atlas.statistic if atlas.statistic in found else found[0] if found[0] == "top_share" else "mean"
+    return [first, *(name for name in found if name != first)]
+
+
+def shown(grid: Grid, statistic: str) -> Shown:
+    """A statistic of :func:`possible` over the cells."""
+    values, weight = grid.attribution.astype(np.float64), grid.count / grid.count.sum()
+    if statistic == "top_share":
+        values = grid.measured["top_share"].astype(np.float64)
+        rate, spread = weight @ values, None
+        sure = np.ones(values.shape, bool)
+        if "top_share_se" in grid.measured:
+            spread = effective(values, grid.measured["top_share_se"], grid.count, grid.images)
+            low, high = intervals(values, spread)
+            sure = (low > rate) | (high < rate)
+        return Shown(values, rate, sure, spread)
+    if statistic == "relative":
+        values = values - values.mean(1, keepdims=True)
+    rate, error = weight @ values, grid.measured.get("relative_se" if statistic == "relative" else "attribution_se")
+    if error is None:
+        return Shown(values, rate, np.ones(values.shape, bool))
+    half = error * student(grid.images)[:, None]
+    with np.errstate(invalid="ignore"):
+        return Shown(values, rate, np.abs(values - rate) > half, half)
+
+
+def student(images: np.ndarray) -> np.ndarray:
+    """Standard errors on either side that hold 95 % with so many photographs; NaN for fewer than two."""
+    from scipy.special import stdtrit
+
+    return np.where(images > 1, stdtrit(np.maximum(images - 1, 1), 0.975), np.nan)
+
+
+def effective(share: np.ndarray, error: np.ndarray, count: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Independent positions that would tell as much of a share, (cells, classes) (Korn & Graubard 1998).
+
+    s (1 - s) / error^2 of them, at most as many as there are, and fewer where
+    the error itself is of few photographs. Where all photographs agree (an error
+    of 0) they are counted, not their positions; of a single one nothing follows.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = share * (1 - share) / np.square(error.astype(np.float64))
+    found = np.where((share > 0) & (share < 1) & (error > 0), found, images[:, None])
+    found = np.minimum(found, count[:, None]) * np.square(Z / student(images))[:, None]
+    return np.where(np.isfinite(found) & ~np.isnan(error), found, 0.0)
+
+
+def worded(atlas: Atlas, statistic: str) -> tuple[str, str]:
+    """What a statistic is, before and after the name of a class."""
+    if statistic == "mean":
+        return "mean attribution to ", ", in logits"
+    if statistic == "relative":
+        return "mean attribution to ", " less that to all classes, in logits: all that a softmax goes by"
+    if atlas.listed:
+        return "share of its positions that argue for ", " before any other of their image's 20 likeliest"
+    classes = len(atlas.attributed)
+    most = max(1, classes // 20)
+    if most == 1:
+        return "share of its positions that argue for ", " before any other class"
+    return "share of its positions that rank ", f" among their top {most} of {classes:,}"
+
+
+def ranked(grid: Grid, most: int = 5) -> list[list[tuple[int, float, float, bool]]]:
+    """Per cell the classes whose share exceeds that of the map most: (column, share, mean in logits, sure).
+
+    Those that surely do come first.
+    """
+    found = shown(grid, "top_share")
+    excess = found.excess
+    order = np.lexsort((-excess, ~(found.sure & (excess > 0))), axis=1)[:, :most]
+    return [
+        [
+            (int(j), float(found.values[k, j]), float(grid.attribution[k, j]), bool(found.sure[k, j]))
+            for j in columns
+            if excess[k, j] > 0
+        ]
+        for k, columns in enumerate(order)
+    ]

@@ -1,0 +1,117 @@
+"""How far the heat of a class can be trusted: what ``validity`` measured, in words and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from stages.report.classview import NAMES
+from stages.report.evidence import Atlas, Grid
+from stages.stage import Inputs
+
+LITTLE = 0.2
+"""Correlations below say little; as do those whose interval reaches 0."""
+
+KINDS = ("predicted", "label", "group")
+"""What makes a photograph one of a class's, the first that was measured told first."""
+
+Row = Mapping[str, Any]
+
+
+def read_validity(inputs: Inputs, atlases: Sequence[Atlas]) -> None:
+    """:attr:`Atlas.validity` of each atlas; empty where it was not measured."""
+    for atlas in atlases:
+        if inputs.parts(f"validity/{atlas.name}"):
+            atlas.validity = inputs.table(f"validity/{atlas.name}").to_pylist()
+
+
+def _of(atlas: Atlas, grid: Grid, statistic: str) -> list[Row]:
+    """What is known of a statistic on a grid, in the order of :data:`KINDS`."""
+    rows = [r for r in atlas.validity if r["grid"] == grid.n and r["statistic"] == statistic]
+    return sorted((r for r in rows if finite(r["correlation"])), key=lambda r: KINDS.index(r["kind"]))
+
+
+def little(row: Row) -> bool:
+    """Whether heat of such a validity says little about where a class's photographs lie."""
+    return not row["correlation"] >= LITTLE or not (row["low"] is None or row["low"] > 0)
+
+
+def sentence(atlas: Atlas, grid: Grid, statistic: str) -> str:
+    """What holds over all classes (or groups), in plain words; empty where it was not measured."""
+    row = next((r for r in _of(atlas, grid, statistic) if r["class"] is None and r["group"] is None), None)
+    if row is None:
+        return ""
+    whose = {"predicted": "taken for a class", "label": "labelled as a class", "group": "of a class’s group"}
+    over = f"{row['classes']:,} {'groups of classes' if row['kind'] == 'group' else 'classes'}"
+    lie, told = f"where the photographs {whose[row['kind']]} lie", f"median correlation over {over} {interval(row)}"
+    if little(row):
+        return f"this heat says little about {lie}, {told}."
+    warm = f"; the warmest cells hold {row['lift']:.1f} times the map’s share of them" if finite(row["lift"]) else ""
+    return f"{told} with {lie}{warm}."
+
+
+def own(atlas: Atlas, grid: Grid, statistic: str) -> tuple[dict[int, list[Any]], dict[str, list[Any]]]:
+    """What is known of single classes (by index) and of groups (by name).
+
+    Each: correlation, its bounds, lift (None where not known), whether that is little, and the kind.
+    """
+    classes: dict[int, list[Any]] = {}
+    groups: dict[str, list[Any]] = {}
+    for row in _of(atlas, grid, statistic):
+        numbers = [round(row[k], 2) if finite(row[k]) else None for k in ("correlation", "low", "high", "lift")]
+        if row["class"] is not None:
+            classes.setdefault(row["class"], [*numbers, int(little(row)), row["kind"]])
+        elif row["group"] is not None:
+            groups[row["group"]] = [*numbers, int(little(row)), row["kind"]]
+    return classes, groups
+
+
+def facts(atlas: Atlas) -> list[dict[str, Any]]:
+    """Rows of a table: grid, what the statistic is held against, and of each statistic what was measured."""
+    found = []
+    for grid in atlas.grids:
+        rows = [r for r in atlas.validity if r["grid"] == grid.n and r["class"] is None]
+        for group, place in sorted({(r["group"] or "", KINDS.index(r["kind"])) for r in rows}):
+            of = {r["statistic"]: r for r in rows if (r["group"] or "", r["kind"]) == (group, KINDS[place])}
+            first = next(iter(of.values()))
+            found.append(
+                {
+                    "grid": grid.n,
+                    "against": group or ("predicted classes", "labels", "groups")[place],
+                    "classes": first["classes"],
+                    "photographs": first["photographs"],
+                    "of": {name: _numbers(of.get(name)) for name in NAMES},
+                }
+            )
+    return found
+
+
+def _numbers(row: Row | None) -> dict[str, str] | None:
+    if row is None:
+        return None
+    if not finite(row["correlation"]):
+        return {"correlation": "too few photographs", "lift": ""}
+    lift = f"{row['lift']:.1f}" if finite(row["lift"]) else ""
+    if lift and finite(row["lift_low"]):
+        lift += f" [{row['lift_low']:.1f}, {row['lift_high']:.1f}]"
+    return {"correlation": interval(row, "[", ", ", "]"), "lift": lift}
+
+
+def interval(row: Row, before: str = "(95 %: ", between: str = " to ", after: str = ")") -> str:
+    """A correlation with its interval where it has one."""
+    told = decimal(row["correlation"])
+    if finite(row["low"]) and finite(row["high"]):
+        told += f" {before}{decimal(row['low'])}{between}{decimal(row['high'])}{after}"
+    return told
+
+
+def decimal(value: float) -> str:
+    """A correlation with two digits, a true minus and no zero before the point."""
+    text = f"{value:.2f}".replace("-0.", "−.")
+    return text[1:] if text.startswith("0.") else "0" if text == "−.00" else text
+
+
+def finite(value: Any) -> bool:
+    return value is not None and bool(np.isfinite(value))

@@ -1,0 +1,45 @@
+// The legend over the map: the colours with their numbers, what they mean, and how far they can be trusted.
+
+function drawLegend(heat) {
+  const { state } = map, { atlas, grid } = state, box = $("legend");
+  box.hidden = !heat;
+  if (!heat) return;
+  const by = state.of === "class" ? statisticOf(atlas, state.by).key : state.of, relative = by === "variety";
+  const rate = relative ? 0 : heat.rates[0], isShare = by === "top_share" || by === "errors";
+  const ends = [rate - heat.reach, rate + heat.reach].map((end) => isShare ? Math.min(1, Math.max(0, end)) : end);
+  const at = (end) => (end - rate) / heat.reach, stops = Array.from({ length: 13 }, (_, k) => heatColour(at(ends[0] + (ends[1] - ends[0]) * k / 12)));
+  $("scale").replaceChildren(
+    make("span", {}, numberOf(by, ends[0], relative)),
+    make("i", { style: { background: `linear-gradient(90deg, ${stops.join(", ")})` } }, make("b", { style: { left: `${100 * (rate - ends[0]) / (ends[1] - ends[0])}%` } })),
+    make("span", {}, numberOf(by, ends[1], relative), isShare ? "" : relative ? " bits" : " logits"));
+  radios($("by"), state.of === "class" ? atlas.statistics.map((s) => [s.key, s.name, true]) : [], by, (key) => { state.by = key; refresh(); });
+  // Numbers stay with their signs.
+  $("told").replaceChildren(...told(atlas, grid, by, rate).map((part) => typeof part === "string" ? part.replaceAll(" %", "\u00a0%") : part));
+}
+
+// A value of what is shown as text.
+function numberOf(by, value, sign = false) {
+  if (by === "top_share" || by === "errors") return percent(value, value > 0 && value < 0.095 ? 1 : 0);
+  return by === "variety" && !sign ? value.toFixed(1) : signed(value);
+}
+
+function told(atlas, grid, by, rate) {
+  const pale = "pale: may be as the map is (95 %).";
+  if (by === "errors") return [`Share of a cell’s labelled photographs that are misclassified; the mark: the map’s ${numberOf(by, rate)}; ${pale}`];
+  if (by === "variety") return ["Entropy of a cell’s labels, above or below that of as many photographs drawn at random from the map; pale: as 95 % of the draws."];
+  const [before, after] = statisticOf(atlas, by).words;
+  return [`${before[0].toUpperCase()}${before.slice(1)}`, make("b", {}, className(map.state.heat)), `${after}; the mark: the map’s ${numberOf(by, rate)}; ${pale} `, ...trusted(grid, by)];
+}
+
+// How far a class's heat goes with where its photographs lie; where that was not measured of the class, of all of them.
+function trusted(grid, by) {
+  const [all, own, groups] = grid.trust[by] ?? ["", {}, {}], name = Object.keys(groups).find((key) => RUN.groups[key]?.includes(map.state.heat));
+  const row = own[map.state.heat] ?? groups[name], lead = make("a", { href: "#trust" }, "How far to trust it");
+  if (!row) return all ? [lead, `: ${all}`] : [];
+  const [correlation, low, high, lift, little, kind] = row, lie = `where the photographs ${{ predicted: "taken for it", label: "labelled so", group: `taken for its group, ${name},` }[kind]} lie`;
+  const told = `correlation ${decimal(correlation)}${low === null ? "" : ` (95 %: ${decimal(low)} to ${decimal(high)})`}`;
+  if (little) return [lead, ": ", make("strong", {}, "this heat says little about ", lie), `, ${told}.`];
+  return [lead, `: ${told} with ${lie}${lift === null ? "" : `; its warmest cells hold ${lift.toFixed(1)} times the map’s share of them`}.`];
+}
+
+const decimal = (value) => value.toFixed(2).replace("-", "−").replace("0.", ".").replace(/^−?\.00$/, "0");
