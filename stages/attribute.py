@@ -71,7 +71,7 @@ def _statistics(inputs: Inputs, view: ViewSpec, grid: pa.Table, extract: State, 
     """Columns of every row of ``grid``, each (rows, size)."""
     grids = Grids(grid)
     levels = [Statistics(len(level.of), size) for level in grids.levels]
-    for place_of, image, plain, high in ranked_rows(inputs, view, extract, grids):
+    for _, place_of, image, plain, high in ranked_rows(inputs, view, extract, grids):
         for level, (own, rows, place) in zip(levels, grids.clusters(place_of, image), strict=True):
             plain, high = (sum_by(place, len(own), each) for each in (plain, high))
             level.plain.add(own, rows, plain)

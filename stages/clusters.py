@@ -48,6 +48,10 @@ class Grids:
         own = cell(layout["x"].to_numpy(), self.side) * self.side + cell(layout["y"].to_numpy(), self.side)
         return np.searchsorted(self._codes, own)
 
+    def coarsest(self, cells: np.ndarray) -> np.ndarray:
+        """Cell of the coarsest grid that each of ``cells`` of the finest lies in, (rows,)."""
+        return self.levels[-1].parent[cells]
+
     def clusters(self, cells: np.ndarray, image: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """The clusters of rows in ``cells`` of the finest grid, of photographs ``image``, both (rows,); by photograph.
 
@@ -67,6 +71,24 @@ class Grids:
 def numbered(layout: pa.Table) -> np.ndarray:
     """The photograph of each row of a layout's part, (rows,), numbered as they come: a part holds all of its rows."""
     return layout["image_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+
+
+def whole(cells: np.ndarray, image: np.ndarray, most: int) -> Iterator[np.ndarray]:
+    """Rows in chunks of about ``most`` that part no cluster in two: indices, by cell, then by photograph.
+
+    Args:
+        cells: the cell of the coarsest grid that each row lies in, (rows,), for the clusters of all grids to be whole;
+            few cells a chunk, so that sums over cells are added to seldom.
+        image: the photograph of each row, (rows,).
+    """
+    pairs = (cells.astype(np.int64) << 32) | image
+    order = np.argsort(pairs, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(pairs[order])) + 1, len(order))
+    start = 0
+    while start < len(order):
+        stop = ends[max(np.searchsorted(ends, start + most, "right") - 1, np.searchsorted(ends, start, "right"))]
+        yield order[start:stop]
+        start = stop
 
 
 def sum_by(place: np.ndarray, size: int, values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

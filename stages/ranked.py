@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from stages.clusters import Grids, among_highest, numbered
+from stages.clusters import Grids, among_highest, numbered, whole
 from stages.keys import find
 from stages.specs import ViewSpec
 from stages.stage import Inputs, State
@@ -17,7 +17,7 @@ from stages.tables import to_numpy
 
 ONE_IN = 20
 """A position ranks a class high that is among the highest of one in so many attributed classes (at least one)."""
-CHUNK = 4096
+CHUNK = 2048
 """Rows taken at once: so many counts, squared and added up, are exact in float32."""
 WIDE = 2**22
 """Values widened to float64 at once."""
@@ -25,17 +25,18 @@ WIDE = 2**22
 
 def ranked_rows(
     inputs: Inputs, view: ViewSpec, extract: State, grids: Grids
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """An atlas's rows in their order, whole photographs at a time.
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """An atlas's rows, whole clusters at a time: part by part, in each by cell of the coarsest grid, then in order.
 
     Yields:
-        of each row its cell of the finest grid (n,), its photograph (n,), numbered within its part, its attributions
-        (n, A) float64 and whether each class is among the highest of them, 0 or 1 (n, A).
+        the number of each row in the layout (n,), its cell of the finest grid (n,), its photograph (n,), numbered
+        within its part, its attributions (n, A) float64 and whether each class is among the highest of them, 0 or 1
+        (n, A).
 
     Raises:
         ValueError: the layout holds rows that the table of activations does not.
     """
-    size = len(extract["attributed"])
+    size, before = len(extract["attributed"]), 0
     columns = ["image_id", "row", "col", "attribution", *(["attributed_classes"] if extract["top"] else [])]
     for index, layout in enumerate(inputs.stream(f"layouts/{view.name}")):
         if not len(layout):
@@ -46,21 +47,11 @@ def ranked_rows(
             raise ValueError(f"part {index} of layouts/{view.name} holds rows that {view.rows_table} does not")
         values = to_numpy(rows["attribution"])
         known = _known(to_numpy(rows["attributed_classes"]), extract) if extract["top"] else None
-        for start, stop in _whole(image, min(CHUNK, max(1, WIDE // size))):
-            taken = where[start:stop]
+        for some in whole(grids.coarsest(own), image, min(CHUNK, max(1, WIDE // size))):
+            taken = where[some]
             chosen = None if known is None else known[taken]
-            yield own[start:stop], image[start:stop], *_ranked(values[taken], chosen, size)
-
-
-def _whole(image: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
-    """(start, stop) of about ``most`` rows that part no photograph in two; ``image`` is in rising order."""
-    ends = np.r_[np.flatnonzero(np.diff(image)) + 1, len(image)]
-    start = 0
-    while start < len(image):
-        within = ends[(ends > start) & (ends <= start + most)]
-        stop = int(within[-1] if len(within) else ends[ends > start][0])
-        yield start, stop
-        start = stop
+            yield before + some, own[some], image[some], *_ranked(values[taken], chosen, size)
+        before += len(layout)
 
 
 def _ranked(values: np.ndarray, known: np.ndarray | None, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -69,12 +69,10 @@ class Photographs:
         """Of every cluster, over its rows: the sums of the attributions of some attributed classes (P, K), of the
         mean over all of them (P,), and of the rows that rank each of these classes high (P, K); float32."""
         plain, high = (np.zeros((len(self.cell), len(columns)), np.float32) for _ in range(2))
-        level, start = np.zeros(len(self.cell), np.float32), 0
-        for cells, _, values, ranks in ranked_rows(inputs, view, extract, grids):
-            own = self.cluster[start : start + len(cells)]
-            start += len(cells)
-            present, place = np.unique(own, return_inverse=True)
-            # All rows of a photograph come at once, and so do those of its clusters.
+        level = np.zeros(len(self.cell), np.float32)
+        for rows, _, _, values, ranks in ranked_rows(inputs, view, extract, grids):
+            # All rows of a cluster come at once.
+            present, place = np.unique(self.cluster[rows], return_inverse=True)
             plain[present] = sum_by(place, len(present), values[:, columns])
             high[present] = sum_by(place, len(present), ranks[:, columns])
             level[present] = sum_by(place, len(present), values.mean(1)[:, None])[:, 0]

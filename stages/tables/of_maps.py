@@ -1,0 +1,101 @@
+"""What the tables of attribution maps, and of how far they are to be believed, mean; a part of ``described``."""
+
+from __future__ import annotations
+
+from stages.stage import Table
+from stages.tables.flags import SILENT
+
+_IMAGE = "first 16 hex digits of SHA-256 of the image's path relative to its source"
+
+_MEAN = {
+    "mean": "over images (null where there is none)",
+    "low": "lower end of its 95 % interval (bootstrap over images; Wilson, of the pointing game)",
+    "high": "upper end of it",
+    "n": "images it is taken over",
+}
+
+_LEFT_OUT = {"left_out": "images left out of it: a map of theirs says nothing (see flag in maps)"}
+
+_RANKED = {
+    **_MEAN,
+    "n": "images it is taken over: the others' maps are now of one value, or not finite, and have no ranks",
+}
+
+MAPS = (
+    Table(
+        "maps",
+        ("image_id", "target"),
+        "what in an image speaks for a class, by one method: raw, never upsampled or normalised",
+        {
+            "image_id": _IMAGE,
+            "target": "class index",
+            "target_kinds": "what the class was asked for as: predicted, label, second, rank:K, or its name",
+            "layer": "where the method looks (null: at the input)",
+            "height": "rows of the map",
+            "width": "columns of the map",
+            "stride": "(down, right) pixels of the model's input from one position to the next",
+            "offset": "(down, right) pixel of the model's input, from 0, at the centre of position (0, 0)",
+            "covers": "(top, left, bottom, right) rows and columns of the model's input that the map lies over, "
+            "the last two exclusive; beyond them it says nothing",
+            "map": "row by row; signed where the method is",
+            "score": "the class's logit (of a single sigmoid unit z: z, and -z for class 0)",
+            "gap": "path methods: sum of the map minus the change of the score (null for others)",
+            "flag": "why the map says nothing, and is not scored (null: it says something). "
+            + "; ".join(f"{word}: {meaning}" for word, meaning in SILENT.items())
+            + ", or the score is the same whatever is hidden",
+        },
+    ),
+    Table(
+        "faithfulness",
+        ("image_id", "target"),
+        "how well each map tells what the model went by; `random`, `random_pixels`: random maps, to be beaten",
+        {
+            "image_id": _IMAGE,
+            "target": "class index",
+            "target_kinds": "as in maps",
+            "deletion": "area under the class's probability while the map's highest pixels turn grey; low is good",
+            "insertion": "area under it while they come back into the blurred image; high is good",
+            "pointing": "whether the map's maximum lies in the box or mask (null: there is none); of several equal "
+            "maxima the share that does",
+            "energy": "share of the map's positive part in the box or mask",
+            "area": "share of the model's input that the box or mask takes: the chance level of both",
+            "flag": "why something is missing: the map's own flag, or what is wrong with the image or mask",
+        },
+    ),
+    Table(
+        "randomization",
+        ("depth",),
+        "rank correlation of a variant's maps with those of the model when its last layers are shuffled; "
+        "random masks and noise are drawn the same",
+        {
+            "depth": "layers shuffled, counted from the logits",
+            "layers": "layers with weights that there are",
+            "layer": "the earliest one shuffled",
+            "images": "images whose maps were made again",
+            **_LEFT_OUT,
+            **_RANKED,
+            **{f"{name}_abs": f"the same of absolute values: {what}" for name, what in _RANKED.items()},
+        },
+    ),
+    Table(
+        "agreement",
+        ("variant", "other"),
+        "rank correlation of two variants' maps of one image and class, on the pixels of the model's input",
+        {"variant": "one of them", "other": "the other, later in the alphabet", **_MEAN, **_LEFT_OUT},
+    ),
+    Table(
+        "trust",
+        ("variant", "kind", "measure"),
+        "means of faithfulness over images",
+        {
+            "variant": "a method's, or `random` (8 x 8 cells), `random_pixels` (each by itself)",
+            "kind": "what the class was asked for as: predicted, label, ...",
+            "measure": "deletion, insertion, pointing, energy or area; gain: by how much the map does better than "
+            "the random one, in deletion and insertion together, image by image",
+            **_MEAN,
+            **_LEFT_OUT,
+            "better": "share of images in which the map beats the random one (null for other measures)",
+            "against": "the random one: as smooth, or as scattered, as the method's maps (null for it itself)",
+        },
+    ),
+)
