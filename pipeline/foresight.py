@@ -13,7 +13,7 @@ from stages.extract import attributed
 from stages.specs import meant
 from stages.stage import State, UserError
 
-CHECKED = ("reduce", "validity", "explain", "report")
+CHECKED = ("reduce", "names", "validity", "explain", "report")
 """Stages whose checks ask for the model's classes and for nothing that only the open model tells."""
 
 
