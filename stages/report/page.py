@@ -34,6 +34,7 @@ def page(title: str, run: Mapping[str, Any], atlases: Sequence[Atlas], score: Sc
     values = {
         "atlases": [_facts(a) for a in atlases],
         "statistics": classview.NAMES,
+        "groups": bool(run.get("groups")),
         "score": score,
         "interval": wilson(score.correct, score.labelled) if score.labelled else None,
         "rejected": sum(r[2] for r in score.rejects),
@@ -85,7 +86,6 @@ def _facts(atlas: Atlas) -> dict[str, Any]:
         "title": words.title(atlas),
         "kind": atlas.kind,
         "layer": atlas.view.layer,
-        "statistic": next((classview.NAMES[s] for g in atlas.grids for s in classview.possible(atlas, g)[:1]), None),
         "validity": validity.facts(atlas),
         "metrics": {k: v for k, v in atlas.metrics.items() if isinstance(v, (str, int, float, bool))},
         "grids": [

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.report.classview import NAMES
+from stages.report.classview import NAMES, possible
 from stages.report.evidence import Atlas, Grid
 from stages.stage import Inputs
 
@@ -16,6 +16,9 @@ LITTLE = 0.2
 
 KINDS = ("predicted", "label", "group")
 """What makes a photograph one of a class's, the first that was measured told first."""
+
+MOST = 12
+"""Rows of a table on the page."""
 
 Row = Mapping[str, Any]
 
@@ -68,35 +71,28 @@ def own(atlas: Atlas, grid: Grid, statistic: str) -> tuple[dict[int, list[Any]],
     return classes, groups
 
 
-def facts(atlas: Atlas) -> list[dict[str, Any]]:
-    """Rows of a table: grid, what the statistic is held against, and of each statistic what was measured."""
-    found = []
-    for grid in atlas.grids:
-        rows = [r for r in atlas.validity if r["grid"] == grid.n and r["class"] is None]
-        for group, place in sorted({(r["group"] or "", KINDS.index(r["kind"])) for r in rows}):
-            of = {r["statistic"]: r for r in rows if (r["group"] or "", r["kind"]) == (group, KINDS[place])}
-            first = next(iter(of.values()))
-            found.append(
-                {
-                    "grid": grid.n,
-                    "against": group or ("predicted classes", "labels", "groups")[place],
-                    "classes": first["classes"],
-                    "photographs": first["photographs"],
-                    "of": {name: _numbers(of.get(name)) for name in NAMES},
-                }
-            )
-    return found
+def facts(atlas: Atlas) -> dict[str, Any] | None:
+    """A short table of one grid, the coarsest that was measured; None where none was.
 
-
-def _numbers(row: Row | None) -> dict[str, str] | None:
-    if row is None:
+    ``rows``: what the heat is held against, of how many classes, the correlation of each statistic, and the lift of
+    the one that is shown, ``shown``. ``more``: further groups, left out.
+    """
+    grid = next((g for g in atlas.grids if any(r["grid"] == g.n for r in atlas.validity)), None)
+    if grid is None:
         return None
-    if not finite(row["correlation"]):
-        return {"correlation": "too few photographs", "lift": ""}
-    lift = f"{row['lift']:.1f}" if finite(row["lift"]) else ""
-    if lift and finite(row["lift_low"]):
-        lift += f" [{row['lift_low']:.1f}, {row['lift_high']:.1f}]"
-    return {"correlation": interval(row, "[", ", ", "]"), "lift": lift}
+    shown, found = possible(atlas, grid)[0], []
+    rows = [r for r in atlas.validity if r["grid"] == grid.n and r["class"] is None]
+    for group, place in sorted({(r["group"] or "", KINDS.index(r["kind"])) for r in rows}):
+        of = {r["statistic"]: r for r in rows if (r["group"] or "", r["kind"]) == (group, KINDS[place])}
+        against, row = group or ("predicted classes", "labels", "groups")[place], next(iter(of.values()))
+        of = {name: r for name, r in of.items() if finite(r["correlation"])}
+        lift = of[shown]["lift"] if shown in of and finite(of[shown]["lift"]) else None
+        told = "" if lift is None else f"{lift:.1f}"
+        if told and finite(of[shown]["lift_low"]):
+            told += f" [{of[shown]['lift_low']:.1f}, {of[shown]['lift_high']:.1f}]"
+        correlations = {name: interval(of[name], "[", ", ", "]") if name in of else "" for name in NAMES}
+        found.append({"against": against, "classes": row["classes"], "of": correlations, "lift": told})
+    return {"grid": grid.n, "shown": shown, "rows": found[:MOST], "more": len(found[MOST:])}
 
 
 def interval(row: Row, before: str = "(95 %: ", between: str = " to ", after: str = ")") -> str:

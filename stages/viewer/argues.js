@@ -28,7 +28,7 @@ function arguesFor(atlas, grid, k) {
 function argues(atlas, grid, k) {
   const { key, rows, against } = arguesFor(atlas, grid, k);
   if (!key) return [];
-  if (key === "top_share") return shares(atlas, rows);
+  if (key === "top_share") return shares(atlas, grid, rows);
   const top = barTop(grid, k, key), table = (list) => make("div", { class: "bars" }, ...list.flatMap(([index, value]) => bar(index, value, top)));
   const parts = rows.length ? [make("h3", {}, "Argues for ", make("small", {}, key === "relative" ? "mean attribution less that to all classes, logits" : "mean attribution, logits")), table(rows)] : [];
   return against.length ? [...parts, make("h3", {}, "and against"), table(against)] : parts;
@@ -36,18 +36,21 @@ function argues(atlas, grid, k) {
 
 const nameButton = (index, quiet = false) => make("button", { type: "button", class: quiet ? "doubtful" : null, title: `${className(index)}: show on the map`, onclick: () => showClass(index) }, className(index));
 
-function shares(atlas, rows) {
+function shares(atlas, grid, rows) {
   const [before, after] = statisticOf(atlas, "top_share").words, column = (index) => atlas.attributed ? atlas.attributed.indexOf(index) : index;
   const heading = make("h3", {}, "Argues for ", make("small", {}, `${before}a class${after}, most above all of the map (the line) first`));
   if (!rows.length) return [heading, make("p", { class: "note" }, "nothing more than the map does")];
-  const lines = rows.flatMap(([index, share, mean, sure]) => [
+  const top = shareTop(grid), wide = (share) => `${100 * Math.min(1, share / top)}%`, lines = rows.flatMap(([index, share, mean, sure]) => [
     nameButton(index, !sure),
-    make("span", { class: "track", "aria-hidden": "true" }, make("i", { style: { width: `${100 * share}%`, left: "0", background: sure ? "var(--for)" : "var(--quiet)" } }), make("b", { style: { left: `${100 * atlas.rates[column(index)]}%` } })),
+    make("span", { class: "track", "aria-hidden": "true" }, make("i", { style: { width: wide(share), left: "0", background: sure ? "var(--for)" : "var(--quiet)" } }), make("b", { style: { left: wide(atlas.rates[column(index)]) } })),
     make("span", { class: "value" }, percent(share)),
     make("span", { class: "value mean" }, signed(mean))]);
   const doubtful = rows.some((row) => !row[3]) ? make("p", { class: "note" }, "Grey: may be no more than on all of the map (95 %).") : null;
   return [heading, make("div", { class: "bars shares" }, make("span"), make("span"), make("span", { class: "value" }, "share"), make("span", { class: "value mean" }, "logits"), ...lines), ...(doubtful ? [doubtful] : [])];
 }
+
+// One scale for the shares of all cells that are not too small to trust.
+const shareTop = (grid) => grid.shareTop ??= Math.max(...grid.shares.flatMap((rows, j) => grid.side[j] > 0 ? rows.map((row) => row[1]) : [])) || 1;
 
 // One scale for the bars of all cells that are not too small to trust; smaller cells may reach its end.
 function barTop(grid, k, key) {

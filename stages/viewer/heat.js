@@ -68,7 +68,8 @@ function errorHeat(atlas, grid) {
 // The interval is of as many photographs drawn at random: what the variety is held against is not the same for all.
 function varietyHeat(grid) {
   if (!grid.variety) return null;
-  const [mean, low, high] = grid.variety, values = grid.entropy.map((bits) => bits ?? NaN), rounding = 0.01;
+  const [mean, low, high] = grid.variety, rounding = 0.01;
+  const values = grid.entropy.map((bits, k) => bits === null ? NaN : Math.abs(bits - mean[k]) < rounding ? mean[k] : bits);
   return toldApart(grid, values, (k) => mean[k], (k) => [low[k] - rounding, high[k] + rounding], (k) => values[k]);
 }
 

@@ -125,9 +125,11 @@ def test_how_far_heat_is_to_be_trusted_is_said_plainly(tmp_path):
     )
     little = [0.1, 0.02, 0.18, 2.1, 1, "predicted"]
     assert validity.own(atlas, atlas.grids[0], "top_share") == ({2: little}, {})
-    rows = validity.facts(atlas)
-    assert [r["grid"] for r in rows] == [2, 4] and rows[0]["against"] == "predicted classes"
-    assert rows[0]["of"]["mean"] == {"correlation": ".50 [.42, .58]", "lift": "2.1 [1.6, 2.6]"}
+    table = validity.facts(atlas)
+    assert (table["grid"], table["shown"], table["more"]) == (2, "top_share", 0)
+    (row,) = table["rows"]
+    assert (row["against"], row["lift"]) == ("predicted classes", "2.1 [1.6, 2.6]")
+    assert set(row["of"].values()) == {".50 [.42, .58]"}
     for row in atlas.validity:
         row.update(low=-0.01, kind="group")
     told = validity.sentence(atlas, atlas.grids[0], "top_share")
@@ -135,7 +137,7 @@ def test_how_far_heat_is_to_be_trusted_is_said_plainly(tmp_path):
     for row in atlas.validity:
         row.update(correlation=None)
     assert validity.sentence(atlas, atlas.grids[0], "top_share") == ""
-    assert validity.facts(atlas)[0]["of"]["mean"]["correlation"] == "too few photographs"
+    assert set(validity.facts(atlas)["rows"][0]["of"].values()) == {""}
     assert [validity.decimal(v) for v in (-0.004, 0.3, -0.31, 1.0)] == ["0", ".30", "−.31", "1.00"]
 
 
