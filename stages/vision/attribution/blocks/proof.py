@@ -34,7 +34,7 @@ class BlockTrial(Drawn):
         if isinstance(whole, InsertionMode):
             logits = whole.begins_at.repeat(len(self.images), 0).astype(np.float64)
         else:
-            logits = model.resumed(layer, [model.program.output])(self.tensors)[0].numpy().astype(np.float64)
+            logits = tf.function(model.head(layer), autograph=False)(self.tensors).numpy().astype(np.float64)
         highest = np.where(np.isfinite(logits), np.abs(logits), 0).max(1)[self.places[:, 0]]
         self.slack = ROUNDING * EPSILON[self.coarsest] * highest[:, None]
         own = np.where(self.known, np.abs(self.expected), 0)
@@ -45,13 +45,19 @@ class BlockTrial(Drawn):
 
     def _strength(self) -> np.ndarray:
         """(n, H, W): how much the logits hang on a position, by their gradient, or, without one, how large it is."""
-        maps = self.tensors[0]
-        try:
+        maps, rest = self.tensors[0], self.tensors[1:]
+        combined = self.rng.normal(size=(len(self.images), len(self.model.classes)))
+
+        # In a graph: in eager mode oneDNN may abort at the gradients of filters, which nobody asks for.
+        @tf.function(autograph=False)
+        def slope(maps: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape() as tape:
                 tape.watch(maps)
-                logits = self.model.head(self.layer)([maps, *self.tensors[1:]])
-            slope = tape.gradient(logits, maps, tf.constant(self.rng.normal(size=logits.shape), logits.dtype), "zero")
-            found = np.nan_to_num(np.abs(maps * slope)).sum(3)
+                logits = self.model.head(self.layer)([maps, *rest])
+            return tape.gradient(logits, maps, tf.constant(combined, logits.dtype), "zero")
+
+        try:
+            found = np.nan_to_num(np.abs(maps * slope(maps))).sum(3)
         except Exception:  # whatever TensorFlow, or a user's layer, finds wrong with a gradient: none is needed
             found = np.zeros(1)
         return found if found.any() else np.nan_to_num(np.abs(maps)).sum(3)
