@@ -1,4 +1,4 @@
-"""What all classes' attributions of a position cost, beside the head's plain forward pass; by blocks removed or put in, beside these."""
+"""What all classes' attributions of a position cost, beside the head's plain forward pass, by each of their ways."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _sampled(mode: Any, x: Any, count: int, rng: np.random.Generator) -> tuple[A
 
 
 def _blocks(model: Any, layer: str) -> dict[str, float]:
-    """By insertion and removal, each by the way a run would take, as multiples of forward mode at the same positions."""
+    """By insertion and removal, each as a run would take it, as multiples of forward mode at the same positions."""
     import tensorflow as tf
 
     from stages.vision.attribution.blocks import Insertion, Removal, mode_of
