@@ -109,7 +109,7 @@ def plan(config: Config, out: Out = None, settings: Settings = None) -> None:
     for found in plans:
         shards = "?" if found.shards is None else str(found.shards)
         if found.done:
-            text = f"done, {shards} shards"
+            text = f"done, {shards} shards" if found.shards else "done"
         elif found.surplus and not found.todo:
             text = f"would drop parts: {found.reason}"
         elif found.todo:
