@@ -1,9 +1,9 @@
 """Rules for a change that is not small: what a step gives of the changed values, less what it gives of the plain ones.
 
 What is linear passes a change on as it does a tangent, and has one rule for both. The others are here, each inside of
-the window. A change travels as a difference, never as what is changed: in what does not change it is 0, and where the
-steps are linear, or cut at a value (a ReLU), nothing large is taken from anything large. Elsewhere a change carries
-the rounding of the values it is the difference of: of float32, 1e-7 of these.
+the window. A change travels as a difference, never as what is changed: where nothing changes it is 0, and in linear
+steps nothing large is taken from anything large. In the others a change takes on the rounding of the values it is the
+difference of: of float32, 6e-8 of these.
 """
 
 from __future__ import annotations
@@ -38,12 +38,15 @@ def relu(step: Step, changes: list[Tangent | None], push: Push) -> Tangent | Non
 
 
 def _clipped(change: Tangent, step: Step, push: Push) -> Tangent:
-    """A cut at 0 and at the ReLU's top. Between the two a change passes as it is, without any rounding."""
-    plain, values = push.beside(step.inputs[0], change), values_of(change)
-    if top(step) is None:
-        return with_values(change, tf.maximum(values + tf.minimum(plain, 0), -tf.nn.relu(plain)))
-    held = tf.clip_by_value(plain, 0, top(step))
-    return with_values(change, tf.clip_by_value(values + (plain - held), -held, top(step) - held))
+    """A cut at 0 and at the ReLU's top, in the type of changes: float16 would round what is added."""
+    plain, highest = push.beside(step.inputs[0], change), top(step)
+
+    def held(x: tf.Tensor) -> tf.Tensor:
+        if highest in (None, 6.0):
+            return tf.nn.relu(x) if highest is None else tf.nn.relu6(x)
+        return tf.clip_by_value(x, 0, tf.constant(highest, x.dtype))
+
+    return with_values(change, held(plain + values_of(change)) - held(plain))
 
 
 def activation(step: Step, changes: list[Tangent | None], push: Push) -> Tangent | None:
