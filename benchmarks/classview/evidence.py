@@ -8,7 +8,7 @@ class" is not among them: it measures itself, since such heat can lie nowhere el
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,6 +143,11 @@ class Passes:
             pixels = np.concatenate([pixels, np.zeros((BATCH - len(number), *pixels.shape[1:]), np.uint8)])
             yield number, [np.asarray(t)[: len(number)] for t in self._trunk(self._constant(pixels))]
 
+    def grey(self) -> list[np.ndarray]:
+        """What the layer and its frontier give of a plain grey image, each (1, ...)."""
+        pixels = np.full((BATCH, *self.model.input_size, self.model.channels), 127, np.uint8)
+        return [np.asarray(t)[:1] for t in self._trunk(self._constant(pixels))]
+
     def logits(self, tensors: list[np.ndarray]) -> np.ndarray:
         """Of what the layer and its frontier are made to give, each (n, ...): the attributed classes' (n, A)."""
         found = []
@@ -176,12 +181,12 @@ def removal(passes: Passes, tensors: list[np.ndarray], at: list[np.ndarray], win
 def insertion(
     passes: Passes, tensors: list[np.ndarray], at: list[np.ndarray], window: int, reference: list[np.ndarray]
 ) -> np.ndarray:
-    """The logit where a window of the layer is all that is not its mean, less the logit of the mean alone."""
-    changed = [np.repeat(mean[None], len(at[0]), 0) for mean in reference]
+    """The logits of a reference map into which a window of the layer is put, less those of the reference alone."""
+    changed = [np.repeat(each, len(at[0]), 0) for each in reference]
     for k, (image, row, col) in enumerate(zip(*at, strict=True)):
         here = _within(changed[0], row, col, window)
         changed[0][(k, *here)] = tensors[0][(image, *here)]
-    return passes.logits(changed) - passes.logits([mean[None] for mean in reference])
+    return passes.logits(changed) - passes.logits(reference)
 
 
 def integrated(passes: Passes, tensors: list[np.ndarray], at: list[np.ndarray]) -> np.ndarray:
@@ -226,14 +231,16 @@ def compute(kept: Kept, own: Sample) -> dict[str, np.ndarray]:
     mean = whole[0].mean((0, 1))
     spread = np.sqrt(np.maximum(squares / (count * whole[0].shape[0] * whole[0].shape[1]) - mean**2, 0))
     flat = [np.broadcast_to(t.mean((0, 1)), t.shape) if t.ndim == 3 else t for t in whole]
-    reference = [t.astype(np.float32) for t in flat]
+    means, grey = [t[None].astype(np.float32) for t in flat], passes.grey()
     kinds: dict[str, Callable[[list[np.ndarray], list[np.ndarray]], np.ndarray]] = {
         "gradient": passes.gradients,
         "removal 1 x 1": lambda t, at: removal(passes, t, at, 1, 0.0),
         "removal 3 x 3": lambda t, at: removal(passes, t, at, 3, 0.0),
         "removal 3 x 3, to the mean": lambda t, at: removal(passes, t, at, 3, mean),
-        "insertion 1 x 1": lambda t, at: insertion(passes, t, at, 1, reference),
-        "insertion 3 x 3": lambda t, at: insertion(passes, t, at, 3, reference),
+        "insertion 1 x 1": lambda t, at: insertion(passes, t, at, 1, grey),
+        "insertion 3 x 3": lambda t, at: insertion(passes, t, at, 3, grey),
+        "insertion 5 x 5": lambda t, at: insertion(passes, t, at, 5, grey),
+        "insertion 3 x 3, into the mean": lambda t, at: insertion(passes, t, at, 3, means),
         "integrated along the layer's scale": lambda t, at: integrated(passes, t, at),
         "noisy copies": lambda t, at: noisy(passes, t, at, spread, 0.0 if least >= 0 else -np.inf),
     }
@@ -268,8 +275,12 @@ def stored(kept: Kept, own: Sample) -> np.ndarray:
     return found
 
 
-def judge(kept: Kept) -> dict[str, Any]:
-    """Prints what each kind of evidence gives on one network; the one that its run was made with in bold."""
+def judge(runs: Sequence[Kept]) -> dict[str, Any]:
+    """Prints what each kind of evidence gives on one network; the one that its last run was made with in bold.
+
+    The runs differ in their evidence alone, so that their positions are the same.
+    """
+    kept = runs[-1]
     network = kept.network
     own = sample(kept, network.positions)
     side = network.few
@@ -279,9 +290,9 @@ def judge(kept: Kept) -> dict[str, Any]:
     )
     values = compute(kept, own)
     figures = {name: correlations(kept, own, each) for name, each in values.items()}
-    for most in dict.fromkeys((kept.config.extract.positions_per_image,)):
-        more = sample(kept, most)
-        figures[f"as stored, {len(more.image):,} positions"] = correlations(kept, more, stored(kept, more))
+    more = sample(kept, kept.config.extract.positions_per_image)
+    for run in runs:
+        figures[f"{run.evidence}, {len(more.image):,} positions"] = correlations(run, more, stored(run, more))
     chosen = list(figures).index(kept.evidence) if kept.evidence in figures else None
     for name, what in (("top_share", "share of positions that rank the class high"), ("relative", "mean, centred")):
         print(f"\nmedian correlation of the {what}")

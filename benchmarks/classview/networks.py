@@ -109,20 +109,23 @@ class Kept:
     @property
     def evidence(self) -> str:
         """How its attributions were computed, e.g. ``removal 3 x 3``."""
-        by, window = self.extract.get("by", "gradient"), self.extract.get("window")
-        return by if by == "gradient" or window is None else f"{by} {window} x {window}"
+        by, window, fill = (self.extract[name] for name in ("by", "window", "fill"))
+        if by == "gradient":
+            return by
+        return f"{by} {window} x {window}" + (f", to the {fill}" if by == "removal" and fill != "zero" else "")
 
 
-def made(name: str, network: Network, folder: Path) -> Kept:
-    """The run below ``folder``, as far as ``validity``; what is missing or stale of it is made.
+def made(name: str, network: Network, folder: Path, by: str | None = None) -> Kept:
+    """The run ``name`` below ``folder``, as far as ``validity``; what is missing or stale of it is made.
 
     Its configuration stays beside it, and is not written again: who changes it (``extract: {by: removal}``, say) is
-    judged by what it says.
+    told what holds of that. ``by``: the evidence to ask for; None for what the project takes.
     """
     path, out = folder / f"{name}.yaml", folder / name
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(network.config, sort_keys=False), encoding="utf-8")
+        asked = {} if by is None else {"extract": {**network.config["extract"], "by": by}}
+        path.write_text(yaml.safe_dump({**network.config, **asked}, sort_keys=False), encoding="utf-8")
     command = [sys.executable, "-m", "pipeline.cli", "run", str(path), "--out", str(out), "--until", "validity"]
     subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
     config = load(str(path))
