@@ -122,6 +122,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "versions": page.redacted(params.about.get("versions") or {}),
         "fingerprints": {table: inputs.digest(table)[:16] for table in _reads(params) if inputs.parts(table)},
         "missing": len(evidence.missing),
+        "argued": words.argued(inputs.state("extract", "")),
         "errors": None,
         "figures": listed.figures(files, {payload.plain(a.name): words.title(a) for a in atlases}, {}),
         "doubts": page.doubts(inputs),

@@ -18,6 +18,10 @@ NAMES = {"top_share": "Share", "relative": "Relative mean", "mean": "Mean"}
 """What the statistics are called where there is room for a word."""
 
 
+SATURATED = 0.9
+"""Of a class atlas's own class, a share of the whole map above which the shares of its cells tell nothing."""
+
+
 @dataclass(frozen=True)
 class Shown:
     """One statistic over the cells; columns are the attributed classes.
@@ -51,7 +55,11 @@ class Shown:
 
 
 def possible(atlas: Atlas, grid: Grid) -> list[str]:
-    """The statistics that a grid has, the one to show first."""
+    """The statistics that a grid has, the one to show first.
+
+    That is what ``validity`` has for the atlas, else the share; but not of an atlas of rows that argue for one class,
+    where nearly all do so before any other: their share tells nothing.
+    """
     if grid.attribution is None:
         return []
     found = ["mean"]
@@ -60,6 +68,10 @@ def possible(atlas: Atlas, grid: Grid) -> list[str]:
     if "top_share" in grid.measured:
         found.insert(0, "top_share")
     first = atlas.statistic if atlas.statistic in found else found[0] if found[0] == "top_share" else "mean"
+    if first == "top_share" and atlas.kind == "class":
+        own = [atlas.attributed.index(c) for c in atlas.own_classes if c in atlas.attributed]
+        if own and shown(grid, first).rate[own].min() > SATURATED:
+            first = next(name for name in found if name != first)
     return [first, *(name for name in found if name != first)]
 
 

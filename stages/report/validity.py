@@ -12,7 +12,7 @@ from stages.report.evidence import Atlas, Grid
 from stages.stage import Inputs
 
 LITTLE = 0.2
-"""Correlations below say little; as do those whose interval reaches 0."""
+"""Correlations below say little; those whose interval reaches 0 may."""
 
 KINDS = ("predicted", "label", "group")
 """What makes a photograph one of a class's, the first that was measured told first."""
@@ -36,9 +36,9 @@ def _of(atlas: Atlas, grid: Grid, statistic: str) -> list[Row]:
     return sorted((r for r in rows if finite(r["correlation"])), key=lambda r: KINDS.index(r["kind"]))
 
 
-def little(row: Row) -> bool:
-    """Whether heat of such a validity says little about where a class's photographs lie."""
-    return not row["correlation"] >= LITTLE or not (row["low"] is None or row["low"] > 0)
+def little(row: Row) -> int:
+    """1 where heat of such a validity says little about where a class's photographs lie, 2 where it may; else 0."""
+    return 1 if row["correlation"] < LITTLE else 2 if finite(row["low"]) and row["low"] <= 0 else 0
 
 
 def sentence(atlas: Atlas, grid: Grid, statistic: str) -> str:
@@ -50,7 +50,7 @@ def sentence(atlas: Atlas, grid: Grid, statistic: str) -> str:
     over = f"{row['classes']:,} {'groups of classes' if row['kind'] == 'group' else 'classes'}"
     lie, told = f"where the photographs {whose[row['kind']]} lie", f"median correlation over {over} {interval(row)}"
     if little(row):
-        return f"this heat says little about {lie}, {told}."
+        return f"this heat {('says', 'may say')[little(row) - 1]} little about {lie}, {told}."
     warm = f"; the warmest cells hold {row['lift']:.1f} times the map’s share of them" if finite(row["lift"]) else ""
     return f"{told} with {lie}{warm}."
 
@@ -58,16 +58,16 @@ def sentence(atlas: Atlas, grid: Grid, statistic: str) -> str:
 def own(atlas: Atlas, grid: Grid, statistic: str) -> tuple[dict[int, list[Any]], dict[str, list[Any]]]:
     """What is known of single classes (by index) and of groups (by name).
 
-    Each: correlation, its bounds, lift (None where not known), whether that is little, and the kind.
+    Each: correlation, its bounds, lift (None where not known), :func:`little`, and the kind.
     """
     classes: dict[int, list[Any]] = {}
     groups: dict[str, list[Any]] = {}
     for row in _of(atlas, grid, statistic):
         numbers = [round(row[k], 2) if finite(row[k]) else None for k in ("correlation", "low", "high", "lift")]
         if row["class"] is not None:
-            classes.setdefault(row["class"], [*numbers, int(little(row)), row["kind"]])
+            classes.setdefault(row["class"], [*numbers, little(row), row["kind"]])
         elif row["group"] is not None:
-            groups[row["group"]] = [*numbers, int(little(row)), row["kind"]]
+            groups[row["group"]] = [*numbers, little(row), row["kind"]]
     return classes, groups
 
 

@@ -87,6 +87,17 @@ def measures(atlas: Atlas, grid: Grid, model: str) -> str:
     return "  ·  ".join(parts)
 
 
+def argued(extract: Mapping[str, Any]) -> str:
+    """What an attribution is, by how it was taken."""
+    side = extract.get("window", 1)
+    block = f"its block of {side} × {side} positions" if side > 1 else "it"
+    if extract.get("by") == "insertion":
+        return f"what each class’s logit gains when {block} is put into the layer’s map of a plain grey image"
+    if extract.get("by") == "removal":
+        return f"what each class’s logit loses without {block}"
+    return "how much it adds to, or takes from, each class’s logit (activation × gradient)"
+
+
 def purity(atlas: Atlas) -> str:
     """Whose photographs a class or pair atlas shows, beside the whole layer; empty where that was not measured."""
     told = []

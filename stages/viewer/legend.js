@@ -38,7 +38,7 @@ function trusted(grid, by) {
   if (!row) return all ? [lead, `: ${all}`] : [];
   const [correlation, low, high, lift, little, kind] = row, lie = `where the photographs ${{ predicted: "taken for it", label: "labelled so", group: `taken for its group, ${name},` }[kind]} lie`;
   const told = `correlation ${decimal(correlation)}${low === null ? "" : ` (95 %: ${decimal(low)} to ${decimal(high)})`}`;
-  if (little) return [lead, ": ", make("strong", {}, "this heat says little about ", lie), `, ${told}.`];
+  if (little) return [lead, ": ", make("strong", {}, `this heat ${little === 1 ? "says" : "may say"} little about `, lie), `, ${told}.`];
   return [lead, `: ${told} with ${lie}${lift === null ? "" : `; its warmest cells hold ${lift.toFixed(1)} times the map’s share of them`}.`];
 }
 

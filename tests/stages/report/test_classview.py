@@ -76,8 +76,11 @@ def test_what_is_shown_first():
     assert classview.possible(atlas, grid) == ["top_share", "relative", "mean"]
     atlas.statistic = "relative"
     assert classview.possible(atlas, grid)[0] == "relative"
+    atlas.statistic, grid.measured["top_share"] = None, np.array([[0.97, 0.0]] * 2, np.float32)
+    one = atlas_of(grid, 2, class_="c0")
+    one.softmax = True
+    assert classview.possible(one, grid)[0] == "relative", "where nearly all rows are the class's, shares tell nothing"
     grid.measured = {}
-    atlas.statistic = None
     assert classview.possible(atlas, grid) == ["mean", "relative"], "an old run folder"
 
 
@@ -133,7 +136,7 @@ def test_how_far_heat_is_to_be_trusted_is_said_plainly(tmp_path):
     for row in atlas.validity:
         row.update(low=-0.01, kind="group")
     told = validity.sentence(atlas, atlas.grids[0], "top_share")
-    assert told.startswith("this heat says little about where the photographs of a class’s group lie, median")
+    assert told.startswith("this heat may say little about where the photographs of a class’s group lie, median")
     for row in atlas.validity:
         row.update(correlation=None)
     assert validity.sentence(atlas, atlas.grids[0], "top_share") == ""
