@@ -34,7 +34,7 @@ def done(bench):
     images = write_images(bench.folder / "own", per_class=4)
     assert bench.did("again", OWN) == [
         "extract (fit)", "index", "extract", "doubt (fit)", "doubt", "reduce (fit)", "reduce", "grid", "attribute",
-        "names", "render (fit)", "render", "report",
+        "names", "validity (fit)", "validity", "render (fit)", "render", "report",
     ]  # fmt: skip
     return bench, images, digests(bench.folder / "again")
 
@@ -73,7 +73,8 @@ def test_changed_removed_and_added_images(done):
 @pytest.mark.slow
 def test_only_what_a_change_touches_runs_again(done):
     bench, _, _ = done
-    later = ["reduce (fit)", "reduce", "grid", "attribute", "names", "render (fit)", "render", "report"]
+    made = ["reduce (fit)", "reduce", "grid", "attribute", "names", "validity (fit)", "validity"]
+    later = [*made, "render (fit)", "render", "report"]
     assert bench.did("again", OWN, "atlases.0.reduce.components=4") == later
     assert bench.did("again", OWN) == later
     assert bench.did("again", OWN, "report.thumbnails=2") == ["report"]
