@@ -26,7 +26,7 @@ WAYS: tuple[Way, ...] = ("windows", "accumulator", "backprop")
 WORTH = 0.6
 """Where windows hold a larger share of the layer and what lies behind it, the head as it is was as quick or quicker:
 of MobileNet at conv_pw_11_relu they hold 0.2 to 0.3 and take half to three quarters of its time, of a CIFAR network at
-re_lu_8, 3 x 3, 0.6 and as long, of EfficientNet-Lite0 at block10_add 0.7 and one and a half times as long."""
+re_lu_8, 3 x 3, 0.55 and up to as long, of EfficientNet-Lite0 at block10_add 0.7 and one and a half times as long."""
 FLAT = "layer %s: no change of it changes a logit, on noise: attributions may all be 0"
 SPOKEN = {
     "affine": "one matrix",
