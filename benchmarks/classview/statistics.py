@@ -11,7 +11,7 @@ from stages.clusters import Grids
 from stages.tables import to_numpy
 from stages.validity.photographs import Photographs
 
-MEANING = {"mean": "mean", "relative": "mean, centred over the classes", "top_share": "share of positions it tops"}
+MEANING = {"mean": "mean", "relative": "mean, centred over the classes", "top_share": "share of positions that rank it high"}
 
 
 def judge(kept: Kept) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Draws:
         value: (...) of the sample as it is.
         centre: (...) the best guess.
         around: (B, ...) draws whose spread is that of the guess; NaN where a replicate says nothing.
-        either: whether the truth may as well lie about the sample's figure as about the guess.
+        either: whether the truth may as well lie on the one side of the sample's figure as on the other.
     """
 
     value: np.ndarray
@@ -71,7 +71,8 @@ class Draws:
             spread = np.sqrt(_mean((scale(self.around) - _mean(scale(self.around))) ** 2))
         half = np.where(photographs > 1, t.ppf(0.975, np.maximum(photographs - 1, 1)), np.nan) * spread
         if self.either:
-            return back(np.fmin(centre, own) - half), back(np.fmax(centre, own) + half)
+            half = half + np.abs(centre - own)
+            return back(own - half), back(own + half)
         return back(np.minimum(centre - half, own)), back(np.maximum(centre + half, own))
 
 
@@ -113,7 +114,7 @@ def unlog(values: np.ndarray) -> np.ndarray:
 
 
 def lifts(values: np.ndarray) -> Draws:
-    """From lifts (1 + B, K). Which cells are the warmest changes little with the noise, and none is taken away; but
-    that a cell is just among them or just not is smoothed by the replicates, whose mean is the other guess (bagging:
-    Breiman 1996)."""
+    """From lifts (1 + B, K). Two things set the replicates' mean apart from the sample's lift: noise makes lifts
+    smaller, and once more in replicates; and that a cell is just among the warmest or just not, they smooth (bagging:
+    Breiman 1996). The first says that the truth lies on the far side of the sample's, the second on theirs."""
     return Draws(values[0], unlog(_mean(log(values[1:]))), values[1:], either=True)
