@@ -175,6 +175,8 @@ def test_a_correlation_and_a_lift_by_hand():
     assert np.isclose(correlation(of)[0], np.corrcoef([4, 2, 0], [0.6, 0.2, 0.025])[0, 1])
     assert warmest(heat, rows).tolist() == [[0.5, 0, 0, 0]]  # 5 of its 10 rows are 5 % of 100
     assert np.isclose(lift(warmest(heat, rows), own, rows)[0], 0.6 / 0.1)
+    many, few = -np.arange(20, dtype=np.float32)[None], np.repeat(np.float32([1, 100]), 10)[None]
+    assert np.allclose(warmest(many, few), [[*[1] * 10, 0.405, *[0] * 9]])  # the warmest cells hold little
     tied = np.zeros((1, 4), np.float32)
     assert np.allclose(warmest(tied, rows), [[0.05, 0.05, 0.05, 0]]) and np.isclose(
         lift(warmest(tied, rows), own, rows)[0], 1
