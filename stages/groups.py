@@ -157,7 +157,9 @@ def _pairs_of_yaml(text: str) -> list[tuple[str, Any]]:
     try:
         root = yaml.compose(text, yaml.BaseLoader)  # all texts: `no` and `007` stay what they are
     except yaml.YAMLError as error:
-        raise ValueError(f"is not YAML ({error})") from None
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        raise ValueError(f"is not YAML ({where}{getattr(error, 'problem', None) or error})") from None
     if root is None:
         return []
     if not isinstance(root, yaml.MappingNode):

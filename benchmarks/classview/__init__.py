@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.classview import coverage, evidence, statistics
-from benchmarks.classview.networks import ROOT, Kept, made, networks
+from benchmarks.classview.networks import ROOT, Kept, known_networks, made
 
 
 def run() -> dict[str, Any]:
     """Prints the tables, the choice in bold: each network by the gradient and by what the project takes."""
     data = Path(os.environ.get("ATLAS_DATA") or ROOT.parent / "shared")
-    known = networks(data.resolve())
+    known = known_networks(data.resolve())
     chosen = os.environ.get("ATLAS_NETWORKS", "").replace(",", " ").split() or list(known)
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:

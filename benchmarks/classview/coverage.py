@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.validity.intervals import correlations, fisher, lifts, log, unlog
+from stages.validity.intervals import fisher, log, unlog
+from stages.validity.judging import Found
 from stages.validity.measures import centred, lift, moments, warmest
+from stages.validity.telling import Told
 
 MIN_COUNT, MANY = 5, 10
 
@@ -24,6 +26,7 @@ class World:
         gathered: how evenly a class's photographs lie: the smaller, the fewer cells hold them (Dirichlet).
         alike: how alike one photograph's rows are to its class's: the smaller, the more it keeps to few cells.
         each, noise: standard deviation of what all rows of a photograph share, and of each row.
+        heats: 1, or more where what is told of a class is the median over so many heats, as of a group of classes.
     """
 
     classes: int = 6
@@ -36,6 +39,7 @@ class World:
     alike: float = 20.0
     each: float = 1.0
     noise: float = 2.0
+    heats: int = 1
 
 
 WORLDS = {
@@ -44,14 +48,15 @@ WORLDS = {
     "hardly any validity": World(follows=0.1, own=0.5),
     "photographs in few cells": World(cells=100, rows=50, alike=10, each=2.0),
     "high validity, much noise": World(photographs=200, rows=30, follows=2.0),
+    "groups of eight classes": World(photographs=150, heats=8, each=2.0),
     "a fine grid": World(cells=200, photographs=200, rows=40, gathered=0.3, alike=10),
 }
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One atlas: of every photograph its class (G,), its rows in each cell (G, C) and the sums of their heat (G, C, K);
-    and the truth: the rows (C,), shares (K, C) and heat (K, C) of infinitely many photographs."""
+    """One atlas: of every photograph its class (G,), its rows in each cell (G, C) and the sums of their heats
+    (G, C, K x heats); and the truth: rows (C,), shares (K, C) and heats (K x heats, C) of infinitely many."""
 
     own: np.ndarray
     rows: np.ndarray
@@ -68,15 +73,18 @@ def draw(world: World, rng: np.random.Generator) -> Drawn:
     all_rows = rates @ places
     shares = rates[:, None] * places / all_rows
     standing = (shares - shares.mean(1, keepdims=True)) / shares.std(1, keepdims=True)
-    base = world.follows * standing + rng.normal(size=shares.shape)
+    whose = np.repeat(np.arange(world.classes), world.heats)
+    base = world.follows * standing[whose] + rng.normal(size=(len(whose), world.cells))
     own = rng.choice(world.classes, world.photographs, p=rates)
     lies = np.stack([rng.dirichlet(world.alike * places[k] + 1e-9) for k in own])
     rows = np.stack([rng.multinomial(world.rows, each / each.sum()) for each in lies]).astype(np.float32)
-    each = world.each * rng.normal(size=(world.photographs, 1, world.classes))
-    more = world.own * (np.arange(world.classes) == own[:, None])[:, None]
-    noise = world.noise * rng.normal(size=(*rows.shape, world.classes)) * np.sqrt(rows)[..., None]
+    alike = rng.normal(size=(world.photographs, 1, world.classes))[..., whose]
+    apart = rng.normal(size=(world.photographs, 1, len(whose)))
+    each = world.each * (alike if world.heats == 1 else (alike + apart) / np.sqrt(2))
+    more = world.own * (whose == own[:, None])[:, None]
+    noise = world.noise * rng.normal(size=(*rows.shape, len(whose))) * np.sqrt(rows)[..., None]
     sums = (rows[..., None] * (base.T + each + more) + noise).astype(np.float32)
-    return Drawn(own, rows, sums, all_rows, shares, base + world.own * shares)
+    return Drawn(own, rows, sums, all_rows, shares, base + world.own * shares[whose])
 
 
 def judge(drawn: Drawn, rng: np.random.Generator, replicates: int) -> dict[str, tuple[np.ndarray, ...]]:
@@ -89,19 +97,23 @@ def judge(drawn: Drawn, rng: np.random.Generator, replicates: int) -> dict[str, 
     held, total = rows > 0, np.maximum(rows, 1)
     number = np.bincount(drawn.own, minlength=len(drawn.shares))
     kept = np.flatnonzero(number >= MANY)
-    of, lifted, true, true_lift = [], [], [], []
+    heats = len(drawn.heat) // len(drawn.shares)
+    figures, true, whole = [], [], (drawn.all_rows * fixed)[None]
     for k in kept:
-        heat = np.where(held, (weights @ drawn.sums[..., k]) / total, 0)
         own = (weights * (drawn.own == k)) @ drawn.rows * fixed
-        of.append(moments(centred(heat, held), centred(own / total, held), held.sum(1)))
-        lifted.append(lift(warmest(heat, rows), own, rows))
-        true.append(np.corrcoef(drawn.heat[k][fixed], drawn.shares[k][fixed])[0, 1])
-        whole = (drawn.all_rows * fixed)[None]
-        true_lift.append(lift(warmest(drawn.heat[k][None], whole), whole * drawn.shares[k], whole)[0])
-    found = {}
+        share, found = centred(own / total, held), []
+        for j in range(k * heats, (k + 1) * heats):
+            heat = np.where(held, (weights @ drawn.sums[..., j]) / total, 0)
+            of = moments(centred(heat, held), share, held.sum(1)), lift(warmest(heat, rows), own, rows)
+            lies = np.corrcoef(drawn.heat[j][fixed], drawn.shares[k][fixed])[0, 1]
+            found.append((*of, lies, lift(warmest(drawn.heat[j][None], whole), whole * drawn.shares[k], whole)[0]))
+        of, lifted, *truth = zip(*found, strict=True)
+        figures.append(Found(np.stack(of, 1), np.stack(lifted, 1)))
+        true.append(np.median(truth, 1))
+    told, found = Told.of(figures), {}
     for name, draws, truth, scale in (
-        ("correlation", correlations(np.stack(of, 1)), np.array(true), (fisher, np.tanh)),
-        ("lift", lifts(np.stack(lifted, 1)), np.array(true_lift), (log, unlog)),
+        ("correlation", told.correlation, np.array(true)[:, 0], (fisher, np.tanh)),
+        ("lift", told.lift, np.array(true)[:, 1], (log, unlog)),
     ):
         found[name] = (truth, draws.value, *draws.interval(*scale, number[kept]))
         both = draws.median(np.arange(len(kept)))

@@ -22,6 +22,7 @@ from stages.sources import read_images
 from stages.specs import folder
 from stages.tables import to_numpy
 from stages.validity.measures import centred, correlation, moments
+from stages.validity.telling import WORDS
 from stages.vision.images import decode_to
 
 BATCH, TILE = 20, 50
@@ -75,12 +76,11 @@ def sample(kept: Kept, positions: int) -> Sample:
 
 
 def correlations(kept: Kept, own: Sample, values: np.ndarray) -> dict[str, dict[str, float]]:
-    """Of values (m, A): the median correlation over cells by group, of the share that ranks a class high, and of the
-    mean less that over the classes."""
+    """Of values (m, A): the median correlation over cells by group, of each statistic."""
     count = np.bincount(own.cell)
     enough = (count >= MIN_COUNT)[None]
     high = among_highest(values.astype(np.float32), max(1, values.shape[1] // ONE_IN))
-    shown = {"top_share": high, "relative": values - values.mean(1, keepdims=True)}
+    shown = {"top_share": high, "relative": values - values.mean(1, keepdims=True), "mean": values}
     column = {int(index): k for k, index in enumerate(kept.extract["attributed"])}
     found = {}
     for name, each in shown.items():
@@ -294,8 +294,8 @@ def judge(runs: Sequence[Kept]) -> dict[str, Any]:
     for run in runs:
         figures[f"{run.evidence}, {len(more.image):,} positions"] = correlations(run, more, stored(run, more))
     chosen = list(figures).index(kept.evidence) if kept.evidence in figures else None
-    for name, what in (("top_share", "share of positions that rank the class high"), ("relative", "mean, centred")):
-        print(f"\nmedian correlation of the {what}")
+    for name in ("top_share", "relative", "mean"):
+        print(f"\nmedian correlation of the {WORDS[name]}")
         heads = list(next(iter(figures.values()))[name])
         rows = [[kind, *(f"{found[name][head]:.2f}" for head in heads)] for kind, found in figures.items()]
         table(["evidence", *heads], rows, chosen)

@@ -46,7 +46,7 @@ def _config(model: dict[str, Any], images: dict[str, Any], atlas: dict[str, Any]
     return {"run": {"seed": 0}, "model": model, "images": images, "atlases": [{**atlas, "render": None}], **more}
 
 
-def networks(data: Path) -> dict[str, Network]:
+def known_networks(data: Path) -> dict[str, Network]:
     """By name; ``data`` holds ``models`` and ``data``."""
     names, sample = f"{data}/models/imagenet_classes.txt", f"{data}/data/imagenet_sample"
     photographs = {"path": f"{sample}/images", "labels": f"{sample}/labels.csv", "label_column": "label"}

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.classview.networks import Kept, medians, table
+from benchmarks.classview.networks import Kept, table
 from stages.clusters import Grids
 from stages.tables import to_numpy
 from stages.validity.photographs import Photographs
-
-MEANING = {"mean": "mean", "relative": "mean, centred over the classes", "top_share": "share of positions it tops"}
+from stages.validity.telling import WORDS
 
 
 def judge(kept: Kept) -> dict[str, Any]:
@@ -20,7 +19,7 @@ def judge(kept: Kept) -> dict[str, Any]:
     cooler = _cooler(kept)
     chosen = kept.inputs.state()["statistic"]
     names = list(kept.groups) if kept.grouped else ["classes"]
-    statistics = [name for name in MEANING if (name, names[0]) in of]
+    statistics = [name for name in WORDS if (name, names[0]) in of]
     print(f"\n{kept.network.about}; evidence: {kept.evidence}")
     print("correlation (95 % interval of what it would be of very many photographs); lift of the warmest cells;")
     print("share of classes whose warmest cell holds fewer of the photographs than the average cell")
@@ -30,7 +29,7 @@ def judge(kept: Kept) -> dict[str, Any]:
         for name in names:
             row = of[statistic, name]
             cells.append(f"{_two(row['correlation'])} ({_two(row['low'])} to {_two(row['high'])}); {_two(row['lift'])}")
-        rows.append([MEANING[statistic], *cells, f"{cooler[statistic]:.0%}"])
+        rows.append([WORDS[statistic], *cells, f"{cooler[statistic]:.0%}"])
     table(["statistic", *names, "cooler"], rows, statistics.index(chosen) if chosen in statistics else None)
     figures = {f"{s}, {n}": {k: of[s, n][k] for k in _FIGURES} for s in statistics for n in names}
     return {"evidence": kept.evidence, "chosen": chosen, "figures": figures, "cooler": cooler}
@@ -73,6 +72,3 @@ def _cooler(kept: Kept) -> dict[str, float]:
                 warm = heat[enough, k] == heat[enough, k].max()  # of several as warm the mean
                 found[name].append(bool(share[enough][warm].mean() < share[enough].mean()))
     return {name: float(np.mean(each)) for name, each in found.items()}
-
-
-__all__ = ["judge", "medians"]

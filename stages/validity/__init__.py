@@ -63,7 +63,13 @@ def fit(inputs: Inputs, params: Params) -> State:
     with threadpool_limits(1):  # the order of a sum must not hang on the number of cores
         replicates = Replicates(found, REPLICATES, params.seed)
         judge = Judge(inputs, view, extract, grids, sides, params.min_count, found, replicates)
-        return _told(judge, _targets(found, extract, given), _statistics(extract))
+        state = _told(judge, _targets(found, extract, given), _statistics(extract))
+    if state["metrics"]["compared"] and state["statistic"] != telling.SHOWN:
+        inputs.note(
+            f"atlas {view.name!r}: shown for a class is the {telling.WORDS[state['statistic']]}, which lies where the "
+            f"photographs do clearly better than the {telling.WORDS[telling.SHOWN]}"
+        )
+    return state
 
 
 def _statistics(extract: State) -> list[str]:

@@ -40,22 +40,24 @@ class Draws:
         value: (...) of the sample as it is.
         centre: (...) the best guess.
         around: (B, ...) draws whose spread is that of the guess; NaN where a replicate says nothing.
-        either: whether the truth may as well lie about the sample's figure as about the guess.
+        drawn: (B, ...) of the replicates as they are.
+        either: whether the truth may as well lie on the one side of the sample's figure as on the other.
     """
 
     value: np.ndarray
     centre: np.ndarray
     around: np.ndarray
+    drawn: np.ndarray
     either: bool = False
 
     def at(self, k: int) -> Draws:
         """Of one figure."""
-        return Draws(self.value[k], self.centre[k], self.around[:, k], self.either)
+        return Draws(self.value[k], self.centre[k], self.around[:, k], self.drawn[:, k], self.either)
 
     def median(self, of: Sequence[int]) -> Draws:
         """Of the figures (K,) whose indices are given, drawn together."""
-        of = list(of)
-        return Draws(_median(self.value[of]), _median(self.centre[of]), _median(self.around[:, of]), self.either)
+        each = (self.value, self.centre, self.around, self.drawn)
+        return Draws(*(_median(values[..., list(of)]) for values in each), self.either)
 
     def interval(self, scale: Scale, back: Scale, photographs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """95 %: the centre and Student's t times the draws' spread on a scale; it holds the sample's own figure.
@@ -71,7 +73,8 @@ class Draws:
             spread = np.sqrt(_mean((scale(self.around) - _mean(scale(self.around))) ** 2))
         half = np.where(photographs > 1, t.ppf(0.975, np.maximum(photographs - 1, 1)), np.nan) * spread
         if self.either:
-            return back(np.fmin(centre, own) - half), back(np.fmax(centre, own) + half)
+            half = half + np.abs(centre - own)
+            return back(own - half), back(own + half)
         return back(np.minimum(centre - half, own)), back(np.maximum(centre + half, own))
 
 
@@ -100,7 +103,7 @@ def correlations(moments: np.ndarray) -> Draws:
         shrunk = np.sqrt(mean[..., 1] * mean[..., 2] / (without[..., 1] * without[..., 2]))
         enlarged = np.clip(shrunk, 1, MOST) / (1 - centre**2)
     around = np.tanh(fisher(centre) + (replicates - _mean(replicates)) * enlarged)
-    return Draws(correlation(sample)[0], centre[0], around)
+    return Draws(correlation(sample)[0], centre[0], around, replicates)
 
 
 def log(values: np.ndarray) -> np.ndarray:
@@ -113,7 +116,7 @@ def unlog(values: np.ndarray) -> np.ndarray:
 
 
 def lifts(values: np.ndarray) -> Draws:
-    """From lifts (1 + B, K). Which cells are the warmest changes little with the noise, and none is taken away; but
-    that a cell is just among them or just not is smoothed by the replicates, whose mean is the other guess (bagging:
-    Breiman 1996)."""
-    return Draws(values[0], unlog(_mean(log(values[1:]))), values[1:], either=True)
+    """From lifts (1 + B, K). Two things set the replicates' mean apart from the sample's lift: noise makes lifts
+    smaller, and once more in replicates; and that a cell is just among the warmest or just not, they smooth (bagging:
+    Breiman 1996). The first says that the truth lies on the far side of the sample's, the second on theirs."""
+    return Draws(values[0], unlog(_mean(log(values[1:]))), values[1:], values[1:], either=True)

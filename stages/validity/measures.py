@@ -47,16 +47,20 @@ def warmest(heat: np.ndarray, rows: np.ndarray, share: float = WARMEST) -> np.nd
     Returns:
         (R, C) float32 in [0, 1].
     """
-    heat = np.where(rows > 0, heat, -np.inf).astype(np.float32)
-    order = np.argsort(-heat, axis=1)
+    heat = np.where(rows > 0, heat, np.float32(-np.inf))
     need = share * rows.sum(1, dtype=np.float64)
-    within = np.cumsum(np.take_along_axis(rows, order, 1), 1, dtype=np.float64) < need[:, None]
-    last = np.minimum(within.sum(1), heat.shape[1] - 1)
+    for few in (heat.shape[1] // 5, heat.shape[1]):  # a fifth of the cells is mostly enough, and soon sorted
+        order = np.argpartition(heat, -few, axis=1)[:, -few:] if 0 < few < heat.shape[1] else np.argsort(heat, axis=1)
+        order = np.take_along_axis(order, np.argsort(-np.take_along_axis(heat, order, 1), axis=1), 1)
+        held = np.cumsum(np.take_along_axis(rows, order, 1), 1, dtype=np.float64)
+        if (held[:, -1] >= need).all():
+            break
+    last = np.minimum((held < need[:, None]).sum(1), order.shape[1] - 1)
     least = np.take_along_axis(heat, np.take_along_axis(order, last[:, None], 1), 1)
     above, equal = heat > least, (heat == least) & (rows > 0)
-    left = need - (above * rows).sum(1, dtype=np.float64)
-    part = left / np.maximum((equal * rows).sum(1, dtype=np.float64), 1e-300)
-    return above + equal * np.clip(part, 0, 1)[:, None].astype(np.float32)
+    left, tied = (np.einsum("rc,rc->r", each.astype(np.float32), rows).astype(np.float64) for each in (above, equal))
+    part = np.clip((need - left) / np.maximum(tied, 1e-30), 0, 1)
+    return above + equal * part[:, None].astype(np.float32)
 
 
 def lift(warm: np.ndarray, own: np.ndarray, rows: np.ndarray) -> np.ndarray:

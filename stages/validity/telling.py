@@ -13,6 +13,11 @@ from stages.validity.judging import Found, Target
 
 SHOWN = "top_share"
 """The statistic that is shown unless another is clearly better."""
+WORDS = {
+    "mean": "mean attribution",
+    "relative": "mean attribution less that of all classes",
+    "top_share": "share of positions that rank the class high",
+}
 FIGURES = ("correlation", "low", "high", "lift", "lift_low", "lift_high")
 
 Row = dict[str, Any]
@@ -66,8 +71,8 @@ class Told:
 
 def _of_each(draws: Sequence[Draws]) -> Draws:
     of = [each.median(range(each.value.shape[-1])) for each in draws]
-    value, centre = (np.array([getattr(d, name) for d in of]) for name in ("value", "centre"))
-    return Draws(value, centre, np.stack([d.around for d in of], 1), of[0].either)
+    each = ([getattr(d, name) for d in of] for name in ("value", "centre", "around", "drawn"))
+    return Draws(*(np.stack(values, -1) for values in each), of[0].either)
 
 
 def _ends(correlation: Draws, lift: Draws, photographs: int) -> Row:
@@ -98,15 +103,15 @@ def better(told: Sequence[Mapping[str, Told]], pooled: Sequence[int]) -> tuple[s
     """The statistic to show, and by how much each other is better than :data:`SHOWN`.
 
     Compared is Fisher's z of the median correlation over the targets ``pooled``, in the mean over the grids; the
-    interval is of the difference, replicate by replicate. Another is shown where it lies above 0, or where it alone
-    says something.
+    interval is of the difference, replicate by replicate, with the noise that both have. Another is shown where it
+    lies above 0, or where it alone says something.
 
     Args:
         told: of each grid the figures by statistic.
     """
     names = list(told[0])
     medians = {name: [each[name].correlation.median(pooled) for each in told] for name in names}
-    level = {name: np.mean([fisher(d.centre) for d in medians[name]]) for name in names}
+    level = {name: np.mean([fisher(d.value) for d in medians[name]]) for name in names}
     known = [name for name in names if np.isfinite(level[name])]
     if SHOWN not in known:
         return max(known, key=level.__getitem__) if known else usual(names), []
@@ -115,7 +120,7 @@ def better(told: Sequence[Mapping[str, Told]], pooled: Sequence[int]) -> tuple[s
         if name == SHOWN:
             continue
         pairs = zip(medians[name], medians[SHOWN], strict=True)
-        half = 1.959964 * np.nanstd(np.mean([fisher(a.around) - fisher(b.around) for a, b in pairs], 0))
+        half = 1.959964 * np.nanstd(np.mean([fisher(a.drawn) - fisher(b.drawn) for a, b in pairs], 0))
         apart = level[name] - level[SHOWN]
         ends = {"better by": _short(apart), "low": _short(apart - half), "high": _short(apart + half)}
         compared.append({"statistic": name, **ends})

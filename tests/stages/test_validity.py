@@ -175,6 +175,8 @@ def test_a_correlation_and_a_lift_by_hand():
     assert np.isclose(correlation(of)[0], np.corrcoef([4, 2, 0], [0.6, 0.2, 0.025])[0, 1])
     assert warmest(heat, rows).tolist() == [[0.5, 0, 0, 0]]  # 5 of its 10 rows are 5 % of 100
     assert np.isclose(lift(warmest(heat, rows), own, rows)[0], 0.6 / 0.1)
+    many, few = -np.arange(20, dtype=np.float32)[None], np.repeat(np.float32([1, 100]), 10)[None]
+    assert np.allclose(warmest(many, few), [[*[1] * 10, 0.405, *[0] * 9]])  # the warmest cells hold little
     tied = np.zeros((1, 4), np.float32)
     assert np.allclose(warmest(tied, rows), [[0.05, 0.05, 0.05, 0]]) and np.isclose(
         lift(warmest(tied, rows), own, rows)[0], 1
@@ -196,10 +198,11 @@ def test_noise_that_drawing_anew_adds_is_taken_away_once():
 
 
 def test_an_interval_of_nothing_is_nothing_and_holds_what_the_sample_says():
-    draws = Draws(np.array([0.9]), np.array([0.3]), np.random.default_rng(0).normal(0.3, 0.05, (99, 1)))
+    around = np.random.default_rng(0).normal(0.3, 0.05, (99, 1))
+    draws = Draws(np.array([0.9]), np.array([0.3]), around, around)
     low, high = draws.interval(fisher, np.tanh, np.array([20]))
     assert low[0] < 0.3 and np.isclose(high[0], 0.9)
-    nothing = Draws(draws.value, draws.centre, np.full((99, 1), np.nan), either=True)
+    nothing = Draws(draws.value, draws.centre, np.full((99, 1), np.nan), around, either=True)
     for one, photographs in ((nothing, 20), (draws, 1), (lifts(np.array([[2.0], [1.0]])), 1)):
         assert np.isnan(one.interval(fisher, np.tanh, np.array([photographs]))).all()
     drawn = np.array([[2.0], [1.0], [1.5], [2.5]])
@@ -253,17 +256,20 @@ def test_without_labels_with_one_cell_or_one_class_or_sigmoids():
 
 
 def test_the_statistic_shown_is_top_share_unless_another_is_clearly_better():
-    """What is highest says nothing of classes that never are; else it stays, for the others are not clearly better."""
-    loud = VALUES.astype(np.float32)
-    loud[:, 3] = 20 + RNG.normal(size=len(loud))
-    inputs = atlas(loud)
-    judged(inputs)
-    state = inputs.state("validity", "atlas")
-    assert state["statistic"] in ("mean", "relative")
+    """What is highest says nothing of classes that never are, and little of those that hardly ever are."""
+    for loudness, clearly in ((20, False), (6, True)):
+        loud = VALUES.astype(np.float32)
+        loud[:, 3] = loudness + 2 * np.random.default_rng(1).normal(size=len(loud))
+        inputs = atlas(loud)
+        judged(inputs)
+        state = inputs.state("validity", "atlas")
+        assert state["statistic"] in ("mean", "relative")
+        best = max((row["low"] for row in state["metrics"]["compared"]), default=0)
+        assert (best > 0) == clearly == ("shown for a class is the mean attribution" in " ".join(inputs.notes))
     inputs = atlas()
     judged(inputs)
     state = inputs.state("validity", "atlas")
-    assert state["statistic"] == "top_share"
+    assert state["statistic"] == "top_share" and not inputs.notes
     assert {row["statistic"] for row in state["metrics"]["compared"]} == {"mean", "relative"}
     assert state["metrics"]["grids"]["4"]["predicted"]["top_share"]["correlation"] is not None
 
