@@ -13,13 +13,15 @@ function drawLegend(heat) {
     make("i", { style: { background: `linear-gradient(90deg, ${stops.join(", ")})` } }, make("b", { style: { left: `${100 * (rate - ends[0]) / (ends[1] - ends[0])}%` } })),
     make("span", {}, numberOf(by, ends[1], relative), isShare ? "" : relative ? " bits" : " logits"));
   radios($("by"), state.of === "class" ? atlas.statistics.map((s) => [s.key, s.name, true]) : [], by, (key) => { state.by = key; refresh(); });
-  // Numbers stay with their signs.
-  $("told").replaceChildren(...told(atlas, grid, by, rate).map((part) => typeof part === "string" ? part.replaceAll(" %", "\u00a0%") : part));
+  // Numbers stay with their signs. Said aloud once: not again with every cell that is chosen.
+  const parts = told(atlas, grid, by, rate).map((part) => typeof part === "string" ? part.replaceAll(" %", "\u00a0%") : part);
+  const text = parts.map((part) => part.textContent ?? part).join("");
+  if ($("told").textContent !== text) $("told").replaceChildren(...parts);
 }
 
 // A value of what is shown as text.
 function numberOf(by, value, sign = false) {
-  if (by === "top_share" || by === "errors") return percent(value, value > 0 && value < 0.095 ? 1 : 0);
+  if (by === "top_share" || by === "errors") return percent(value, value <= 0 || value >= 0.095 ? 0 : value >= 0.00095 ? 1 : 2);
   return by === "variety" && !sign ? value.toFixed(1) : signed(value);
 }
 
