@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from stages.report.evidence import Atlas, Grid
 from stages.stage import Inputs
 
+LISTED = 5
+"""Names of a cell that the page lists; the table has all."""
+
 
 @dataclass(frozen=True)
 class Name:

@@ -70,7 +70,7 @@ def describe_atlas(
                 ],
                 "drawn": [k for k, _ in names.drawn(atlas, grid)],
                 "names": {
-                    k: [[n.text, int(n.group), n.class_index, names.reason(n)] for n in found]
+                    k: [[n.text, int(n.group), n.class_index, names.reason(n)] for n in found[: names.LISTED]]
                     for k, found in enumerate(grid.names)
                     if found
                 },
