@@ -39,7 +39,7 @@ function trusted(grid, by) {
   const row = own[map.state.heat] ?? groups[name], lead = make("a", { href: "#trust" }, "How far to trust it");
   if (!row) return all ? [lead, `: ${all}`] : [];
   const [correlation, low, high, lift, little, kind] = row, lie = `where the photographs ${{ predicted: "taken for it", label: "labelled so", group: `taken for its group, ${name},` }[kind]} lie`;
-  const told = `correlation ${decimal(correlation)}${low === null ? "" : ` (95 %: ${decimal(low)} to ${decimal(high)})`}`;
+  const told = `correlation ${decimal(correlation)}${low === null ? "" : ` (95 %: ${decimal(low)} to ${decimal(high)} with very many photographs)`}`;
   if (little) return [lead, ": ", make("strong", {}, `this heat ${little === 1 ? "says" : "may say"} little about `, lie), `, ${told}.`];
   return [lead, `: ${told} with ${lie}${lift === null ? "" : `; its warmest cells hold ${lift.toFixed(1)} times the map’s share of them`}.`];
 }
