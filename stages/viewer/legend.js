@@ -38,10 +38,10 @@ function trusted(grid, by) {
   const [all, own, groups] = grid.trust[by] ?? ["", {}, {}], name = Object.keys(groups).find((key) => RUN.groups[key]?.includes(map.state.heat));
   const row = own[map.state.heat] ?? groups[name], lead = make("a", { href: "#trust" }, "How far to trust it");
   if (!row) return all ? [lead, `: ${all}`] : [];
-  const [correlation, low, high, lift, little, kind] = row, lie = `where the photographs ${{ predicted: "taken for it", label: "labelled so", group: `taken for its group, ${name},` }[kind]} lie`;
+  const [correlation, low, high, lift, little, kind] = row, lie = `where the photographs ${{ predicted: "taken for it", label: "labelled so", group: `taken for ${name}, its group,` }[kind]} lie`;
   const told = `correlation ${decimal(correlation)}${low === null ? "" : ` (95 %: ${decimal(low)} to ${decimal(high)} with very many photographs)`}`;
   if (little) return [lead, ": ", make("strong", {}, `this heat ${little === 1 ? "says" : "may say"} little about `, lie), `, ${told}.`];
-  return [lead, `: ${told} with ${lie}${lift === null ? "" : `; its warmest cells hold ${lift.toFixed(1)} times the map’s share of them`}.`];
+  return [lead, `: ${told} with ${lie}${lift === null ? "" : `; warmest cells: ${lift.toFixed(1)} times the map’s share`}.`];
 }
 
 const decimal = (value) => value.toFixed(2).replace("-", "−").replace("0.", ".").replace(/^−?\.00$/, "0");
