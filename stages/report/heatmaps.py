@@ -116,7 +116,8 @@ def heat_maps(atlas: Atlas, grid: Grid, classes: Sequence[int], model: str) -> S
 def number(statistic: str, value: float, sign: bool = False) -> str:
     """A value of a statistic as text: a share in percent, or logits."""
     if statistic == "top_share":
-        return f"{100 * value:{'+' if sign else ''}.{1 if abs(value) < 0.0995 else 0}f} %".replace("-", "−")
+        digits = 0 if value == 0 or abs(value) >= 0.0995 else 1 if abs(value) >= 0.00095 else 2
+        return f"{100 * value:{'+' if sign else ''}.{digits}f} %".replace("-", "−")
     return f"{value:+.2g}".replace("-", "−") if value else "0"
 
 

@@ -49,7 +49,7 @@ def write(sheet: Sheet, name: str, left: float, top: float, cell: float, u: floa
         left, top, cell: of the cell, in pixels. u: pixels of a 2,400th of the map.
     """
     room = 0.94 * cell
-    found = fitted(name, room, 11 * u, min(44 * u, max(14 * u, 0.17 * room)))
+    found = fitted(name, room, 11 * u, min(44 * u, max(14 * u, 0.22 * room)))
     if found is None:
         return None
     size, lines = found

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from stages.report.evidence import Atlas, Grid
 from stages.stage import Inputs
+
+LISTED = 5
+"""Names of a cell that the page lists; the table has all."""
+
+DRAWN = 48
+"""Names on a map: more would hide it."""
 
 
 @dataclass(frozen=True)
@@ -50,27 +57,29 @@ def read_names(inputs: Inputs, atlases: Sequence[Atlas]) -> None:
                 )  # fmt: skip
 
 
-def drawn(atlas: Atlas, grid: Grid) -> list[tuple[int, Name]]:
-    """The cells that are named on a map and their names, those of most photographs first.
+def drawn(atlas: Atlas, grid: Grid, most: int = DRAWN) -> list[tuple[int, Name]]:
+    """The cells that are named on a map and their names, the best first.
 
-    Of neighbours of one name the first alone is named; of a class atlas its own class is what the title says already.
+    Those whose photographs are known to lie there first, by how many there are; then those that rank it high most
+    surely. Of near cells of one name the best alone is named; of a class atlas its own class is what the title says.
     """
     own = atlas.own_classes if atlas.kind == "class" else []
     offers = [(k, names[0]) for k, names in enumerate(grid.names) if names and names[0].class_index not in own]
-    offers.sort(key=lambda o: (-o[1].images, -(o[1].lift or 0), o[0]))
-    found: list[tuple[int, Name]] = []
+    offers.sort(key=lambda o: (o[1].lift is None, -o[1].images if o[1].lift is not None else o[1].q_value, o[0]))
+    near, found = max(1, grid.n // 10), []
     for k, name in offers:
-        beside = (j for j, other in found if (other.group, other.text) == (name.group, name.text))
-        if not any(max(abs(grid.x[k] - grid.x[j]), abs(grid.y[k] - grid.y[j])) <= 1 for j in beside):
+        same = [j for j, other in found if (other.group, other.text) == (name.group, name.text)]
+        if all(max(abs(grid.x[k] - grid.x[j]), abs(grid.y[k] - grid.y[j])) > near for j in same):
             found.append((k, name))
-    return found
+    return found[:most]
 
 
-def reason(name: Name) -> str:
-    """Why a cell is called so."""
-    expected = f"{name.expected:.1f}" if name.expected >= 0.095 else f"{name.expected:.1g}"
-    told = f"{name.images} photographs rank it high here, {expected} expected"
-    if name.lift is not None:
-        told += f"; {name.lift:.1f} times the map’s share of {name.text} photographs"
-    q = "< .001" if name.q_value < 0.0005 else "= " + f"{name.q_value:.3f}".removeprefix("0")
-    return f"{told}; q {q}"
+def listed(found: Sequence[Name]) -> list[list[Any]]:
+    """For the page: name (None: the class's), class index, photographs, how many expected, q, lift."""
+    return [
+        [
+            n.text if n.group else None, n.class_index, n.images, float(f"{n.expected:.2g}"), round(n.q_value, 3),
+            None if n.lift is None else round(n.lift, 1),
+        ]
+        for n in found[:LISTED]
+    ]  # fmt: skip

@@ -69,11 +69,7 @@ def describe_atlas(
                     for members in grid.exemplars
                 ],
                 "drawn": [k for k, _ in names.drawn(atlas, grid)],
-                "names": {
-                    k: [[n.text, int(n.group), n.class_index, names.reason(n)] for n in found]
-                    for k, found in enumerate(grid.names)
-                    if found
-                },
+                "names": {k: names.listed(found) for k, found in enumerate(grid.names) if found},
                 "icons": _sheet(f"{name}-icons.webp", pictures(grid), assets, 86) if grid.has_icons else None,
                 "photographs": _sheet(f"{name}-photographs.webp", patches, assets, 80) if any(patches) else None,
                 "fidelity": {k: rounded(v) for k, v in grid.fidelity.items()} if grid.has_icons else None,

@@ -95,8 +95,10 @@ def facts(atlas: Atlas) -> dict[str, Any] | None:
     return {"grid": grid.n, "shown": shown, "rows": found[:MOST], "more": len(found[MOST:])}
 
 
-def interval(row: Row, before: str = "(95 %: ", between: str = " to ", after: str = ")") -> str:
-    """A correlation with its interval where it has one."""
+def interval(
+    row: Row, before: str = "(95 %: ", between: str = " to ", after: str = " with very many photographs)"
+) -> str:
+    """A correlation with the interval of what it would be of very many photographs, where that is known."""
     told = decimal(row["correlation"])
     if finite(row["low"]) and finite(row["high"]):
         told += f" {before}{decimal(row['low'])}{between}{decimal(row['high'])}{after}"

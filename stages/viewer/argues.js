@@ -3,8 +3,19 @@
 function named(grid, k) {
   const found = grid.names[k] ?? [];
   if (!found.length) return [];
-  return [make("h3", {}, found.length > 1 ? "Names" : "Name"), make("ul", { class: "named" }, ...found.map(([name, isGroup, index, reason]) =>
-    make("li", {}, isGroup ? make("em", {}, name) : make("button", { type: "button", title: `${name}: show on the map`, onclick: () => showClass(index) }, name), make("small", {}, isGroup ? ` a group of classes; ${reason}` : ` ${reason}`))))];
+  return [make("h3", {}, found.length > 1 ? "Names" : "Name"), make("ul", { class: "named" }, ...found.map((row) => {
+    const name = nameOf(row), why = reason(row), index = row[1];
+    if (index === null) return make("li", {}, make("em", {}, name), make("small", {}, ` a group of classes; ${why}`));
+    return make("li", {}, make("button", { type: "button", title: `${name}: show on the map`, onclick: () => showClass(index) }, name), make("small", {}, ` ${why}`));
+  }))];
+}
+
+const nameOf = ([text, index]) => text ?? className(index);
+
+// Why a cell is called so.
+function reason([text, index, images, expected, q, lift]) {
+  const there = lift === null ? "" : `; ${lift.toFixed(1)} times the map’s share of ${text ?? className(index)} photographs`;
+  return `${group(images)} photographs rank it high here, ${expected < 10 ? expected : group(expected)} expected${there}; q ${q < 0.0005 ? "< .001" : `= ${q.toFixed(3).slice(1)}`}`;
 }
 
 // The value behind the cell's colour.

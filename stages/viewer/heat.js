@@ -38,6 +38,7 @@ function heatOf(atlas, grid, ready) {
   if (!grid.heats.has(name)) {
     const found = of === "class" ? classHeat(atlas, grid, heat, by, ready) : of === "errors" ? errorHeat(atlas, grid) : varietyHeat(grid);
     if (!found) return null;
+    if (grid.heats.size > 50) grid.heats.clear();
     grid.heats.set(name, found);
   }
   return grid.heats.get(name);

@@ -13,13 +13,15 @@ function drawLegend(heat) {
     make("i", { style: { background: `linear-gradient(90deg, ${stops.join(", ")})` } }, make("b", { style: { left: `${100 * (rate - ends[0]) / (ends[1] - ends[0])}%` } })),
     make("span", {}, numberOf(by, ends[1], relative), isShare ? "" : relative ? " bits" : " logits"));
   radios($("by"), state.of === "class" ? atlas.statistics.map((s) => [s.key, s.name, true]) : [], by, (key) => { state.by = key; refresh(); });
-  // Numbers stay with their signs.
-  $("told").replaceChildren(...told(atlas, grid, by, rate).map((part) => typeof part === "string" ? part.replaceAll(" %", "\u00a0%") : part));
+  // Numbers stay with their signs. Said aloud once: not again with every cell that is chosen.
+  const parts = told(atlas, grid, by, rate).map((part) => typeof part === "string" ? part.replaceAll(" %", "\u00a0%") : part);
+  const text = parts.map((part) => part.textContent ?? part).join("");
+  if ($("told").textContent !== text) $("told").replaceChildren(...parts);
 }
 
 // A value of what is shown as text.
 function numberOf(by, value, sign = false) {
-  if (by === "top_share" || by === "errors") return percent(value, value > 0 && value < 0.095 ? 1 : 0);
+  if (by === "top_share" || by === "errors") return percent(value, value <= 0 || value >= 0.095 ? 0 : value >= 0.00095 ? 1 : 2);
   return by === "variety" && !sign ? value.toFixed(1) : signed(value);
 }
 
@@ -36,10 +38,10 @@ function trusted(grid, by) {
   const [all, own, groups] = grid.trust[by] ?? ["", {}, {}], name = Object.keys(groups).find((key) => RUN.groups[key]?.includes(map.state.heat));
   const row = own[map.state.heat] ?? groups[name], lead = make("a", { href: "#trust" }, "How far to trust it");
   if (!row) return all ? [lead, `: ${all}`] : [];
-  const [correlation, low, high, lift, little, kind] = row, lie = `where the photographs ${{ predicted: "taken for it", label: "labelled so", group: `taken for its group, ${name},` }[kind]} lie`;
-  const told = `correlation ${decimal(correlation)}${low === null ? "" : ` (95 %: ${decimal(low)} to ${decimal(high)})`}`;
+  const [correlation, low, high, lift, little, kind] = row, lie = `where the photographs ${{ predicted: "taken for it", label: "labelled so", group: `taken for ${name}, its group,` }[kind]} lie`;
+  const told = `correlation ${decimal(correlation)}${low === null ? "" : ` (95 %: ${decimal(low)} to ${decimal(high)} with very many photographs)`}`;
   if (little) return [lead, ": ", make("strong", {}, `this heat ${little === 1 ? "says" : "may say"} little about `, lie), `, ${told}.`];
-  return [lead, `: ${told} with ${lie}${lift === null ? "" : `; its warmest cells hold ${lift.toFixed(1)} times the map’s share of them`}.`];
+  return [lead, `: ${told} with ${lie}${lift === null ? "" : `; warmest cells: ${lift.toFixed(1)} times the map’s share`}.`];
 }
 
 const decimal = (value) => value.toFixed(2).replace("-", "−").replace("0.", ".").replace(/^−?\.00$/, "0");

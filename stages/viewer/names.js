@@ -7,12 +7,12 @@ function drawNames(ink) {
   if (room < 24) return;
   // Of neighbours of one name the heaviest is named, until they are so large that one is seen without the other.
   const own = (index) => atlas.kind === "class" && atlas.own.includes(index);
-  const cells = cell < 150 ? grid.drawn : Object.keys(grid.names).map(Number).filter((k) => !own(grid.names[k][0][2]));
+  const cells = cell < 150 ? grid.drawn : Object.keys(grid.names).map(Number).filter((k) => !own(grid.names[k][0][1]));
   context.textAlign = "center"; context.textBaseline = "middle"; context.lineJoin = "round";
   for (const k of cells) {
-    const [name, isGroup] = grid.names[k][0], left = map.view.x + grid.x[k] * cell, top = map.view.y + grid.y[k] * cell, { width, height } = extent();
+    const name = nameOf(grid.names[k][0]), isGroup = grid.names[k][0][1] === null, left = map.view.x + grid.x[k] * cell, top = map.view.y + grid.y[k] * cell, { width, height } = extent();
     if (left + cell < 0 || top + cell < 0 || left > width || top > height) continue;
-    const fit = lettered(name, Boolean(isGroup), Math.round(room));
+    const fit = lettered(name, isGroup, Math.round(room));
     if (!fit) continue;
     const foot = top + cell - (cell - room) / 2 - fit.size * 0.12;
     context.font = NAMES.font(fit.size, isGroup);

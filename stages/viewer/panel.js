@@ -130,7 +130,7 @@ function facts(atlas, grid, k) {
 
 // One sentence for screen readers.
 function spoken(atlas, grid, k) {
-  const { key, rows } = arguesFor(atlas, grid, k), names = (grid.names[k] ?? []).map(([name]) => name).join(", ");
+  const { key, rows } = arguesFor(atlas, grid, k), names = (grid.names[k] ?? []).map(nameOf).join(", ");
   const first = rows.slice(0, 3).map(([index, value]) => `${className(index)} ${numberOf(key, value)}`).join(", ");
   const wrong = grid.error[k] === null ? "" : ` ${percent(grid.error[k])} misclassified.`;
   return `Column ${grid.x[k] + 1}, row ${grid.y[k] + 1}: ${group(grid.count[k])} ${atlas.things}.${names ? ` Named ${names}.` : ""}${first ? ` Argues for ${first}.` : ""}${wrong}`;

@@ -123,8 +123,8 @@ def test_how_far_heat_is_to_be_trusted_is_said_plainly(tmp_path):
     validity.read_validity(inputs, [atlas])
     told = validity.sentence(atlas, atlas.grids[0], "top_share")
     assert told == (
-        "median correlation over 5 classes .50 (95 %: .42 to .58) with where the photographs taken for a class lie; "
-        "the warmest cells hold 2.1 times the map’s share of them."
+        "median correlation over 5 classes .50 (95 %: .42 to .58 with very many photographs) with where the "
+        "photographs taken for a class lie; the warmest cells hold 2.1 times the map’s share of them."
     )
     little = [0.1, 0.02, 0.18, 2.1, 1, "predicted"]
     assert validity.own(atlas, atlas.grids[0], "top_share") == ({2: little}, {})
@@ -164,10 +164,9 @@ def test_names_stand_inside_their_cells_whole(tmp_path):
     names.read_names(inputs, [atlas])
     grid = atlas.grids[1]
     drawn = names.drawn(atlas, grid)
-    assert drawn and names.reason(grid.names[drawn[0][0]][-1]) == (
-        "4 photographs rank it high here, 0.3 expected; 3.1 times the map’s share of "
-        f"{grid.names[drawn[0][0]][-1].text} photographs; q = .002"
-    )
+    assert drawn and drawn[0][1].lift is not None and drawn[-1][1].lift is None, "what is known comes first"
+    name = drawn[0][1]
+    assert names.listed([name]) == [[None, name.class_index, 4, 0.31, 0.002, 3.1]]
     sheet = Sheet(1000, 1000)
     rects = place_names(sheet, atlas, grid, 20, 20, 200, 1.0)
     inside = [(20 + 200 * grid.x[k], 20 + 200 * grid.y[k]) for k, _ in drawn]
