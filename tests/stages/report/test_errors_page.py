@@ -88,7 +88,7 @@ def test_filters_follow_the_reader(browser, site):
         page.get_by_role("button", name="Show all").click()
         assert cases.count() == sum(map(len, ROWS)) and page.locator("#reset").is_hidden()
         page.locator("#pred").select_option("2")
-        assert cases.count() == 1 and "c.png" in cases.inner_text()
+        assert cases.count() == 1 and "c.png" in cases.text_content()
     assert not said, said
 
 
