@@ -161,7 +161,7 @@ def _reads(params: Params) -> tuple[str, ...]:
 
 STAGE = Stage(
     name="validity",
-    version=1,
+    version=2,
     about="how far the heat of a class can be trusted: whether it lies where the class's photographs do",
     params=Params,
     shards=one_shard,
