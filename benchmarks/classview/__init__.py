@@ -12,8 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.classview import coverage, evidence, statistics
+from benchmarks.classview import coverage, evidence, named, statistics
 from benchmarks.classview.networks import ROOT, Kept, known_networks, made
+
+SECOND = {"mobilenet": "efficientnet", "efficientnet": "mobilenet"}
+"""By which network of the same classes the names of a network's cells are judged."""
 
 
 def run() -> dict[str, Any]:
@@ -29,6 +32,11 @@ def run() -> dict[str, Any]:
             plain = made(f"{name}-gradient", known[name], folder, "gradient")
             runs[name] = [plain, made(name, known[name], folder)]
         figures["statistics"] = {name: [statistics.judge(kept) for kept in both] for name, both in runs.items()}
+        figures["names"] = {
+            name: [named.judge(kept, known[other].model) for kept in runs[name]]
+            for name, other in SECOND.items()
+            if name in runs
+        }
         figures["evidence"] = {name: evidence.judge(both) for name, both in runs.items()}
     print()
     figures["intervals"] = coverage.run()

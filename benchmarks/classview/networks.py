@@ -17,7 +17,7 @@ from pipeline.plan import View
 from pipeline.steps import steps
 from pipeline.store import Store
 from stages.groups import groups_of
-from stages.specs import ViewSpec
+from stages.specs import ModelSpec, ViewSpec
 from stages.stage import State
 
 ROOT = Path(__file__).parent.parent.parent
@@ -40,6 +40,10 @@ class Network:
     few: int
     positions: int
     config: dict[str, Any]
+
+    @property
+    def model(self) -> ModelSpec:
+        return ModelSpec(**self.config["model"])
 
 
 def _config(model: dict[str, Any], images: dict[str, Any], atlas: dict[str, Any], **more: Any) -> dict[str, Any]:

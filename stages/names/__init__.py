@@ -94,7 +94,7 @@ def _reads(params: Params) -> dict[str, str]:
 
 STAGE = Stage(
     name="names",
-    version=1,
+    version=2,
     about="cells -> names: what a cell may be called, and why",
     params=Params,
     shards=one_shard,

@@ -26,6 +26,7 @@ class Name:
         images: distinct photographs that rank it high there, of which ``expected`` at the map's rate.
         q_value: of that, the multiple testing over cells and names controlled.
         lift: share of the cell's rows from photographs taken for it, over the map's; None where not known.
+        odds: of its positions there to rank it high, at least so many times the map's.
     """
 
     text: str
@@ -35,6 +36,7 @@ class Name:
     expected: float
     q_value: float
     lift: float | None
+    odds: float
 
 
 def read_names(inputs: Inputs, atlases: Sequence[Atlas]) -> None:
@@ -52,20 +54,23 @@ def read_names(inputs: Inputs, atlases: Sequence[Atlas]) -> None:
                 place.append(
                     Name(
                         row["name"] if group else atlas.label(row["class"]), group, None if group else row["class"],
-                        row["images"], row["expected"], row["q_value"], row["lift"],
+                        row["images"], row["expected"], row["q_value"], row["lift"], _odds(row["low"], row["rate"]),
                     )
                 )  # fmt: skip
 
 
-def drawn(atlas: Atlas, grid: Grid, most: int = DRAWN) -> list[tuple[int, Name]]:
-    """The cells that are named on a map and their names, the best first.
+def _odds(low: float, rate: float) -> float:
+    return low * (1 - rate) / max(rate * (1 - low), 1e-12)
 
-    Those whose photographs are known to lie there first, by how many there are; then those that rank it high most
-    surely. Of near cells of one name the best alone is named; of a class atlas its own class is what the title says.
+
+def drawn(atlas: Atlas, grid: Grid, most: int = DRAWN) -> list[tuple[int, Name]]:
+    """The cells that are named on a map and their names, by falling odds.
+
+    Of near cells of one name the best alone is named; of a class atlas its own class is what the title says.
     """
     own = atlas.own_classes if atlas.kind == "class" else []
     offers = [(k, names[0]) for k, names in enumerate(grid.names) if names and names[0].class_index not in own]
-    offers.sort(key=lambda o: (o[1].lift is None, -o[1].images if o[1].lift is not None else o[1].q_value, o[0]))
+    offers.sort(key=lambda o: (-o[1].odds, o[0]))
     near, found = max(1, grid.n // 10), []
     for k, name in offers:
         same = [j for j, other in found if (other.group, other.text) == (name.group, name.text)]

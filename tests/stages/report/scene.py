@@ -73,11 +73,13 @@ def named(rows: list[dict]) -> pa.Table:
             found.append(
                 {c: row[c] for c in ("grid", "cell_x", "cell_y")}
                 | {"place": place, "kind": "group" if group else "class", "name": "fish" if group else "its class"}
-                | {"class": None if group else best, "images": 4, "expected": 0.31, "top_share": 0.3, "rate": 0.1}
+                | {"class": None if group else best, "images": 4, "expected": 0.31}
+                | {"top_share": 0.3, "low": 0.15 if group else 0.2, "rate": 0.1}
                 | {"q_value": 0.002, "lift": None if group else 3.12}
             )
     kinds = {"string": ("kind", "name"), "int32": ("place", "class", "images")}
-    kinds |= {"float32": ("expected", "top_share", "rate", "q_value", "lift"), "int16": ("grid", "cell_x", "cell_y")}
+    kinds |= {"float32": ("expected", "top_share", "low", "rate", "q_value", "lift")}
+    kinds |= {"int16": ("grid", "cell_x", "cell_y")}
     types = {
         name: pa.string() if kind == "string" else getattr(pa, kind)() for kind, of in kinds.items() for name in of
     }

@@ -164,7 +164,7 @@ def test_names_stand_inside_their_cells_whole(tmp_path):
     names.read_names(inputs, [atlas])
     grid = atlas.grids[1]
     drawn = names.drawn(atlas, grid)
-    assert drawn and drawn[0][1].lift is not None and drawn[-1][1].lift is None, "what is known comes first"
+    assert drawn and drawn[0][1].lift is not None and drawn[-1][1].lift is None, "the surest comes first"
     name = drawn[0][1]
     assert names.listed([name]) == [[None, name.class_index, 4, 0.31, 0.002, 3.1]]
     sheet = Sheet(1000, 1000)
@@ -184,6 +184,6 @@ def test_a_name_that_does_not_fit_is_not_cut():
 
 def test_of_neighbours_of_one_name_one_is_named():
     grid = grid_of(np.zeros((3, 1)), [(0, 0), (1, 0), (3, 3)])
-    name = names.Name("cat", False, 0, 5, 1.0, 0.01, 2.0)
+    name = names.Name("cat", False, 0, 5, 1.0, 0.01, 2.0, 4.0)
     grid.names = [[name], [name], [name]]
     assert [k for k, _ in names.drawn(atlas_of(grid, 1), grid)] == [0, 2]
