@@ -11,12 +11,11 @@ import pyarrow.compute as pc
 
 from stages.clusters import Grids, Ranked, among_highest, numbered, sum_by
 from stages.keys import find
+from stages.ranked import ONE_IN
 from stages.specs import ViewSpec
 from stages.stage import Inputs, State
 from stages.tables import to_numpy
 
-ONE_IN = 20
-"""A photograph is nearly taken for a class that is among the likeliest of one in so many (at least one)."""
 CHUNK = 4096
 
 
@@ -99,7 +98,7 @@ def count(
 
 
 def _said(inputs: Inputs, index: int, layout: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Of each photograph of a part, as it is numbered there: what it is taken for (n,), and nearly, bool (n, K)."""
+    """Of each photograph of a part, as numbered there: what it is taken for (n,), and what nearly, bool (n, K)."""
     said = inputs.part("predictions", index, ["image_id", "pred", "logits"])
     names = layout["image_id"].combine_chunks().dictionary_encode().dictionary
     row = pc.index_in(names, value_set=said["image_id"].combine_chunks()).to_numpy()
