@@ -60,7 +60,7 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
     for atlas in config.atlases:
         add("attribute", atlas.name, view=atlas.view)
     for atlas in config.atlases:
-        add("names", atlas.name, view=atlas.view, groups=groups)
+        add("names", atlas.name, view=atlas.view, groups=groups, min_count=atlas.min_count)
     for atlas in config.atlases:
         if config.extract.attribution != "none" and not atlas.images:
             add("validity", atlas.name, view=atlas.view, min_count=atlas.min_count, groups=groups, seed=seed)
@@ -89,7 +89,7 @@ def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:
         explained["select"] = config.explain.images
         explained["measured"] = [t for s in found if s.stage.name == "sanity" for t in s.stage.writes(s.params)]
     made = {"title": config.run.name, "about": about or {}, "report": config.report}
-    made["groups"] = given(config.classes, also)
+    made["groups"] = groups
     add("report", views=views, images=images, explain=explained, **made)
     return found
 

@@ -78,8 +78,13 @@ def given(spec: ClassesSpec | None, also: Sequence[str] | None = None) -> Given 
     if isinstance(spec.groups, Column):
         return Given(column=spec.groups.column.removeprefix("meta."))
     ids = {name: str(index) for index, name in enumerate(also or ())}
-    listed = {name: tuple(ids.get(item, item) for item in items) for name, items in read_groups(spec.groups).items()}
+    listed = {name: tuple(_by_id(item, ids) for item in items) for name, items in read_groups(spec.groups).items()}
     return Given(listed=listed, where=f"classes.groups: {spec.groups}")
+
+
+def _by_id(item: str, ids: Mapping[str, str]) -> str:  # of a range both ends: a class file may count from 1
+    ends = span.groups() if (span := RANGE.fullmatch(item)) else (item,)
+    return "-".join(ids[end] for end in ends) if all(end in ids for end in ends) else item
 
 
 def read_groups(path: str | Path) -> dict[str, tuple[str, ...]]:

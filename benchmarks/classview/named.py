@@ -26,6 +26,9 @@ def judge(kept: Kept, second: ModelSpec) -> dict[str, Any]:
         row for row in kept.inputs.table(f"names/{kept.view.name}").to_pylist() if row["grid"] == kept.network.side
     ]
     names = [row for row in names if row["place"] == 0]
+    if len({row["name"] for row in names}) <= OTHERS:
+        print(f"\n{kept.network.about}; evidence: {kept.evidence}: too few names to choose among")
+        return {}
     raised = _raised(kept, second)
     rng, pool = np.random.default_rng(0), sorted({row["name"] for row in names})
     fits = {name: _fit(kept, raised, name) for name in pool}

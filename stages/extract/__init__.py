@@ -57,7 +57,7 @@ class ExtractSpec(Spec):
     @model_validator(mode="after")
     def _of_blocks(self) -> ExtractSpec:
         plain = type(self).model_fields
-        if self.by == "gradient" and self.window != plain["window"].default:
+        if self.by == "gradient" and self.window not in (1, plain["window"].default):
             raise ValueError("window is for by: insertion or removal; leave it out")
         if self.by != "removal" and self.fill != plain["fill"].default:
             raise ValueError("fill is for by: removal; give that too, or leave it out")

@@ -12,7 +12,7 @@ import pyarrow as pa
 from stages.groups import Given, check, groups_of, members, reads
 from stages.names.counts import Counts, count
 from stages.names.holding import Held, Ranks, held
-from stages.specs import Spec, ViewSpec
+from stages.specs import PositiveInt, Spec, ViewSpec
 from stages.stage import Inputs, Shard, Stage, one_shard
 from stages.tables import names, to_numpy
 
@@ -24,6 +24,7 @@ class Params(Spec):
 
     view: ViewSpec
     groups: Given | None = None
+    min_count: PositiveInt = 1
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
@@ -44,7 +45,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     for level, counted in zip(grids.levels[::-1], counts[::-1], strict=True):
         own = cells.take(pa.array(level.of))
         ranks = _ranks(own, counted)
-        found.append(_rows(own, ranks, held(ranks, counted, whole, attributed, of), called))
+        found.append(_rows(own, ranks, held(ranks, counted, whole, attributed, of, params.min_count), called))
     return {table: pa.concat_tables(found).combine_chunks()}
 
 

@@ -19,9 +19,9 @@ ODDS = 2.0
 LISTED = 5
 """A class that names a cell is among so many whose share most exceeds the map's rate: those that a panel lists."""
 CLEARLY = 10.0
-"""Times the map's odds of a cell's best name that no photographs of its own bear out. A second network, shown patches
-of cells named so or by known photographs, finds the name among five in 82 of 100 cases; were twice the odds enough, in
-62 (``benchmarks classview``)."""
+"""Times the map's odds that a name needs which no photographs of its own bear out. Of a MobileNet's cells so named, or
+by photographs, a second network that was shown their patches found the name among five in 82 of 100 cases; when twice
+the odds were enough, in 62."""
 
 NEARLY = 1.5
 """Lift by photographs nearly taken for a class that a name needs where few are taken for it. Of 1,000 photographs,
@@ -77,29 +77,33 @@ class Held:
     lift: np.ndarray
 
 
-def held(ranks: Ranks, counts: Counts, whole: Whole, attributed: np.ndarray, members: np.ndarray) -> Held:
+def held(
+    ranks: Ranks, counts: Counts, whole: Whole, attributed: np.ndarray, members: np.ndarray, min_count: int = 1
+) -> Held:
     """The names of one grid's cells.
 
     A name holds where, over all cells of at least three photographs and all classes and groups that any position of
     the map ranks high, more photographs rank it high than chance gives (q < .05), at least three; where its odds are
     surely at least twice the map's; where no more than four classes stand out more in the cell; and where its
-    photographs bear it out (:func:`borne_out`). A cell has none where its best has too few photographs to be borne
-    out, unless that stands out clearly.
+    photographs bear it out (:func:`borne_out`). Where there are too few of these it must stand out clearly, and a cell
+    whose best does not has no name.
 
     Args:
         attributed: class of each attributed column.
         members: which class is in which group, bool (groups, K).
+        min_count: rows that a cell needs to be named.
     """
     rate, low = ranks.rate, ranks.low
     chance = expected(counts.photographs, rate)
-    tested = ranks.images >= LEAST
+    tested = (ranks.images >= LEAST) & (ranks.count >= min_count)
     p = np.ones(chance.shape)
     p[tested] = at_least(ranks.top_images[tested], ranks.images[tested, None], chance[tested])
     q = np.ones(chance.shape)
     said = p < 1
     q[said] = adjusted(p[said], int(tested.sum()) * int((rate > 0).sum()))
     lift, borne = borne_out(counts, whole, ranks.count, attributed, members)
-    holds = (q < LEVEL) & (ranks.top_images >= LEAST) & (low * (1 - rate) >= ODDS * rate * (1 - low)) & borne
+    surely = low * (1 - rate) >= ODDS * rate * (1 - low)
+    holds = tested[:, None] & (q < LEVEL) & (ranks.top_images >= LEAST) & surely & borne
     listed = among_highest((ranks.share - rate)[:, : len(attributed)], LISTED)
     holds[:, : len(attributed)] &= listed
     cell, thing = np.nonzero(holds)
@@ -108,8 +112,9 @@ def held(ranks: Ranks, counts: Counts, whole: Whole, attributed: np.ndarray, mem
     place = np.arange(len(cell)) - np.searchsorted(cell, cell)
     # What comes second is no name where the best is not sure of its own.
     clear = np.isfinite(lift[cell, thing]) | (low * (1 - rate) >= CLEARLY * rate * (1 - low))[cell, thing]
-    named = np.isin(cell, cell[(place == 0) & clear])
-    cell, thing, place = cell[named], thing[named], place[named]
+    named = clear & np.isin(cell, cell[(place == 0) & clear])
+    cell, thing = cell[named], thing[named]
+    place = np.arange(len(cell)) - np.searchsorted(cell, cell)
     at = (cell, thing)
     return Held(cell, thing, place, chance[at], low[at], q[at], lift[at])
 

@@ -63,9 +63,10 @@ def possible(atlas: Atlas, grid: Grid) -> list[str]:
     if grid.attribution is None:
         return []
     found = ["mean"]
-    if atlas.softmax and len(atlas.attributed) > 1:
+    several = len(atlas.attributed) > 1
+    if atlas.softmax and several and not atlas.listed and len(atlas.attributed) == len(atlas.classes):
         found.insert(0, "relative")
-    if "top_share" in grid.measured:
+    if "top_share" in grid.measured and several:
         found.insert(0, "top_share")
     first = atlas.statistic if atlas.statistic in found else found[0] if found[0] == "top_share" else "mean"
     if first == "top_share" and atlas.kind == "class":
@@ -124,13 +125,15 @@ def worded(atlas: Atlas, statistic: str) -> tuple[str, str]:
         return "mean attribution to ", ", in logits"
     if statistic == "relative":
         return "mean attribution to ", " less that to all classes, in logits: all that a softmax goes by"
-    if atlas.listed:
-        return "share of its positions that argue for ", " before any other of their image's 20 likeliest"
     classes = len(atlas.attributed)
-    most = max(1, classes // 20)
+    if atlas.listed and classes > 20:
+        return "share of its positions that argue for ", " before any other of their image's 20 likeliest"
+    most, of = max(1, classes // 20), "" if classes == len(atlas.classes) else " extracted classes"
     if most == 1:
-        return "share of its positions that argue for ", " before any other class"
-    return "share of its positions that rank ", f" among their top {most} of {classes:,}"
+        return "share of its positions that argue for ", f" before any other of {classes}{of}" if of else (
+            " before any other class"
+        )
+    return "share of its positions that rank ", f" among their top {most} of {classes:,}{of}"
 
 
 def ranked(grid: Grid, most: int = 5) -> list[list[tuple[int, float, float, bool]]]:

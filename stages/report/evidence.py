@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.specs import ViewSpec
+from stages.specs import ViewSpec, class_index
 from stages.stage import Inputs, UserError
 from stages.tables import to_numpy
 
@@ -79,6 +79,7 @@ class Atlas:
         softmax: whether a softmax reads its logits.
         listed: whether each image's likeliest classes alone have attributions.
         statistic: what to show for a class as ``validity`` has it; None where it was not measured.
+        over: what it was chosen by: ``classes``, ``groups``, or ``few``.
         validity: rows of the table ``validity``.
         purity: what ``purity`` has of the class, or of either class of a pair.
     """
@@ -98,6 +99,7 @@ class Atlas:
     statistic: str | None = None
     validity: list[dict[str, Any]] = field(default_factory=list)
     purity: list[dict[str, Any]] = field(default_factory=list)
+    over: str = ""
 
     @property
     def name(self) -> str:
@@ -115,7 +117,8 @@ class Atlas:
     def own_classes(self) -> list[int]:
         """The classes the atlas itself is about: of a class atlas one, of a pair atlas left and right."""
         names = list(self.view.pair) if self.view.pair else [self.view.class_] if self.view.class_ is not None else []
-        return [self.classes.index(name) for name in names if name in self.classes]
+        found = [class_index(name, self.classes) for name in names]
+        return [index for index in found if index is not None]
 
     def label(self, index: int) -> str:
         return self.classes[index] if 0 <= index < len(self.classes) else f"class {index}"
@@ -152,6 +155,7 @@ def read_atlas(
         softmax=model.get("kind") == "softmax",
         listed=bool(model.get("top")),
         statistic=_state(inputs, "validity", view.name).get("statistic"),
+        over=_state(inputs, "validity", view.name).get("over") or "",
         purity=list((_state(inputs, "purity", view.name).get("metrics") or {}).get("of") or []),
     )
     table = f"cells/{view.name}"

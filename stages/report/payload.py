@@ -56,7 +56,7 @@ def describe_atlas(
                 "argues": [_pairs(a) for a in grid.argues],
                 "against": [_pairs(a) for a in grid.against],
                 "shares": _shares(atlas, grid),
-                "level": rounded(grid.attribution.mean(1, dtype=np.float64)) if grid.attribution is not None else None,
+                "level": None if grid.attribution is None else rounded(grid.attribution.mean(1, dtype=np.float64), 7),
                 "exemplars": [
                     [
                         [

@@ -9,6 +9,7 @@ import numpy as np
 
 from stages.report.classview import NAMES, possible
 from stages.report.evidence import Atlas, Grid
+from stages.report.words import plural
 from stages.stage import Inputs
 
 LITTLE = 0.2
@@ -31,9 +32,11 @@ def read_validity(inputs: Inputs, atlases: Sequence[Atlas]) -> None:
 
 
 def _of(atlas: Atlas, grid: Grid, statistic: str) -> list[Row]:
-    """What is known of a statistic on a grid, in the order of :data:`KINDS`."""
+    """What is known of a statistic on a grid: first what it was chosen by, then in the order of :data:`KINDS`."""
     rows = [r for r in atlas.validity if r["grid"] == grid.n and r["statistic"] == statistic]
-    return sorted((r for r in rows if finite(r["correlation"])), key=lambda r: KINDS.index(r["kind"]))
+    first = "group" if atlas.over == "groups" else ""
+    known = (r for r in rows if finite(r["correlation"]))
+    return sorted(known, key=lambda r: (r["kind"] != first, KINDS.index(r["kind"])))
 
 
 def little(row: Row) -> int:
@@ -47,7 +50,8 @@ def sentence(atlas: Atlas, grid: Grid, statistic: str) -> str:
     if row is None:
         return ""
     whose = {"predicted": "taken for a class", "label": "labelled as a class", "group": "of a class’s group"}
-    over = f"{row['classes']:,} {'groups of classes' if row['kind'] == 'group' else 'classes'}"
+    one, more = ("group", "groups of classes") if row["kind"] == "group" else ("class", "classes")
+    over = plural(row["classes"], one, more)
     lie, told = f"where the photographs {whose[row['kind']]} lie", f"median correlation over {over} {interval(row)}"
     if little(row):
         return f"this heat {('says', 'may say')[little(row) - 1]} little about {lie}, {told}."
@@ -107,8 +111,9 @@ def interval(
 
 def decimal(value: float) -> str:
     """A correlation with two digits, a true minus and no zero before the point."""
-    text = f"{value:.2f}".replace("-0.", "−.")
-    return text[1:] if text.startswith("0.") else "0" if text == "−.00" else text
+    text = f"{abs(value):.2f}"
+    sign = "−" if value < 0 and float(text) else ""
+    return sign + (text.removeprefix("0") if float(text) else "0")
 
 
 def finite(value: Any) -> bool:

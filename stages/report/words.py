@@ -88,7 +88,9 @@ def measures(atlas: Atlas, grid: Grid, model: str) -> str:
 
 
 def argued(extract: Mapping[str, Any]) -> str:
-    """What an attribution is, by how it was taken."""
+    """What an attribution is, by how it was taken; empty where there is none."""
+    if not extract.get("attributed"):
+        return ""
     side = extract.get("window", 1)
     block = f"its block of {side} × {side} positions" if side > 1 else "it"
     if extract.get("by") == "insertion":

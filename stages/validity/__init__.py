@@ -63,7 +63,7 @@ def fit(inputs: Inputs, params: Params) -> State:
     with threadpool_limits(1):  # the order of a sum must not hang on the number of cores
         replicates = Replicates(found, REPLICATES, params.seed)
         judge = Judge(inputs, view, extract, grids, sides, params.min_count, found, replicates)
-        state = _told(judge, _targets(found, extract, given), _statistics(extract))
+        state = _told(judge, _targets(found, extract, given), _statistics(extract), len(extract["attributed"]))
     if state["metrics"]["compared"] and state["statistic"] != telling.SHOWN:
         inputs.note(
             f"atlas {view.name!r}: shown for a class is the {telling.WORDS[state['statistic']]}, which lies where the "
@@ -73,9 +73,10 @@ def fit(inputs: Inputs, params: Params) -> State:
 
 
 def _statistics(extract: State) -> list[str]:
-    """A softmax reads attributions less what all classes share; a single class has nothing to be less of."""
+    """A softmax reads attributions less what all classes share, which is known where all were attributed."""
     several = len(extract["attributed"]) > 1
-    shared = several and extract.get("kind", "softmax") == "softmax"
+    every = not extract["top"] and len(extract["attributed"]) == len(extract["classes"])
+    shared = several and every and extract.get("kind", "softmax") == "softmax"
     return ["mean", *(["relative"] if shared else []), *(["top_share"] if several else [])]
 
 
@@ -99,12 +100,20 @@ def _targets(found: Photographs, extract: State, given: Mapping[str, Sequence[in
     return targets
 
 
-def _told(judge: Judge, targets: Mapping[str, Sequence[Target]], statistics: Sequence[str]) -> State:
-    """Judges all targets, and chooses the statistic to show."""
+def _told(
+    judge: Judge, targets: Mapping[str, Sequence[Target]], statistics: Sequence[str], attributed: int
+) -> State:
+    """Judges all targets, and chooses the statistic to show.
+
+    Of a group that holds all attributed classes nothing is told: what the heat of one gains that of another loses.
+    """
     pools = {kind: Pool.of(kind, own, MANY) for kind, own in targets.items()}
     asked = [target for pool in pools.values() for target in pool.targets]
     place = {id(target): k for k, target in enumerate(asked)}
     found = judge.judge(asked, statistics)
+    for (_, _, k), figures in found.items():
+        if asked[k].kind == "group" and len(asked[k].columns) == attributed > 1:
+            figures.moments.fill(0), figures.lifts.fill(np.nan)
     rows: list[dict[str, Any]] = []
     figures: dict[str, list[dict[str, Told]]] = {kind: [] for kind, pool in pools.items() if pool.targets}
     for level in judge.levels:
@@ -161,7 +170,7 @@ def _reads(params: Params) -> tuple[str, ...]:
 
 STAGE = Stage(
     name="validity",
-    version=2,
+    version=3,
     about="how far the heat of a class can be trusted: whether it lies where the class's photographs do",
     params=Params,
     shards=one_shard,

@@ -130,7 +130,7 @@ def test_overrides(write):
         ({"extract": {"window": 2}}, "extract: window: 2 has no middle position; give an odd number"),
         ({"extract": {"window": 0}}, r"extract.window: .* \(got 0\)"),
         ({"extract": {"by": "removal", "fill": "blur"}}, r"extract.fill: .* \(got 'blur'\)"),
-        ({"extract": {"window": 1, "by": "gradient"}}, "window is for by: insertion or removal; leave it out$"),
+        ({"extract": {"window": 5, "by": "gradient"}}, "window is for by: insertion or removal; leave it out$"),
         ({"extract": {"fill": "mean"}}, "extract: fill is for by: removal; "),
     ],
 )

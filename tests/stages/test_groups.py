@@ -33,6 +33,13 @@ def test_every_form_of_file_means_the_same(name, tmp_path):
     assert members(found, 6).astype(int).tolist() == [[0, 0, 1, 1, 0, 0], [1, 1, 0, 0, 0, 1]]
 
 
+def test_a_class_file_numbered_from_one_numbers_ranges_too(tmp_path):
+    (tmp_path / "g.yaml").write_text("one: [1, 2]\nrange: [1-2]\nlast: [5 - 6]\n")
+    asked = given(ClassesSpec(groups=str(tmp_path / "g.yaml")), also=[str(k + 1) for k in range(6)])
+    found = groups_of(MemoryInputs(states={("extract", ""): {"classes": CLASSES}}), asked)
+    assert found == {"one": [0, 1], "range": [0, 1], "last": [4, 5]}
+
+
 def test_a_class_may_be_in_two_groups_and_names_go_before_numbers():
     assert resolved({"a": ["0-1"], "b": ["1"]}, CLASSES, "f") == {"a": [0, 1], "b": [1]}
     assert resolved({"odd": ["1", "3"]}, ["3", "2", "1"], "f") == {"odd": [0, 2]}

@@ -215,7 +215,16 @@ def slow_twin(inputs, groups, side):
         q = min(one * tests * harmonic / (k + 1) for k, one in enumerate(ranked) if one >= p)
         if fine and q < 0.05:
             found[key] = [*figures, q]
-    return found
+    first, above = {}, {key: low - rate for key, (_, _, _, low, rate, _, _) in found.items()}
+    for key in found:  # a group stands where its best class would, and before one that is not known
+        of = [CLASSES[k] for k in groups.get(key[2], ())]
+        score = max(above.get((*key[:2], name), above[key]) for name in (key[2], *of))
+        first.setdefault(key[:2], []).append((score, key[2] in groups, key))
+    clear = {
+        key: lift is not None or low / (1 - low) >= 10 * rate / (1 - rate)
+        for key, (_, _, _, low, rate, lift, _) in found.items()
+    }
+    return {key: v for key, v in found.items() if clear[key] and clear[max(first[key[:2]])[2]]}
 
 
 def test_names_against_the_slow_twin():
@@ -231,7 +240,7 @@ def test_names_against_the_slow_twin():
     twin = slow_twin(inputs, {"animals": [OTTER, CRANE]}, 2)
     fine = [r for r in table.to_pylist() if r["grid"] == 2]
     assert {(r["cell_x"], r["cell_y"], r["name"]) for r in fine} == set(twin)
-    assert {name for _, _, name in twin} == {*CLASSES, "animals"}
+    assert {name for _, _, name in twin} == {*CLASSES, "animals"} - {"crane"}  # not known, and not clear
     for r in fine:
         own = [r[name] for name in ("images", "expected", "top_share", "low", "rate", "lift", "q_value")]
         own, other = ([x or 0 for x in each] for each in (own, twin[r["cell_x"], r["cell_y"], r["name"]]))

@@ -250,6 +250,9 @@ def test_without_labels_with_one_cell_or_one_class_or_sigmoids():
     inputs = atlas(VALUES[:, :1], attributed=[1])
     assert {key[1] for key in rows_of(judged(inputs))} == {"mean"}
     assert inputs.state("validity", "atlas")["statistic"] == "mean"
+    both = judged(atlas(VALUES[:, :2], attributed=[0, 1]), groups=Given(listed={"both": ("0-1",)}))
+    own = [row for row in both.to_pylist() if row["kind"] == "group"]
+    assert own and {(r["correlation"], r["lift"]) for r in own} == {(None, None)}, "what one gains another loses"
     inputs = atlas()
     inputs.states["extract", ""]["kind"] = "sigmoid"
     assert {key[1] for key in rows_of(judged(inputs))} == {"mean", "top_share"}

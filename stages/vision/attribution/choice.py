@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from stages.stage import UserError
 from stages.vision.attribution.affine import is_affine
-from stages.vision.attribution.blocks import Block, mode_of
+from stages.vision.attribution.blocks import Block, Insertion, mode_of
+from stages.vision.attribution.blocks.insertion import GREY
 from stages.vision.attribution.blocks.proof import BlockTrial
 from stages.vision.attribution.forward_mode import Way
 from stages.vision.attribution.gradient_path import require_gradient
@@ -80,7 +81,27 @@ def choose(
     raise UserError(f"layer {layer} of model {model.name}: {reason}; {INSTEAD}")
 
 
+def _require_plain(model: Model, layer: str) -> None:
+    """Refuses a model that gives no numbers for the plain grey image that blocks are put into.
+
+    Raises:
+        UserError: a value on the way to the logits is NaN or infinite there.
+    """
+    slots = [i for s in model.program.before([model.program.output]) for i in s.outputs if i in model.shapes]
+    makers = [model.program.steps[model.program.maker(i)].name for i in slots]
+    apply = tf.function(lambda p: model.values(model.to_input(p), slots), autograph=False)
+    values = apply(tf.fill((1, *model.input_size, model.channels), tf.constant(GREY)))
+    for name, value in zip(makers, values, strict=True):
+        if value.dtype.is_floating and not np.isfinite(value.numpy()).all():
+            raise UserError(
+                f"layer {layer} of model {model.name}: {name} gives NaN or infinite values for a plain grey image, "
+                "into whose map blocks are put; set extract.by: removal, or gradient"
+            )
+
+
 def _of_block(model: Model, layer: str, positions: int, classes: Sequence[int] | None, block: Block) -> Way:
+    if isinstance(block, Insertion):
+        _require_plain(model, layer)
     trial = BlockTrial(model, layer, block)
     if trial.flat:
         log.warning(FLAT, layer)

@@ -50,6 +50,12 @@ def test_a_mean_is_sure_where_its_interval_lies_beside_the_map():
     assert classview.shown(grid, "mean").sure.all(), "where no error is known nothing is paler"
 
 
+def test_correlations_in_two_digits():
+    assert [validity.decimal(v) for v in (0.5, -0.25, 1.0, -1.0, 0.0, -0.0, 0.004)] == [
+        ".50", "−.25", "1.00", "−1.00", "0", "0", "0",
+    ]  # fmt: skip
+
+
 def test_relative_to_the_classes():
     grid = grid_of([[3.0, 1.0], [1.0, 1.0]], [(0, 0), (1, 0)])
     assert classview.shown(grid, "relative").values.tolist() == [[1.0, -1.0], [0.0, 0.0]]
@@ -71,7 +77,7 @@ def test_shares_in_words(classes, listed, words):
 
 def test_what_is_shown_first():
     grid = measured([0.1, 0.3], [0.1, 0.1], [5, 5])
-    atlas = atlas_of(grid, 1)
+    atlas = atlas_of(grid, 2)
     atlas.attributed, atlas.softmax = [0, 1], True
     assert classview.possible(atlas, grid) == ["top_share", "relative", "mean"]
     atlas.statistic = "relative"
@@ -80,6 +86,10 @@ def test_what_is_shown_first():
     one = atlas_of(grid, 2, class_="c0")
     one.softmax = True
     assert classview.possible(one, grid)[0] == "relative", "where nearly all rows are the class's, shares tell nothing"
+    several = atlas_of(grid, 3)
+    several.attributed, several.softmax = [0, 1], True
+    assert classview.possible(several, grid) == ["top_share", "mean"], "of some classes the mean is not that of all"
+    assert classview.worded(several, "top_share")[1] == " before any other of 2 extracted classes"
     grid.measured = {}
     assert classview.possible(atlas, grid) == ["mean", "relative"], "an old run folder"
 

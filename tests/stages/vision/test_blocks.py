@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import ops
 
 from stages.specs import ModelSpec
+from stages.stage import UserError
 from stages.vision.attribution.blocks import Block, Insertion, Removal, mode_of
 from stages.vision.attribution.blocks.proof import BlockTrial
 from stages.vision.attribution.choice import choose
@@ -127,6 +130,23 @@ def test_whatever_the_head_does(name, block, caplog):
     found = everywhere(mode_of(model, "seen", way if refused else "windows", None, block), x)
     logits = np.abs(model.forward()(tf.constant(x))[1]).max()
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max() + 1e-6 * logits
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", ["swish", "relu"])
+def test_a_model_without_numbers_for_a_grey_image_is_refused(activation):
+    """Also where a ReLU makes 0 of them: nothing would be seen of it."""
+
+    def build() -> keras.Model:
+        image = keras.Input((SIZE, SIZE, 3))
+        low, high = (f(image, axis=(1, 2, 3), keepdims=True) for f in (ops.min, ops.max))
+        x = keras.layers.Conv2D(4, 3, activation=activation, name="seen")((image - low) / (high - low))
+        return keras.Model(image, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)))
+
+    model = Model(Loaded("own", small.build(build), lambda x: x), ModelSpec(path="own", output="logits"))
+    with pytest.raises(UserError, match="gives NaN or infinite values for a plain grey image, .* set extract.by: remo"):
+        choose(model, "seen", 10, None, Insertion())
+    assert choose(model, "seen", 10, None, Removal(3)) in ("windows", "whole", "affine")
 
 
 @pytest.mark.slow
