@@ -247,7 +247,7 @@ def _reads(params: Params) -> dict[str, str]:
 
 STAGE = Stage(
     name="report",
-    version=6,
+    version=7,
     about="posters, heat maps and the page that shows what each cell argues for",
     params=Params,
     shards=one_shard,

@@ -114,6 +114,9 @@ def purity(atlas: Atlas) -> str:
                 f"photographs {what} {side['class'] if len(atlas.purity) == 1 else 'it'}, "
                 f"{percent(base, 0 if base >= 0.0995 else 1)} of all of the layer’s"
             )
+            if kind == "predicted" and side["label"]:  # where they part, something else is taken for the class
+                share, low, high = side["label"]
+                told[-1] += f"; {percent(share, 0)} ({100 * low:.0f} to {percent(high, 0)}) of those labelled so"
     return ";  ".join(told)
 
 

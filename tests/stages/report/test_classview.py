@@ -162,6 +162,8 @@ def test_purity_stands_beside_that_of_the_layer():
     assert words.purity(atlas) == (
         "42 % (95 %: 35 to 50 %) of its rows are of photographs taken for c0, 8.3 % of all of the layer’s"
     )
+    atlas.purity = [side | {"label": [0.2, 0.1, 0.3], "label_base": 0.083}]
+    assert words.purity(atlas).endswith("8.3 % of all of the layer’s; 20 % (10 to 30 %) of those labelled so")
     atlas.purity = [side, side | {"class": "c1", "predicted": None, "label": [0.1, 0.0, 0.2], "label_base": 0.2}]
     assert words.purity(atlas).endswith(
         ";  10 % (95 %: 0 to 20 %) on the side of c1 are of photographs labelled it, 20 % of all of the layer’s"
