@@ -33,7 +33,7 @@ function colouredBy(atlas, grid, k) {
 function arguesFor(atlas, grid, k) {
   const key = statisticOf(atlas, map.state.by)?.key, away = key === "relative" ? grid.level[k] : 0, less = ([index, value]) => [index, value - away];
   if (key === "top_share") return { key, rows: grid.shares[k], against: [] };
-  return { key, rows: grid.argues[k].map(less), against: grid.against[k].map(less).filter(([, value]) => value < 0) };
+  return { key, rows: grid.argues[k].map(less).filter(([, value]) => value > 0), against: grid.against[k].map(less).filter(([, value]) => value < 0) };
 }
 
 function argues(atlas, grid, k) {
