@@ -163,11 +163,11 @@ def test_mistakes_without_maps(browser, tmp_path):
     inputs, params = audit(tmp_path)
     files = inputs.run(STAGE, params.model_copy(update={"explain": None}))
     with opened(browser, written(files, tmp_path) / "errors.html") as (page, said):
-        names = page.locator(".case figcaption").all_inner_texts()
+        names = page.locator(".case figcaption").all_text_contents()
         tools = [page.locator(f"#{name}").is_visible() for name in ("method", "view", "opacity", "smooth")]
         maps = page.locator(".case canvas").count()
         page.locator('[data-cell="0,1"]').click()
-        kept, status = page.locator(".case figcaption").all_inner_texts(), page.locator("#status").inner_text()
+        kept, status = page.locator(".case figcaption").all_text_contents(), page.locator("#status").inner_text()
         loaded = page.locator(".case img").evaluate_all("(all) => all.every((e) => e.naturalWidth > 0)")
     assert not said, said
     assert names == ["c.png", "d.png", "g.png", "a.png"] and kept == ["g.png", "a.png"] and loaded
