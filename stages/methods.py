@@ -16,6 +16,9 @@ from stages.specs import PositiveInt, Spec, nearest
 VARIANT = re.compile(r"[A-Za-z0-9]([\w.+-]*[\w+-])?", re.ASCII)
 """What may name a folder anywhere: Windows drops a last dot, macOS writes accents in its own way."""
 
+GREY = 127.5
+"""What stands for nothing in an image, in [0, 255], before preprocessing."""
+
 
 class Options(Spec):
     """Base of all methods' options. ``name`` is the method; ``as`` the variant's own name where one is used twice."""
@@ -128,7 +131,7 @@ class Occlusion(Options):
     stride: PositiveInt | tuple[PositiveInt, PositiveInt] | None = Field(
         None, description="pixels from window to window; default: half of the default patch, and no more than the patch"
     )
-    fill: Shade | tuple[Shade, Shade, Shade] = Field(127.5, description="what hides, in 0 to 255, before preprocessing")
+    fill: Shade | tuple[Shade, Shade, Shade] = Field(GREY, description="what hides, in 0 to 255, before preprocessing")
     edges: Literal["whole", "clip"] = Field("whole", description="clip: also windows that reach past the border")
     mode: Literal["auto", "full", "incremental"] = Field(
         "auto", description="incremental: recompute only what a window can reach; auto: where that is exact and pays"

@@ -46,7 +46,7 @@ def ranked_rows(
         if (where < 0).any():
             raise ValueError(f"part {index} of layouts/{view.name} holds rows that {view.rows_table} does not")
         values = to_numpy(rows["attribution"])
-        known = _known(to_numpy(rows["attributed_classes"]), extract) if extract["top"] else None
+        known = columns_of(to_numpy(rows["attributed_classes"]), extract) if extract["top"] else None
         for some in whole(grids.coarsest(own), image, min(CHUNK, max(1, WIDE // size))):
             taken = where[some]
             chosen = None if known is None else known[taken]
@@ -72,7 +72,7 @@ def _ranked(values: np.ndarray, known: np.ndarray | None, size: int) -> tuple[np
     return wide, high
 
 
-def _known(classes: np.ndarray, extract: State) -> np.ndarray:
+def columns_of(classes: np.ndarray, extract: State) -> np.ndarray:
     """Class indices (rows, 20) as columns of the attribution vector."""
     column = np.zeros(len(extract["classes"]), np.int64)
     column[np.array(extract["attributed"])] = np.arange(len(extract["attributed"]))

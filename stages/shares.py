@@ -57,3 +57,13 @@ def clustered(hit: np.ndarray, rows: np.ndarray, last: float | None = None) -> t
         varies = moved.var(ddof=1) * len(rows) / total**2
         effective = float(min(effective, share * (1 - share) / varies))
     return share, *wilson(share * effective, effective), effective
+
+
+def student(clusters: np.ndarray) -> np.ndarray:
+    """Standard errors on either side that hold 95 %, clustered by so many; NaN for fewer than two.
+
+    By Student's t of one degree of freedom less than there are clusters (Cameron & Miller 2015).
+    """
+    from scipy.special import stdtrit
+
+    return np.where(clusters > 1, stdtrit(np.maximum(clusters - 1, 1), 0.975), np.nan)

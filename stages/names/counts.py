@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from stages.clusters import Grids, Ranked, among_highest, numbered, sum_by
 from stages.keys import find
-from stages.ranked import ONE_IN
+from stages.ranked import ONE_IN, columns_of
 from stages.specs import ViewSpec
 from stages.stage import Inputs, State
 from stages.tables import to_numpy
@@ -116,10 +116,8 @@ def winner(inputs: Inputs, view: ViewSpec, index: int, layout: pa.Table, extract
         some = where[start : start + CHUNK]
         own = values[some].astype(np.float32)
         if extract["top"]:
-            column = np.zeros(len(extract["classes"]), np.int64)
-            column[np.array(extract["attributed"])] = np.arange(len(extract["attributed"]))
-            columns = column[to_numpy(rows["attributed_classes"])[some]]
-            columns = np.where(own == own.max(1, keepdims=True), columns, len(column)).min(1)
+            columns = columns_of(to_numpy(rows["attributed_classes"])[some], extract)
+            columns = np.where(own == own.max(1, keepdims=True), columns, len(extract["classes"])).min(1)
         else:
             columns = own.argmax(1)
         found[start : start + CHUNK] = np.array(extract["attributed"])[columns]

@@ -9,6 +9,7 @@ import numpy as np
 from stages.clusters import among_highest
 from stages.names.chance import adjusted, at_least, expected
 from stages.names.counts import Counts, Whole
+from stages.shares import student
 
 LEAST = 3
 """Photographs that a name needs, and from which on a class's photographs tell where it belongs."""
@@ -54,13 +55,11 @@ class Ranks:
     def low(self) -> np.ndarray:
         """Lower end of the share's 95 % interval, (cells, n); 0 where a cell's rows are of one photograph.
 
-        By Student's t of one degree of freedom less than there are photographs (Cameron & Miller 2015). Photographs
-        that agree wholly have no spread: it is at most what Laplace's rule gives of them.
+        By Student's t (:func:`~stages.shares.student`). Photographs that agree wholly have no spread: it is at most
+        what Laplace's rule gives of them.
         """
-        from scipy.special import stdtrit
-
         images = self.images[:, None]
-        low = self.share - stdtrit(np.maximum(images - 1, 1), 1 - LEVEL / 2) * self.error
+        low = self.share - np.nan_to_num(student(images)) * self.error
         return np.clip(np.where(images > 1, low, 0.0), 0.0, (images + 1) / (images + 2))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.report.evidence import Atlas, Grid
-from stages.shares import Z, intervals
+from stages.shares import Z, intervals, student
 
 NAMES = {"top_share": "Share", "relative": "Relative mean", "mean": "Mean"}
 """What the statistics are called where there is room for a word."""
@@ -96,13 +96,6 @@ def shown(grid: Grid, statistic: str) -> Shown:
     half = error * student(grid.images)[:, None]
     with np.errstate(invalid="ignore"):
         return Shown(values, rate, np.abs(values - rate) > half, half)
-
-
-def student(images: np.ndarray) -> np.ndarray:
-    """Standard errors on either side that hold 95 % with so many photographs; NaN for fewer than two."""
-    from scipy.special import stdtrit
-
-    return np.where(images > 1, stdtrit(np.maximum(images - 1, 1), 0.975), np.nan)
 
 
 def effective(share: np.ndarray, error: np.ndarray, count: np.ndarray, images: np.ndarray) -> np.ndarray:

@@ -170,7 +170,7 @@ def _reads(params: Params) -> tuple[str, ...]:
 
 STAGE = Stage(
     name="validity",
-    version=3,
+    version=4,
     about="how far the heat of a class can be trusted: whether it lies where the class's photographs do",
     params=Params,
     shards=one_shard,

@@ -22,6 +22,8 @@ LEAST = 0.2
 what is left is not known."""
 MOST = 4.0
 """A correction enlarges the spread by this factor at most, before Fisher's own."""
+ALIKE = 0.05
+"""Share of replicates without any heat beyond which nothing is told."""
 EDGE = 0.9999
 
 Scale = Callable[[np.ndarray], np.ndarray]
@@ -92,7 +94,13 @@ def _mean(values: np.ndarray) -> np.ndarray:
 
 
 def correlations(moments: np.ndarray) -> Draws:
-    """From moments (1 + B, K, 3): the sample's, and the replicates'."""
+    """From moments (1 + B, K, 3): the sample's, and the replicates'.
+
+    NaN where the heat is the same in all cells of more than :data:`ALIKE` of the replicates: it hangs on a photograph
+    or two, and so would its interval.
+    """
+    alike = (moments[1:, :, 1] <= 0).mean(0) > ALIKE
+    moments = np.where(alike[:, None], 0.0, moments)
     sample, drawn = moments[:1], moments[1:]
     mean = drawn.mean(0, keepdims=True)
     without = 2 * sample - mean

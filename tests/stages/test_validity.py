@@ -197,6 +197,14 @@ def test_noise_that_drawing_anew_adds_is_taken_away_once():
     assert np.allclose([low[0], high[0]], np.tanh(fisher(0.4) + np.array([-1, 1]) * 1.9842 * spread), atol=1e-4)
 
 
+def test_what_hangs_on_one_photograph_is_not_told():
+    """Of one cell alone the heat is another, by a photograph that a third of the replicates lacks."""
+    moments = np.tile(np.array([[[0.1, 0.1, 0.1], [0.1, 0.1, 0.1]]]), (61, 1, 1))
+    moments[1:61:3, 0, :2] = 0
+    found = correlations(moments)
+    assert np.isnan(found.value).tolist() == [True, False] and np.isnan(found.centre).tolist() == [True, False]
+
+
 def test_an_interval_of_nothing_is_nothing_and_holds_what_the_sample_says():
     around = np.random.default_rng(0).normal(0.3, 0.05, (99, 1))
     draws = Draws(np.array([0.9]), np.array([0.3]), around, around)

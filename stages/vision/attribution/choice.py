@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from stages.methods import GREY
 from stages.stage import UserError
 from stages.vision.attribution.affine import is_affine
 from stages.vision.attribution.blocks import Block, Insertion, mode_of
-from stages.vision.attribution.blocks.insertion import GREY
 from stages.vision.attribution.blocks.proof import BlockTrial
 from stages.vision.attribution.forward_mode import Way
 from stages.vision.attribution.gradient_path import require_gradient

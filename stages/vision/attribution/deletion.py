@@ -13,12 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from stages.methods import GREY
 from stages.specs import ModelSpec
 from stages.vision.attribution.methods.method import packed, padded
 from stages.vision.model import Model, freeze, open_model
-
-FILL = 127.5
-"""What deletion puts in a pixel's place, in [0, 255], before preprocessing: the grey of occlusion."""
 
 BLUR = 0.05
 """Standard deviation of insertion's Gaussian blur, as a share of the shorter side (11 pixels of 224)."""
@@ -58,7 +56,7 @@ class Walk:
     ) -> tf.Tensor:
         """Probabilities (batch, K) of image ``own``: with its first ``count`` pixels only, or without them."""
         image, first = tf.gather(x, own), (tf.gather(ranks, own) < count[:, None, None])[..., None]
-        grey = self.model.to_input(tf.fill((1, *self.model.input_size, self.model.channels), FILL))
+        grey = self.model.to_input(tf.fill((1, *self.model.input_size, self.model.channels), GREY))
         insert = insert[:, None, None, None]
         shown = tf.where(tf.equal(first, insert), image, tf.where(insert, tf.gather(blurred, own), grey))
         (logits,) = self.model.values(shown, [self.model.program.output])

@@ -6,9 +6,9 @@ import pytest
 from keras import layers
 
 from stages.evaluate.pointing import energy, pointing
-from stages.methods import GradCam, Occlusion
+from stages.methods import GREY, GradCam, Occlusion
 from stages.specs import ModelSpec
-from stages.vision.attribution.deletion import FILL, Walk, area, gaussian
+from stages.vision.attribution.deletion import Walk, area, gaussian
 from stages.vision.attribution.pixels import at_input, draw, order
 from stages.vision.model import open_model
 from stages.vision.place import Place
@@ -29,7 +29,7 @@ def linear(tmp_path_factory):
     image = keras.Input((SIZE, SIZE, 1))
     model = keras.Model(image, layers.Dense(1, activation="sigmoid")(layers.Flatten()(image)))
     weights = np.arange(15, -1, -1, dtype="float32") / 1000
-    model.layers[-1].set_weights([weights[:, None], np.float32([-FILL * weights.sum()])])
+    model.layers[-1].set_weights([weights[:, None], np.float32([-GREY * weights.sum()])])
     path = tmp_path_factory.mktemp("linear") / "linear.keras"
     model.save(path)
     return open_model(ModelSpec(path=str(path))), weights
@@ -45,7 +45,7 @@ def test_deletion_of_a_linear_model_is_its_closed_form(linear):
     pixels = np.full((1, SIZE, SIZE, 1), 255, np.uint8)
     ranks = np.arange(16, dtype=np.int32).reshape(1, SIZE, SIZE)
     found = Walk(model, 4, 8).__call__(pixels, ranks)
-    left = [weights[2 * s :].sum() * (255 - FILL) for s in range(9)]  # two pixels in a step, the heaviest first
+    left = [weights[2 * s :].sum() * (255 - GREY) for s in range(9)]  # two pixels in a step, the heaviest first
     expected = 1 / (1 + np.exp(-np.array(left)))
     assert found.deletion.shape == (1, 9, 2)
     np.testing.assert_allclose(found.deletion[0, :, 1], expected, rtol=1e-5)
@@ -57,7 +57,7 @@ def test_deletion_of_a_linear_model_is_its_closed_form(linear):
 def test_a_perfect_map_is_better_than_random_and_random_than_the_worst(linear):
     model, weights = linear
     pixels = np.random.default_rng(0).integers(140, 256, (1, SIZE, SIZE, 1)).astype(np.uint8)
-    effect = weights.reshape(SIZE, SIZE) * (pixels[0, :, :, 0] - FILL)
+    effect = weights.reshape(SIZE, SIZE) * (pixels[0, :, :, 0] - GREY)
     walk = Walk(model, 3, 16)
     random = draw("00ff", 0, (SIZE, SIZE))
     ranks = np.stack([order(v, random) for v in (effect, random, -effect)])
@@ -75,7 +75,7 @@ def test_insertion_goes_from_the_blur_to_the_image(linear):
     blurred = np.einsum("ij,jk,lk->il", blurs, pixels[0, :, :, 0].astype(float), blurs)
     for step, share in enumerate((0, 3, 6, 9, 12, 16)):  # floor(s x 16 / 5)
         shown = np.where(ranks[0] < share, pixels[0, :, :, 0], blurred)
-        logit = shown.reshape(-1) @ (np.arange(15, -1, -1) / 1000) - FILL * 0.12
+        logit = shown.reshape(-1) @ (np.arange(15, -1, -1) / 1000) - GREY * 0.12
         assert found.insertion[0, step, 1] == pytest.approx(1 / (1 + np.exp(-logit)), rel=1e-4)
     assert found.insertion[0, -1, 1] == found.deletion[0, 0, 1]
 
