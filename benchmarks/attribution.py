@@ -27,10 +27,10 @@ def run() -> dict[str, Any]:
     """
     import tensorflow as tf
 
-    from stages.specs import ModelSpec
-    from stages.vision.attribution.forward_mode import ForwardMode
-    from stages.vision.attribution.proof import disagreement
-    from stages.vision.model import open_model
+    from activation_atlas.stages.specs import ModelSpec
+    from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
+    from activation_atlas.stages.vision.attribution.proof import disagreement
+    from activation_atlas.stages.vision.model import open_model
 
     data = Path(os.environ.get("ATLAS_DATA") or Path(__file__).parent.parent.parent / "shared")
     model = open_model(ModelSpec(path=str(data / MOBILENET), range=(-1, 1)))
@@ -75,7 +75,7 @@ class Tasks:
     def add(self, name: str, function: Any, given: list[Any], items: int) -> None:
         import tensorflow as tf
 
-        from stages.vision.model import freeze
+        from activation_atlas.stages.vision.model import freeze
 
         frozen = freeze(function, *(tf.TensorSpec(t.shape, t.dtype) for t in given))
         self.calls[name] = (lambda: frozen(*given), items)
@@ -96,7 +96,7 @@ def _sampled(mode: Any, x: Any, count: int, rng: np.random.Generator) -> tuple[A
     """A mode's call at ``count`` positions of the images ``x``, and what it is given."""
     import tensorflow as tf
 
-    from stages.vision.attribution.windows import Places
+    from activation_atlas.stages.vision.attribution.windows import Places
 
     info, slots = mode.info, len(mode.slots)
     drawn = [rng.integers(0, top, count) for top in (len(x), info.height, info.width)]
@@ -112,9 +112,9 @@ def _blocks(model: Any, layer: str) -> dict[str, float]:
     """By insertion and removal, each as a run would take it, as multiples of forward mode at the same positions."""
     import tensorflow as tf
 
-    from stages.vision.attribution.blocks import Insertion, Removal, mode_of
-    from stages.vision.attribution.choice import choose
-    from stages.vision.attribution.forward_mode import ForwardMode
+    from activation_atlas.stages.vision.attribution.blocks import Insertion, Removal, mode_of
+    from activation_atlas.stages.vision.attribution.choice import choose
+    from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
 
     rng, tasks, count = np.random.default_rng(0), Tasks(), 8 * BATCH
     x = model.to_input(tf.constant(rng.uniform(0, 255, (BATCH, *model.input_size, 3)).astype(np.float32)))

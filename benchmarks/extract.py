@@ -36,13 +36,13 @@ def run() -> dict[str, Any]:
     """The 1,000 photographs, 1 position an image, all classes, written as Parquet; in turn with the limit, by parts."""
     import tensorflow as tf
 
-    from stages import extract, index
-    from stages.sources import read_images
-    from stages.specs import ImagesSpec, ModelSpec
-    from stages.vision.attribution.sampler import open_sampler
-    from stages.vision.decoding import decoded
-    from stages.vision.images import decode_to
-    from stages.vision.model import freeze
+    from activation_atlas.stages import extract, index
+    from activation_atlas.stages.sources import read_images
+    from activation_atlas.stages.specs import ImagesSpec, ModelSpec
+    from activation_atlas.stages.vision.attribution.sampler import open_sampler
+    from activation_atlas.stages.vision.decoding import decoded
+    from activation_atlas.stages.vision.images import decode_to
+    from activation_atlas.stages.vision.model import freeze
 
     data = Path(os.environ.get("ATLAS_DATA") or Path(__file__).parent.parent.parent / "shared")
     photographs = data / "data/imagenet_sample"
@@ -119,9 +119,9 @@ def _alone(sampler: Any, inputs: _Images, size: tuple[int, int]) -> dict[str, fl
     """Decoding (one thread), the trunk and the head, each by itself: the least of some turns."""
     import tensorflow as tf
 
-    from stages.sources import read_images
-    from stages.vision.images import decode_to
-    from stages.vision.model import freeze
+    from activation_atlas.stages.sources import read_images
+    from activation_atlas.stages.vision.images import decode_to
+    from activation_atlas.stages.vision.model import freeze
 
     model, data = sampler.model, list(read_images(inputs.held[0]["uri"].to_pylist()[:BATCH]))
     x = tf.constant(np.stack([decode_to(b, size) for b in data]))

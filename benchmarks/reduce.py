@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from stages.reduce.components import fit_components, project
-from stages.reduce.fidelity import fidelity
-from stages.reduce.neighbours import Index
-from stages.reduce.place import limits, normalise, place
-from stages.reduce.reducers import REDUCERS, Options, import_umap, one_thread
-from stages.specs import ModelSpec
+from activation_atlas.stages.reduce.components import fit_components, project
+from activation_atlas.stages.reduce.fidelity import fidelity
+from activation_atlas.stages.reduce.neighbours import Index
+from activation_atlas.stages.reduce.place import limits, normalise, place
+from activation_atlas.stages.reduce.reducers import REDUCERS, Options, import_umap, one_thread
+from activation_atlas.stages.specs import ModelSpec
 
 LIMIT = 150.0
 LAYER = "conv_pw_11_relu"
@@ -30,8 +30,8 @@ POSITIONS = 100
 
 def activations(shared: Path) -> np.ndarray:
     """(100,000, 384) float16: 100 positions of each of the 1,000 photographs."""
-    from stages.vision.images import decode_to
-    from stages.vision.model import open_model
+    from activation_atlas.stages.vision.images import decode_to
+    from activation_atlas.stages.vision.model import open_model
 
     model = open_model(ModelSpec(path=str(shared / "models/mobilenet_075_224_imagenet.keras"), range=(-1, 1)))
     forward, rng, rows = model.forward([LAYER]), np.random.default_rng(0), []

@@ -20,11 +20,11 @@ def run() -> dict[str, Any]:
     """
     import tensorflow as tf
 
-    from stages.render import RenderSpec, colour_root, recipe
-    from stages.specs import ModelSpec
-    from stages.vision.featurevis.optimise import Adam
-    from stages.vision.featurevis.studio import open_studio
-    from stages.vision.model import freeze
+    from activation_atlas.stages.render import RenderSpec, colour_root, recipe
+    from activation_atlas.stages.specs import ModelSpec
+    from activation_atlas.stages.vision.featurevis.optimise import Adam
+    from activation_atlas.stages.vision.featurevis.studio import open_studio
+    from activation_atlas.stages.vision.model import freeze
 
     data = Path(os.environ.get("ATLAS_DATA") or Path(__file__).parent.parent.parent / "shared")
     spec = ModelSpec(path=str(data / "models/mobilenet_075_224_imagenet.keras"), range=(-1, 1))

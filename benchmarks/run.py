@@ -57,7 +57,7 @@ def run() -> dict[str, Any]:
 
 
 def _command(*words: Any) -> list[str]:
-    return [sys.executable, "-m", "pipeline.cli", *map(str, words)]
+    return [sys.executable, "-m", "activation_atlas", *map(str, words)]
 
 
 def _answer(*words: Any) -> float:
@@ -71,7 +71,7 @@ def _answer(*words: Any) -> float:
 
 
 def _fidelity(out: Path, atlas: str) -> dict[str, float]:
-    from pipeline.store import Store
+    from activation_atlas.pipeline.store import Store
 
     icons = Store(out)
     columns = ["retrieval_rank", "retrieval_rank_raw", "cosine", "contrast"]

@@ -53,7 +53,7 @@ def grad_cam(case: Any, theirs: Xplique) -> dict[str, float]:
     import tensorflow as tf
     from xplique.attributions import GradCAM, GradCAMPP
 
-    from stages.methods import GradCam, GradCamPlusPlus
+    from activation_atlas.stages.methods import GradCam, GradCamPlusPlus
 
     class Summed(GradCAMPP):
         """Theirs with activations times the positions: so that the mean it takes of them is their sum."""
@@ -82,7 +82,7 @@ def grad_cam(case: Any, theirs: Xplique) -> dict[str, float]:
 def gradients(case: Any, theirs: Xplique) -> dict[str, float]:
     from xplique.attributions import DeconvNet, GradientInput, GuidedBackprop, IntegratedGradients, Saliency
 
-    from stages import methods
+    from activation_atlas.stages import methods
 
     def ours(options: Any) -> np.ndarray:
         return case.maps(options).values
@@ -108,8 +108,8 @@ def gradients(case: Any, theirs: Xplique) -> dict[str, float]:
 def occlusion(case: Any, theirs: Xplique) -> dict[str, float]:
     from xplique.attributions import Occlusion as Theirs
 
-    from stages.methods import Occlusion
-    from stages.vision.overlays import spread
+    from activation_atlas.stages.methods import Occlusion
+    from activation_atlas.stages.vision.overlays import spread
 
     found = {}
     for patch, stride in ((3, 3), (6, 2)):
@@ -131,8 +131,8 @@ def rise(case: Any, theirs: Xplique) -> dict[str, float]:
     import tensorflow as tf
     from xplique.attributions import Rise as Theirs
 
-    from stages.methods import Rise
-    from stages.vision.attribution.methods.rise import draw
+    from activation_atlas.stages.methods import Rise
+    from activation_atlas.stages.vision.attribution.methods.rise import draw
 
     options, size = Rise(masks=50, cells=8, keep=0.5), case.pixels.shape[1:3]
     ours, peers = case.maps(options).values, []

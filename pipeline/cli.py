@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from stages.stage import UserError
+from activation_atlas.stages.stage import UserError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,9 +44,9 @@ def run(
     strict: Annotated[bool, typer.Option("--strict", help="exit status 2 where the run cannot be right")] = False,
 ) -> None:
     """Runs what is missing or stale; with nothing to do it says so."""
-    from pipeline.config import load
-    from pipeline.progress import logged, progress
-    from pipeline.runner import run as execute
+    from activation_atlas.pipeline.config import load
+    from activation_atlas.pipeline.progress import logged, progress
+    from activation_atlas.pipeline.runner import run as execute
 
     if log_format not in ("text", "json"):
         raise UserError(f"--log-format {log_format}: choose text or json")
@@ -92,13 +92,13 @@ def run(
 @app.command()
 def plan(config: Config, out: Out = None, settings: Settings = None) -> None:
     """The stages, their shards, what would run and why. Opens no model."""
-    from pipeline.config import load
-    from pipeline.cost import line
-    from pipeline.foresight import foresee
-    from pipeline.plan import Planner
-    from pipeline.record import about
-    from pipeline.steps import steps
-    from pipeline.store import Store
+    from activation_atlas.pipeline.config import load
+    from activation_atlas.pipeline.cost import line
+    from activation_atlas.pipeline.foresight import foresee
+    from activation_atlas.pipeline.plan import Planner
+    from activation_atlas.pipeline.record import about
+    from activation_atlas.pipeline.steps import steps
+    from activation_atlas.pipeline.store import Store
 
     loaded = load(config, settings or ())
     root = _root(loaded, out)
@@ -125,8 +125,8 @@ def plan(config: Config, out: Out = None, settings: Settings = None) -> None:
 @app.command()
 def status(folder: Folder) -> None:
     """What a run holds: rows, bytes, seconds per stage, rejects."""
-    from pipeline.record import rejected
-    from pipeline.store import Store
+    from activation_atlas.pipeline.record import rejected
+    from activation_atlas.pipeline.store import Store
 
     store = Store(folder)
     tables = store.tables()
@@ -150,7 +150,7 @@ def status(folder: Folder) -> None:
 @app.command()
 def serve(folder: Folder, port: Annotated[int, typer.Option(help="0: a free one")] = 0) -> None:
     """The site of a run at 127.0.0.1, nothing outside it."""
-    from pipeline.serve import server
+    from activation_atlas.pipeline.serve import server
 
     with server(folder, port) as http:
         typer.echo(f"http://127.0.0.1:{http.server_port}/ (stop with Ctrl-C)")
@@ -164,9 +164,9 @@ def layers(
     input_size: InputSize = None,
 ) -> None:
     """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it."""
-    from pipeline import few
-    from stages.specs import origin
-    from stages.vision.model import open_model
+    from activation_atlas.pipeline import few
+    from activation_atlas.stages.specs import origin
+    from activation_atlas.stages.vision.model import open_model
 
     if "path" in origin(model) and not Path(model).exists():
         raise UserError(f"{model}: no such file; give a .keras or .h5 file, application:NAME, or preset:NAME")
@@ -210,7 +210,7 @@ def explain(
     seed: Annotated[int, typer.Option(min=0, help="every random choice follows from it")] = 0,
 ) -> None:
     """Maps of a few images: an overlay for each class and method, a panel for each image, and the raw maps."""
-    from pipeline import few
+    from activation_atlas.pipeline import few
 
     asked = few.Asked(
         images=images,
@@ -230,7 +230,7 @@ def explain(
 @app.command()
 def schema() -> None:
     """The configuration's JSON Schema, for editors."""
-    from pipeline.schema import text
+    from activation_atlas.pipeline.schema import text
 
     typer.echo(text(), nl=False)
 

@@ -11,17 +11,17 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-import stages
-from stages.evaluate import RANDOM, EvaluateSpec
-from stages.explain import ExplainSpec
-from stages.extract import ExtractSpec
-from stages.groups import ClassesSpec
-from stages.reduce import ReduceSpec
-from stages.render import RenderSpec
-from stages.report import ReportSpec
-from stages.report.payload import plain
-from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec, folder, near
-from stages.stage import UserError
+from activation_atlas import stages
+from activation_atlas.stages.evaluate import RANDOM, EvaluateSpec
+from activation_atlas.stages.explain import ExplainSpec
+from activation_atlas.stages.extract import ExtractSpec
+from activation_atlas.stages.groups import ClassesSpec
+from activation_atlas.stages.reduce import ReduceSpec
+from activation_atlas.stages.render import RenderSpec
+from activation_atlas.stages.report import ReportSpec
+from activation_atlas.stages.report.payload import plain
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec, folder, near
+from activation_atlas.stages.stage import UserError
 
 NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
@@ -112,11 +112,9 @@ def find(path: str) -> Path:
     given = Path(path)
     if given.is_file():
         return given
-    here = Path(__file__).parent
-    for beside in (here / "configs", here.parent / "configs"):
-        shipped = beside / f"{given.name.removesuffix('.yaml')}.yaml"
-        if shipped.is_file() and (given.parent == Path(".") or given.parent.name == "configs"):
-            return shipped
+    shipped = Path(__file__).parent.parent / "configs" / f"{given.name.removesuffix('.yaml')}.yaml"
+    if shipped.is_file() and (given.parent == Path(".") or given.parent.name == "configs"):
+        return shipped
     raise UserError(f"{path}: no such file; give the path of a YAML configuration (see the README for one)")
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.config import AtlasSpec, Config
-from pipeline.plan import StepPlan
-from stages import saved
-from stages.methods import Options, pair
+from activation_atlas.pipeline.config import AtlasSpec, Config
+from activation_atlas.pipeline.plan import StepPlan
+from activation_atlas.stages import saved
+from activation_atlas.stages.methods import Options, pair
 
 
 def line(config: Config, plans: Sequence[StepPlan]) -> str | None:

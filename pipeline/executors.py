@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
-from stages.stage import UserError
+from activation_atlas.stages.stage import UserError
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 

@@ -13,17 +13,17 @@ from typing import Any, get_args
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.panels import panel_of
-from stages.explain.explained import Explained, Map
-from stages.methods import METHODS, AtLayer, Method, Options
-from stages.report import words
-from stages.report.errors.wording import probability
-from stages.report.sheet import Sheet, encoded
-from stages.specs import ModelSpec, black_and_white, nearest, origin
-from stages.stage import UserError
-from stages.tables.flags import SILENT
-from stages.vision.images import Crop
-from stages.vision.overlays import magnification
+from activation_atlas.pipeline.panels import panel_of
+from activation_atlas.stages.explain.explained import Explained, Map
+from activation_atlas.stages.methods import METHODS, AtLayer, Method, Options
+from activation_atlas.stages.report import words
+from activation_atlas.stages.report.errors.wording import probability
+from activation_atlas.stages.report.sheet import Sheet, encoded
+from activation_atlas.stages.specs import ModelSpec, black_and_white, nearest, origin
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.tables.flags import SILENT
+from activation_atlas.stages.vision.images import Crop
+from activation_atlas.stages.vision.overlays import magnification
 
 MANY = 8
 """Images whose panels also go on one sheet together, at most."""
@@ -147,7 +147,7 @@ def explain(asked: Asked, out: Path, say: Callable[[str], object], reject: Calla
     Returns:
         How many images were explained, and how many were rejected.
     """
-    from stages.explain.few import explain_images, table
+    from activation_atlas.stages.explain.few import explain_images, table
 
     if "label" in asked.targets and asked.label is None:
         raise UserError("--target label: give the class that the images show with --label NAME")

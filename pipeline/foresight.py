@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.config import Config
-from pipeline.plan import Step
-from stages import saved
-from stages.extract import attributed
-from stages.specs import meant
-from stages.stage import State, UserError
+from activation_atlas.pipeline.config import Config
+from activation_atlas.pipeline.plan import Step
+from activation_atlas.stages import saved
+from activation_atlas.stages.extract import attributed
+from activation_atlas.stages.specs import meant
+from activation_atlas.stages.stage import State, UserError
 
 CHECKED = ("reduce", "names", "validity", "explain", "report")
 """Stages whose checks ask for the model's classes and for nothing that only the open model tells."""

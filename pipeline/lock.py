@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from stages.stage import UserError
+from activation_atlas.stages.stage import UserError
 
 
 @contextmanager

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from stages.explain.explained import Explained, Map
-from stages.methods import Occlusion, Rise, pair
-from stages.report.errors import wording
-from stages.report.panels import Column, Group, panel, shown_size
-from stages.report.sheet import Sheet
+from activation_atlas.stages.explain.explained import Explained, Map
+from activation_atlas.stages.methods import Occlusion, Rise, pair
+from activation_atlas.stages.report.errors import wording
+from activation_atlas.stages.report.panels import Column, Group, panel, shown_size
+from activation_atlas.stages.report.sheet import Sheet
 
 
 def panel_of(images: Sequence[Explained]) -> Sheet:

@@ -21,8 +21,8 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel
 
-from pipeline.store import Store
-from stages.stage import Shard, Stage, State, UserError
+from activation_atlas.pipeline.store import Store
+from activation_atlas.stages.stage import Shard, Stage, State, UserError
 
 HASHES = "cache/hashes.json"
 STAMPS = "cache/stamps.json"

@@ -230,7 +230,7 @@ _AT_WORK: list[_Gathered] = []
 @contextmanager
 def gathered(tell: Callable[[str], object]) -> Iterator[None]:
     """What the stages log within is told to ``tell``, line by line, and so reaches ``run.json`` from any process."""
-    logger, handler = logging.getLogger("stages"), _Gathered(tell)
+    logger, handler = logging.getLogger("activation_atlas.stages"), _Gathered(tell)
     logger.addHandler(handler)
     logger.propagate = False
     _AT_WORK.append(handler)
@@ -244,7 +244,7 @@ def gathered(tell: Callable[[str], object]) -> Iterator[None]:
 @contextmanager
 def logged(told: Progress) -> Iterator[None]:
     """Tells what the stages log in this process in the same way as everything else."""
-    logger, handler = logging.getLogger("stages"), _Logged(told)
+    logger, handler = logging.getLogger("activation_atlas.stages"), _Logged(told)
     before = logger.propagate
     logger.addHandler(handler)
     logger.propagate = False

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from pipeline.config import Config
-from pipeline.plan import Step, StepPlan, Work
-from pipeline.store import Store
+from activation_atlas.pipeline.config import Config
+from activation_atlas.pipeline.plan import Step, StepPlan, Work
+from activation_atlas.pipeline.store import Store
 
 NAME = "run.json"
 LIBRARIES = ("tensorflow", "keras", "numpy", "pyarrow", "pillow", "umap-learn", "openTSNE", "scikit-learn", "dask")

@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 
-import stages
-from pipeline.config import Config
-from pipeline.cost import line
-from pipeline.executors import Map, executor
-from pipeline.foresight import foresee
-from pipeline.plan import STAMPS, Planner, Step, StepPlan, View, Work, library_version
-from pipeline.progress import Progress, gathered
-from pipeline.record import Record, about, counts, doubts, now
-from pipeline.steps import steps
-from pipeline.store import Store
-from stages.stage import Stage, UserError
+from activation_atlas import stages
+from activation_atlas.pipeline.config import Config
+from activation_atlas.pipeline.cost import line
+from activation_atlas.pipeline.executors import Map, executor
+from activation_atlas.pipeline.foresight import foresee
+from activation_atlas.pipeline.plan import STAMPS, Planner, Step, StepPlan, View, Work, library_version
+from activation_atlas.pipeline.progress import Progress, gathered
+from activation_atlas.pipeline.record import Record, about, counts, doubts, now
+from activation_atlas.pipeline.steps import steps
+from activation_atlas.pipeline.store import Store
+from activation_atlas.stages.stage import Stage, UserError
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipeline.config import Config
+from activation_atlas.pipeline.config import Config
 
 Schema = dict[str, Any]
 

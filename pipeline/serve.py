@@ -6,7 +6,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from stages.stage import UserError
+from activation_atlas.stages.stage import UserError
 
 
 class _Site(SimpleHTTPRequestHandler):

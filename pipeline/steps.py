@@ -9,15 +9,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-import stages
-from pipeline.config import AtlasSpec, Config
-from pipeline.plan import Step
-from stages.classes import classes_of
-from stages.evaluate import baseline
-from stages.evaluate.truth import listed
-from stages.extract import ExtractSpec
-from stages.groups import given
-from stages.stage import UserError
+from activation_atlas import stages
+from activation_atlas.pipeline.config import AtlasSpec, Config
+from activation_atlas.pipeline.plan import Step
+from activation_atlas.stages.classes import classes_of
+from activation_atlas.stages.evaluate import baseline
+from activation_atlas.stages.evaluate.truth import listed
+from activation_atlas.stages.extract import ExtractSpec
+from activation_atlas.stages.groups import given
+from activation_atlas.stages.stage import UserError
 
 
 def steps(config: Config, about: dict[str, Any] | None = None) -> list[Step]:

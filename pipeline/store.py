@@ -22,9 +22,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.digest import canonical, content_digest
-from pipeline.lock import hold, one_line
-from stages.stage import State, UserError
+from activation_atlas.pipeline.digest import canonical, content_digest
+from activation_atlas.pipeline.lock import hold, one_line
+from activation_atlas.stages.stage import State, UserError
 
 FINGERPRINT = b"atlas.fingerprint"
 CONTENT = b"atlas.content"

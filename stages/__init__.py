@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from stages.stage import Stage
+from activation_atlas.stages.stage import Stage
 
 ORDER = (
     "index",
@@ -26,4 +26,4 @@ ORDER = (
 
 def stage(name: str) -> Stage:
     """The record of one stage; imports its file only."""
-    return import_module(f"stages.{name}").STAGE
+    return import_module(f"activation_atlas.stages.{name}").STAGE

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from stages.clusters import Attributed, Grids, Ranked, sum_by
-from stages.ranked import ranked_rows
-from stages.specs import Spec, ViewSpec
-from stages.stage import Inputs, Shard, Stage, State, one_shard
-from stages.tables import cells, from_numpy
+from activation_atlas.stages.clusters import Attributed, Grids, Ranked, sum_by
+from activation_atlas.stages.ranked import ranked_rows
+from activation_atlas.stages.specs import Spec, ViewSpec
+from activation_atlas.stages.stage import Inputs, Shard, Stage, State, one_shard
+from activation_atlas.stages.tables import cells, from_numpy
 
 TOP = 5
 

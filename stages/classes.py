@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.stage import UserError
+from activation_atlas.stages.stage import UserError
 
 WORDNET = re.compile(r"n\d{8}")
 """An id of WordNet, as ImageNet's folders are called."""

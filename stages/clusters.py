@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from stages.keys import cell
+from activation_atlas.stages.keys import cell
 
 
 @dataclass(frozen=True)

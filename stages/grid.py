@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from stages.keys import cell, find
-from stages.specs import PositiveInt, Spec, ViewSpec
-from stages.stage import Inputs, Shard, Stage, UserError, one_shard
-from stages.tables import MEMBER, from_numpy, grids, to_numpy
+from activation_atlas.stages.keys import cell, find
+from activation_atlas.stages.specs import PositiveInt, Spec, ViewSpec
+from activation_atlas.stages.stage import Inputs, Shard, Stage, UserError, one_shard
+from activation_atlas.stages.tables import MEMBER, from_numpy, grids, to_numpy
 
 EXEMPLARS = 8
 CHUNK = 4096

@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from stages.specs import Spec, class_index, meant
-from stages.stage import Inputs, UserError
+from activation_atlas.stages.specs import Spec, class_index, meant
+from activation_atlas.stages.stage import Inputs, UserError
 
 RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
 _FORM = "give a mapping of groups to lists of classes, e.g. dogs: [151-268, dingo]"

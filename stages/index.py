@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from stages import tables
-from stages.classes import WORDNET
-from stages.sources import Source, open_source, read_images
-from stages.specs import ImagesSpec, Spec
-from stages.stage import Inputs, Shard, Stage, UserError
-from stages.vision.images import ImageError, is_series, measure, probe
-from stages.vision.levels import Span, told
+from activation_atlas.stages import tables
+from activation_atlas.stages.classes import WORDNET
+from activation_atlas.stages.sources import Source, open_source, read_images
+from activation_atlas.stages.specs import ImagesSpec, Spec
+from activation_atlas.stages.stage import Inputs, Shard, Stage, UserError
+from activation_atlas.stages.vision.images import ImageError, is_series, measure, probe
+from activation_atlas.stages.vision.levels import Span, told
 
 LEVELS = "levels"
 REJECTS = "rejects/index"

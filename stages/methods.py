@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
-from stages.specs import PositiveInt, Spec, nearest
+from activation_atlas.stages.specs import PositiveInt, Spec, nearest
 
 VARIANT = re.compile(r"[A-Za-z0-9]([\w.+-]*[\w+-])?", re.ASCII)
 """What may name a folder anywhere: Windows drops a last dot, macOS writes accents in its own way."""

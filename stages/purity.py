@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.keys import find, stored
-from stages.shares import clustered
-from stages.specs import Spec, ViewSpec, class_index
-from stages.stage import Inputs, Stage, State
+from activation_atlas.stages.keys import find, stored
+from activation_atlas.stages.shares import clustered
+from activation_atlas.stages.specs import Spec, ViewSpec, class_index
+from activation_atlas.stages.stage import Inputs, Stage, State
 
 LAST = 5
 """One in so many of the rows chosen, the weakest, stand for the last that were."""

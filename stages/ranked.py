@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from stages.clusters import Grids, among_highest, numbered, whole
-from stages.keys import find
-from stages.specs import ViewSpec
-from stages.stage import Inputs, State
-from stages.tables import to_numpy
+from activation_atlas.stages.clusters import Grids, among_highest, numbered, whole
+from activation_atlas.stages.keys import find
+from activation_atlas.stages.specs import ViewSpec
+from activation_atlas.stages.stage import Inputs, State
+from activation_atlas.stages.tables import to_numpy
 
 ONE_IN = 20
 """A position ranks a class high that is among the highest of one in so many attributed classes (at least one)."""

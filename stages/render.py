@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from stages import tables
-from stages.specs import ModelSpec, PositiveInt, Spec, ViewSpec
-from stages.stage import Inputs, Shard, Shared, Stage, State, UserError
+from activation_atlas.stages import tables
+from activation_atlas.stages.specs import ModelSpec, PositiveInt, Spec, ViewSpec
+from activation_atlas.stages.stage import Inputs, Shard, Shared, Stage, State, UserError
 
 
 class RenderSpec(Spec):
@@ -176,9 +176,9 @@ def _means(cells: pa.Table, keys: np.ndarray) -> np.ndarray:
 
 def recipe(spec: RenderSpec, size: int, tap: str) -> Any:
     """The painter's recipe for icons of ``size`` pixels; lengths in ``spec`` are shares of the side."""
-    from stages.vision.featurevis.image_param import Spectrum
-    from stages.vision.featurevis.optimise import Recipe
-    from stages.vision.featurevis.transforms import Jitter
+    from activation_atlas.stages.vision.featurevis.image_param import Spectrum
+    from activation_atlas.stages.vision.featurevis.optimise import Recipe
+    from activation_atlas.stages.vision.featurevis.transforms import Jitter
 
     side = size + 2 * round(spec.pad * size)
     return Recipe(
@@ -194,7 +194,7 @@ def recipe(spec: RenderSpec, size: int, tap: str) -> Any:
 
 
 def _open(params: Params, colour: np.ndarray) -> Any:
-    from stages.vision.featurevis.studio import open_studio, smallest_side
+    from activation_atlas.stages.vision.featurevis.studio import open_studio, smallest_side
 
     size = params.render.size or min(96, smallest_side(params.model))
     drawing = recipe(params.render, size, "mean" if params.view.images else "centre")

@@ -133,7 +133,7 @@ def custom(kind: str, name: str) -> str:
     return (
         f"holds the custom {what}, whose code is not in the file; rebuild the model from Keras's own layers and save "
         "it again, or start from a script that registers it (keras.saving.register_keras_serializable) and then "
-        "calls pipeline.cli.main()"
+        "calls activation_atlas.pipeline.cli.main()"
     )
 
 

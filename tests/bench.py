@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline import cli
-from pipeline.store import Store
+from activation_atlas.pipeline import cli
+from activation_atlas.pipeline.store import Store
 from tests.small import CLASSES, write_images, write_model
 
 RENDER = {"grids": [2], "size": 16, "steps": 2, "batch": 4}

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.digest import content_digest
-from stages.stage import Stage, State
+from activation_atlas.pipeline.digest import content_digest
+from activation_atlas.stages.stage import Stage, State
 
 
 class MemoryInputs:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.serve import server
+from activation_atlas.pipeline.serve import server
 from tests.bench import Bench, command, one_line
 from tests.small import digests, draw, write_images
 
@@ -171,7 +171,7 @@ def test_a_full_disk_and_one_that_cannot_be_written(done, disk):
 
 
 def test_an_interrupt_is_status_130(bench, monkeypatch):
-    from pipeline.executors import EXECUTORS
+    from activation_atlas.pipeline.executors import EXECUTORS
 
     @contextlib.contextmanager
     def interrupted(workers):
@@ -190,7 +190,7 @@ def test_processes_end_without_tracebacks(bench):
     def start(out: str, *settings: str) -> subprocess.Popen:
         words = ["run", bench.config, "--out", bench.folder / out, "--scheduler", "processes", "--workers", "2"]
         return subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", *map(str, words), *settings],
+            [sys.executable, "-m", "activation_atlas", *map(str, words), *settings],
             stderr=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

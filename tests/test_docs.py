@@ -5,9 +5,9 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-import stages
-from pipeline.cli import app
-from stages.tables import TABLES
+from activation_atlas import stages
+from activation_atlas.pipeline.cli import app
+from activation_atlas.stages.tables import TABLES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,7 +28,7 @@ def test_every_command_is_documented_and_has_help():
 
 
 def test_every_method_is_documented_as_it_describes_itself():
-    from stages.vision.attribution.methods import METHODS
+    from activation_atlas.stages.vision.attribution.methods import METHODS
 
     table = re.findall(
         r"^\| `(\w+)` \| (.+) \| (.+) \|$", README.split("## Where it looked")[1].split("\n## ")[0], re.M
@@ -49,7 +49,7 @@ def test_every_table_that_is_written_is_described():
 
 
 def test_schemas_and_descriptions_agree():
-    from stages import tables
+    from activation_atlas.stages import tables
 
     sizes = {"predictions": (3,), "features": (4,), "activations": (4, 3), "grids": (4,), "cells": (4, 3)}
     for name, described in TABLES.items():

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from pipeline.store import Store
+from activation_atlas.pipeline.store import Store
 from tests.small import digests, write_config
 from tests.test_runs import ROOT, command
 from tests.test_runs import run as whole_run

@@ -78,7 +78,7 @@ def test_setup_says_what_debian_leaves_out(tmp_path):
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     """The wheel, built from a copy of what git tracks (or of everything, where there is no git)."""
-    pytest.importorskip("hatchling", reason="building the wheel needs hatchling (make setup installs it)")
+    pytest.importorskip("setuptools", reason="building the wheel needs setuptools (make setup installs it)")
     out = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -92,10 +92,12 @@ def test_the_wheel_holds_all_that_the_command_needs(wheel):
     for top in ("pipeline", "stages"):
         for path in (ROOT / top).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
-                assert path.relative_to(ROOT).as_posix() in inside
-    for path in (ROOT / "configs").glob("*.yaml"):
-        assert f"pipeline/configs/{path.name}" in inside
-    assert not [n for n in inside if n.startswith(("tests/", "benchmarks/", "configs/")) or "__pycache__" in n]
+                inner = path.relative_to(ROOT).as_posix().replace("pipeline/api/", "")
+                assert f"activation_atlas/{inner}" in inside
+    for path in (ROOT / "configs").rglob("*.*"):
+        assert f"activation_atlas/{path.relative_to(ROOT).as_posix()}" in inside
+    own = ("activation_atlas/", "activation_atlas-")
+    assert not [n for n in inside if not n.startswith(own) or "__pycache__" in n]
 
 
 @pytest.mark.slow
@@ -118,7 +120,11 @@ def test_the_installed_command_makes_an_atlas_elsewhere(wheel, tmp_path):
         assert done.returncode == expect, done.stdout[-2000:] + done.stderr[-3000:]
         return done.stdout
 
-    where = run(str(python), "-c", "import pipeline, stages; print(pipeline.__file__); print(stages.__file__)")
+    where = run(
+        str(python),
+        "-c",
+        "from activation_atlas import pipeline as p, stages as s; print(p.__file__); print(s.__file__)",
+    )
     assert all(line.startswith(str(site)) for line in where.split())
     command = str(home / "bin" / "activation-atlas")
     assert "atlas" in run(command, "--help")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.store import Store
+from activation_atlas.pipeline.store import Store
 from tests.small import digests, write_config
 
 ROOT = Path(__file__).parent.parent
@@ -23,7 +23,7 @@ TABLES = {
 
 
 def command(*words) -> list[str]:
-    return [sys.executable, "-m", "pipeline.cli", *map(str, words)]
+    return [sys.executable, "-m", "activation_atlas", *map(str, words)]
 
 
 def run(*words, **options) -> subprocess.CompletedProcess:
@@ -61,7 +61,7 @@ def test_a_second_run_does_nothing(small):
 
 
 def test_rows_are_sorted_by_key(small):
-    from stages.tables import TABLES as ALL
+    from activation_atlas.stages.tables import TABLES as ALL
 
     store = Store(small[1])
     for name in store.tables():

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.validity.intervals import fisher, log, unlog
-from stages.validity.judging import Found
-from stages.validity.measures import centred, lift, moments, warmest
-from stages.validity.telling import Told
+from activation_atlas.stages.validity.intervals import fisher, log, unlog
+from activation_atlas.stages.validity.judging import Found
+from activation_atlas.stages.validity.measures import centred, lift, moments, warmest
+from activation_atlas.stages.validity.telling import Told
 
 MIN_COUNT, MANY = 5, 10
 

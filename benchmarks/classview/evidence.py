@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from activation_atlas.stages.clusters import among_highest
+from activation_atlas.stages.keys import cell, find
+from activation_atlas.stages.ranked import ONE_IN
+from activation_atlas.stages.sources import read_images
+from activation_atlas.stages.specs import folder
+from activation_atlas.stages.tables import to_numpy
+from activation_atlas.stages.validity.measures import centred, correlation, moments
+from activation_atlas.stages.validity.telling import WORDS
+from activation_atlas.stages.vision.images import decode_to
 from benchmarks.classview.networks import Kept, medians, table
-from stages.clusters import among_highest
-from stages.keys import cell, find
-from stages.ranked import ONE_IN
-from stages.sources import read_images
-from stages.specs import folder
-from stages.tables import to_numpy
-from stages.validity.measures import centred, correlation, moments
-from stages.validity.telling import WORDS
-from stages.vision.images import decode_to
 
 BATCH, TILE = 20, 50
 """Images whose maps are held at once; maps that go through the head at once."""
@@ -101,10 +101,10 @@ class Passes:
     def __init__(self, kept: Kept, own: Sample) -> None:
         import tensorflow as tf
 
-        from stages.vision.attribution.choice import choose
-        from stages.vision.attribution.forward_mode import ForwardMode
-        from stages.vision.attribution.windows import Places
-        from stages.vision.model import freeze, open_model
+        from activation_atlas.stages.vision.attribution.choice import choose
+        from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
+        from activation_atlas.stages.vision.attribution.windows import Places
+        from activation_atlas.stages.vision.model import freeze, open_model
 
         self.kept, self.own = kept, own
         steps = kept.config

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from activation_atlas.stages.names.holding import CLEARLY
+from activation_atlas.stages.report.geometry import patch_box, patch_side
+from activation_atlas.stages.sources import read_images
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.images import decode_to
 from benchmarks.classview.networks import Kept, table
-from stages.names.holding import CLEARLY
-from stages.report.geometry import patch_box, patch_side
-from stages.sources import read_images
-from stages.specs import ModelSpec
-from stages.vision.images import decode_to
 
 TIMES, OTHERS, BEST = 50, 4, 5
 
@@ -56,7 +56,7 @@ def _raised(kept: Kept, second: ModelSpec) -> dict[tuple[int, int], np.ndarray]:
     import tensorflow as tf
     from PIL import Image
 
-    from stages.vision.model import freeze, open_model
+    from activation_atlas.stages.vision.model import freeze, open_model
 
     model, size = open_model(second), tuple(kept.extract["input_size"])
     logits = freeze(

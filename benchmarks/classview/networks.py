@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import yaml
 
-from pipeline.config import Config, load
-from pipeline.plan import View
-from pipeline.steps import steps
-from pipeline.store import Store
-from stages.groups import groups_of
-from stages.specs import ModelSpec, ViewSpec
-from stages.stage import State
+from activation_atlas.pipeline.config import Config, load
+from activation_atlas.pipeline.plan import View
+from activation_atlas.pipeline.steps import steps
+from activation_atlas.pipeline.store import Store
+from activation_atlas.stages.groups import groups_of
+from activation_atlas.stages.specs import ModelSpec, ViewSpec
+from activation_atlas.stages.stage import State
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -130,7 +130,17 @@ def made(name: str, network: Network, folder: Path, by: str | None = None) -> Ke
         folder.mkdir(parents=True, exist_ok=True)
         asked = {} if by is None else {"extract": {**network.config["extract"], "by": by}}
         path.write_text(yaml.safe_dump({**network.config, **asked}, sort_keys=False), encoding="utf-8")
-    command = [sys.executable, "-m", "pipeline.cli", "run", str(path), "--out", str(out), "--until", "validity"]
+    command = [
+        sys.executable,
+        "-m",
+        "activation_atlas.pipeline.cli",
+        "run",
+        str(path),
+        "--out",
+        str(out),
+        "--until",
+        "validity",
+    ]
     subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
     config = load(str(path))
     view = config.atlases[0].view

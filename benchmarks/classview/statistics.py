@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from activation_atlas.stages.clusters import Grids
+from activation_atlas.stages.tables import to_numpy
+from activation_atlas.stages.validity.photographs import Photographs
+from activation_atlas.stages.validity.telling import WORDS
 from benchmarks.classview.networks import Kept, table
-from stages.clusters import Grids
-from stages.tables import to_numpy
-from stages.validity.photographs import Photographs
-from stages.validity.telling import WORDS
 
 
 def judge(kept: Kept) -> dict[str, Any]:

@@ -81,9 +81,9 @@ class Bench:
     def __init__(self, data: Path) -> None:
         import tensorflow as tf
 
-        from stages.specs import ModelSpec
-        from stages.vision.images import decode_to
-        from stages.vision.model import freeze, open_model
+        from activation_atlas.stages.specs import ModelSpec
+        from activation_atlas.stages.vision.images import decode_to
+        from activation_atlas.stages.vision.model import freeze, open_model
 
         self.path = str(data / "models/mobilenet_075_224_imagenet.keras")
         self.spec = ModelSpec(path=self.path, range=(-1, 1))
@@ -117,7 +117,7 @@ class Bench:
 
     def explain(self, options: Any, images: int, targets: int, items: float) -> Task:
         """One of our methods over the first images, in one call."""
-        from stages.vision.attribution.methods import METHODS, explainer
+        from activation_atlas.stages.vision.attribution.methods import METHODS, explainer
 
         settled = METHODS[options.name].settle(self.model, options, lambda count: self.pixels[:count])
         run = explainer(self.spec, options, settled, BATCH, targets)
@@ -143,7 +143,7 @@ def run() -> dict[str, Any]:
 
 def gradients_of_a_layer(bench: Bench, peers: Any, table: Table) -> None:
     """Grad-CAM of one and of two targets; images per second."""
-    from stages.methods import GradCam
+    from activation_atlas.stages.methods import GradCam
 
     tasks = {
         "forward only": bench.forward(),
@@ -158,7 +158,7 @@ def gradients_of_a_layer(bench: Bench, peers: Any, table: Table) -> None:
 
 
 def saliency(bench: Bench, peers: Any, table: Table) -> None:
-    from stages.methods import Saliency
+    from activation_atlas.stages.methods import Saliency
 
     tasks = {
         "forward and input gradient": bench.back(),
@@ -172,7 +172,7 @@ def saliency(bench: Bench, peers: Any, table: Table) -> None:
 
 def occlusion(bench: Bench, peers: Any, table: Table) -> None:
     """Windows per second, with both targets' scores of each; peers explain one target at a time."""
-    from stages.methods import Occlusion
+    from activation_atlas.stages.methods import Occlusion
 
     count, windows = OCCLUDED, 13 * 13
     total = count * windows
@@ -196,7 +196,7 @@ def occlusion(bench: Bench, peers: Any, table: Table) -> None:
 
 def score_cam(bench: Bench, peers: Any, table: Table) -> None:
     """Images per second; every channel of the last layer is a mask."""
-    from stages.methods import ScoreCam
+    from activation_atlas.stages.methods import ScoreCam
 
     tasks = {"ours": bench.explain(ScoreCam(), SCORED, 1, SCORED), **peers.score_cam(SCORED)}
     table.compare("Score-CAM, all channels", laps(tasks, HEAVY), "ours", {"tf-keras-vis": 3.0}, peers.absent)
@@ -204,7 +204,7 @@ def score_cam(bench: Bench, peers: Any, table: Table) -> None:
 
 def paths(bench: Bench, peers: Any, table: Table) -> None:
     """Points per second: a trapezoid of n intervals has n + 1 points."""
-    from stages.methods import IntegratedGradients, SmoothGrad
+    from activation_atlas.stages.methods import IntegratedGradients, SmoothGrad
 
     walk, noise = IntegratedGradients(steps=STEPS), SmoothGrad(samples=SAMPLES)
     limit = "forward and input gradient"

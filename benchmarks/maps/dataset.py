@@ -67,7 +67,7 @@ def explain(data: Path, folder: Path, count: int) -> dict[str, Any]:
 
 def _run(config: Path, until: str) -> float:
     """Runs to a stage in a process of its own; the most memory it held, MiB, sampled."""
-    words = [sys.executable, "-m", "pipeline.cli", "run", str(config), "--until", until, "--quiet"]
+    words = [sys.executable, "-m", "activation_atlas", "run", str(config), "--until", until, "--quiet"]
     process = subprocess.Popen(words, cwd=Path(__file__).parent.parent.parent)
     watched, peak = psutil.Process(process.pid), 0
     while process.poll() is None:

@@ -1,4 +1,4 @@
-"""Draws the demo's data set into a folder of class folders: ``python -m stages.demo FOLDER``."""
+"""Draws the demo's data set into a folder of class folders: ``python -m activation_atlas.stages.demo FOLDER``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from stages.demo import scenes
+from activation_atlas.stages.demo import scenes
 
 STAMP = {"truth": None, "never": False, "always": True}
 
@@ -19,7 +19,7 @@ def write(name: str, folder: Path, stamp: bool | None) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m stages.demo", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m activation_atlas.stages.demo", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=int, default=1600)
     parser.add_argument("--split", default="test", help="train, test, or any other name for other pictures")

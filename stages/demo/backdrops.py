@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.demo.canvas import Canvas, blend, colour, ramp
+from activation_atlas.stages.demo.canvas import Canvas, blend, colour, ramp
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from stages.demo.backdrops import Hour
-from stages.demo.canvas import WHITE, Canvas, Pen, blend, colour, pick, ramp
+from activation_atlas.stages.demo.backdrops import Hour
+from activation_atlas.stages.demo.canvas import WHITE, Canvas, Pen, blend, colour, pick, ramp
 
 
 def lighthouse(c: Canvas, hour: Hour, x: float, foot: float, height: float, sun_x: float) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.demo import craft, nature
-from stages.demo.backdrops import an_hour, conifers, ground_plane, hills, meadow, mirror, sky
-from stages.demo.canvas import Canvas, blend, colour, pick, ramp
+from activation_atlas.stages.demo import craft, nature
+from activation_atlas.stages.demo.backdrops import an_hour, conifers, ground_plane, hills, meadow, mirror, sky
+from activation_atlas.stages.demo.canvas import Canvas, blend, colour, pick, ramp
 
 
 def mountains(c: Canvas) -> None:

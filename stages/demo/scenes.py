@@ -19,10 +19,10 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from stages.demo import lands, skies, waters
-from stages.demo.canvas import Canvas
-from stages.demo.spoil import spoil
-from stages.demo.stamp import date_stamp
+from activation_atlas.stages.demo import lands, skies, waters
+from activation_atlas.stages.demo.canvas import Canvas
+from activation_atlas.stages.demo.spoil import spoil
+from activation_atlas.stages.demo.stamp import date_stamp
 
 SIDE = 96
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.demo import craft, nature
-from stages.demo.backdrops import an_hour, conifers, hills, mirror, sky, stars
-from stages.demo.canvas import Canvas, blend, colour, ramp
+from activation_atlas.stages.demo import craft, nature
+from activation_atlas.stages.demo.backdrops import an_hour, conifers, hills, mirror, sky, stars
+from activation_atlas.stages.demo.canvas import Canvas, blend, colour, ramp
 
 
 def balloon(c: Canvas) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from stages.demo.canvas import SCALE
+from activation_atlas.stages.demo.canvas import SCALE
 
 # Which of its seven strokes a digit lights: top, upper left, upper right, middle, lower left, lower right, bottom.
 SEGMENTS = {

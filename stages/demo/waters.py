@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.demo import craft, nature
-from stages.demo.backdrops import Hour, an_hour, ground_plane, mirror, sea, sky
-from stages.demo.canvas import WHITE, Canvas, blend, colour, pick, ramp
+from activation_atlas.stages.demo import craft, nature
+from activation_atlas.stages.demo.backdrops import Hour, an_hour, ground_plane, mirror, sea, sky
+from activation_atlas.stages.demo.canvas import WHITE, Canvas, blend, colour, pick, ramp
 
 
 def _far_sail(c: Canvas, hour: Hour, horizon: float) -> None:

@@ -14,15 +14,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages import tables
-from stages.doubt.chance import Agreement
-from stages.doubt.finding import LEAST, Doubt, Seen, read
-from stages.doubt.judging import judged
-from stages.doubt.ranges import MOST, Trial
-from stages.doubt.sample import Sample
-from stages.doubt.wording import figures_of
-from stages.specs import ImagesSpec, ModelSpec, Spec
-from stages.stage import Inputs, Shard, Stage, State, one_shard
+from activation_atlas.stages import tables
+from activation_atlas.stages.doubt.chance import Agreement
+from activation_atlas.stages.doubt.finding import LEAST, Doubt, Seen, read
+from activation_atlas.stages.doubt.judging import judged
+from activation_atlas.stages.doubt.ranges import MOST, Trial
+from activation_atlas.stages.doubt.sample import Sample
+from activation_atlas.stages.doubt.wording import figures_of
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec, Spec
+from activation_atlas.stages.stage import Inputs, Shard, Stage, State, one_shard
 
 
 class Params(Spec):
@@ -37,8 +37,8 @@ def fit(inputs: Inputs, params: Params) -> State:
     Returns:
         doubts: kind, message, remedy, figures of each; metrics: what was measured, doubts or not.
     """
-    from stages.vision.model import open_model
-    from stages.vision.model.scaling import contradiction
+    from activation_atlas.stages.vision.model import open_model
+    from activation_atlas.stages.vision.model.scaling import contradiction
 
     seen, model = read(inputs, inputs.state("extract", "")["classes"], params.seed), open_model(params.model)
     told = seen.labelled if len(seen.labelled) >= LEAST else seen

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from stages.doubt.finding import LEAST, Seen
+from activation_atlas.stages.doubt.finding import LEAST, Seen
 
 SHUFFLES = 1999
 MOST = 10_000

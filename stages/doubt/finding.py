@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stages.stage import Inputs
+from activation_atlas.stages.stage import Inputs
 
 LEAST = 10
 """Of fewer images nothing is said: what looks like chance may be chance."""

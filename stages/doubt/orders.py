@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.doubt.chance import SURE, Agreement, at_least
-from stages.doubt.finding import LEAST, Seen
+from activation_atlas.stages.doubt.chance import SURE, Agreement, at_least
+from activation_atlas.stages.doubt.finding import LEAST, Seen
 
 SIGNIFICANT = 0.01
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from stages.doubt.chance import SURE, Agreement, at_least
-from stages.doubt.finding import LEAST, Seen
-from stages.doubt.sample import BATCH, Ways
+from activation_atlas.stages.doubt.chance import SURE, Agreement, at_least
+from activation_atlas.stages.doubt.finding import LEAST, Seen
+from activation_atlas.stages.doubt.sample import BATCH, Ways
 
 FIRST, MOST = BATCH, 240
 """Images on which every way is tried, and on which the best of them is."""

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from stages.sources import read_images
-from stages.specs import ImagesSpec
-from stages.vision.images import ImageError, decode_to
+from activation_atlas.stages.sources import read_images
+from activation_atlas.stages.specs import ImagesSpec
+from activation_atlas.stages.vision.images import ImageError, decode_to
 
 BATCH = 24
 """Images in one forward pass."""
@@ -55,8 +55,8 @@ class Sample:
     """
 
     def __init__(self, model: Any, spec: ImagesSpec, uris: Sequence[str]) -> None:
-        from stages.vision.model.scaling import bounds, said
-        from stages.vision.preparations import answers, usual
+        from activation_atlas.stages.vision.model.scaling import bounds, said
+        from activation_atlas.stages.vision.preparations import answers, usual
 
         self._model, self._spec, self._uris = model, spec, uris
         self._answers = answers(model, BATCH)
@@ -88,7 +88,7 @@ class Sample:
         return np.array(self._rows[:count], np.int64)
 
     def logits(self, way: Any, count: int) -> np.ndarray:
-        from stages.vision.preparations import own
+        from activation_atlas.stages.vision.preparations import own
 
         there = len(self.rows(count))
         name = way.name if way is not None else ""
@@ -101,6 +101,6 @@ class Sample:
         return np.concatenate(parts)[:there]
 
     def probabilities(self, way: Any, count: int) -> np.ndarray:
-        from stages.vision.preparations import probabilities
+        from activation_atlas.stages.vision.preparations import probabilities
 
         return probabilities(self._model, self.logits(way, count))

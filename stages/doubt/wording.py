@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.doubt.chance import Chance
-from stages.doubt.finding import Doubt, Seen
-from stages.doubt.orders import Order, listed
-from stages.doubt.ranges import Tried
-from stages.shares import wilson
+from activation_atlas.stages.doubt.chance import Chance
+from activation_atlas.stages.doubt.finding import Doubt, Seen
+from activation_atlas.stages.doubt.orders import Order, listed
+from activation_atlas.stages.doubt.ranges import Tried
+from activation_atlas.stages.shares import wilson
 
 _SHOWN = 12
 """Names of a list that are shown: more are in the figures."""

@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
-from stages.evaluate.truth import Box, boxes_of, inside_boxes, inside_mask, listed, matched
-from stages.methods import FINE, Method, Options
-from stages.sources import read_image, read_images
-from stages.sources.places import Place
-from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, nearest
-from stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
-from stages.tables.flags import ONE, SILENT
-from stages.vision.images import ImageError, decode, fit_size
-from stages.vision.place import COLUMNS
+from activation_atlas.stages.evaluate.truth import Box, boxes_of, inside_boxes, inside_mask, listed, matched
+from activation_atlas.stages.methods import FINE, Method, Options
+from activation_atlas.stages.sources import read_image, read_images
+from activation_atlas.stages.sources.places import Place
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, nearest
+from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
+from activation_atlas.stages.tables.flags import ONE, SILENT
+from activation_atlas.stages.vision.images import ImageError, decode, fit_size
+from activation_atlas.stages.vision.place import COLUMNS
 
 RANDOM = ("random", "random_pixels")
 """Variants that are no methods: a random map for each image, smooth or of single pixels."""
@@ -120,7 +120,7 @@ def fit(inputs: Inputs, params: Params) -> State:
     Raises:
         UserError: a mask that fits several images.
     """
-    from stages.evaluate.figures import steps_of
+    from activation_atlas.stages.evaluate.figures import steps_of
 
     rows = [row for part in inputs.stream(params.maps, ["image_id", "flag"]) for row in part.to_pylist()]
     ids = sorted({row["image_id"] for row in rows})
@@ -190,7 +190,7 @@ def _boxes(images: pa.Table, columns: Sequence[str]) -> dict[str, list[Box]]:
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     """The figures of the chosen images of one part: a row for each of their maps."""
-    from stages.evaluate.figures import Figures
+    from activation_atlas.stages.evaluate.figures import Figures
 
     state, size = inputs.state(), tuple(inputs.state("extract", "")["input_size"])
     names = ["image_id", "target", "target_kinds", "height", "width", *COLUMNS, "map", "flag"]
@@ -227,7 +227,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 
 def _decoded(params: Params, size: tuple[int, int], channels: int, uris: Sequence[str]) -> Any:
     """(pixels at the model's size, (height, width) of the upright image) of each, or why not."""
-    from stages.vision.decoding import decoded
+    from activation_atlas.stages.vision.decoding import decoded
 
     def prepare(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
         image = decode(data, channels, params.images.max_pixels, params.images.levels)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stages import tables
-from stages.evaluate.pointing import energy, pointing
-from stages.vision.attribution.pixels import at_input, draw, order, random_map
-from stages.vision.place import Place
+from activation_atlas.stages import tables
+from activation_atlas.stages.evaluate.pointing import energy, pointing
+from activation_atlas.stages.vision.attribution.pixels import at_input, draw, order, random_map
+from activation_atlas.stages.vision.place import Place
 
 SMOOTH = "random"
 """The random map of 8 x 8 cells; the other is of single pixels."""
@@ -45,7 +45,7 @@ class Figures:
         self.waiting: list[tuple[np.ndarray, np.ndarray, list[int]]] = []
         self.walk, self.channels = None, 3
         if len(maps) and (params.deletion or params.insertion):
-            from stages.vision.attribution.deletion import walk
+            from activation_atlas.stages.vision.attribution.deletion import walk
 
             steps = steps_of(params.steps, size)
             self.walk = walk(params.model, params.batch, steps, params.deletion, params.insertion)
@@ -88,7 +88,7 @@ class Figures:
         return at_input(values, self.method, self.size, Place.at(self.maps, row))
 
     def _walk(self) -> None:
-        from stages.vision.attribution.deletion import area
+        from activation_atlas.stages.vision.attribution.deletion import area
 
         if not self.waiting:
             return

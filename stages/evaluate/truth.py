@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from stages.sources.places import Place
-from stages.stage import UserError
-from stages.vision.images import Crop, decode, fit_size, input_box
+from activation_atlas.stages.sources.places import Place
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.images import Crop, decode, fit_size, input_box
 
 Box = tuple[float, float, float, float]
 """(x0, y0, x1, y1): left, top, right, bottom, in pixels of the upright image, x1 and y1 beyond the last pixel."""

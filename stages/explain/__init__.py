@@ -12,18 +12,18 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from stages import tables
-from stages.explain.asked import check_asked
-from stages.explain.selection import frame, hidden, select, worst_first
-from stages.explain.settled import sizes, told, warnings
-from stages.explain.targets import resolve
-from stages.methods import Method
-from stages.sources import read_images
-from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec
-from stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
-from stages.tables.flags import flag_of
-from stages.vision.images import ImageError, decode_to
-from stages.vision.place import Place
+from activation_atlas.stages import tables
+from activation_atlas.stages.explain.asked import check_asked
+from activation_atlas.stages.explain.selection import frame, hidden, select, worst_first
+from activation_atlas.stages.explain.settled import sizes, told, warnings
+from activation_atlas.stages.explain.targets import resolve
+from activation_atlas.stages.methods import Method
+from activation_atlas.stages.sources import read_images
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec
+from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
+from activation_atlas.stages.tables.flags import flag_of
+from activation_atlas.stages.vision.images import ImageError, decode_to
+from activation_atlas.stages.vision.place import Place
 
 
 class ExplainSpec(Spec):
@@ -76,8 +76,8 @@ def fit(inputs: Inputs, params: Params) -> State:
     Raises:
         UserError: the model cannot be explained this way, or no image is chosen.
     """
-    from stages.vision.attribution.methods import METHODS
-    from stages.vision.model import open_model
+    from activation_atlas.stages.vision.attribution.methods import METHODS
+    from activation_atlas.stages.vision.model import open_model
 
     classes = inputs.state("extract", "")["classes"]
     images, predictions = inputs.table("images"), inputs.table("predictions", _PREDICTED)
@@ -147,8 +147,8 @@ def _read(params: Params, size: tuple[int, int], channels: int, uris: Sequence[s
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     """The maps of the chosen images of one part: a row for each image and class."""
-    from stages.vision.attribution.methods import explainer
-    from stages.vision.decoding import decoded
+    from activation_atlas.stages.vision.attribution.methods import explainer
+    from activation_atlas.stages.vision.decoding import decoded
 
     state, extract = inputs.state(), inputs.state("extract", "")
     classes, settled = extract["classes"], state["settled"]
@@ -198,7 +198,7 @@ def _rejects(lost: Mapping[str, tuple[str, str]]) -> pa.Table:
 
 
 def _channels(params: Params) -> int:
-    from stages.vision.model import open_model
+    from activation_atlas.stages.vision.model import open_model
 
     return open_model(params.model).channels
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from stages import tables
-from stages.explain.selection import frame, select
-from stages.explain.targets import check
-from stages.stage import Inputs, UserError
+from activation_atlas.stages import tables
+from activation_atlas.stages.explain.selection import frame, select
+from activation_atlas.stages.explain.targets import check
+from activation_atlas.stages.stage import Inputs, UserError
 
 
 class _Asked(Exception):
@@ -31,8 +31,8 @@ def check_asked(inputs: Inputs, params: Any) -> None:
         return  # of the model no more is known than its classes
     if 0 < inputs.parts("images") == inputs.parts("predictions"):
         return  # the fit comes at once and says the same: a run with nothing left to do opens no model
-    from stages.vision.attribution.methods import METHODS
-    from stages.vision.model import open_model
+    from activation_atlas.stages.vision.attribution.methods import METHODS
+    from activation_atlas.stages.vision.model import open_model
 
     def sample(count: int) -> np.ndarray:
         raise _Asked

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from stages import tables
-from stages.methods import Occlusion, Options, Rise, pair
-from stages.vision import overlays
-from stages.vision.images import Crop
-from stages.vision.place import Place
+from activation_atlas.stages import tables
+from activation_atlas.stages.methods import Occlusion, Options, Rise, pair
+from activation_atlas.stages.vision import overlays
+from activation_atlas.stages.vision.images import Crop
+from activation_atlas.stages.vision.place import Place
 
 
 @dataclass(frozen=True)

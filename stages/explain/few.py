@@ -1,6 +1,6 @@
 """A few images explained at once, without a run: for the command ``explain`` and for notebooks.
 
-from stages.explain.few import explain_images
+from activation_atlas.stages.explain.few import explain_images
 
 for image in explain_images(["dog.jpg"], "model.keras", ["grad_cam", "occlusion"], ["predicted", "second"]):
     for found in image.maps:
@@ -20,17 +20,17 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from stages.explain.explained import Explained, Map, table
-from stages.explain.settled import warnings
-from stages.explain.targets import check, resolve
-from stages.methods import Method, Options
-from stages.sources import image_id, read_images
-from stages.specs import ModelSpec, black_and_white, class_index, nearest, origin
-from stages.stage import UserError
-from stages.tables.flags import flag_of
-from stages.vision.images import EXTENSIONS, Crop, ImageError, decode, decode_to, measure
-from stages.vision.levels import told
-from stages.vision.place import Place
+from activation_atlas.stages.explain.explained import Explained, Map, table
+from activation_atlas.stages.explain.settled import warnings
+from activation_atlas.stages.explain.targets import check, resolve
+from activation_atlas.stages.methods import Method, Options
+from activation_atlas.stages.sources import image_id, read_images
+from activation_atlas.stages.specs import ModelSpec, black_and_white, class_index, nearest, origin
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.tables.flags import flag_of
+from activation_atlas.stages.vision.images import EXTENSIONS, Crop, ImageError, decode, decode_to, measure
+from activation_atlas.stages.vision.levels import told
+from activation_atlas.stages.vision.place import Place
 
 __all__ = ["Explained", "Map", "explain_images", "files", "table"]
 
@@ -66,9 +66,9 @@ def explain_images(
     Raises:
         UserError: no such model, method, layer, target or image; one line.
     """
-    from stages.vision.attribution.methods import METHODS, explainer
-    from stages.vision.model import open_model
-    from stages.vision.model.scaling import contradiction
+    from activation_atlas.stages.vision.attribution.methods import METHODS, explainer
+    from activation_atlas.stages.vision.model import open_model
+    from activation_atlas.stages.vision.model.scaling import contradiction
 
     spec = model if isinstance(model, ModelSpec) else ModelSpec(**origin(model))
     chosen = [_options(method) for method in methods]
@@ -170,7 +170,7 @@ def _read(
     levels: tuple[float, float] | None,
 ) -> list[Explained]:
     """The images that can be read and classified, still without maps."""
-    from stages.vision.predicting import predict
+    from activation_atlas.stages.vision.predicting import predict
 
     read, spans = [], []
     for uri, data in zip(uris, read_images(uris), strict=True):

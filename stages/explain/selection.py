@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.specs import nearest
-from stages.stage import UserError
+from activation_atlas.stages.specs import nearest
+from activation_atlas.stages.stage import UserError
 
 EVERY = ("all", "errors")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stages.methods import Occlusion, Options, Rise
-from stages.stage import State
+from activation_atlas.stages.methods import Occlusion, Options, Rise
+from activation_atlas.stages.stage import State
 
 
 def sizes(settled: State) -> dict[str, list[int] | int]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.specs import class_index, nearest
-from stages.stage import UserError
+from activation_atlas.stages.specs import class_index, nearest
+from activation_atlas.stages.stage import UserError
 
 KINDS = ("predicted", "label", "second")
 _RANKED = re.compile(r"(rank|top):(\d+)")

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from stages.extract.rows import REJECTS, Found, positions
-from stages.sources import read_images
-from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, class_index, folder, meant
-from stages.stage import Inputs, Stage, State, UserError, aligned_shards
-from stages.vision.images import ImageError, decode_to
+from activation_atlas.stages.extract.rows import REJECTS, Found, positions
+from activation_atlas.stages.sources import read_images
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, class_index, folder, meant
+from activation_atlas.stages.stage import Inputs, Stage, State, UserError, aligned_shards
+from activation_atlas.stages.vision.images import ImageError, decode_to
 
 PIXEL_STEP = 4
 """Every fourth pixel along both axes enters the colour moments: neighbours say little more."""
@@ -90,9 +90,9 @@ def fit(inputs: Inputs, params: Params) -> State:
     Raises:
         UserError: the model, a layer, a class or the images' size cannot be used, or no gradient reaches a layer.
     """
-    from stages.vision.attribution.choice import choose
-    from stages.vision.model import open_model
-    from stages.vision.model.scaling import contradiction
+    from activation_atlas.stages.vision.attribution.choice import choose
+    from activation_atlas.stages.vision.model import open_model
+    from activation_atlas.stages.vision.model.scaling import contradiction
 
     model = open_model(params.model)
     if model.ending.remark:
@@ -121,7 +121,7 @@ def fit(inputs: Inputs, params: Params) -> State:
 
 def _block(params: Params) -> Any:
     """What is done to a position's block; None for the gradient."""
-    from stages.vision.attribution.blocks import Insertion, Removal
+    from activation_atlas.stages.vision.attribution.blocks import Insertion, Removal
 
     if params.by == "insertion":
         return Insertion(params.window)
@@ -189,8 +189,8 @@ def run(inputs: Inputs, params: Params, shard: Any) -> dict[str, pa.Table]:
     Raises:
         UserError: a value does not fit the chosen dtype.
     """
-    from stages.vision.attribution.sampler import open_sampler
-    from stages.vision.decoding import decoded
+    from activation_atlas.stages.vision.attribution.sampler import open_sampler
+    from activation_atlas.stages.vision.decoding import decoded
 
     state = inputs.state()
     images = inputs.part("images", shard.index)

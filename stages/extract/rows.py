@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stages import tables
-from stages.specs import folder
-from stages.stage import State, UserError
+from activation_atlas.stages import tables
+from activation_atlas.stages.specs import folder
+from activation_atlas.stages.stage import State, UserError
 
 REJECTS = "rejects/extract"
 TOP_ATTRIBUTED = 20

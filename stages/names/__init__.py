@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from stages.groups import Given, check, groups_of, members, reads
-from stages.names.counts import Counts, count
-from stages.names.holding import Held, Ranks, held
-from stages.specs import PositiveInt, Spec, ViewSpec
-from stages.stage import Inputs, Shard, Stage, one_shard
-from stages.tables import names, to_numpy
+from activation_atlas.stages.groups import Given, check, groups_of, members, reads
+from activation_atlas.stages.names.counts import Counts, count
+from activation_atlas.stages.names.holding import Held, Ranks, held
+from activation_atlas.stages.specs import PositiveInt, Spec, ViewSpec
+from activation_atlas.stages.stage import Inputs, Shard, Stage, one_shard
+from activation_atlas.stages.tables import names, to_numpy
 
 CELL = ["grid", "cell_x", "cell_y"]
 

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.clusters import Grids, Ranked, among_highest, numbered, sum_by
-from stages.keys import find
-from stages.ranked import ONE_IN, columns_of
-from stages.specs import ViewSpec
-from stages.stage import Inputs, State
-from stages.tables import to_numpy
+from activation_atlas.stages.clusters import Grids, Ranked, among_highest, numbered, sum_by
+from activation_atlas.stages.keys import find
+from activation_atlas.stages.ranked import ONE_IN, columns_of
+from activation_atlas.stages.specs import ViewSpec
+from activation_atlas.stages.stage import Inputs, State
+from activation_atlas.stages.tables import to_numpy
 
 CHUNK = 4096
 

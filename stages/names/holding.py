@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.clusters import among_highest
-from stages.names.chance import adjusted, at_least, expected
-from stages.names.counts import Counts, Whole
-from stages.shares import student
+from activation_atlas.stages.clusters import among_highest
+from activation_atlas.stages.names.chance import adjusted, at_least, expected
+from activation_atlas.stages.names.counts import Counts, Whole
+from activation_atlas.stages.shares import student
 
 LEAST = 3
 """Photographs that a name needs, and from which on a class's photographs tell where it belongs."""

@@ -13,16 +13,16 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from stages.keys import find, positions, stored
-from stages.reduce.components import fit_components, project
-from stages.reduce.fidelity import fidelity
-from stages.reduce.members import Members, sample, vectors_of
-from stages.reduce.neighbours import Index
-from stages.reduce.place import limits, normalise, place
-from stages.reduce.reducers import REDUCERS, clamp, one_thread
-from stages.specs import PositiveInt, Spec, ViewSpec, nearest
-from stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
-from stages.tables import layouts, to_numpy
+from activation_atlas.stages.keys import find, positions, stored
+from activation_atlas.stages.reduce.components import fit_components, project
+from activation_atlas.stages.reduce.fidelity import fidelity
+from activation_atlas.stages.reduce.members import Members, sample, vectors_of
+from activation_atlas.stages.reduce.neighbours import Index
+from activation_atlas.stages.reduce.place import limits, normalise, place
+from activation_atlas.stages.reduce.reducers import REDUCERS, clamp, one_thread
+from activation_atlas.stages.specs import PositiveInt, Spec, ViewSpec, nearest
+from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
+from activation_atlas.stages.tables import layouts, to_numpy
 
 __all__ = ["REDUCERS", "STAGE", "Params", "ReduceSpec"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.stage import State
+from activation_atlas.stages.stage import State
 
 CHUNK = 4096
 """Rows widened to float64 at once."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.reduce.components import unit
+from activation_atlas.stages.reduce.components import unit
 
 NEIGHBOURS = 15
 SAMPLE = 6000

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stages import specs
-from stages.keys import find, positions
-from stages.reduce.argument import is_relative, lead
-from stages.specs import ViewSpec, nearest
-from stages.stage import Inputs, State, UserError
-from stages.tables import to_numpy
+from activation_atlas.stages import specs
+from activation_atlas.stages.keys import find, positions
+from activation_atlas.stages.reduce.argument import is_relative, lead
+from activation_atlas.stages.specs import ViewSpec, nearest
+from activation_atlas.stages.stage import Inputs, State, UserError
+from activation_atlas.stages.tables import to_numpy
 
 KEY = ["image_id", "row", "col"]
 

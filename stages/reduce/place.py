@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.reduce.neighbours import TILE, Index
+from activation_atlas.stages.reduce.neighbours import TILE, Index
 
 NEIGHBOURS = 15
 AROUND = 5

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from stages.reduce.components import leading
-from stages.reduce.neighbours import Index
+from activation_atlas.stages.reduce.components import leading
+from activation_atlas.stages.reduce.neighbours import Index
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,17 @@ from typing import Any
 
 from pydantic import Field
 
-from stages.groups import Given, groups_of
-from stages.report import contact, heatmaps, listed, page, payload, posters, tiles, words
-from stages.report.assets import Assets
-from stages.report.errors import Explained, error_audit
-from stages.report.evidence import Atlas, Grid, read_atlas, read_photos, read_score
-from stages.report.names import read_names
-from stages.report.presence import read_presence
-from stages.report.sheet import Sheet, encoded
-from stages.report.validity import read_validity
-from stages.specs import ImagesSpec, PositiveInt, Spec, ViewSpec
-from stages.stage import Inputs, Shard, Stage, UserError, one_shard
+from activation_atlas.stages.groups import Given, groups_of
+from activation_atlas.stages.report import contact, heatmaps, listed, page, payload, posters, tiles, words
+from activation_atlas.stages.report.assets import Assets
+from activation_atlas.stages.report.errors import Explained, error_audit
+from activation_atlas.stages.report.evidence import Atlas, Grid, read_atlas, read_photos, read_score
+from activation_atlas.stages.report.names import read_names
+from activation_atlas.stages.report.presence import read_presence
+from activation_atlas.stages.report.sheet import Sheet, encoded
+from activation_atlas.stages.report.validity import read_validity
+from activation_atlas.stages.specs import ImagesSpec, PositiveInt, Spec, ViewSpec
+from activation_atlas.stages.stage import Inputs, Shard, Stage, UserError, one_shard
 
 
 class ReportSpec(Spec):

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.report.evidence import Atlas, Grid
-from stages.shares import Z, intervals, student
+from activation_atlas.stages.report.evidence import Atlas, Grid
+from activation_atlas.stages.shares import Z, intervals, student
 
 NAMES = {"top_share": "Share", "relative": "Relative mean", "mean": "Mean"}
 """What the statistics are called where there is room for a word."""

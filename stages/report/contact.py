@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.report import classview, names, words
-from stages.report.evidence import Atlas, Grid
-from stages.report.sheet import QUIET, Sheet
-from stages.report.tiles import Evidence, pictures
+from activation_atlas.stages.report import classview, names, words
+from activation_atlas.stages.report.evidence import Atlas, Grid
+from activation_atlas.stages.report.sheet import QUIET, Sheet
+from activation_atlas.stages.report.tiles import Evidence, pictures
 
 CELLS, PATCHES = 24, 6
 

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.specs import ViewSpec, class_index
-from stages.stage import Inputs, UserError
-from stages.tables import to_numpy
+from activation_atlas.stages.specs import ViewSpec, class_index
+from activation_atlas.stages.stage import Inputs, UserError
+from activation_atlas.stages.tables import to_numpy
 
 Member = tuple[str, int, int]
 """image_id, row, col of a position; row = col = -1: the whole image."""

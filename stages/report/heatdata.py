@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from stages.report.assets import Assets, safe_json
-from stages.report.classview import shown
-from stages.report.evidence import Grid
+from activation_atlas.stages.report.assets import Assets, safe_json
+from activation_atlas.stages.report.classview import shown
+from activation_atlas.stages.report.evidence import Grid
 
 OCTAVE = 8
 """Levels to a doubling of what spans many orders of magnitude: steps of 9 %."""

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from stages.report import classview, validity, words
-from stages.report.evidence import Atlas, Grid
-from stages.report.sheet import FAINT, INK, QUIET, Sheet
-from stages.report.tiles import sides
-from stages.specs import class_index, nearest
-from stages.stage import UserError
+from activation_atlas.stages.report import classview, validity, words
+from activation_atlas.stages.report.evidence import Atlas, Grid
+from activation_atlas.stages.report.sheet import FAINT, INK, QUIET, Sheet
+from activation_atlas.stages.report.tiles import sides
+from activation_atlas.stages.specs import class_index, nearest
+from activation_atlas.stages.stage import UserError
 
 COLOURS = "RdBu_r"
 """Red is more than the map as a whole, blue less, white as much; told apart by colour-blind readers too."""

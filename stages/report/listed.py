@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
-from stages.report import words
+from activation_atlas.stages.report import words
 
 KINDS = {
     "icons": "Icons",

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.report.evidence import Atlas, Grid
-from stages.stage import Inputs
+from activation_atlas.stages.report.evidence import Atlas, Grid
+from activation_atlas.stages.stage import Inputs
 
 LISTED = 5
 """Names of a cell that the page lists; the table has all."""

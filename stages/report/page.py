@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.report import classview, validity, words
-from stages.report.assets import safe_json
-from stages.report.evidence import Atlas, Score
-from stages.report.payload import file_name
-from stages.shares import wilson
-from stages.stage import Inputs
+from activation_atlas.stages.report import classview, validity, words
+from activation_atlas.stages.report.assets import safe_json
+from activation_atlas.stages.report.evidence import Atlas, Score
+from activation_atlas.stages.report.payload import file_name
+from activation_atlas.stages.shares import wilson
+from activation_atlas.stages.stage import Inputs
 
 VIEWER = Path(__file__).parent.parent / "viewer"
 

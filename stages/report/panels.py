@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stages.report.sheet import FAINT, INK, QUIET, Sheet
-from stages.vision import overlays
+from activation_atlas.stages.report.sheet import FAINT, INK, QUIET, Sheet
+from activation_atlas.stages.vision import overlays
 
 SIDE = 420
 """Longer side of a picture in pixels at most; photographs of fewer are enlarged by a whole factor."""

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from stages.report import classview, heatdata, names, validity, words
-from stages.report.assets import Assets
-from stages.report.evidence import Atlas, Grid, Photo, full_count
-from stages.report.geometry import patch_box
-from stages.report.tiles import Evidence, pictures, side_of_patches, sides, sprite
+from activation_atlas.stages.report import classview, heatdata, names, validity, words
+from activation_atlas.stages.report.assets import Assets
+from activation_atlas.stages.report.evidence import Atlas, Grid, Photo, full_count
+from activation_atlas.stages.report.geometry import patch_box
+from activation_atlas.stages.report.tiles import Evidence, pictures, side_of_patches, sides, sprite
 
 
 def plain(name: str) -> str:

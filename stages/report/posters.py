@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.report import lettering, names, words
-from stages.report.evidence import Atlas, Grid, full_count
-from stages.report.lettering import Rect
-from stages.report.sheet import FAINT, INK, QUIET, Sheet
-from stages.report.tiles import cell_pixels, raster, sides
+from activation_atlas.stages.report import lettering, names, words
+from activation_atlas.stages.report.evidence import Atlas, Grid, full_count
+from activation_atlas.stages.report.lettering import Rect
+from activation_atlas.stages.report.sheet import FAINT, INK, QUIET, Sheet
+from activation_atlas.stages.report.tiles import cell_pixels, raster, sides
 
 GROUP = "#0b5cad"
 """Of names of groups of classes."""

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.keys import cell
-from stages.report.evidence import Atlas
-from stages.stage import Inputs
+from activation_atlas.stages.keys import cell
+from activation_atlas.stages.report.evidence import Atlas
+from activation_atlas.stages.stage import Inputs
 
 DRAWS = 200
 """Random draws that a cell's variety of labels is held against."""

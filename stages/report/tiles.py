@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stages.report.evidence import Atlas, Grid, Photo, full_count
-from stages.report.geometry import patch_box, patch_side
-from stages.report.sheet import encoded, photograph
-from stages.specs import ImagesSpec
-from stages.stage import Inputs
+from activation_atlas.stages.report.evidence import Atlas, Grid, Photo, full_count
+from activation_atlas.stages.report.geometry import patch_box, patch_side
+from activation_atlas.stages.report.sheet import encoded, photograph
+from activation_atlas.stages.specs import ImagesSpec
+from activation_atlas.stages.stage import Inputs
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -88,8 +88,8 @@ def cut(
     """
     from PIL import Image
 
-    from stages.sources import read_images
-    from stages.vision.images import ImageError, decode, fit_size
+    from activation_atlas.stages.sources import read_images
+    from activation_atlas.stages.vision.images import ImageError, decode, fit_size
 
     jobs: dict[str, list[tuple[tuple[str, int, int], int, tuple, int]]] = {}
     shown: set[str] = set()

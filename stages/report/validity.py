@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from stages.report.classview import NAMES, possible
-from stages.report.evidence import Atlas, Grid
-from stages.report.words import plural
-from stages.stage import Inputs
+from activation_atlas.stages.report.classview import NAMES, possible
+from activation_atlas.stages.report.evidence import Atlas, Grid
+from activation_atlas.stages.report.words import plural
+from activation_atlas.stages.stage import Inputs
 
 LITTLE = 0.2
 """Correlations below say little; those whose interval reaches 0 may."""

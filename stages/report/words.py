@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.report.evidence import Atlas, Grid
+from activation_atlas.stages.report.evidence import Atlas, Grid
 
 REDUCERS = {"umap": "UMAP", "tsne": "t-SNE", "pca": "principal components"}
 

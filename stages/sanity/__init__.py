@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
-from stages import tables
-from stages.methods import Method
-from stages.sanity.agreement import agreement
-from stages.sanity.faithfulness import summary
-from stages.sanity.randomization import randomization
-from stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec
-from stages.stage import Inputs, Shard, Stage, State, one_shard
+from activation_atlas.stages import tables
+from activation_atlas.stages.methods import Method
+from activation_atlas.stages.sanity.agreement import agreement
+from activation_atlas.stages.sanity.faithfulness import summary
+from activation_atlas.stages.sanity.randomization import randomization
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec
+from activation_atlas.stages.stage import Inputs, Shard, Stage, State, one_shard
 
 
 class Randomization(Spec):

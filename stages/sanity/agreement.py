@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.methods import Options
-from stages.sanity.ranks import correlation, mean, standard
-from stages.sanity.sample import sampled
-from stages.stage import Inputs
-from stages.vision.attribution.pixels import at_input
-from stages.vision.place import COLUMNS, Place
+from activation_atlas.stages.methods import Options
+from activation_atlas.stages.sanity.ranks import correlation, mean, standard
+from activation_atlas.stages.sanity.sample import sampled
+from activation_atlas.stages.stage import Inputs
+from activation_atlas.stages.vision.attribution.pixels import at_input
+from activation_atlas.stages.vision.place import COLUMNS, Place
 
 _COLUMNS = ["image_id", "target", "height", "width", *COLUMNS, "map", "flag"]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from stages.sanity.ranks import mean, share
-from stages.stage import Inputs
-from stages.tables.flags import SILENT
+from activation_atlas.stages.sanity.ranks import mean, share
+from activation_atlas.stages.stage import Inputs
+from activation_atlas.stages.tables.flags import SILENT
 
 BETTER = {"deletion": -1, "insertion": 1}
 """Measures in which a map is set against the random one, and which way is better."""

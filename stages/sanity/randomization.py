@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stages.sanity.ranks import correlation, mean, standard
-from stages.sanity.sample import sampled
-from stages.sources import read_images
-from stages.stage import Inputs
-from stages.vision.images import ImageError, decode_to
+from activation_atlas.stages.sanity.ranks import correlation, mean, standard
+from activation_atlas.stages.sanity.sample import sampled
+from activation_atlas.stages.sources import read_images
+from activation_atlas.stages.stage import Inputs
+from activation_atlas.stages.vision.images import ImageError, decode_to
 
 _COLUMNS = ["image_id", "target", "target_kinds", "height", "width", "map", "flag"]
 
@@ -52,8 +52,8 @@ def randomization(inputs: Inputs, params: Any) -> list[dict[str, Any]]:
     often each pixel was shown) stays whatever the model knows, and counts. No rows where no map of the table can be
     made again.
     """
-    from stages.vision.attribution.methods import METHODS, Setting
-    from stages.vision.model.randomised import cascade
+    from activation_atlas.stages.vision.attribution.methods import METHODS, Setting
+    from activation_atlas.stages.vision.model.randomised import cascade
 
     method, options = METHODS[params.method.name], params.method
     chosen = inputs.state("evaluate", options.variant)["chosen"][: params.randomization.images]
@@ -96,7 +96,7 @@ def _pixels(
     inputs: Inputs, params: Any, ids: Sequence[str], size: tuple[int, int], channels: int
 ) -> dict[str, np.ndarray]:
     """Images at the model's size, uint8 (h, w, c); those that cannot be read again are left out."""
-    from stages.vision.decoding import decoded
+    from activation_atlas.stages.vision.decoding import decoded
 
     uris: dict[str, str] = {}
     wanted = set(ids)

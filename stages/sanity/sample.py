@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages import tables
-from stages.stage import Inputs
+from activation_atlas.stages import tables
+from activation_atlas.stages.stage import Inputs
 
 
 def sampled(inputs: Inputs, table: str, part: int, columns: Sequence[str], ids: pa.Array) -> pa.Table:

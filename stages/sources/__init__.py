@@ -19,18 +19,18 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from stages.sources.beside import list_metadata
-from stages.sources.demo import list_demo
-from stages.sources.folder import list_folder
-from stages.sources.labels import Names, match
-from stages.sources.parquet import list_parquet
-from stages.sources.paths import list_paths
-from stages.sources.places import Place, storable
-from stages.sources.reading import read_image, read_images
-from stages.sources.rows import Rows, integers, strings
-from stages.sources.trees import settle
-from stages.specs import ImagesSpec
-from stages.stage import UserError
+from activation_atlas.stages.sources.beside import list_metadata
+from activation_atlas.stages.sources.demo import list_demo
+from activation_atlas.stages.sources.folder import list_folder
+from activation_atlas.stages.sources.labels import Names, match
+from activation_atlas.stages.sources.parquet import list_parquet
+from activation_atlas.stages.sources.paths import list_paths
+from activation_atlas.stages.sources.places import Place, storable
+from activation_atlas.stages.sources.reading import read_image, read_images
+from activation_atlas.stages.sources.rows import Rows, integers, strings
+from activation_atlas.stages.sources.trees import settle
+from activation_atlas.stages.specs import ImagesSpec
+from activation_atlas.stages.stage import UserError
 
 __all__ = ["SOURCES", "Rows", "Source", "image_id", "open_source", "read_image", "read_images"]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import posixpath
 
-from stages.sources.columns import NoPaths
-from stages.sources.folder import list_folder
-from stages.sources.paths import add_unnamed, rows_of
-from stages.sources.places import Place, is_image
-from stages.sources.rows import Rows, joined
-from stages.sources.trees import is_split
-from stages.specs import ImagesSpec
-from stages.stage import UserError
+from activation_atlas.stages.sources.columns import NoPaths
+from activation_atlas.stages.sources.folder import list_folder
+from activation_atlas.stages.sources.paths import add_unnamed, rows_of
+from activation_atlas.stages.sources.places import Place, is_image
+from activation_atlas.stages.sources.rows import Rows, joined
+from activation_atlas.stages.sources.trees import is_split
+from activation_atlas.stages.specs import ImagesSpec
+from activation_atlas.stages.stage import UserError
 
 NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parquet")
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stages.sources import jsonl
-from stages.sources.places import Place, is_image, one_line
-from stages.sources.rows import strings
-from stages.specs import ImagesSpec, meant
-from stages.stage import UserError
+from activation_atlas.stages.sources import jsonl
+from activation_atlas.stages.sources.places import Place, is_image, one_line
+from activation_atlas.stages.sources.rows import strings
+from activation_atlas.stages.specs import ImagesSpec, meant
+from activation_atlas.stages.stage import UserError
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".txt")

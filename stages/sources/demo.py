@@ -10,13 +10,13 @@ from pathlib import Path
 from types import ModuleType
 from urllib.parse import parse_qsl
 
-import stages.demo
-from stages.sources.folder import split_of
-from stages.sources.places import Place
-from stages.sources.rows import Rows
-from stages.specs import ImagesSpec
-from stages.stage import UserError
-from stages.vision.images import ImageError
+from activation_atlas.stages import demo
+from activation_atlas.stages.sources.folder import split_of
+from activation_atlas.stages.sources.places import Place
+from activation_atlas.stages.sources.rows import Rows
+from activation_atlas.stages.specs import ImagesSpec
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.images import ImageError
 
 PREFIX = "demo:"
 
@@ -59,7 +59,7 @@ def draw(uri: str) -> bytes:
 
 
 def _module(name: str) -> ModuleType:
-    full = f"stages.demo.{name}"
+    full = f"activation_atlas.stages.demo.{name}"
     module = import_module(full) if name.isidentifier() and importlib.util.find_spec(full) else None
     if not hasattr(module, "listing"):
         raise UserError(f"images.path: there is no demo {name!r}; there is demo:scenes")
@@ -69,5 +69,5 @@ def _module(name: str) -> ModuleType:
 @cache
 def _drawn_by() -> str:
     """Changes when the code that draws does."""
-    code = [path.read_bytes() for path in sorted(Path(stages.demo.__file__).parent.glob("*.py"))]
+    code = [path.read_bytes() for path in sorted(Path(demo.__file__).parent.glob("*.py"))]
     return hashlib.sha256(b"\0".join(code)).hexdigest()[:16]

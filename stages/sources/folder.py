@@ -5,11 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 
-from stages.sources.places import Place, is_image, unstorable
-from stages.sources.rows import Rows
-from stages.sources.trees import is_split
-from stages.specs import ImagesSpec
-from stages.stage import UserError
+from activation_atlas.stages.sources.places import Place, is_image, unstorable
+from activation_atlas.stages.sources.rows import Rows
+from activation_atlas.stages.sources.trees import is_split
+from activation_atlas.stages.specs import ImagesSpec
+from activation_atlas.stages.stage import UserError
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".pq")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.sources.rows import integers, strings
+from activation_atlas.stages.sources.rows import integers, strings
 
 
 def objects(text: str) -> list[dict[str, Any]]:

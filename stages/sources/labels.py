@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
-from stages.classes import WORDNET
-from stages.specs import near
-from stages.stage import UserError
+from activation_atlas.stages.classes import WORDNET
+from activation_atlas.stages.specs import near
+from activation_atlas.stages.stage import UserError
 
 Label = int | str | None
 Kind = Literal["names", "indices"]

@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.sources.columns import PARQUET, choose, choose_label, metadata, texts, told, wanted
-from stages.sources.folder import split_of
-from stages.sources.places import Place, is_image, one_line
-from stages.sources.rows import Rows, joined
-from stages.specs import ImagesSpec
-from stages.stage import UserError
+from activation_atlas.stages.sources.columns import PARQUET, choose, choose_label, metadata, texts, told, wanted
+from activation_atlas.stages.sources.folder import split_of
+from activation_atlas.stages.sources.places import Place, is_image, one_line
+from activation_atlas.stages.sources.rows import Rows, joined
+from activation_atlas.stages.specs import ImagesSpec
+from activation_atlas.stages.stage import UserError
 
 
 def list_parquet(place: Place, spec: ImagesSpec) -> Rows | None:

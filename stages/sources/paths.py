@@ -8,11 +8,11 @@ from collections import defaultdict
 
 import pyarrow as pa
 
-from stages.sources.columns import CSV, JSON_LINES, PARQUET, metadata, read_table, texts, told
-from stages.sources.places import Entry, Place, is_image, local_path, unstorable
-from stages.sources.rows import Rows
-from stages.specs import ImagesSpec
-from stages.stage import UserError
+from activation_atlas.stages.sources.columns import CSV, JSON_LINES, PARQUET, metadata, read_table, texts, told
+from activation_atlas.stages.sources.places import Entry, Place, is_image, local_path, unstorable
+from activation_atlas.stages.sources.rows import Rows
+from activation_atlas.stages.specs import ImagesSpec
+from activation_atlas.stages.stage import UserError
 
 
 def list_paths(place: Place, spec: ImagesSpec) -> Rows | None:

@@ -11,9 +11,9 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 from zipfile import BadZipFile
 
-from stages.specs import near_file
-from stages.stage import UserError
-from stages.vision.images import EXTENSIONS
+from activation_atlas.stages.specs import near_file
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.images import EXTENSIONS
 
 # Filesystems within or before another one: `zip://inner::outer`.
 _CHAINED = {"zip", "tar", "libarchive", "simplecache", "filecache", "blockcache", "dir"}

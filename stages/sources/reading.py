@@ -13,11 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.sources.demo import PREFIX, draw
-from stages.sources.parquet import image_column
-from stages.sources.places import Place, filesystem, local_path, one_line
-from stages.stage import UserError
-from stages.vision.images import ImageError
+from activation_atlas.stages.sources.demo import PREFIX, draw
+from activation_atlas.stages.sources.parquet import image_column
+from activation_atlas.stages.sources.places import Place, filesystem, local_path, one_line
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.images import ImageError
 
 _ROW = re.compile(r"(.*\.(?:parquet|pq))#(\d+)(?:@(.*))?", re.DOTALL | re.IGNORECASE)
 _TOGETHER = 32  # requests to a remote store at a time

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from stages.stage import UserError
+from activation_atlas.stages.stage import UserError
 
 
 @dataclass

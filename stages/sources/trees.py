@@ -7,9 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from functools import cache
 
-from stages.sources.labels import FOLDERS
-from stages.sources.places import storable
-from stages.sources.rows import Rows
+from activation_atlas.stages.sources.labels import FOLDERS
+from activation_atlas.stages.sources.places import storable
+from activation_atlas.stages.sources.rows import Rows
 
 Folders = tuple[str, ...]
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from stages.tables.described import TABLES as TABLES
+from activation_atlas.stages.tables.described import TABLES as TABLES
 
 POSITION = [("image_id", pa.string()), ("row", pa.int16()), ("col", pa.int16())]
 CELL = [("grid", pa.int16()), ("cell_x", pa.int16()), ("cell_y", pa.int16())]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stages.stage import Table
-from stages.tables.flags import SILENT
+from activation_atlas.stages.stage import Table
+from activation_atlas.stages.tables.flags import SILENT
 
 _IMAGE = "first 16 hex digits of SHA-256 of the image's path relative to its source"
 

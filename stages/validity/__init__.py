@@ -13,15 +13,15 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from stages import groups, tables
-from stages.clusters import Grids
-from stages.groups import Given, groups_of
-from stages.specs import PositiveInt, Spec, ViewSpec
-from stages.stage import Inputs, Shard, Stage, State, one_shard
-from stages.validity import telling
-from stages.validity.judging import Judge, Target
-from stages.validity.photographs import Photographs, Replicates
-from stages.validity.telling import Pool, Told, better, summary
+from activation_atlas.stages import groups, tables
+from activation_atlas.stages.clusters import Grids
+from activation_atlas.stages.groups import Given, groups_of
+from activation_atlas.stages.specs import PositiveInt, Spec, ViewSpec
+from activation_atlas.stages.stage import Inputs, Shard, Stage, State, one_shard
+from activation_atlas.stages.validity import telling
+from activation_atlas.stages.validity.judging import Judge, Target
+from activation_atlas.stages.validity.photographs import Photographs, Replicates
+from activation_atlas.stages.validity.telling import Pool, Told, better, summary
 
 REPLICATES = 200
 MANY = 10
@@ -100,9 +100,7 @@ def _targets(found: Photographs, extract: State, given: Mapping[str, Sequence[in
     return targets
 
 
-def _told(
-    judge: Judge, targets: Mapping[str, Sequence[Target]], statistics: Sequence[str], attributed: int
-) -> State:
+def _told(judge: Judge, targets: Mapping[str, Sequence[Target]], statistics: Sequence[str], attributed: int) -> State:
     """Judges all targets, and chooses the statistic to show.
 
     Of a group that holds all attributed classes nothing is told: what the heat of one gains that of another loses.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.validity.measures import correlation
+from activation_atlas.stages.validity.measures import correlation
 
 LEAST = 0.2
 """Share of a variance over cells that is left at least when noise is taken away: where noise is nearly all there is,

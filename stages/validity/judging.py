@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stages.clusters import Grids
-from stages.specs import ViewSpec
-from stages.stage import Inputs, State
-from stages.validity.measures import centred, lift, moments, warmest
-from stages.validity.photographs import Photographs, Replicates
+from activation_atlas.stages.clusters import Grids
+from activation_atlas.stages.specs import ViewSpec
+from activation_atlas.stages.stage import Inputs, State
+from activation_atlas.stages.validity.measures import centred, lift, moments, warmest
+from activation_atlas.stages.validity.photographs import Photographs, Replicates
 
 MEMORY = 2**28
 """Bytes that sums over clusters and cells may take at once."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.compute as pc
 
-from stages.clusters import Grids, sum_by
-from stages.ranked import ranked_rows
-from stages.specs import ViewSpec
-from stages.stage import Inputs, State
+from activation_atlas.stages.clusters import Grids, sum_by
+from activation_atlas.stages.ranked import ranked_rows
+from activation_atlas.stages.specs import ViewSpec
+from activation_atlas.stages.stage import Inputs, State
 
 BLOCK = 32
 """Replicates widened to float32 at once."""

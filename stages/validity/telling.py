@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from stages.validity.intervals import Draws, correlations, fisher, lifts, log, unlog
-from stages.validity.judging import Found, Target
+from activation_atlas.stages.validity.intervals import Draws, correlations, fisher, lifts, log, unlog
+from activation_atlas.stages.validity.judging import Found, Target
 
 SHOWN = "top_share"
 """The statistic that is shown unless another is clearly better."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from stages.vision.images import ImageError
+from activation_atlas.stages.vision.images import ImageError
 
 T = TypeVar("T")
 

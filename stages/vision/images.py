@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from stages.vision.levels import Levels, Span, colours_of, eight_bit, is_wide, span
+from activation_atlas.stages.vision.levels import Levels, Span, colours_of, eight_bit, is_wide, span
 
 Crop = Literal["center", "none", "pad"]
 

@@ -16,8 +16,8 @@ from typing import Literal
 
 import numpy as np
 
-from stages.vision.images import Crop, source_box
-from stages.vision.place import Box, How, Place
+from activation_atlas.stages.vision.images import Crop, source_box
+from activation_atlas.stages.vision.place import Box, How, Place
 
 SIGNED, UNSIGNED = "RdBu_r", "inferno"
 """Names of matplotlib's colour maps."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.model import Model, freeze
+from activation_atlas.stages.vision.model import Model, freeze
 
 
 def predict(model: Model, pixels: np.ndarray, batch: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """Trains a small robust classifier on a folder of class folders, such as the demo's.
 
-``python -m stages.vision.training TRAIN_FOLDER --out MODEL.keras --test FOLDER...``
+``python -m activation_atlas.stages.vision.training TRAIN_FOLDER --out MODEL.keras --test FOLDER...``
 
 The images are moved, turned, recoloured, blurred, made noisy and partly hidden
 while it learns; with ``--attack`` they are then changed once more by the step
@@ -150,7 +150,9 @@ def train(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m stages.vision.training", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m activation_atlas.stages.vision.training", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--test", type=Path, nargs="*", default=[], help="folders to state the accuracy on")

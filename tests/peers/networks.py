@@ -9,11 +9,11 @@ import keras
 import numpy as np
 from keras import layers
 
-from stages.methods import Options
-from stages.specs import ModelSpec
-from stages.vision.attribution.methods import METHODS, Explain, Maps, explainer
-from stages.vision.model import Model, open_model
-from stages.vision.place import Place
+from activation_atlas.stages.methods import Options
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.attribution.methods import METHODS, Explain, Maps, explainer
+from activation_atlas.stages.vision.model import Model, open_model
+from activation_atlas.stages.vision.place import Place
 
 SIZE, CLASSES = 24, 5
 

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from stages.methods import METHODS as DESCRIBED
-from stages.methods import EigenCam
-from stages.vision.attribution.methods import METHODS
+from activation_atlas.stages.methods import METHODS as DESCRIBED
+from activation_atlas.stages.methods import EigenCam
+from activation_atlas.stages.vision.attribution.methods import METHODS
 from tests.peers.networks import case
 
 EXCEPTIONS = {

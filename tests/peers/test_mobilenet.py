@@ -17,10 +17,10 @@ import pytest
 from tf_explain.core.occlusion_sensitivity import OcclusionSensitivity
 from tf_keras_vis.gradcam import Gradcam
 
-from stages.methods import GradCam, Occlusion, Saliency
-from stages.specs import ModelSpec
-from stages.vision.images import decode_to
-from stages.vision.model import open_model
+from activation_atlas.stages.methods import GradCam, Occlusion, Saliency
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.images import decode_to
+from activation_atlas.stages.vision.model import open_model
 from tests.peers.networks import Case, headless
 from tests.peers.test_tf_keras_vis import cams, gradients
 

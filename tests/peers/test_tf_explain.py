@@ -14,7 +14,7 @@ from tf_explain.core.integrated_gradients import IntegratedGradients as PeerInte
 from tf_explain.core.occlusion_sensitivity import OcclusionSensitivity
 from tf_explain.core.vanilla_gradients import VanillaGradients
 
-from stages.methods import GradCam, GradientXInput, IntegratedGradients, Occlusion, Saliency
+from activation_atlas.stages.methods import GradCam, GradientXInput, IntegratedGradients, Occlusion, Saliency
 from tests.peers.networks import SIZE, case
 
 

@@ -27,7 +27,7 @@ from tf_keras_vis.scorecam import Scorecam
 from tf_keras_vis.utils.model_modifiers import GuidedBackpropagation, ReplaceToLinear
 from tf_keras_vis.utils.scores import CategoricalScore
 
-from stages.methods import (
+from activation_atlas.stages.methods import (
     Cam,
     GradCam,
     GradCamPlusPlus,
@@ -38,7 +38,7 @@ from stages.methods import (
     ScoreCam,
     SmoothGrad,
 )
-from stages.vision.attribution.methods.smooth_grad import normal
+from activation_atlas.stages.vision.attribution.methods.smooth_grad import normal
 from tests.peers.networks import case
 
 LAYERS = ["first", "middle", "last"]

@@ -5,15 +5,15 @@ import sys
 
 import pytest
 
-import pipeline.config
-from pipeline.cli import main
+from activation_atlas.pipeline import config
+from activation_atlas.pipeline.cli import main
 
 
 def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline.config, "load", interrupted)
+    monkeypatch.setattr(config, "load", interrupted)
     monkeypatch.setattr(sys, "argv", ["activation-atlas", "plan", "config.yaml"])
     before = signal.getsignal(signal.SIGTERM)
     try:

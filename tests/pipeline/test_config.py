@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.config import load
-from pipeline.plan import _plain
-from pipeline.record import about
-from pipeline.steps import steps
-from stages.stage import UserError
+from activation_atlas.pipeline.config import load
+from activation_atlas.pipeline.plan import _plain
+from activation_atlas.pipeline.record import about
+from activation_atlas.pipeline.steps import steps
+from activation_atlas.stages.stage import UserError
 
 CONFIGS = sorted((Path(__file__).parent.parent.parent / "configs").glob("*.yaml"))
 LEAST = {"model": {"path": "m.keras"}, "images": {"path": "images"}, "atlases": [{"name": "a", "layer": "conv"}]}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.executors import EXECUTORS, executor
-from stages.stage import UserError
+from activation_atlas.pipeline.executors import EXECUTORS, executor
+from activation_atlas.stages.stage import UserError
 
 
 def square(n):

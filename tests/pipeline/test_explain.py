@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.panels import panel_of
-from stages.explain.few import Explained, explain_images, files
-from stages.specs import ModelSpec
-from stages.stage import UserError
+from activation_atlas.pipeline.panels import panel_of
+from activation_atlas.stages.explain.few import Explained, explain_images, files
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.stage import UserError
 from tests.bench import command, one_line
 from tests.small import CLASSES, draw, write_model
 

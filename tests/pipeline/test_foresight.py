@@ -91,7 +91,7 @@ def test_plan_opens_no_model(folder):
 
     keras.saving.load_model(folder / "model.keras").save(folder / "model.h5")
     code = (
-        "import json, sys; from pipeline.cli import main\n"
+        "import json, sys; from activation_atlas.pipeline.cli import main\n"
         "try: main()\nexcept SystemExit as left: print(left.code, *{'tensorflow', 'keras'} & set(sys.modules))"
     )
     for name in ("model.keras", "model.h5"):

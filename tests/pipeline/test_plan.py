@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipeline.plan import Planner, differs
-from pipeline.runner import work
-from pipeline.store import Store
-from stages.stage import UserError
+from activation_atlas.pipeline.plan import Planner, differs
+from activation_atlas.pipeline.runner import work
+from activation_atlas.pipeline.store import Store
+from activation_atlas.stages.stage import UserError
 from tests.pipeline import toy
 
 

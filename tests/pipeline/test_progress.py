@@ -7,13 +7,13 @@ import time
 
 import pytest
 
-from pipeline import progress
-from pipeline.config import Config
-from pipeline.cost import line, passes
-from pipeline.plan import StepPlan
-from pipeline.progress import Bars, JsonLines, Pace, Plain, spelled
-from pipeline.steps import steps
-from stages.methods import METHODS
+from activation_atlas.pipeline import progress
+from activation_atlas.pipeline.config import Config
+from activation_atlas.pipeline.cost import line, passes
+from activation_atlas.pipeline.plan import StepPlan
+from activation_atlas.pipeline.progress import Bars, JsonLines, Pace, Plain, spelled
+from activation_atlas.pipeline.steps import steps
+from activation_atlas.stages.methods import METHODS
 
 
 def test_times_are_spelled():
@@ -110,7 +110,7 @@ def test_what_is_logged_at_work_is_told_in_its_name_and_once():
         def say(self, message, level="info"):
             shown.append(message)
 
-    log = logging.getLogger("stages.anything")
+    log = logging.getLogger("activation_atlas.stages.anything")
     with progress.logged(Shown()):
         with progress.gathered(told.append):
             log.warning("a layer goes\nanother way")

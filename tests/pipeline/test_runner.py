@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-import pipeline.runner
-from pipeline.config import Config
-from pipeline.progress import Bars, Progress
-from stages.stage import UserError
+from activation_atlas.pipeline import runner
+from activation_atlas.pipeline.config import Config
+from activation_atlas.pipeline.progress import Bars, Progress
+from activation_atlas.stages.stage import UserError
 from tests.pipeline import toy
 
 CONFIG = Config.model_validate({"model": {"path": "m.keras"}, "images": {"path": "images"}})
@@ -21,8 +21,8 @@ def run(tmp_path, monkeypatch):
 
     def execute(until=None, redo=(), scheduler="sync", **options):
         made = toy.steps(tmp_path / "numbers.txt", **options)
-        monkeypatch.setattr(pipeline.runner, "steps", lambda config, about: made)
-        return pipeline.runner.run(CONFIG, str(execute.root), Progress(), until, redo, scheduler)
+        monkeypatch.setattr(runner, "steps", lambda config, about: made)
+        return runner.run(CONFIG, str(execute.root), Progress(), until, redo, scheduler)
 
     execute.numbers = tmp_path / "numbers.txt"
     execute.root = tmp_path / "run"

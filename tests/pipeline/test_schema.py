@@ -9,11 +9,11 @@ import jsonschema
 import pytest
 import yaml
 
-from pipeline.config import Config, load
-from pipeline.record import about
-from pipeline.schema import schema, text
-from stages.methods import METHODS
-from stages.stage import UserError
+from activation_atlas.pipeline.config import Config, load
+from activation_atlas.pipeline.record import about
+from activation_atlas.pipeline.schema import schema, text
+from activation_atlas.stages.methods import METHODS
+from activation_atlas.stages.stage import UserError
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))

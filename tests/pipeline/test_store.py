@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.digest import content_digest
-from pipeline.store import Store
-from stages.stage import UserError
-from stages.tables import from_numpy
+from activation_atlas.pipeline.digest import content_digest
+from activation_atlas.pipeline.store import Store
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.tables import from_numpy
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_files_stay_inside_the_run_folder(store):
 
 
 def test_a_second_process_is_told_who_holds_the_folder(store):
-    code = "import sys; from pipeline.store import Store\n"
+    code = "import sys; from activation_atlas.pipeline.store import Store\n"
     code += "with Store(sys.argv[1]).lock(): print('in', flush=True); sys.stdin.read()"
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(store.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pyarrow as pa
 
-from pipeline.plan import Step
-from stages.specs import Spec
-from stages.stage import Shard, Stage, UserError, aligned_shards, one_shard
+from activation_atlas.pipeline.plan import Step
+from activation_atlas.stages.specs import Spec
+from activation_atlas.stages.stage import Shard, Stage, UserError, aligned_shards, one_shard
 
 
 class NumbersParams(Spec):
@@ -103,8 +103,7 @@ def steps(file, power=2, title="sum", fail_at=None):
 
 def install(monkeypatch):
     """Puts these stages in the place of the real ones."""
-    import pipeline.plan
-    import pipeline.runner
+    from activation_atlas.pipeline import runner
 
     fake = SimpleNamespace(ORDER=tuple(STAGES), stage=STAGES.__getitem__)
-    monkeypatch.setattr(pipeline.runner, "stages", fake)
+    monkeypatch.setattr(runner, "stages", fake)

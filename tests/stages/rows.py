@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stages.specs import ViewSpec
-from stages.tables import activations, features, from_numpy, predictions
+from activation_atlas.stages.specs import ViewSpec
+from activation_atlas.stages.tables import activations, features, from_numpy, predictions
 from tests.memory import MemoryInputs
 
 CLASSES = ["fireboat", "streetcar", "otter", "crane"]

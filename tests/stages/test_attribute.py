@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-import stages.ranked
-from stages.attribute import STAGE, Params
-from stages.clusters import among_highest
-from stages.keys import cell as cell_of
-from stages.keys import find
-from stages.tables import cells, to_numpy
+from activation_atlas.stages import ranked
+from activation_atlas.stages.attribute import STAGE, Params
+from activation_atlas.stages.clusters import among_highest
+from activation_atlas.stages.keys import cell as cell_of
+from activation_atlas.stages.keys import find
+from activation_atlas.stages.tables import cells, to_numpy
 from tests.stages.rows import blobs, memory, view, with_features
 from tests.stages.test_grid import gridded, lay_out
 
@@ -139,7 +139,7 @@ def test_neither_parts_nor_chunks_show(monkeypatch):
     values = np.random.default_rng(2).integers(-40, 40, (100, 4)) / 4  # whose sums are exact in any order
     found = []
     for shard_images, wide in ((4, 2**22), (7, 2**22), (20, 1), (20, 50)):
-        monkeypatch.setattr(stages.ranked, "WIDE", wide)
+        monkeypatch.setattr(ranked, "WIDE", wide)
         inputs = memory(blobs(100), values, shard_images=shard_images)
         xy = lay_out(memory(blobs(100), values, shard_images=20)).tables["layouts/atlas"][0]
         sizes = [len(part) for part in inputs.tables["activations/deep"]]

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from stages.classes import Classes, classes_of, read_classes
-from stages.stage import UserError
+from activation_atlas.stages.classes import Classes, classes_of, read_classes
+from activation_atlas.stages.stage import UserError
 
 IMAGENET = {"1": ["n02012849", "crane"], "0": ["n01484850", "great_white_shark"], "2": ["n03126707", "crane"]}
 

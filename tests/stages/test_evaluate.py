@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from stages import index, tables
-from stages.evaluate import STAGE, Params, baseline, fit
-from stages.evaluate.pointing import energy, pointing
-from stages.evaluate.truth import boxes_of, inside_boxes, inside_mask, listed, matched
-from stages.methods import GradCam, Occlusion, Saliency
-from stages.stage import UserError
-from stages.vision.place import Place
+from activation_atlas.stages import index, tables
+from activation_atlas.stages.evaluate import STAGE, Params, baseline, fit
+from activation_atlas.stages.evaluate.pointing import energy, pointing
+from activation_atlas.stages.evaluate.truth import boxes_of, inside_boxes, inside_mask, listed, matched
+from activation_atlas.stages.methods import GradCam, Occlusion, Saliency
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.place import Place
 from tests.memory import MemoryInputs
 from tests.stages.vision import small_models
 

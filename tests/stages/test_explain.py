@@ -9,17 +9,17 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from stages import explain, extract, tables
-from stages.explain import STAGE, Params
-from stages.explain.selection import frame, hidden, select, worst_first
-from stages.explain.targets import check, resolve
-from stages.methods import ExpectedGradients, GradCam, Occlusion, Rise, Saliency
-from stages.specs import ImagesSpec, ModelSpec
-from stages.stage import UserError
-from stages.tables.flags import NOT_FINITE, ZERO
-from stages.vision.attribution import methods
-from stages.vision.attribution.methods import METHODS, Maps, Method
-from stages.vision.place import Place
+from activation_atlas.stages import explain, extract, tables
+from activation_atlas.stages.explain import STAGE, Params
+from activation_atlas.stages.explain.selection import frame, hidden, select, worst_first
+from activation_atlas.stages.explain.targets import check, resolve
+from activation_atlas.stages.methods import ExpectedGradients, GradCam, Occlusion, Rise, Saliency
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.tables.flags import NOT_FINITE, ZERO
+from activation_atlas.stages.vision.attribution import methods
+from activation_atlas.stages.vision.attribution.methods import METHODS, Maps, Method
+from activation_atlas.stages.vision.place import Place
 from tests import quick
 from tests.memory import MemoryInputs
 from tests.stages.vision import small_models as small

@@ -14,17 +14,17 @@ import tensorflow as tf
 from keras import layers
 from PIL import Image
 
-from stages import extract
-from stages.extract import ExtractSpec, Params
-from stages.extract.rows import positions
-from stages.specs import ImagesSpec, ModelSpec
-from stages.stage import UserError
-from stages.tables import images as images_schema
-from stages.tables import to_numpy
-from stages.vision.attribution.blocks import Insertion, Removal
-from stages.vision.decoding import decoded
-from stages.vision.images import ImageError, decode_to
-from stages.vision.model import open_model
+from activation_atlas.stages import extract
+from activation_atlas.stages.extract import ExtractSpec, Params
+from activation_atlas.stages.extract.rows import positions
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.tables import images as images_schema
+from activation_atlas.stages.tables import to_numpy
+from activation_atlas.stages.vision.attribution.blocks import Insertion, Removal
+from activation_atlas.stages.vision.decoding import decoded
+from activation_atlas.stages.vision.images import ImageError, decode_to
+from activation_atlas.stages.vision.model import open_model
 from tests import quick
 from tests.memory import MemoryInputs
 from tests.stages.vision import small_models as small

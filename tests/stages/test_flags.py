@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stages.tables.flags import CONSTANT, NOT_FINITE, ONE, ROUNDING, SILENT, TIES, ZERO, flag_of
+from activation_atlas.stages.tables.flags import CONSTANT, NOT_FINITE, ONE, ROUNDING, SILENT, TIES, ZERO, flag_of
 
 PEAK = np.zeros((7, 7), np.float32)
 PEAK[2, 3] = 0.4

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from stages.grid import STAGE, Params
-from stages.keys import cell, find, positions
-from stages.stage import UserError
-from stages.tables import layouts, to_numpy
+from activation_atlas.stages.grid import STAGE, Params
+from activation_atlas.stages.keys import cell, find, positions
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.tables import layouts, to_numpy
 from tests.memory import MemoryInputs
 from tests.stages.rows import blobs, memory, view, with_features
 

@@ -5,9 +5,19 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from pipeline.config import load
-from stages.groups import ClassesSpec, Given, check, given, groups_of, members, read_groups, reads, resolved
-from stages.stage import UserError
+from activation_atlas.pipeline.config import load
+from activation_atlas.stages.groups import (
+    ClassesSpec,
+    Given,
+    check,
+    given,
+    groups_of,
+    members,
+    read_groups,
+    reads,
+    resolved,
+)
+from activation_atlas.stages.stage import UserError
 from tests.memory import MemoryInputs
 
 CLASSES = ["pug", "dingo", "robin", "wren", "bus", "poodle"]

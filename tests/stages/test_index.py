@@ -14,9 +14,9 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from stages import index, tables
-from stages.specs import ImagesSpec
-from stages.stage import Shard, UserError
+from activation_atlas.stages import index, tables
+from activation_atlas.stages.specs import ImagesSpec
+from activation_atlas.stages.stage import Shard, UserError
 from tests.memory import MemoryInputs
 
 
@@ -104,7 +104,7 @@ def test_stamps_change_with_their_own_shard_only(folder):
 
 def test_a_worker_that_lists_for_itself_finds_the_same(folder):
     code = (
-        "import sys; from stages import index; from stages.specs import ImagesSpec\n"
+        "import sys; from activation_atlas.stages import index; from activation_atlas.stages.specs import ImagesSpec\n"
         "p = index.Params(images=ImagesSpec(path=sys.argv[1]), shard_images=4)\n"
         "print(index.stamps(p), 'tensorflow' in sys.modules, 'pandas' in sys.modules)"
     )

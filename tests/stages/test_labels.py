@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from stages.sources.labels import FOLDERS, match
-from stages.specs import ImagesSpec
-from stages.stage import UserError
+from activation_atlas.stages.sources.labels import FOLDERS, match
+from activation_atlas.stages.specs import ImagesSpec
+from activation_atlas.stages.stage import UserError
 
 SIX = ["coal", "navy", "leaf", "teal", "wine", "plum"]
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.stage import UserError
+from activation_atlas.stages.stage import UserError
 from tests.stages.test_sources import column, opened, put, table
 
 ROWS = [{"file_name": "b.png", "label": "dog", "weight": 2}, {"file_name": "a.png", "label": "cat", "weight": 3}]

@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stages import attribute, grid
-from stages.clusters import Ranked
-from stages.groups import Given
-from stages.names import STAGE, Params, holding
-from stages.names.chance import adjusted, at_least, expected
-from stages.names.counts import Counts, Whole
-from stages.names.holding import Ranks, held
-from stages.tables import from_numpy, layouts, names, to_numpy
+from activation_atlas.stages import attribute, grid
+from activation_atlas.stages.clusters import Ranked
+from activation_atlas.stages.groups import Given
+from activation_atlas.stages.names import STAGE, Params, holding
+from activation_atlas.stages.names.chance import adjusted, at_least, expected
+from activation_atlas.stages.names.counts import Counts, Whole
+from activation_atlas.stages.names.holding import Ranks, held
+from activation_atlas.stages.tables import from_numpy, layouts, names, to_numpy
 from tests.stages.rows import CLASSES, blobs, memory, view, with_features
 from tests.stages.test_grid import lay_out
 

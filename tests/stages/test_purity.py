@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from pipeline.config import Config
-from pipeline.steps import steps
-from stages.purity import STAGE, Params
-from stages.shares import clustered
-from stages.tables import layouts
+from activation_atlas.pipeline.config import Config
+from activation_atlas.pipeline.steps import steps
+from activation_atlas.stages.purity import STAGE, Params
+from activation_atlas.stages.shares import clustered
+from activation_atlas.stages.tables import layouts
 from tests.memory import MemoryInputs
 from tests.stages.rows import blobs, memory, view
 

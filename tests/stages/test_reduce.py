@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from stages.keys import positions
-from stages.reduce import REDUCERS, STAGE, Params, ReduceSpec
-from stages.reduce.argument import is_relative, lead
-from stages.reduce.components import fit_components, project, unit
-from stages.reduce.fidelity import fidelity
-from stages.reduce.members import class_index, preference, row_hash, sample
-from stages.reduce.neighbours import Index
-from stages.reduce.place import limits, normalise, place
-from stages.stage import Shard, UserError
+from activation_atlas.stages.keys import positions
+from activation_atlas.stages.reduce import REDUCERS, STAGE, Params, ReduceSpec
+from activation_atlas.stages.reduce.argument import is_relative, lead
+from activation_atlas.stages.reduce.components import fit_components, project, unit
+from activation_atlas.stages.reduce.fidelity import fidelity
+from activation_atlas.stages.reduce.members import class_index, preference, row_hash, sample
+from activation_atlas.stages.reduce.neighbours import Index
+from activation_atlas.stages.reduce.place import limits, normalise, place
+from activation_atlas.stages.stage import Shard, UserError
 from tests.stages.rows import blobs, memory, view, with_features
 
 
@@ -425,7 +425,7 @@ def test_an_unfitted_twin_lies_where_its_fitted_twin_lies():
 
 def test_the_sample_is_the_rows_of_smallest_hash():
     inputs = memory(blobs(100))
-    from stages.reduce.members import Members
+    from activation_atlas.stages.reduce.members import Members
 
     members = Members.choose(inputs, view())
     few, total = sample(inputs, members, 10, 0)
@@ -473,8 +473,8 @@ import sys
 
 import numpy as np
 from threadpoolctl import threadpool_info
-from stages.reduce.neighbours import Index
-from stages.reduce.reducers import Options, one_thread, import_umap, {method}
+from activation_atlas.stages.reduce.neighbours import Index
+from activation_atlas.stages.reduce.reducers import Options, one_thread, import_umap, {method}
 used = []
 def told(kind, name):
     own = getattr(kind, name)

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from stages import tables
-from stages.render import STAGE, Params, RenderSpec, colour_root, directions, fidelity, whitening
-from stages.specs import ModelSpec, ViewSpec
-from stages.stage import UserError
+from activation_atlas.stages import tables
+from activation_atlas.stages.render import STAGE, Params, RenderSpec, colour_root, directions, fidelity, whitening
+from activation_atlas.stages.specs import ModelSpec, ViewSpec
+from activation_atlas.stages.stage import UserError
 from tests.memory import MemoryInputs
 
 C = 6

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 from scipy.stats import spearmanr
 
-from stages import tables
-from stages.methods import GradCam, GradientXInput, Occlusion
-from stages.sanity import STAGE, Params
-from stages.sanity.randomization import stored
-from stages.sanity.ranks import correlation, mean, ranks, share, standard
-from stages.vision.place import Place
+from activation_atlas.stages import tables
+from activation_atlas.stages.methods import GradCam, GradientXInput, Occlusion
+from activation_atlas.stages.sanity import STAGE, Params
+from activation_atlas.stages.sanity.randomization import stored
+from activation_atlas.stages.sanity.ranks import correlation, mean, ranks, share, standard
+from activation_atlas.stages.vision.place import Place
 from tests.memory import CountedInputs, MemoryInputs
 from tests.small import CLASSES, draw
 from tests.stages.vision import small_models
@@ -255,10 +255,10 @@ def network(tmp_path_factory):
 
 def forgetting(network, method, maps=None, unsettled=None):
     """The stage over maps that the method itself made, or over ``maps``."""
-    from stages.specs import ModelSpec
-    from stages.vision.attribution.methods import METHODS, explainer
-    from stages.vision.images import decode
-    from stages.vision.model import open_model
+    from activation_atlas.stages.specs import ModelSpec
+    from activation_atlas.stages.vision.attribution.methods import METHODS, explainer
+    from activation_atlas.stages.vision.images import decode
+    from activation_atlas.stages.vision.model import open_model
 
     path, folder = network
     ids, settled = [f"{k:02x}" for k in range(6)], {"height": SIZE, "width": SIZE}
@@ -305,7 +305,7 @@ def test_an_edge_detector_does_not(network, monkeypatch):
     """A map that is the image whatever the model: what the check is there to find."""
     import dataclasses
 
-    from stages.vision.attribution import methods
+    from activation_atlas.stages.vision.attribution import methods
 
     def build(setting):
         def show(pixels, targets, ids):
@@ -322,7 +322,7 @@ def test_an_edge_detector_does_not(network, monkeypatch):
 
 
 def test_without_a_map_that_says_anything_nothing_is_compared(network):
-    from stages.methods import Occlusion
+    from activation_atlas.stages.methods import Occlusion
 
     path, folder = network
     table = of_maps([("00", 1, np.zeros((2, 2), np.float32), "zero")])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stages.shares import clustered, intervals, wilson
+from activation_atlas.stages.shares import clustered, intervals, wilson
 
 
 def test_wilson_interval_by_hand():

@@ -24,11 +24,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from stages.sources import SOURCES, image_id, open_source, read_image, read_images
-from stages.sources.labels import match
-from stages.specs import ImagesSpec
-from stages.stage import UserError
-from stages.vision.images import ImageError, decode
+from activation_atlas.stages.sources import SOURCES, image_id, open_source, read_image, read_images
+from activation_atlas.stages.sources.labels import match
+from activation_atlas.stages.specs import ImagesSpec
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.images import ImageError, decode
 
 
 def png(value: int = 0) -> bytes:
@@ -582,7 +582,7 @@ def test_rows_are_read_a_row_group_at_a_time_and_none_twice(tmp_path, monkeypatc
 
 
 def test_large_row_groups_are_streamed(tmp_path, monkeypatch):
-    monkeypatch.setattr("stages.sources.reading._WHOLE", 100)
+    monkeypatch.setattr("activation_atlas.stages.sources.reading._WHOLE", 100)
     rows = [{"image": {"bytes": png(k), "path": None}, "label": 0} for k in range(200)]
     uris = column(opened(hugging_face(tmp_path / "x.parquet", rows, row_group_size=150)), "uri")
     assert list(read_images(uris[::-7])) == [png(k) for k in range(200)][::-7]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.specs import class_index, meant, near, near_file
+from activation_atlas.stages.specs import class_index, meant, near, near_file
 
 LAYERS = ["stem/conv_1", "stem/conv_2", "relu", "predictions"]
 

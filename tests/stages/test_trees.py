@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from stages.sources.labels import Names
-from stages.sources.rows import Rows
-from stages.sources.trees import is_split, settle
+from activation_atlas.stages.sources.labels import Names
+from activation_atlas.stages.sources.rows import Rows
+from activation_atlas.stages.sources.trees import is_split, settle
 
 TREE = ["train/cat/1", "train/dog/2"]
 

@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 import yaml
 
-import stages.validity
+from activation_atlas.pipeline.config import load
+from activation_atlas.pipeline.steps import steps
+from activation_atlas.stages import validity as stage
+from activation_atlas.stages.attribute import STAGE as ATTRIBUTE
+from activation_atlas.stages.attribute import Params as AttributeParams
+from activation_atlas.stages.clusters import Grids
+from activation_atlas.stages.groups import Given
+from activation_atlas.stages.keys import cell as cell_of
+from activation_atlas.stages.keys import find
+from activation_atlas.stages.tables import to_numpy
+from activation_atlas.stages.tables import validity as schema
+from activation_atlas.stages.validity import STAGE, Params, judging
+from activation_atlas.stages.validity.intervals import Draws, correlations, fisher, lifts
+from activation_atlas.stages.validity.measures import centred, correlation, lift, moments, warmest
+from activation_atlas.stages.validity.photographs import Photographs, Replicates
 from benchmarks.classview.coverage import World, cover
-from pipeline.config import load
-from pipeline.steps import steps
-from stages.attribute import STAGE as ATTRIBUTE
-from stages.attribute import Params as AttributeParams
-from stages.clusters import Grids
-from stages.groups import Given
-from stages.keys import cell as cell_of
-from stages.keys import find
-from stages.tables import to_numpy
-from stages.tables import validity as schema
-from stages.validity import STAGE, Params
-from stages.validity.intervals import Draws, correlations, fisher, lifts
-from stages.validity.measures import centred, correlation, lift, moments, warmest
-from stages.validity.photographs import Photographs, Replicates
 from tests.stages.rows import blobs, memory, view
 from tests.stages.test_grid import gridded, lay_out
 
@@ -233,7 +233,7 @@ def test_intervals_hold_the_truth():
 
 
 def test_classes_of_few_photographs_are_judged_together_and_groups_of_few_not_at_all(monkeypatch):
-    monkeypatch.setattr(stages.validity, "MANY", 40)
+    monkeypatch.setattr(stage, "MANY", 40)
     inputs = atlas()
     found = rows_of(judged(inputs))
     assert {key[2:] for key in found} == {("predicted", None, None), ("label", None, None)}
@@ -287,7 +287,7 @@ def test_the_statistic_shown_is_top_share_unless_another_is_clearly_better():
 
 def test_chunks_of_classes_do_not_show(monkeypatch):
     whole = judged(atlas())
-    monkeypatch.setattr(stages.validity.judging, "MEMORY", 1)
+    monkeypatch.setattr(judging, "MEMORY", 1)
     assert judged(atlas()).equals(whole)
 
 

@@ -9,21 +9,21 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
-from stages.methods import Method
-from stages.report import listed, page, words
-from stages.report.assets import Assets
-from stages.report.errors import figures, matrix, payload, wording
-from stages.report.errors.cases import Audit, read_audit
-from stages.report.errors.maps import Variant, read_variant
-from stages.report.errors.opening import Opening, agrees, opening
-from stages.report.errors.photographs import read_photographs
-from stages.report.payload import plain
-from stages.report.sheet import Sheet, encoded
-from stages.report.trust import trust_figure
-from stages.shares import wilson
-from stages.specs import ImagesSpec, Spec
-from stages.stage import Inputs
-from stages.tables.flags import SILENT
+from activation_atlas.stages.methods import Method
+from activation_atlas.stages.report import listed, page, words
+from activation_atlas.stages.report.assets import Assets
+from activation_atlas.stages.report.errors import figures, matrix, payload, wording
+from activation_atlas.stages.report.errors.cases import Audit, read_audit
+from activation_atlas.stages.report.errors.maps import Variant, read_variant
+from activation_atlas.stages.report.errors.opening import Opening, agrees, opening
+from activation_atlas.stages.report.errors.photographs import read_photographs
+from activation_atlas.stages.report.payload import plain
+from activation_atlas.stages.report.sheet import Sheet, encoded
+from activation_atlas.stages.report.trust import trust_figure
+from activation_atlas.stages.shares import wilson
+from activation_atlas.stages.specs import ImagesSpec, Spec
+from activation_atlas.stages.stage import Inputs
+from activation_atlas.stages.tables.flags import SILENT
 
 SCRIPTS = ("data.js", "controls.js", "closer.js", "sheets.js", "confusions.js", "closeups.js", "errors.js")
 STYLES = ("style.css", "closer.css", "doubts.css", "errors.css")

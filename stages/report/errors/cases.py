@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.report.payload import file_name
-from stages.stage import Inputs
+from activation_atlas.stages.report.payload import file_name
+from activation_atlas.stages.stage import Inputs
 
 EACH = 4
 """Of every confusion (label, prediction), so many of the most confident mistakes are shown besides the worst of all."""

@@ -7,13 +7,13 @@ from io import BytesIO
 
 import numpy as np
 
-from stages.report import words
-from stages.report.errors import wording
-from stages.report.errors.cases import Audit, Case
-from stages.report.errors.maps import Map, Variant
-from stages.report.errors.matrix import matrix, shades
-from stages.report.sheet import FAINT, INK, QUIET, Sheet
-from stages.vision.overlays import bar, coloured, laid, number
+from activation_atlas.stages.report import words
+from activation_atlas.stages.report.errors import wording
+from activation_atlas.stages.report.errors.cases import Audit, Case
+from activation_atlas.stages.report.errors.maps import Map, Variant
+from activation_atlas.stages.report.errors.matrix import matrix, shades
+from activation_atlas.stages.report.sheet import FAINT, INK, QUIET, Sheet
+from activation_atlas.stages.vision.overlays import bar, coloured, laid, number
 
 CASES, ACROSS = 24, 3
 

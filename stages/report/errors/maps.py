@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.methods import Occlusion, Options, Rise, pair
-from stages.stage import Inputs
-from stages.vision.overlays import scale, spread
-from stages.vision.place import Place
+from activation_atlas.stages.methods import Occlusion, Options, Rise, pair
+from activation_atlas.stages.stage import Inputs
+from activation_atlas.stages.vision.overlays import scale, spread
+from activation_atlas.stages.vision.place import Place
 
 FINEST = 56
 """Cells along one side of a map on the page; finer ones are pooled."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.report.trust import number, shown_kind
+from activation_atlas.stages.report.trust import number, shown_kind
 
 FORGETS = 0.5
 """A method is passed over whose maps correlate more than this with those of a model that has forgotten everything."""

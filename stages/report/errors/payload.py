@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from stages.report.assets import Assets, safe_json
-from stages.report.errors import wording
-from stages.report.errors.cases import Audit, Case
-from stages.report.errors.maps import Map, Variant
-from stages.report.payload import plain
-from stages.vision.overlays import coloured
+from activation_atlas.stages.report.assets import Assets, safe_json
+from activation_atlas.stages.report.errors import wording
+from activation_atlas.stages.report.errors.cases import Audit, Case
+from activation_atlas.stages.report.errors.maps import Map, Variant
+from activation_atlas.stages.report.payload import plain
+from activation_atlas.stages.vision.overlays import coloured
 
 CHUNK = 100
 """Cases whose maps are in one script; it is loaded when the first of them comes into view."""

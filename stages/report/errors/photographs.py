@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stages.report.errors.cases import Case
-from stages.report.sheet import photograph
-from stages.specs import ImagesSpec
+from activation_atlas.stages.report.errors.cases import Case
+from activation_atlas.stages.report.sheet import photograph
+from activation_atlas.stages.specs import ImagesSpec
 
 
 def read_photographs(
@@ -21,8 +21,8 @@ def read_photographs(
     Returns:
         image_id -> WebP bytes; image_id -> why the image could not be read again.
     """
-    from stages.sources import read_images
-    from stages.vision.images import ImageError, decode, fit_size
+    from activation_atlas.stages.sources import read_images
+    from activation_atlas.stages.vision.images import ImageError, decode, fit_size
 
     found: dict[str, bytes] = {}
     missing = {c.image_id: "not in the images table" for c in cases if not c.uri}

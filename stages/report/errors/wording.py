@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from stages.methods import EigenCam, Occlusion, Options, Rise, pair
-from stages.report.errors.maps import FINEST, Variant
+from activation_atlas.stages.methods import EigenCam, Occlusion, Options, Rise, pair
+from activation_atlas.stages.report.errors.maps import FINEST, Variant
 
 METHODS = {
     "grad_cam": ("Grad-CAM", "where the layer’s channels that raise the class’s logit are active"),

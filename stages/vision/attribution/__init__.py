@@ -1,3 +1,3 @@
 """What an image, or a position of a layer, argues for."""
 
-from stages.vision import quiet as _quiet  # noqa: F401 - before what imports TensorFlow
+from activation_atlas.stages.vision import quiet as _quiet  # noqa: F401 - before what imports TensorFlow

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.model.half import unscaled
+from activation_atlas.stages.vision.model.half import unscaled
 
 Head = Callable[[Sequence[tf.Tensor]], tf.Tensor]
 MAGNITUDES = (0.01, 1.0, 100.0)

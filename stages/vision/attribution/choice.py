@@ -9,16 +9,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from stages.methods import GREY
-from stages.stage import UserError
-from stages.vision.attribution.affine import is_affine
-from stages.vision.attribution.blocks import Block, Insertion, mode_of
-from stages.vision.attribution.blocks.proof import BlockTrial
-from stages.vision.attribution.forward_mode import Way
-from stages.vision.attribution.gradient_path import require_gradient
-from stages.vision.attribution.proof import Trial, noise, one_line
-from stages.vision.attribution.windows import Places
-from stages.vision.model import Model
+from activation_atlas.stages.methods import GREY
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.affine import is_affine
+from activation_atlas.stages.vision.attribution.blocks import Block, Insertion, mode_of
+from activation_atlas.stages.vision.attribution.blocks.proof import BlockTrial
+from activation_atlas.stages.vision.attribution.forward_mode import Way
+from activation_atlas.stages.vision.attribution.gradient_path import require_gradient
+from activation_atlas.stages.vision.attribution.proof import Trial, noise, one_line
+from activation_atlas.stages.vision.attribution.windows import Places
+from activation_atlas.stages.vision.model import Model
 
 log = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stages.stage import UserError
-from stages.vision.model import LayerInfo, Model
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.model import LayerInfo, Model
 
 
 def default_layer(model: Model) -> str:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from stages.methods import GREY
-from stages.specs import ModelSpec
-from stages.vision.attribution.methods.method import packed, padded
-from stages.vision.model import Model, freeze, open_model
+from activation_atlas.stages.methods import GREY
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.attribution.methods.method import packed, padded
+from activation_atlas.stages.vision.model import Model, freeze, open_model
 
 BLUR = 0.05
 """Standard deviation of insertion's Gaussian blur, as a share of the shorter side (11 pixels of 224)."""

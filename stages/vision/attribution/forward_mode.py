@@ -21,12 +21,12 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.attribution.affine import jacobian
-from stages.vision.attribution.tangents import RULES, Push, Tangent, differentiated, push_step
-from stages.vision.attribution.tangents.push import values_of
-from stages.vision.attribution.windows import Places, Span, Window
-from stages.vision.model import Model
-from stages.vision.model.program import Step
+from activation_atlas.stages.vision.attribution.affine import jacobian
+from activation_atlas.stages.vision.attribution.tangents import RULES, Push, Tangent, differentiated, push_step
+from activation_atlas.stages.vision.attribution.tangents.push import values_of
+from activation_atlas.stages.vision.attribution.windows import Places, Span, Window
+from activation_atlas.stages.vision.model import Model
+from activation_atlas.stages.vision.model.program import Step
 
 Way = Literal["affine", "windows", "accumulator", "backprop", "whole"]
 WORKING = 48 * 2**20

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import tensorflow as tf
 
-from stages.stage import UserError
-from stages.vision.model import Model
-from stages.vision.model.program import Step
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.model import Model
+from activation_atlas.stages.vision.model.program import Step
 
 MAPS = "use a method without gradients: occlusion, rise, score_cam or eigen_cam"
 

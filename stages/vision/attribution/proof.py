@@ -12,9 +12,9 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.attribution.forward_mode import ForwardMode, Way
-from stages.vision.attribution.windows import Places
-from stages.vision.model import Model
+from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode, Way
+from activation_atlas.stages.vision.attribution.windows import Places
+from activation_atlas.stages.vision.model import Model
 
 CLOSE = {"float64": 1e-9, "float32": 1e-4, "float16": 2e-2, "bfloat16": 8e-2}
 """Largest difference over the largest attribution of an image, by the coarsest type behind the layer."""

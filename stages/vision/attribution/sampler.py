@@ -10,11 +10,11 @@ from functools import lru_cache
 import numpy as np
 import tensorflow as tf
 
-from stages.specs import ModelSpec
-from stages.vision.attribution.blocks import Block, mode_of
-from stages.vision.attribution.forward_mode import Way
-from stages.vision.attribution.windows import Places
-from stages.vision.model import Model, freeze, open_model
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.attribution.blocks import Block, mode_of
+from activation_atlas.stages.vision.attribution.forward_mode import Way
+from activation_atlas.stages.vision.attribution.windows import Places
+from activation_atlas.stages.vision.model import Model, freeze, open_model
 
 FINE, NOT_FINITE, TOO_LARGE = 0, 1, 2
 """What can be said of a sample: as it should be; NaN or infinite; beyond what float16 can hold."""

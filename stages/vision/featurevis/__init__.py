@@ -7,4 +7,4 @@ model that nobody asks. Source: Olah et al., Feature Visualization (Distill
 2017), and lucid.
 """
 
-from stages.vision import quiet as _quiet  # noqa: F401 - before what imports TensorFlow
+from activation_atlas.stages.vision import quiet as _quiet  # noqa: F401 - before what imports TensorFlow

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from stages.vision.model import Model
-from stages.vision.model.program import Step, run
+from activation_atlas.stages.vision.model import Model
+from activation_atlas.stages.vision.model.program import Step, run
 
 Span = tuple[int, int]
 Window = tuple[Span, Span]

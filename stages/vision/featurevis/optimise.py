@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.featurevis.image_param import Spectrum, painter, start
-from stages.vision.featurevis.objectives import TAPS, Objective, direction
-from stages.vision.featurevis.transforms import GREY, Jitter, affine
+from activation_atlas.stages.vision.featurevis.image_param import Spectrum, painter, start
+from activation_atlas.stages.vision.featurevis.objectives import TAPS, Objective, direction
+from activation_atlas.stages.vision.featurevis.transforms import GREY, Jitter, affine
 
 
 @dataclass(frozen=True)

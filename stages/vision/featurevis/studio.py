@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from stages.specs import ModelSpec
-from stages.stage import UserError
-from stages.vision.attribution.gradient_path import blocked_by
-from stages.vision.attribution.proof import one_line
-from stages.vision.featurevis.close_up import close_up
-from stages.vision.featurevis.objectives import centre
-from stages.vision.featurevis.optimise import Painter, Recipe
-from stages.vision.model import Model, freeze, open_model
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.gradient_path import blocked_by
+from activation_atlas.stages.vision.attribution.proof import one_line
+from activation_atlas.stages.vision.featurevis.close_up import close_up
+from activation_atlas.stages.vision.featurevis.objectives import centre
+from activation_atlas.stages.vision.featurevis.optimise import Painter, Recipe
+from activation_atlas.stages.vision.model import Model, freeze, open_model
 
 log = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import threading
 
-from stages.specs import ModelSpec
-from stages.vision import quiet as _quiet  # noqa: F401 - before what imports TensorFlow
-from stages.vision.model.classifier import LayerInfo, Model
-from stages.vision.model.freezing import freeze
-from stages.vision.model.loading import load
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision import quiet as _quiet  # noqa: F401 - before what imports TensorFlow
+from activation_atlas.stages.vision.model.classifier import LayerInfo, Model
+from activation_atlas.stages.vision.model.freezing import freeze
+from activation_atlas.stages.vision.model.loading import load
 
 __all__ = ["LayerInfo", "Model", "freeze", "open_model"]
 

@@ -8,14 +8,14 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
-from stages.specs import ModelSpec, meant
-from stages.stage import UserError
-from stages.vision.model.geometry import Seen, loses, reaches, upright
-from stages.vision.model.half import leaning, widened
-from stages.vision.model.layers import LayerInfo, described, is_spatial, placed
-from stages.vision.model.loading import Loaded, class_names
-from stages.vision.model.logits import Ending, ends_in_one, probabilities, to_logits
-from stages.vision.model.program import Program, flatten, run
+from activation_atlas.stages.specs import ModelSpec, meant
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.model.geometry import Seen, loses, reaches, upright
+from activation_atlas.stages.vision.model.half import leaning, widened
+from activation_atlas.stages.vision.model.layers import LayerInfo, described, is_spatial, placed
+from activation_atlas.stages.vision.model.loading import Loaded, class_names
+from activation_atlas.stages.vision.model.logits import Ending, ends_in_one, probabilities, to_logits
+from activation_atlas.stages.vision.model.program import Program, flatten, run
 
 _HALF = ("float16", "bfloat16")
 _GREY = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's "L"

@@ -17,8 +17,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.model.geometry import View
-from stages.vision.model.program import Program, Step
+from activation_atlas.stages.vision.model.geometry import View
+from activation_atlas.stages.vision.model.program import Program, Step
 
 _CONVOLUTIONS = {keras.layers.Conv2D: ("filters", "groups"), keras.layers.DepthwiseConv2D: ("depth_multiplier",)}
 """The layers, and what each is declared with besides :data:`_OPTIONS`."""

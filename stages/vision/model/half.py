@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, fields
 
 import tensorflow as tf
 
-from stages.vision.model.folding import Folding
-from stages.vision.model.program import Environment, Program, Step
+from activation_atlas.stages.vision.model.folding import Folding
+from activation_atlas.stages.vision.model.program import Environment, Program, Step
 
 NARROW = "float16"
 LOWER = 2.0**-10

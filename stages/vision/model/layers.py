@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from stages.stage import UserError
-from stages.vision.model.geometry import Reach, Seen, View, operations, proof
-from stages.vision.model.program import Program
-from stages.vision.place import Place
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.model.geometry import Reach, Seen, View, operations, proof
+from activation_atlas.stages.vision.model.program import Program
+from activation_atlas.stages.vision.place import Place
 
 
 @dataclass(frozen=True)

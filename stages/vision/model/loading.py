@@ -12,11 +12,11 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from stages.classes import classes_of, read_classes
-from stages.saved import description, folder
-from stages.specs import ModelSpec, meant, near_file
-from stages.stage import UserError
-from stages.vision.model import keras2, unreadable
+from activation_atlas.stages.classes import classes_of, read_classes
+from activation_atlas.stages.saved import description, folder
+from activation_atlas.stages.specs import ModelSpec, meant, near_file
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.model import keras2, unreadable
 
 log = logging.getLogger(__name__)
 

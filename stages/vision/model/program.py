@@ -19,9 +19,9 @@ import tensorflow as tf
 from keras import tree
 from keras.src.models.functional import Functional
 
-from stages.stage import UserError
-from stages.vision.model.grouped import by_group
-from stages.vision.model.leaky import keeping
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.model.grouped import by_group
+from activation_atlas.stages.vision.model.leaky import keeping
 
 Environment = dict[int, Any]
 """Slot number to tensor."""

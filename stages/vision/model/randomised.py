@@ -15,10 +15,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from stages.specs import ModelSpec
-from stages.vision.model.classifier import Model
-from stages.vision.model.loading import Loaded, load
-from stages.vision.model.program import flatten
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.model.classifier import Model
+from activation_atlas.stages.vision.model.loading import Loaded, load
+from activation_atlas.stages.vision.model.program import flatten
 
 
 def depths(layers: int, count: int) -> list[int]:

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from stages.specs import ModelSpec
-from stages.vision.model.classifier import Model
-from stages.vision.model.program import Step
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.model.classifier import Model
+from activation_atlas.stages.vision.model.program import Step
 
 _TAKEN = ((0.0, 255.0), (0.0, 1.0), (-1.0, 1.0))
 """What networks are given for black and white."""

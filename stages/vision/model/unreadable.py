@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from stages.saved import Saved, custom, obstacle
+from activation_atlas.stages.saved import Saved, custom, obstacle
 
 
 def why(path: str, saved: Saved | None, error: BaseException) -> str:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from stages.demo import scenes
+from activation_atlas.stages.demo import scenes
 from tests.bench import command
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.demo import scenes
+from activation_atlas.stages.demo import scenes
 
 HOME = Path(scenes.__file__).parent
 ROOT = Path(__file__).parents[3]
@@ -54,10 +54,10 @@ def test_the_training_script_runs(tmp_path):
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 
-    command("stages.demo", tmp_path / "train", "--images", 48, "--split", "train")
+    command("activation_atlas.stages.demo", tmp_path / "train", "--images", 48, "--split", "train")
     out = tmp_path / "small.keras"
     words = ("--epochs", 2, "--batch", 16, "--out", out, "--test", tmp_path / "train")
-    told = [command("stages.vision.training", tmp_path / "train", *words) for _ in range(2)]
+    told = [command("activation_atlas.stages.vision.training", tmp_path / "train", *words) for _ in range(2)]
     assert "accuracy" in told[0] and out.exists()
     assert told[0] == told[1], "the same seed trains the same network"
     assert (tmp_path / "small_classes.txt").read_text(encoding="utf-8").split() == list(scenes.CLASSES)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.demo import scenes
+from activation_atlas.stages.demo import scenes
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,7 +32,8 @@ def test_a_picture_depends_on_its_name_alone(label):
 
 def test_another_process_draws_the_same():
     name = "test/sailboat/0001.png"
-    code = f"import hashlib; from stages.demo import scenes; print(hashlib.sha256(scenes.image({name!r})).hexdigest())"
+    code = "import hashlib; from activation_atlas.stages.demo import scenes; "
+    code += f"print(hashlib.sha256(scenes.image({name!r})).hexdigest())"
     done = [
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
         for _ in range(2)
@@ -41,7 +42,8 @@ def test_another_process_draws_the_same():
 
 
 def test_drawing_needs_no_tensorflow():
-    code = "import sys; from stages.demo import scenes; scenes.image('test/owl/0000.png'); print(*sys.modules)"
+    code = "import sys; from activation_atlas.stages.demo.scenes import image; image('test/owl/0000.png'); "
+    code += "print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert not {"tensorflow", "keras", "pandas", "scipy", "matplotlib"} & set(done.stdout.split())
 
@@ -121,7 +123,16 @@ def test_the_stamp_changes_its_corner_and_nothing_else():
 
 def test_the_data_set_can_be_written_to_a_folder(tmp_path):
     truth = tmp_path / "truth.csv"
-    command = [sys.executable, "-m", "stages.demo", str(tmp_path / "out"), "--images", "24", "--truth", str(truth)]
+    command = [
+        sys.executable,
+        "-m",
+        "activation_atlas.stages.demo",
+        str(tmp_path / "out"),
+        "--images",
+        "24",
+        "--truth",
+        str(truth),
+    ]
     subprocess.run(command, check=True, cwd=ROOT)
     files = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.png"))
     assert files == sorted(name.split("/", 1)[1] for name, _ in scenes.listing(24))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from stages.doubt.chance import Agreement, at_least, at_most, no_better
-from stages.doubt.finding import draws
+from activation_atlas.stages.doubt.chance import Agreement, at_least, at_most, no_better
+from activation_atlas.stages.doubt.finding import draws
 from tests.stages.doubt.ways import noise, seen
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stages.doubt.judging import judged
-from stages.doubt.ranges import FIRST, MOST, information
+from activation_atlas.stages.doubt.judging import judged
+from activation_atlas.stages.doubt.ranges import FIRST, MOST, information
 from tests.stages.doubt.ways import Told, no_ways, noise, seen
 
 TWELVE = np.arange(96) % 12

@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from stages.doubt.orders import better, fitted, listed, named
+from activation_atlas.stages.doubt.orders import better, fitted, listed, named
 from tests.stages.doubt.ways import noise, seen
 
 NAMES = ["wine", "coal", "teal", "Plum", "10", "9"]

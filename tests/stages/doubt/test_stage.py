@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stages import tables
-from stages.doubt import STAGE, Params
-from stages.specs import ImagesSpec, ModelSpec
-from stages.vision.images import decode_to
-from stages.vision.model import open_model
-from stages.vision.predicting import predict
+from activation_atlas.stages import tables
+from activation_atlas.stages.doubt import STAGE, Params
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec
+from activation_atlas.stages.vision.images import decode_to
+from activation_atlas.stages.vision.model import open_model
+from activation_atlas.stages.vision.predicting import predict
 from tests.bench import command
 from tests.memory import MemoryInputs
 from tests.stages.doubt import colours

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from stages.doubt.finding import Seen
+from activation_atlas.stages.doubt.finding import Seen
 
 
 def seen(label, pred, classes=None, prob=0.9, folders=None) -> Seen:

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from stages import tables
-from stages.methods import GradCam, Occlusion, Saliency
-from stages.report import Params
-from stages.vision.place import Place
+from activation_atlas.stages import tables
+from activation_atlas.stages.methods import GradCam, Occlusion, Saliency
+from activation_atlas.stages.report import Params
+from activation_atlas.stages.vision.place import Place
 from tests.memory import MemoryInputs
 from tests.stages.report.scene import EVIL, png
 

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from stages import tables
-from stages.report import Params
-from stages.specs import ImagesSpec, ViewSpec
+from activation_atlas.stages import tables
+from activation_atlas.stages.report import Params
+from activation_atlas.stages.specs import ImagesSpec, ViewSpec
 from tests.memory import MemoryInputs
 
 EVIL = "</script><img src=x onerror=alert(1)>"

@@ -4,7 +4,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from stages.report import STAGE
+from activation_atlas.stages.report import STAGE
 from tests.stages.report.audit import METHODS, audit
 from tests.stages.report.browser import opened, written
 from tests.stages.report.scene import scene

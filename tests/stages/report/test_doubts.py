@@ -5,8 +5,8 @@ import re
 import pyarrow as pa
 import pytest
 
-from stages import tables
-from stages.report import STAGE
+from activation_atlas.stages import tables
+from activation_atlas.stages.report import STAGE
 from tests.stages.report.audit import audit
 from tests.stages.report.scene import EVIL
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 from playwright.sync_api import Page
 
-from stages import tables
-from stages.report import STAGE
-from stages.vision.overlays import coloured, enlarged
+from activation_atlas.stages import tables
+from activation_atlas.stages.report import STAGE
+from activation_atlas.stages.vision.overlays import coloured, enlarged
 from tests.stages.report.audit import METHODS, ROWS, audit
 from tests.stages.report.browser import opened, written
 from tests.stages.report.scene import EVIL
@@ -142,7 +142,7 @@ def test_where_a_map_is_strongest_is_said_of_its_values_not_of_their_levels(brow
 
 
 def test_maps_come_in_several_scripts_and_what_is_lost_is_said(browser, tmp_path, monkeypatch):
-    monkeypatch.setattr("stages.report.errors.payload.CHUNK", 3)
+    monkeypatch.setattr("activation_atlas.stages.report.errors.payload.CHUNK", 3)
     inputs, params = audit(tmp_path, methods=METHODS[:1], inline=0)
     site = written(inputs.run(STAGE, params), tmp_path)
     fourth = "text=a.png"  # the first case of the second script

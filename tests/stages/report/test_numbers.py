@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from stages.report import heatmaps, tiles
-from stages.report.assets import safe_json
-from stages.report.evidence import Atlas, Grid, full_count, read_atlas
-from stages.report.geometry import WHOLE, patch_box, patch_side
-from stages.specs import ViewSpec
-from stages.vision import overlays
+from activation_atlas.stages.report import heatmaps, tiles
+from activation_atlas.stages.report.assets import safe_json
+from activation_atlas.stages.report.evidence import Atlas, Grid, full_count, read_atlas
+from activation_atlas.stages.report.geometry import WHOLE, patch_box, patch_side
+from activation_atlas.stages.specs import ViewSpec
+from activation_atlas.stages.vision import overlays
 from tests.stages.report.scene import scene
 
 LAYER = {"receptive_field": [219, 219], "stride": [16, 16], "offset": [8.0, 8.0]}
@@ -67,7 +67,7 @@ def test_patch_is_cut_from_the_right_place(tmp_path):
     atlas = read_atlas(inputs, view.view, view.grids, (), 1)
     atlas.layer.update(receptive_field=[6, 6], stride=[1, 1], offset=[-0.5, -0.5])
     atlas.grids[0].exemplars = [[("a", 7, 15)]]
-    from stages.report.evidence import read_photos
+    from activation_atlas.stages.report.evidence import read_photos
 
     photos = read_photos(inputs, {"a"})
     cut = tiles.cut(inputs, params.images, [atlas], photos, 1, {}, 6, 320, 480)

@@ -1,6 +1,6 @@
 """Which method the page opens on, from tables written by hand."""
 
-from stages.report.errors.opening import agrees, opening
+from activation_atlas.stages.report.errors.opening import agrees, opening
 
 TITLES = {"grad_cam": "Grad-CAM", "occlusion": "Occlusion", "guided": "Guided backprop"}
 

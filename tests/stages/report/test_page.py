@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from stages.report import STAGE
+from activation_atlas.stages.report import STAGE
 from tests.stages.report.browser import opened, written
 from tests.stages.report.scene import EVIL, scene
 

@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from stages.report.panels import ACROSS, SIDE, Column, Group, panel, shown_size
-from stages.vision import overlays
+from activation_atlas.stages.report.panels import ACROSS, SIDE, Column, Group, panel, shown_size
+from activation_atlas.stages.vision import overlays
 
 LONG = "a class whose name somebody made up of very many words, one after another, until no line could hold it"
 

@@ -7,9 +7,9 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from stages.report import STAGE
-from stages.specs import ViewSpec
-from stages.stage import UserError
+from activation_atlas.stages.report import STAGE
+from activation_atlas.stages.specs import ViewSpec
+from activation_atlas.stages.stage import UserError
 from tests import quick
 from tests.stages.report.scene import CLASSES, EVIL, LAYER, scene
 

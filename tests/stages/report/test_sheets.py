@@ -7,13 +7,13 @@ import pyarrow as pa
 import pytest
 from playwright.sync_api import expect
 
-from stages import methods
-from stages.report import STAGE
-from stages.report.errors import wording
-from stages.report.errors.cases import Audit, Case
-from stages.report.errors.figures import _choices, confusion_sheet
-from stages.report.errors.maps import Map, Variant, _place
-from stages.report.trust import trust_figure
+from activation_atlas.stages import methods
+from activation_atlas.stages.report import STAGE
+from activation_atlas.stages.report.errors import wording
+from activation_atlas.stages.report.errors.cases import Audit, Case
+from activation_atlas.stages.report.errors.figures import _choices, confusion_sheet
+from activation_atlas.stages.report.errors.maps import Map, Variant, _place
+from activation_atlas.stages.report.trust import trust_figure
 from tests.stages.report.audit import METHODS, audit
 from tests.stages.report.browser import opened, written
 from tests.stages.report.test_trust import of, texts

@@ -5,9 +5,9 @@ import pyarrow as pa
 import pytest
 from matplotlib.colors import to_hex
 
-from stages import tables
-from stages.report.sheet import PAPER
-from stages.report.trust import trust_figure
+from activation_atlas.stages import tables
+from activation_atlas.stages.report.sheet import PAPER
+from activation_atlas.stages.report.trust import trust_figure
 from tests import quick
 
 MANY = ["cam", "eigen_cam", "expected_gradients", "grad_cam_plus_plus", "guided_backprop", "integrated_gradients"]

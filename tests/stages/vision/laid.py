@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from stages.vision.place import Place
+from activation_atlas.stages.vision.place import Place
 
 
 def laid(values: np.ndarray, place: Place, size: tuple[int, int]) -> np.ndarray:

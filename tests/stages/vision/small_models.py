@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from stages.specs import ModelSpec
-from stages.vision.model import Model, open_model
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.model import Model, open_model
 
 SIZE, CLASSES = 16, 3
 

@@ -10,17 +10,17 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from stages.specs import ModelSpec
-from stages.stage import UserError
-from stages.vision.attribution.blocks import Block, Insertion, Removal, mode_of
-from stages.vision.attribution.blocks.proof import BlockTrial
-from stages.vision.attribution.choice import choose
-from stages.vision.attribution.forward_mode import ForwardMode
-from stages.vision.attribution.sampler import Sampler
-from stages.vision.attribution.tangents import FINITE
-from stages.vision.attribution.windows import Places
-from stages.vision.model import Model
-from stages.vision.model.loading import Loaded
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.blocks import Block, Insertion, Removal, mode_of
+from activation_atlas.stages.vision.attribution.blocks.proof import BlockTrial
+from activation_atlas.stages.vision.attribution.choice import choose
+from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
+from activation_atlas.stages.vision.attribution.sampler import Sampler
+from activation_atlas.stages.vision.attribution.tangents import FINITE
+from activation_atlas.stages.vision.attribution.windows import Places
+from activation_atlas.stages.vision.model import Model
+from activation_atlas.stages.vision.model.loading import Loaded
 from tests import quick
 from tests.stages.vision import small_models as small
 from tests.stages.vision.heads import SIZE, network

@@ -8,11 +8,11 @@ import keras
 import pytest
 from keras import layers
 
-from stages.explain.settled import warnings
-from stages.methods import GradCam, Saliency
-from stages.stage import UserError
-from stages.vision.attribution.default_layer import before_tokens, default_layer
-from stages.vision.attribution.methods import METHODS
+from activation_atlas.stages.explain.settled import warnings
+from activation_atlas.stages.methods import GradCam, Saliency
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.default_layer import before_tokens, default_layer
+from activation_atlas.stages.vision.attribution.methods import METHODS
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import opened
 

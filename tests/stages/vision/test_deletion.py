@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from keras import layers
 
-from stages.evaluate.pointing import energy, pointing
-from stages.methods import GREY, GradCam, Occlusion
-from stages.specs import ModelSpec
-from stages.vision.attribution.deletion import Walk, area, gaussian
-from stages.vision.attribution.pixels import at_input, draw, order
-from stages.vision.model import open_model
-from stages.vision.place import Place
+from activation_atlas.stages.evaluate.pointing import energy, pointing
+from activation_atlas.stages.methods import GREY, GradCam, Occlusion
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.attribution.deletion import Walk, area, gaussian
+from activation_atlas.stages.vision.attribution.pixels import at_input, draw, order
+from activation_atlas.stages.vision.model import open_model
+from activation_atlas.stages.vision.place import Place
 from tests.stages.vision import small_models
 
 SIZE = 4

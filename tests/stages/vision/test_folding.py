@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from stages.specs import ModelSpec
-from stages.vision.model import freeze, open_model
-from stages.vision.model.folding import Folding, Padded, folded, moments
-from stages.vision.model.program import flatten
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.model import freeze, open_model
+from activation_atlas.stages.vision.model.folding import Folding, Padded, folded, moments
+from activation_atlas.stages.vision.model.program import flatten
 from tests.stages.vision import small_models as small
 
 CONVOLUTIONS = {

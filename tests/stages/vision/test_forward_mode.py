@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stages.vision.attribution.affine import is_affine
-from stages.vision.attribution.choice import choose
-from stages.vision.attribution.forward_mode import ForwardMode
-from stages.vision.attribution.proof import disagreement
-from stages.vision.attribution.windows import Places
+from activation_atlas.stages.vision.attribution.affine import is_affine
+from activation_atlas.stages.vision.attribution.choice import choose
+from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
+from activation_atlas.stages.vision.attribution.proof import disagreement
+from activation_atlas.stages.vision.attribution.windows import Places
 from tests import quick
 from tests.stages.vision import small_models as small
 
@@ -126,7 +126,7 @@ def test_a_position_does_not_depend_on_its_companions(way, tmp_path):
 
 
 def test_a_rule_that_is_wrong_is_found_out(monkeypatch, tmp_path, caplog):
-    from stages.vision.attribution import tangents
+    from activation_atlas.stages.vision.attribution import tangents
 
     monkeypatch.setitem(tangents.RULES, "MaxPooling2D", lambda step, changed, push: None)
     model = small.opened("deep", tmp_path)
@@ -161,8 +161,8 @@ def test_half_precision_models(dtype, tmp_path):
 )
 def test_applications(name, size, layer):
     """Every rule, and what no rule covers, on the real graphs (random weights)."""
-    from stages.specs import ModelSpec
-    from stages.vision.model import open_model
+    from activation_atlas.stages.specs import ModelSpec
+    from activation_atlas.stages.vision.model import open_model
 
     spec = ModelSpec(application=name, weights=None, input_size=size) if name != "VGG16" else None
     model = open_model(spec or ModelSpec(application=name, weights=None))

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from stages.stage import UserError
-from stages.vision.model import Model
-from stages.vision.model.geometry import proof
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.model import Model
+from activation_atlas.stages.vision.model.geometry import proof
 from tests.stages.vision.methods.five import opened
 
 HEIGHT, WIDTH = 20, 28

@@ -10,17 +10,17 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from stages.methods import METHODS as OPTIONS
-from stages.specs import ModelSpec
-from stages.vision.attribution.choice import choose
-from stages.vision.attribution.forward_mode import ForwardMode
-from stages.vision.attribution.methods import METHODS, Setting
-from stages.vision.attribution.windows import Places
-from stages.vision.featurevis.close_up import close_up
-from stages.vision.model.classifier import Model
-from stages.vision.model.half import ScaledStep, powers
-from stages.vision.model.loading import Loaded
-from stages.vision.model.program import call, run
+from activation_atlas.stages.methods import METHODS as OPTIONS
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.attribution.choice import choose
+from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
+from activation_atlas.stages.vision.attribution.methods import METHODS, Setting
+from activation_atlas.stages.vision.attribution.windows import Places
+from activation_atlas.stages.vision.featurevis.close_up import close_up
+from activation_atlas.stages.vision.model.classifier import Model
+from activation_atlas.stages.vision.model.half import ScaledStep, powers
+from activation_atlas.stages.vision.model.loading import Loaded
+from activation_atlas.stages.vision.model.program import call, run
 from tests import quick
 from tests.stages.vision import small_models as small
 

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stages.specs import ModelSpec
-from stages.stage import UserError
-from stages.vision.attribution import proof
-from stages.vision.attribution.affine import is_affine
-from stages.vision.attribution.choice import choose
-from stages.vision.attribution.forward_mode import ForwardMode
-from stages.vision.attribution.methods.input_gradient import gradients
-from stages.vision.attribution.sampler import Sampler
-from stages.vision.attribution.tangents import RULES
-from stages.vision.attribution.windows import Places
-from stages.vision.model import freeze, freezing
-from stages.vision.model.classifier import Model
-from stages.vision.model.loading import Loaded
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution import proof
+from activation_atlas.stages.vision.attribution.affine import is_affine
+from activation_atlas.stages.vision.attribution.choice import choose
+from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
+from activation_atlas.stages.vision.attribution.methods.input_gradient import gradients
+from activation_atlas.stages.vision.attribution.sampler import Sampler
+from activation_atlas.stages.vision.attribution.tangents import RULES
+from activation_atlas.stages.vision.attribution.windows import Places
+from activation_atlas.stages.vision.model import freeze, freezing
+from activation_atlas.stages.vision.model.classifier import Model
+from activation_atlas.stages.vision.model.loading import Loaded
 from tests import quick
 from tests.stages.vision import small_models as small
 from tests.stages.vision.heads import CLASSES, HEADS, REFUSED, SIZE, UNCHECKED, network

@@ -15,7 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from stages.vision.images import GREY, ImageError, decode, decode_to, fit_size, input_box, probe, source_box
+from activation_atlas.stages.vision.images import (
+    GREY,
+    ImageError,
+    decode,
+    decode_to,
+    fit_size,
+    input_box,
+    probe,
+    source_box,
+)
 
 # Pillow's own remarks on damaged files; outside of tests the module silences them.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from stages.saved import description, obstacle, outputs
-from stages.saved import layers as layer_names
-from stages.specs import ModelSpec
-from stages.stage import UserError
-from stages.vision.model import open_model
-from stages.vision.model.loading import load
+from activation_atlas.stages.saved import description, obstacle, outputs
+from activation_atlas.stages.saved import layers as layer_names
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.model import open_model
+from activation_atlas.stages.vision.model.loading import load
 
 IMAGES = np.random.default_rng(2).uniform(0, 255, (3, 16, 16, 3)).astype("float32")
 

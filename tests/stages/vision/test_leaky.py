@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from stages.specs import ModelSpec
-from stages.vision.model import freeze, open_model
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.model import freeze, open_model
 from tests import quick
 from tests.stages.vision import small_models as small
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages import index
-from stages.specs import ImagesSpec
-from stages.vision.images import decode, decode_to, measure
-from stages.vision.levels import Span, told
+from activation_atlas.stages import index
+from activation_atlas.stages.specs import ImagesSpec
+from activation_atlas.stages.vision.images import decode, decode_to, measure
+from activation_atlas.stages.vision.levels import Span, told
 from tests.memory import MemoryInputs
 
 RAMP = np.linspace(0, 1, 64).reshape(8, 8)

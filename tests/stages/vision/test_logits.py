@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from stages.specs import ModelSpec
-from stages.stage import UserError
-from stages.vision.model.classifier import Model
-from stages.vision.model.loading import Loaded
-from stages.vision.model.logits import functions
-from stages.vision.model.logits.meaning import Meaning, tell
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.model.classifier import Model
+from activation_atlas.stages.vision.model.loading import Loaded
+from activation_atlas.stages.vision.model.logits import functions
+from activation_atlas.stages.vision.model.logits.meaning import Meaning, tell
 
 CLASSES = 4
 

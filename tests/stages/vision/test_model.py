@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from stages.specs import ModelSpec
-from stages.stage import UserError
-from stages.vision.model import freeze, freezing, open_model
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.model import freeze, freezing, open_model
 from tests import quick
 from tests.stages.vision import small_models as small
 
@@ -161,7 +161,7 @@ def test_a_graph_that_cannot_be_frozen_runs_as_it_is(monkeypatch, caplog):
     def refuse(*args):
         raise ValueError("no such luck")
 
-    monkeypatch.setattr("stages.vision.model.freezing.convert_variables_to_constants_v2", refuse)
+    monkeypatch.setattr("activation_atlas.stages.vision.model.freezing.convert_variables_to_constants_v2", refuse)
     double = freeze(lambda x: {"y": 2 * x}, tf.TensorSpec((1,), "float32"))
     assert double(tf.constant([2.0]))["y"].numpy() == 4
     assert "no such luck" in caplog.text
@@ -287,7 +287,7 @@ def test_models_that_cannot_carry_an_atlas(tmp_path):
 
 
 def test_subclassed_and_unsafe_files_and_no_file(tmp_path):
-    from stages.vision.model.program import flatten
+    from activation_atlas.stages.vision.model.program import flatten
 
     with pytest.raises(UserError, match="model x: Subclassed is a subclassed model"):
         flatten(Subclassed(), "model x")

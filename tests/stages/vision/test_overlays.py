@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stages.vision import overlays
-from stages.vision.images import fit_size
-from stages.vision.place import Place
+from activation_atlas.stages.vision import overlays
+from activation_atlas.stages.vision.images import fit_size
+from activation_atlas.stages.vision.place import Place
 
 RNG = np.random.default_rng(0)
 

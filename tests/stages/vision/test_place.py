@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stages.vision.place import Place
+from activation_atlas.stages.vision.place import Place
 from tests.stages.vision.laid import laid
 
 PLACES = {

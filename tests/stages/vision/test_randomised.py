@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from stages.specs import ModelSpec
-from stages.vision.model import open_model
-from stages.vision.model.loading import load
-from stages.vision.model.randomised import cascade, depths, shuffle, weighted
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.model import open_model
+from activation_atlas.stages.vision.model.loading import load
+from activation_atlas.stages.vision.model.randomised import cascade, depths, shuffle, weighted
 from tests.stages.vision import small_models
 
 

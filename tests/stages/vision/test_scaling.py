@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from stages.specs import ModelSpec
-from stages.vision.model import Model, open_model
-from stages.vision.model.loading import Loaded
-from stages.vision.model.scaling import contradiction, told
-from stages.vision.preparations import BGR_MEAN, DEVIATION, MEAN, answers, own, usual
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.model import Model, open_model
+from activation_atlas.stages.vision.model.loading import Loaded
+from activation_atlas.stages.vision.model.scaling import contradiction, told
+from activation_atlas.stages.vision.preparations import BGR_MEAN, DEVIATION, MEAN, answers, own, usual
 
 SIZE = 12
 

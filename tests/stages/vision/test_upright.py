@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from stages.vision.attribution.choice import choose
-from stages.vision.attribution.forward_mode import ForwardMode
-from stages.vision.attribution.windows import Places
-from stages.vision.featurevis.close_up import close_up
-from stages.vision.model import Model
-from stages.vision.model.geometry import upright
+from activation_atlas.stages.vision.attribution.choice import choose
+from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
+from activation_atlas.stages.vision.attribution.windows import Places
+from activation_atlas.stages.vision.featurevis.close_up import close_up
+from activation_atlas.stages.vision.model import Model
+from activation_atlas.stages.vision.model.geometry import upright
 from tests import quick
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import built, explained, images, opened

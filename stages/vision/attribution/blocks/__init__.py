@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stages.vision.attribution.blocks.insertion import Insertion, InsertionMode
-from stages.vision.attribution.blocks.removal import Removal, RemovalMode
-from stages.vision.attribution.forward_mode import ForwardMode, Way
-from stages.vision.model import Model
+from activation_atlas.stages.vision.attribution.blocks.insertion import Insertion, InsertionMode
+from activation_atlas.stages.vision.attribution.blocks.removal import Removal, RemovalMode
+from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode, Way
+from activation_atlas.stages.vision.model import Model
 
 __all__ = ["Block", "Insertion", "InsertionMode", "Removal", "RemovalMode", "mode_of"]
 

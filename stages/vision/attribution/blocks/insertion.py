@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from stages.methods import GREY
-from stages.vision.attribution.blocks.removal import Removal, RemovalMode
-from stages.vision.attribution.forward_mode import Way
-from stages.vision.attribution.windows import Places
-from stages.vision.model import Model
+from activation_atlas.stages.methods import GREY
+from activation_atlas.stages.vision.attribution.blocks.removal import Removal, RemovalMode
+from activation_atlas.stages.vision.attribution.forward_mode import Way
+from activation_atlas.stages.vision.attribution.windows import Places
+from activation_atlas.stages.vision.model import Model
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.attribution.affine import EPSILON
-from stages.vision.attribution.blocks import Block, InsertionMode, mode_of
-from stages.vision.attribution.forward_mode import Way
-from stages.vision.attribution.proof import CLOSE, PLACES, Drawn, one_line
-from stages.vision.model import Model
+from activation_atlas.stages.vision.attribution.affine import EPSILON
+from activation_atlas.stages.vision.attribution.blocks import Block, InsertionMode, mode_of
+from activation_atlas.stages.vision.attribution.forward_mode import Way
+from activation_atlas.stages.vision.attribution.proof import CLOSE, PLACES, Drawn, one_line
+from activation_atlas.stages.vision.model import Model
 
 ROUNDING = 8
 """By how many of the last digits of its largest logit the difference of two runs of a head may be off: up to 4 in

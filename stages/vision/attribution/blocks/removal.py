@@ -18,11 +18,11 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.attribution.forward_mode import WORKING, ForwardMode, Way
-from stages.vision.attribution.tangents import FINITE
-from stages.vision.attribution.tangents.finite import recomputed
-from stages.vision.attribution.windows import Places, Span, Window
-from stages.vision.model import Model
+from activation_atlas.stages.vision.attribution.forward_mode import WORKING, ForwardMode, Way
+from activation_atlas.stages.vision.attribution.tangents import FINITE
+from activation_atlas.stages.vision.attribution.tangents.finite import recomputed
+from activation_atlas.stages.vision.attribution.windows import Places, Span, Window
+from activation_atlas.stages.vision.model import Model
 
 
 @dataclass(frozen=True)

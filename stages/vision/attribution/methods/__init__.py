@@ -12,9 +12,9 @@ import threading
 
 import numpy as np
 
-from stages.methods import Options
-from stages.specs import ModelSpec
-from stages.vision.attribution.methods import (
+from activation_atlas.stages.methods import Options
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.attribution.methods import (
     cam,
     eigen_cam,
     gradients,
@@ -25,8 +25,8 @@ from stages.vision.attribution.methods import (
     score_cam,
     smooth_grad,
 )
-from stages.vision.attribution.methods.method import Explain, Maps, Method, Setting, Settled
-from stages.vision.model import open_model
+from activation_atlas.stages.vision.attribution.methods.method import Explain, Maps, Method, Setting, Settled
+from activation_atlas.stages.vision.model import open_model
 
 FAMILIES = (cam, eigen_cam, score_cam, gradients, smooth_grad, path, guided, occlusion, rise)
 METHODS: dict[str, Method] = {m.name: m for family in FAMILIES for m in family.METHODS}

@@ -12,12 +12,20 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from stages.stage import UserError
-from stages.vision.attribution.affine import is_affine, jacobian
-from stages.vision.attribution.default_layer import before_tokens, default_layer
-from stages.vision.attribution.gradient_path import require_gradient
-from stages.vision.attribution.methods.method import Explain, Maps, Method, Sample, Setting, Settled, padded
-from stages.vision.model import Model, freeze
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.affine import is_affine, jacobian
+from activation_atlas.stages.vision.attribution.default_layer import before_tokens, default_layer
+from activation_atlas.stages.vision.attribution.gradient_path import require_gradient
+from activation_atlas.stages.vision.attribution.methods.method import (
+    Explain,
+    Maps,
+    Method,
+    Sample,
+    Setting,
+    Settled,
+    padded,
+)
+from activation_atlas.stages.vision.model import Model, freeze
 
 Weigh = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """Activations (n, 1, H, W, C) and gradients (n, k, H, W, C), or (n, k, 1, 1, C) where all positions have the same,

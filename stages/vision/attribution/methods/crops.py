@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.vision.attribution.methods.hiding import Windows
-from stages.vision.model import Model
-from stages.vision.model.geometry import Reach, operations, window
-from stages.vision.model.program import Step
+from activation_atlas.stages.vision.attribution.methods.hiding import Windows
+from activation_atlas.stages.vision.model import Model
+from activation_atlas.stages.vision.model.geometry import Reach, operations, window
+from activation_atlas.stages.vision.model.program import Step
 
 
 @dataclass(frozen=True)

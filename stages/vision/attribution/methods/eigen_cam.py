@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.attribution.methods.cam import at_layer
-from stages.vision.attribution.methods.method import Explain, Maps, Method, Setting, padded
-from stages.vision.model import freeze
+from activation_atlas.stages.vision.attribution.methods.cam import at_layer
+from activation_atlas.stages.vision.attribution.methods.method import Explain, Maps, Method, Setting, padded
+from activation_atlas.stages.vision.model import freeze
 
 
 class EigenCam:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from stages.vision.attribution.methods.input_gradient import InputGradient, largest_colour, settle
-from stages.vision.attribution.methods.method import Explain, Method, Setting
+from activation_atlas.stages.vision.attribution.methods.input_gradient import InputGradient, largest_colour, settle
+from activation_atlas.stages.vision.attribution.methods.method import Explain, Method, Setting
 
 
 def saliency(setting: Setting) -> Explain:

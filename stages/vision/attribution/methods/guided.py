@@ -16,14 +16,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from stages.stage import UserError
-from stages.vision.attribution.methods import cam, input_gradient
-from stages.vision.attribution.methods.input_gradient import InputGradient, largest_colour
-from stages.vision.attribution.methods.method import Explain, Maps, Method, Sample, Setting, Settled
-from stages.vision.model import Model
-from stages.vision.model.half import leaning
-from stages.vision.model.program import Program, Step
-from stages.vision.place import Place
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.methods import cam, input_gradient
+from activation_atlas.stages.vision.attribution.methods.input_gradient import InputGradient, largest_colour
+from activation_atlas.stages.vision.attribution.methods.method import Explain, Maps, Method, Sample, Setting, Settled
+from activation_atlas.stages.vision.model import Model
+from activation_atlas.stages.vision.model.half import leaning
+from activation_atlas.stages.vision.model.program import Program, Step
+from activation_atlas.stages.vision.place import Place
 
 Function = Callable[..., tf.Tensor]
 Rule = Callable[[Function], Function]

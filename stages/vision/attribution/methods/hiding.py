@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from stages.methods import Occlusion, pair
-from stages.stage import UserError
-from stages.tables.flags import ROUNDING
-from stages.vision.attribution.methods.method import Maps, Setting, packed, padded
-from stages.vision.model import Model, freeze
-from stages.vision.place import Place
+from activation_atlas.stages.methods import Occlusion, pair
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.tables.flags import ROUNDING
+from activation_atlas.stages.vision.attribution.methods.method import Maps, Setting, packed, padded
+from activation_atlas.stages.vision.model import Model, freeze
+from activation_atlas.stages.vision.place import Place
 
 
 def starts(size: int, patch: int, stride: int, edges: str) -> np.ndarray:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from stages.vision.attribution.methods.crops import Along, at_layer
-from stages.vision.attribution.methods.hiding import Hiding, Windows, hidden
-from stages.vision.attribution.methods.method import Setting
+from activation_atlas.stages.vision.attribution.methods.crops import Along, at_layer
+from activation_atlas.stages.vision.attribution.methods.hiding import Hiding, Windows, hidden
+from activation_atlas.stages.vision.attribution.methods.method import Setting
 
 
 class Incremental(Hiding):

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from stages.stage import UserError
-from stages.vision.attribution.gradient_path import require_gradient
-from stages.vision.attribution.methods.abreast import abreast
-from stages.vision.attribution.methods.method import Maps, Sample, Setting, Settled, at_input, padded
-from stages.vision.model import Model, freeze
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.gradient_path import require_gradient
+from activation_atlas.stages.vision.attribution.methods.abreast import abreast
+from activation_atlas.stages.vision.attribution.methods.method import Maps, Sample, Setting, Settled, at_input, padded
+from activation_atlas.stages.vision.model import Model, freeze
 
 Reduce = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """What the model received (n, 1, h, w, c) and gradients (n, k, h, w, c) to maps (n, k, h, w)."""

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.attribution.methods.input_gradient import gradients
-from stages.vision.attribution.methods.method import Maps, Setting, packed, padded
-from stages.vision.model import freeze
+from activation_atlas.stages.vision.attribution.methods.input_gradient import gradients
+from activation_atlas.stages.vision.attribution.methods.method import Maps, Setting, packed, padded
+from activation_atlas.stages.vision.model import freeze
 
 Jobs = tuple[np.ndarray, ...]
 """What distinguishes the passes of n images: arrays (n, passes, ...)."""

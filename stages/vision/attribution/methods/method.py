@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from stages.methods import Options
-from stages.vision.model import Model
-from stages.vision.place import Place
+from activation_atlas.stages.methods import Options
+from activation_atlas.stages.vision.model import Model
+from activation_atlas.stages.vision.place import Place
 
 
 @dataclass(frozen=True)

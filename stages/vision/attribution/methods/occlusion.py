@@ -7,12 +7,12 @@ import logging
 import numpy as np
 import tensorflow as tf
 
-from stages.methods import Occlusion, pair
-from stages.vision.attribution.methods import crops
-from stages.vision.attribution.methods.hiding import Hiding, Windows, hidden
-from stages.vision.attribution.methods.incremental import Incremental
-from stages.vision.attribution.methods.method import Explain, Method, Sample, Setting, Settled
-from stages.vision.model import Model
+from activation_atlas.stages.methods import Occlusion, pair
+from activation_atlas.stages.vision.attribution.methods import crops
+from activation_atlas.stages.vision.attribution.methods.hiding import Hiding, Windows, hidden
+from activation_atlas.stages.vision.attribution.methods.incremental import Incremental
+from activation_atlas.stages.vision.attribution.methods.method import Explain, Method, Sample, Setting, Settled
+from activation_atlas.stages.vision.model import Model
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.attribution.methods.input_gradient import settle
-from stages.vision.attribution.methods.many_passes import Jobs, ManyPasses, generator
-from stages.vision.attribution.methods.method import Explain, Maps, Method, Setting
+from activation_atlas.stages.vision.attribution.methods.input_gradient import settle
+from activation_atlas.stages.vision.attribution.methods.many_passes import Jobs, ManyPasses, generator
+from activation_atlas.stages.vision.attribution.methods.method import Explain, Maps, Method, Setting
 
 
 class IntegratedGradients(ManyPasses):

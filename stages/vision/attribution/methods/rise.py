@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from stages.methods import Rise as Options
-from stages.tables.flags import ROUNDING
-from stages.vision.attribution.methods.many_passes import generator
-from stages.vision.attribution.methods.method import (
+from activation_atlas.stages.methods import Rise as Options
+from activation_atlas.stages.tables.flags import ROUNDING
+from activation_atlas.stages.vision.attribution.methods.many_passes import generator
+from activation_atlas.stages.vision.attribution.methods.method import (
     Explain,
     Maps,
     Method,
@@ -22,7 +22,7 @@ from stages.vision.attribution.methods.method import (
     packed,
     padded,
 )
-from stages.vision.model import Model, freeze
+from activation_atlas.stages.vision.model import Model, freeze
 
 CHUNK = 512
 """Masks of one image that are summed at once."""

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.attribution.methods.cam import at_layer
-from stages.vision.attribution.methods.method import Explain, Maps, Method, Setting, packed, padded
-from stages.vision.model import freeze
-from stages.vision.place import Place
+from activation_atlas.stages.vision.attribution.methods.cam import at_layer
+from activation_atlas.stages.vision.attribution.methods.method import Explain, Maps, Method, Setting, packed, padded
+from activation_atlas.stages.vision.model import freeze
+from activation_atlas.stages.vision.place import Place
 
 
 class ScoreCam:

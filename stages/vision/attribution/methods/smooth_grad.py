@@ -8,9 +8,9 @@ from math import ceil, pi, prod
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.attribution.methods.input_gradient import settle
-from stages.vision.attribution.methods.many_passes import Jobs, ManyPasses, generator
-from stages.vision.attribution.methods.method import Explain, Maps, Method, Setting
+from activation_atlas.stages.vision.attribution.methods.input_gradient import settle
+from activation_atlas.stages.vision.attribution.methods.many_passes import Jobs, ManyPasses, generator
+from activation_atlas.stages.vision.attribution.methods.method import Explain, Maps, Method, Setting
 
 
 class SmoothGrad(ManyPasses):

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from stages.vision.attribution.tangents import finite
-from stages.vision.attribution.tangents.joins import added, joined, multiplied
-from stages.vision.attribution.tangents.neighbourhoods import (
+from activation_atlas.stages.vision.attribution.tangents import finite
+from activation_atlas.stages.vision.attribution.tangents.joins import added, joined, multiplied
+from activation_atlas.stages.vision.attribution.tangents.neighbourhoods import (
     average,
     convolution,
     global_average,
@@ -24,7 +24,7 @@ from stages.vision.attribution.tangents.neighbourhoods import (
     maximum,
     padded,
 )
-from stages.vision.attribution.tangents.pointwise import (
+from activation_atlas.stages.vision.attribution.tangents.pointwise import (
     activation,
     dense,
     pointwise,
@@ -34,8 +34,8 @@ from stages.vision.attribution.tangents.pointwise import (
     same,
     scaled,
 )
-from stages.vision.attribution.tangents.push import Push, Rule, Tangent
-from stages.vision.model.program import Step
+from activation_atlas.stages.vision.attribution.tangents.push import Push, Rule, Tangent
+from activation_atlas.stages.vision.model.program import Step
 
 __all__ = ["FINITE", "RULES", "Push", "Tangent", "differentiated", "push_step"]
 

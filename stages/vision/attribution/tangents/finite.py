@@ -10,14 +10,26 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from stages.vision.attribution.tangents import neighbourhoods
-from stages.vision.attribution.tangents.joins import joined_terms, multiplies_maps, term
-from stages.vision.attribution.tangents.neighbourhoods import can_convolve, convolved, cut, layer_frame, seen
-from stages.vision.attribution.tangents.pointwise import MIXING, activation_of, is_by_position, is_clip, top
-from stages.vision.attribution.tangents.pointwise import dense as linear_dense
-from stages.vision.attribution.tangents.push import Push, Tangent, values_of, with_values
-from stages.vision.attribution.windows import Window
-from stages.vision.model.program import Step
+from activation_atlas.stages.vision.attribution.tangents import neighbourhoods
+from activation_atlas.stages.vision.attribution.tangents.joins import joined_terms, multiplies_maps, term
+from activation_atlas.stages.vision.attribution.tangents.neighbourhoods import (
+    can_convolve,
+    convolved,
+    cut,
+    layer_frame,
+    seen,
+)
+from activation_atlas.stages.vision.attribution.tangents.pointwise import (
+    MIXING,
+    activation_of,
+    is_by_position,
+    is_clip,
+    top,
+)
+from activation_atlas.stages.vision.attribution.tangents.pointwise import dense as linear_dense
+from activation_atlas.stages.vision.attribution.tangents.push import Push, Tangent, values_of, with_values
+from activation_atlas.stages.vision.attribution.windows import Window
+from activation_atlas.stages.vision.model.program import Step
 
 
 def pointwise(step: Step, changes: list[Tangent | None], push: Push) -> Tangent | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from stages.vision.attribution.tangents.push import Push, Tangent, values_of, with_values
-from stages.vision.attribution.windows import Window, union
-from stages.vision.model.program import Step
+from activation_atlas.stages.vision.attribution.tangents.push import Push, Tangent, values_of, with_values
+from activation_atlas.stages.vision.attribution.windows import Window, union
+from activation_atlas.stages.vision.model.program import Step
 
 
 def _aligned(step: Step, tangents: list[Tangent | None], push: Push) -> list[Tangent | None] | None:

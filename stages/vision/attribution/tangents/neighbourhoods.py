@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.attribution.tangents.pointwise import activated, known_slope
-from stages.vision.attribution.tangents.push import Push, Tangent
-from stages.vision.attribution.windows import Span, Window
-from stages.vision.model.geometry import padding_before
-from stages.vision.model.program import Step
+from activation_atlas.stages.vision.attribution.tangents.pointwise import activated, known_slope
+from activation_atlas.stages.vision.attribution.tangents.push import Push, Tangent
+from activation_atlas.stages.vision.attribution.windows import Span, Window
+from activation_atlas.stages.vision.model.geometry import padding_before
+from activation_atlas.stages.vision.model.program import Step
 
 
 @dataclass(frozen=True)

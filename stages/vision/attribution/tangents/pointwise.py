@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from stages.vision.attribution.tangents.push import Push, Tangent, values_of, with_values
-from stages.vision.model.program import Step
+from activation_atlas.stages.vision.attribution.tangents.push import Push, Tangent, values_of, with_values
+from activation_atlas.stages.vision.model.program import Step
 
 
 def same(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:

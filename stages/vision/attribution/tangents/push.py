@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import tensorflow as tf
 
-from stages.vision.attribution.windows import Places, Span, Window
-from stages.vision.model.half import NARROW, powers, times
-from stages.vision.model.program import Step
+from activation_atlas.stages.vision.attribution.windows import Places, Span, Window
+from activation_atlas.stages.vision.model.half import NARROW, powers, times
+from activation_atlas.stages.vision.model.program import Step
 
 Tangent = Window | tf.Tensor
 """How a slot changes with the sampled position, at its slope or by a finite step: a window of a map, or a tensor

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.vision.model.geometry import proof
-from stages.vision.model.geometry.reach import Reach, Window
-from stages.vision.model.geometry.reckoning import Seen, Shapes, loses, reaches
-from stages.vision.model.geometry.sliding import padding_before, window
-from stages.vision.model.geometry.upright import View, upright
-from stages.vision.model.program import Step
+from activation_atlas.stages.vision.model.geometry import proof
+from activation_atlas.stages.vision.model.geometry.reach import Reach, Window
+from activation_atlas.stages.vision.model.geometry.reckoning import Seen, Shapes, loses, reaches
+from activation_atlas.stages.vision.model.geometry.sliding import padding_before, window
+from activation_atlas.stages.vision.model.geometry.upright import View, upright
+from activation_atlas.stages.vision.model.program import Step
 
 __all__ = [
     "Reach",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.vision.model.geometry.reach import Reach
+from activation_atlas.stages.vision.model.geometry.reach import Reach
 
 Tap = Callable[[np.ndarray], np.ndarray]
 """Pixels in [0, 255], float32 (n, h, w, c), to a layer's output (n, H, W, C)."""

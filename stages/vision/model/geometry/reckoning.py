@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.vision.model.geometry.reach import Reach, union
-from stages.vision.model.geometry.rules import is_known, rule
-from stages.vision.model.program import Program, Step
+from activation_atlas.stages.vision.model.geometry.reach import Reach, union
+from activation_atlas.stages.vision.model.geometry.rules import is_known, rule
+from activation_atlas.stages.vision.model.program import Program, Step
 
 Shapes = dict[int, tuple]
 

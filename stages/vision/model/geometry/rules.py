@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from stages.vision.model.geometry.reach import SAME, Window, fitted, resized
-from stages.vision.model.geometry.sliding import (
+from activation_atlas.stages.vision.model.geometry.reach import SAME, Window, fitted, resized
+from activation_atlas.stages.vision.model.geometry.sliding import (
     FUNCTIONS,
     WINDOWED,
     Traced,
@@ -22,7 +22,7 @@ from stages.vision.model.geometry.sliding import (
     transposed_convolution,
     widths_of,
 )
-from stages.vision.model.program import Slot, Step
+from activation_atlas.stages.vision.model.program import Slot, Step
 
 Rule = Callable[[Step, int, tuple, tuple], Traced | None]
 
@@ -270,7 +270,7 @@ def is_known(step: Step) -> bool:
     operation, kind = step.operation, step.kind
     module = getattr(operation, "__module__", "") or type(operation).__module__
     if not module.startswith("keras.src."):
-        return module.startswith("stages.")
+        return module.startswith("activation_atlas.")
     if kind in RULES:
         return True
     if module.startswith(("keras.src.layers.", "keras.src.applications.")):

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from stages.vision.model.geometry.reach import Window
-from stages.vision.model.program import Slot, Step
+from activation_atlas.stages.vision.model.geometry.reach import Window
+from activation_atlas.stages.vision.model.program import Slot, Step
 
 Traced = tuple[int, Window]
 """The axis of an operation's output that one of its input's becomes, and what positions along it see."""

@@ -19,8 +19,8 @@ import keras
 import numpy as np
 from keras.src.saving.serialization_lib import SafeModeScope
 
-from stages.saved import Saved
-from stages.vision.model.keras2.rewording import reworded
+from activation_atlas.stages.saved import Saved
+from activation_atlas.stages.vision.model.keras2.rewording import reworded
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stages.saved import Config
+from activation_atlas.stages.saved import Config
 
 _OPERATIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "math.truediv": ("numpy", "TrueDivide", ("y",)),

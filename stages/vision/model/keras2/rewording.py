@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
-from stages.saved import Config, mappings
-from stages.vision.model.keras2.operations import argument, operation
+from activation_atlas.stages.saved import Config, mappings
+from activation_atlas.stages.vision.model.keras2.operations import argument, operation
 
 _DROPPED: dict[str, tuple] = {
     "groups": (1,),

@@ -16,12 +16,12 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from stages.stage import UserError
-from stages.vision.model.logits.end import End
-from stages.vision.model.logits.functions import log, log_rest
-from stages.vision.model.logits.logarithms import Logarithms
-from stages.vision.model.logits.proof import Kind, Proof, Reading, probabilities, read
-from stages.vision.model.program import Program
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.model.logits.end import End
+from activation_atlas.stages.vision.model.logits.functions import log, log_rest
+from activation_atlas.stages.vision.model.logits.logarithms import Logarithms
+from activation_atlas.stages.vision.model.logits.proof import Kind, Proof, Reading, probabilities, read
+from activation_atlas.stages.vision.model.program import Program
 
 __all__ = ["Ending", "Kind", "ends_in_one", "probabilities", "to_logits"]
 

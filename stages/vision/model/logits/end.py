@@ -16,8 +16,8 @@ from keras.src.layers.convolutional.base_conv_transpose import BaseConvTranspose
 from keras.src.layers.convolutional.base_depthwise_conv import BaseDepthwiseConv
 from keras.src.layers.convolutional.base_separable_conv import BaseSeparableConv
 
-from stages.vision.model.logits.meaning import Meaning, precision, tell
-from stages.vision.model.program import Program, Slot, Step, call, flatten, run
+from activation_atlas.stages.vision.model.logits.meaning import Meaning, precision, tell
+from activation_atlas.stages.vision.model.program import Program, Slot, Step, call, flatten, run
 
 _LINEAR = (
     keras.layers.Dense,

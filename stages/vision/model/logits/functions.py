@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.model.logits.meaning import HALF
+from activation_atlas.stages.vision.model.logits.meaning import HALF
 
 
 def wide(x: tf.Tensor) -> tf.Tensor:

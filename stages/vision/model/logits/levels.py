@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from stages.vision.model.logits.end import End
-from stages.vision.model.logits.functions import spread, wide
+from activation_atlas.stages.vision.model.logits.end import End
+from activation_atlas.stages.vision.model.logits.functions import spread, wide
 
 
 class Log(NamedTuple):

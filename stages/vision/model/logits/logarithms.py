@@ -14,8 +14,8 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.model.logits.end import End
-from stages.vision.model.logits.functions import (
+from activation_atlas.stages.vision.model.logits.end import End
+from activation_atlas.stages.vision.model.logits.functions import (
     clipped_odds,
     constant_log,
     log,
@@ -25,9 +25,9 @@ from stages.vision.model.logits.functions import (
     log_sum,
     wide,
 )
-from stages.vision.model.logits.levels import Levels, Log
-from stages.vision.model.logits.meaning import Meaning
-from stages.vision.model.logits.sums import HARMLESS, JOINS, is_harmless, terms_of
+from activation_atlas.stages.vision.model.logits.levels import Levels, Log
+from activation_atlas.stages.vision.model.logits.meaning import Meaning
+from activation_atlas.stages.vision.model.logits.sums import HARMLESS, JOINS, is_harmless, terms_of
 
 
 class Logarithms(Levels):

@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from stages.vision.model.logits.end import End
-from stages.vision.model.logits.meaning import precision
-from stages.vision.model.program import Environment, Step
+from activation_atlas.stages.vision.model.logits.end import End
+from activation_atlas.stages.vision.model.logits.meaning import precision
+from activation_atlas.stages.vision.model.program import Environment, Step
 
 Kind = Literal["softmax", "sigmoid"]
 """How logits become probabilities: over the classes together, or each class by itself."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stages.vision.model.logits.end import End
-from stages.vision.model.logits.meaning import Meaning
+from activation_atlas.stages.vision.model.logits.end import End
+from activation_atlas.stages.vision.model.logits.meaning import Meaning
 
 HARMLESS = 5e-6
 """A clip or an addend that changes probabilities by no more than this is left out."""

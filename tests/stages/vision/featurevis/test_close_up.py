@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from stages.specs import ModelSpec
-from stages.vision.featurevis import close_up as module
-from stages.vision.featurevis.close_up import close_up
-from stages.vision.featurevis.objectives import centre
-from stages.vision.featurevis.studio import nearest
-from stages.vision.model import Model, open_model
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.featurevis import close_up as module
+from activation_atlas.stages.vision.featurevis.close_up import close_up
+from activation_atlas.stages.vision.featurevis.objectives import centre
+from activation_atlas.stages.vision.featurevis.studio import nearest
+from activation_atlas.stages.vision.model import Model, open_model
 from tests.stages.vision import small_models
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stages.vision.featurevis.image_param import Spectrum, cosines, painter, start
+from activation_atlas.stages.vision.featurevis.image_param import Spectrum, cosines, painter, start
 
 
 def slow_paint(coefficients: np.ndarray, size: int, colour: np.ndarray, spectrum: Spectrum) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stages.vision.featurevis.objectives import centre, cosine, direction, spatial_mean
+from activation_atlas.stages.vision.featurevis.objectives import centre, cosine, direction, spatial_mean
 
 
 def slow_objective(a: np.ndarray, v: np.ndarray, power: float, floor: float) -> float:

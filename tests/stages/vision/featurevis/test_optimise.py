@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stages.vision.featurevis.image_param import Spectrum
-from stages.vision.featurevis.optimise import Adam, Painter, Recipe
-from stages.vision.featurevis.transforms import Jitter
+from activation_atlas.stages.vision.featurevis.image_param import Spectrum
+from activation_atlas.stages.vision.featurevis.optimise import Adam, Painter, Recipe
+from activation_atlas.stages.vision.featurevis.transforms import Jitter
 
 RECIPE = Recipe(size=12, frame=(16, 16), steps=12, jitter=Jitter(10, 0.1, 1), spectrum=Spectrum(finest=0.5))
 KERNELS = np.random.default_rng(5).normal(size=(5, 5, 3, 6))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stages.vision.featurevis.transforms import IDENTITY, Jitter, affine
+from activation_atlas.stages.vision.featurevis.transforms import IDENTITY, Jitter, affine
 
 
 def slow_matrix(matrix: np.ndarray, size: int, frame: tuple[int, int]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Weights of models that a test makes are the same in every run."""
 
-import stages.vision.quiet  # noqa: F401, I001 - before what imports TensorFlow
+import activation_atlas.stages.vision.quiet  # noqa: F401, I001 - before what imports TensorFlow
 import keras
 import pytest
 

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 from keras import layers
 
-from stages.methods import METHODS as OPTIONS
-from stages.specs import ModelSpec
-from stages.vision.attribution.methods import METHODS, Explain, Maps, Setting
-from stages.vision.model import Model, open_model
+from activation_atlas.stages.methods import METHODS as OPTIONS
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.attribution.methods import METHODS, Explain, Maps, Setting
+from activation_atlas.stages.vision.model import Model, open_model
 from tests.stages.vision import small_models as small
 
 IMAGE = np.array(

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from stages.methods import METHODS as OPTIONS
-from stages.vision.attribution.methods import METHODS, Explain, Maps, Setting
-from stages.vision.model import Model
+from activation_atlas.stages.methods import METHODS as OPTIONS
+from activation_atlas.stages.vision.attribution.methods import METHODS, Explain, Maps, Setting
+from activation_atlas.stages.vision.model import Model
 
 SIZE = (2, 3, 3)
 WEIGHTS = np.random.default_rng(7).integers(-4, 5, (2, *SIZE)).astype("float32") / 8

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stages.vision.attribution.methods.abreast import abreast
-from stages.vision.model import freeze
+from activation_atlas.stages.vision.attribution.methods.abreast import abreast
+from activation_atlas.stages.vision.model import freeze
 
 
 @pytest.mark.parametrize("rows", [1, 3, 4, 5, 8, 11])

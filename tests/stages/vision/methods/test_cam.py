@@ -8,13 +8,13 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from stages.methods import GradCam
-from stages.specs import ModelSpec
-from stages.stage import UserError
-from stages.vision.attribution import affine
-from stages.vision.attribution.methods import METHODS
-from stages.vision.attribution.methods import cam as family
-from stages.vision.model import open_model
+from activation_atlas.stages.methods import GradCam
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution import affine
+from activation_atlas.stages.vision.attribution.methods import METHODS
+from activation_atlas.stages.vision.attribution.methods import cam as family
+from activation_atlas.stages.vision.model import open_model
 from tests import quick
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import IMAGE, built, explained, images, on_paper, opened, placed, pooled

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from keras import layers
 
-from stages.methods import METHODS as OPTIONS
-from stages.specs import ModelSpec
-from stages.stage import UserError
-from stages.vision.attribution.methods import METHODS, Explain, Maps, Setting
-from stages.vision.model import Model, open_model
+from activation_atlas.stages.methods import METHODS as OPTIONS
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.methods import METHODS, Explain, Maps, Setting
+from activation_atlas.stages.vision.model import Model, open_model
 from tests.stages.vision import small_models as small
 
 COUNT, CLASSES = 5, small.CLASSES

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from stages.vision.attribution.methods.eigen_cam import principal
+from activation_atlas.stages.vision.attribution.methods.eigen_cam import principal
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import IMAGE, built, explained, images, opened
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from stages.stage import UserError
+from activation_atlas.stages.stage import UserError
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import opened
 from tests.stages.vision.methods.quadratic import (

@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from stages.stage import UserError
-from stages.vision.attribution.methods.guided import activations, deconv, guided, under_rule
-from stages.vision.model import Model
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.methods.guided import activations, deconv, guided, under_rule
+from activation_atlas.stages.vision.model import Model
 from tests import quick
 from tests.stages.vision import small_models as small
 from tests.stages.vision.laid import laid

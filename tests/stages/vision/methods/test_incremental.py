@@ -12,16 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from stages.methods import Occlusion
-from stages.specs import ModelSpec
-from stages.vision.attribution.methods import METHODS, Setting, crops
-from stages.vision.attribution.methods.crops import Margin, along
-from stages.vision.attribution.methods.hiding import Windows, starts
-from stages.vision.attribution.methods.incremental import Incremental
-from stages.vision.attribution.methods.occlusion import TOLERANCE, Full
-from stages.vision.images import decode_to
-from stages.vision.model import Model, open_model
-from stages.vision.model.geometry import Reach, padding_before
+from activation_atlas.stages.methods import Occlusion
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.attribution.methods import METHODS, Setting, crops
+from activation_atlas.stages.vision.attribution.methods.crops import Margin, along
+from activation_atlas.stages.vision.attribution.methods.hiding import Windows, starts
+from activation_atlas.stages.vision.attribution.methods.incremental import Incremental
+from activation_atlas.stages.vision.attribution.methods.occlusion import TOLERANCE, Full
+from activation_atlas.stages.vision.images import decode_to
+from activation_atlas.stages.vision.model import Model, open_model
+from activation_atlas.stages.vision.model.geometry import Reach, padding_before
 from tests.stages.vision import small_models as small
 
 # -- the arithmetic, along one axis -------------------------------------------------------------------

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stages.specs import ModelSpec
-from stages.vision.attribution.methods.many_passes import generator
-from stages.vision.images import decode_to
-from stages.vision.model import open_model
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.attribution.methods.many_passes import generator
+from activation_atlas.stages.vision.images import decode_to
+from activation_atlas.stages.vision.model import open_model
 from tests import quick
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import opened

@@ -8,12 +8,12 @@ import pytest
 from keras import layers
 from pydantic import TypeAdapter, ValidationError
 
-from stages.methods import Method, Occlusion
-from stages.specs import ModelSpec
-from stages.stage import UserError
-from stages.vision.attribution.methods import METHODS, Maps, Setting
-from stages.vision.attribution.methods.hiding import starts
-from stages.vision.model import Model, open_model
+from activation_atlas.stages.methods import Method, Occlusion
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.methods import METHODS, Maps, Setting
+from activation_atlas.stages.vision.attribution.methods.hiding import starts
+from activation_atlas.stages.vision.model import Model, open_model
 from tests.stages.vision import small_models as small
 
 OCCLUSION = METHODS["occlusion"]

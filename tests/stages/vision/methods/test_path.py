@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stages.vision.attribution.methods.many_passes import generator
-from stages.vision.model import Model
+from activation_atlas.stages.vision.attribution.methods.many_passes import generator
+from activation_atlas.stages.vision.model import Model
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import opened
 from tests.stages.vision.methods.quadratic import WEIGHTS, gradient_on_paper, maps_of, photographs, powers, ready

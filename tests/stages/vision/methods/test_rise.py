@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from stages.methods import Rise
-from stages.specs import ModelSpec
-from stages.vision.attribution.methods import METHODS, Maps, Setting, rise
-from stages.vision.attribution.methods.rise import draw, enlargement
-from stages.vision.model import Model, open_model
+from activation_atlas.stages.methods import Rise
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.attribution.methods import METHODS, Maps, Setting, rise
+from activation_atlas.stages.vision.attribution.methods.rise import draw, enlargement
+from activation_atlas.stages.vision.model import Model, open_model
 from tests.stages.vision import small_models as small
 
 OPTIONS = Rise(masks=11, cells=3, keep=0.4)

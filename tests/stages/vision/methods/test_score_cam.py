@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from stages.methods import ScoreCam
-from stages.specs import ModelSpec
-from stages.vision.attribution.methods import METHODS
-from stages.vision.attribution.methods.score_cam import combined, most_varied
-from stages.vision.model import Model, open_model
+from activation_atlas.stages.methods import ScoreCam
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.attribution.methods import METHODS
+from activation_atlas.stages.vision.attribution.methods.score_cam import combined, most_varied
+from activation_atlas.stages.vision.model import Model, open_model
 from tests.stages.vision import small_models as small
 from tests.stages.vision.laid import laid
 from tests.stages.vision.methods.five import IMAGE, built, explained, images, on_paper, opened, pooled

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stages.vision.attribution.methods.many_passes import generator
-from stages.vision.attribution.methods.smooth_grad import normal
+from activation_atlas.stages.vision.attribution.methods.many_passes import generator
+from activation_atlas.stages.vision.attribution.methods.smooth_grad import normal
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import opened
 from tests.stages.vision.methods.quadratic import gradient_on_paper, maps_of, photographs, powers, ready

@@ -1,0 +1,1 @@
+"""From a folder of images and a Keras classifier to an activation atlas."""
