@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from activation_atlas.stages.explain.settled import warnings
 from activation_atlas.stages.explain.targets import check, resolve
 from activation_atlas.stages.methods import Method, Options
 from activation_atlas.stages.sources import image_id, read_images
-from activation_atlas.stages.specs import ModelSpec, black_and_white, class_index, nearest, origin
+from activation_atlas.stages.specs import ModelSpec, black_and_white, class_index, model_spec, nearest
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables.flags import flag_of
 from activation_atlas.stages.vision.images import EXTENSIONS, Crop, ImageError, decode, decode_to, measure
@@ -38,10 +38,10 @@ log = logging.getLogger(__name__)
 
 
 def explain_images(
-    images: Iterable[str | Path],
-    model: ModelSpec | str,
-    methods: Sequence[Options | dict[str, Any] | str] = ("grad_cam",),
-    targets: Sequence[str] = ("predicted",),
+    images: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str],
+    methods: Sequence[Options | dict[str, Any] | str] | str = ("grad_cam",),
+    targets: Sequence[str] | str = ("predicted",),
     label: str | None = None,
     crop: Crop = "center",
     seed: int = 0,
@@ -70,7 +70,8 @@ def explain_images(
     from activation_atlas.stages.vision.model import open_model
     from activation_atlas.stages.vision.model.scaling import contradiction
 
-    spec = model if isinstance(model, ModelSpec) else ModelSpec(**origin(model))
+    spec = model_spec(model)
+    images, methods, targets = (_listed(given) for given in (images, methods, targets))
     chosen = [_options(method) for method in methods]
     try:
         levels = black_and_white(levels)
@@ -109,6 +110,11 @@ def explain_images(
                 for i, k in enumerate(some):
                     found[k].maps.extend(_maps(found[k], asked[k], options, method.signed, settled, maps, i))
     return found
+
+
+def _listed(given: Any) -> list[Any]:
+    """One, or several."""
+    return [given] if isinstance(given, (str, os.PathLike)) else list(given)
 
 
 def _options(method: Options | dict[str, Any] | str) -> Options:
