@@ -33,6 +33,7 @@ __all__ = [
     "layers",
     "load_config",
     "open_run",
+    "panel",
     "plan",
     "run",
 ]
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from activation_atlas.pipeline.commands import Plan, PlannedStep, layers, plan, run
     from activation_atlas.pipeline.config import Config
     from activation_atlas.pipeline.config import load as load_config
+    from activation_atlas.pipeline.panels import panel_of as panel
     from activation_atlas.pipeline.results import Atlas, Doubt, RunFolder, RunResult, open_run
     from activation_atlas.stages.explain.few import Explained, Map
     from activation_atlas.stages.explain.few import explain_images as explain
@@ -53,8 +55,8 @@ else:
         **{"Config": "pipeline.config", "load_config": "pipeline.config:load"},
         **dict.fromkeys(("Atlas", "Doubt", "RunFolder", "RunResult", "open_run"), "pipeline.results"),
         **dict.fromkeys(("Explained", "Map"), "stages.explain.few"),
-        **{"explain": "stages.explain.few:explain_images", "LayerInfo": "stages.vision.model"},
-        **{"ModelSpec": "stages.specs", "UserError": "stages.stage"},
+        **{"explain": "stages.explain.few:explain_images", "panel": "pipeline.panels:panel_of"},
+        **{"LayerInfo": "stages.vision.model", "ModelSpec": "stages.specs", "UserError": "stages.stage"},
     }
 
     def __getattr__(name):
