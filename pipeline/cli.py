@@ -152,7 +152,7 @@ def layers(
 ) -> None:
     """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it."""
     from activation_atlas.pipeline import commands, few
-    from activation_atlas.stages.specs import origin
+    from activation_atlas.stages.origin import origin
 
     if "path" in origin(model) and not Path(model).exists():
         raise UserError(f"{model}: no such file; give a .keras or .h5 file, application:NAME, or preset:NAME")

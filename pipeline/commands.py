@@ -19,7 +19,8 @@ from activation_atlas.pipeline.record import about
 from activation_atlas.pipeline.results import Doubt, RunFolder, RunResult
 from activation_atlas.pipeline.steps import steps
 from activation_atlas.pipeline.store import Store
-from activation_atlas.stages.specs import ModelSpec, model_spec
+from activation_atlas.stages.origin import model_spec
+from activation_atlas.stages.specs import ModelSpec
 
 if TYPE_CHECKING:
     from activation_atlas.stages.vision.model import LayerInfo

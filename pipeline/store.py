@@ -76,11 +76,7 @@ class Store:
         return sum(self._metadata(self.part_path(table, k)).num_rows for k in range(self.parts(table)))
 
     def columns(self, table: str) -> list[str]:
-        """Names of a table's columns.
-
-        Raises:
-            UserError: its first part is damaged.
-        """
+        """Names of a table's columns; raises UserError as :meth:`rows`."""
         return self._metadata(self.part_path(table, 0)).schema.to_arrow_schema().names
 
     def _metadata(self, path: Path) -> pq.FileMetaData:

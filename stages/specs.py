@@ -10,12 +10,10 @@ import difflib
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from activation_atlas.stages.stage import UserError
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Spec(BaseModel):
@@ -65,33 +63,6 @@ class ModelSpec(Spec):
         if self.range is not None and self.range[0] == self.range[1]:
             raise ValueError(f"range: {self.range[0]:g} stands for black and for white; give two values, e.g. [-1, 1]")
         return self
-
-
-def origin(model: str) -> dict[str, str]:
-    """A model as the command line names it (a file, application:NAME, preset:NAME) as a field of ModelSpec."""
-    kind, colon, name = model.partition(":")
-    return {kind: name} if colon and kind in ("application", "preset") else {"path": model}
-
-
-def model_spec(model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str]) -> ModelSpec:
-    """A model however it was named: as :func:`origin` takes it, as a section ``model``, or as a mapping of its keys.
-
-    Raises:
-        UserError: it is none of these, or cannot be so; one line.
-    """
-    if isinstance(model, ModelSpec):
-        return model
-    try:
-        return ModelSpec(**(model if isinstance(model, Mapping) else origin(os.fspath(model))))
-    except TypeError:
-        what = f"a {type(model).__name__}"
-        raise UserError(
-            f"model: {what} is no file; save it first, model.save('model.keras'), and give the path"
-        ) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(("model", *map(str, first["loc"])))
-        raise UserError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 class ImagesSpec(Spec):

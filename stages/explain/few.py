@@ -24,8 +24,9 @@ from activation_atlas.stages.explain.explained import Explained, Map, table
 from activation_atlas.stages.explain.settled import warnings
 from activation_atlas.stages.explain.targets import check, resolve
 from activation_atlas.stages.methods import Method, Options
+from activation_atlas.stages.origin import model_spec
 from activation_atlas.stages.sources import image_id, read_images
-from activation_atlas.stages.specs import ModelSpec, black_and_white, class_index, model_spec, nearest
+from activation_atlas.stages.specs import ModelSpec, black_and_white, class_index, nearest
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables.flags import flag_of
 from activation_atlas.stages.vision.images import EXTENSIONS, Crop, ImageError, decode, decode_to, measure
