@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from activation_atlas.pipeline.config import AtlasSpec, Config
 from activation_atlas.pipeline.plan import StepPlan
 from activation_atlas.stages import saved
-from activation_atlas.stages.methods import Options, pair
 
 
 def line(config: Config, plans: Sequence[StepPlan]) -> str | None:
@@ -57,7 +56,7 @@ def _maps(config: Config, images: int) -> str:
     size = None
     if config.model.path and (found := saved.description(config.model.path)):
         size = saved.input_size(found.config)
-    each = [m.variant + (f" {n:,}" if (n := passes(m, size)) else "") for m in asked.methods]
+    each = [m.variant + (f" {n:,}" if (n := m.passes(size)) else "") for m in asked.methods]
     return f"maps of at most {count:,} images for {', '.join(asked.targets)}, passes for each: {', '.join(each)}"
 
 
@@ -72,20 +71,3 @@ def _measures(config: Config, images: int) -> list[str]:
         again = asked.randomization
         told.append(f"maps of at most {min(images, again.images)} images made again by {again.depths} shuffled models")
     return told
-
-
-_COUNTED = {"smooth_grad": "samples", "integrated_gradients": "steps", "expected_gradients": "samples", "rise": "masks"}
-
-
-def passes(method: Options, size: tuple[int, int] | None) -> int | None:
-    """Passes through the network for one map; None where only the open model tells."""
-    if method.name in ("score_cam", "eigen_cam", "cam"):
-        return None
-    method = method.at(size) if size else method
-    if method.name != "occlusion":
-        return getattr(method, _COUNTED.get(method.name, ""), 1)
-    if size is None or not method.patch or not method.stride or method.edges != "whole":
-        return None
-    sides = zip(size, pair(method.patch), pair(method.stride), strict=True)
-    down, right = ((side - patch) // stride + 1 for side, patch, stride in sides)
-    return down * right if min(down, right) > 0 else None

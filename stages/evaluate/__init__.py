@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
 from activation_atlas.stages.evaluate.truth import Box, boxes_of, inside_boxes, inside_mask, listed, matched
-from activation_atlas.stages.methods import FINE, Method, Options
+from activation_atlas.stages.methods import METHODS, MethodSpec, Options
 from activation_atlas.stages.sources import read_image, read_images
 from activation_atlas.stages.sources.places import Place
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, nearest
@@ -31,7 +31,7 @@ RANDOM = ("random", "random_pixels")
 
 def baseline(method: Options) -> str:
     """The random map that a method's maps are set against."""
-    return RANDOM[isinstance(method, FINE)]
+    return RANDOM[METHODS[method.name].grain == "pixels"]
 
 
 class RandomizationSpec(Spec):
@@ -87,7 +87,7 @@ class Params(Spec):
     model: ModelSpec
     images: ImagesSpec
     seed: int = 0
-    method: Method | None = None
+    method: MethodSpec | None = None
     random: Literal["random", "random_pixels"] | None = None
     maps: str
     deletion: bool
@@ -161,7 +161,7 @@ def _silent(inputs: Inputs, variant: str, rows: Sequence[dict], chosen: set[str]
     found = Counter(flag for flag in flags if flag in SILENT)
     if found:
         why = ", ".join(f"{n} {flag}" for flag, n in sorted(found.items()))
-        # Maps of one position are told of when they are settled.
+        # Maps of one position are told of when their method is configured.
         say = inputs.warn if found.total() == len(flags) and set(found) != {ONE} else inputs.note
         say(f"evaluate: {found.total()} of {len(flags)} maps of {variant} say nothing and are left out ({why})")
     return {"maps": len(flags), "left out": dict(sorted(found.items()))}

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from activation_atlas.stages import tables
-from activation_atlas.stages.methods import Method
+from activation_atlas.stages.methods import MethodSpec
 from activation_atlas.stages.sanity.agreement import agreement
 from activation_atlas.stages.sanity.faithfulness import summary
 from activation_atlas.stages.sanity.randomization import randomization
@@ -32,9 +32,9 @@ class Params(Spec):
     model: ModelSpec
     images: ImagesSpec
     seed: int = 0
-    method: Method | None = None
+    method: MethodSpec | None = None
     randomization: Randomization | None = None
-    methods: list[Method] = Field(default_factory=list)
+    methods: list[MethodSpec] = Field(default_factory=list)
     agreement: bool = False
     against: dict[str, str] = Field(default_factory=dict, description="each variant's random map, a variant too")
     batch: PositiveInt = Field(32, exclude=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
-from activation_atlas.stages.methods import Method
+from activation_atlas.stages.methods import MethodSpec
 from activation_atlas.stages.report import listed, page, words
 from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.errors import figures, matrix, payload, wording
@@ -34,7 +34,7 @@ class Explained(Spec):
 
     select: str = "errors"
     limit: int | None = None
-    methods: list[Method] = Field(default_factory=list)
+    methods: list[MethodSpec] = Field(default_factory=list)
     targets: list[str] = Field(default_factory=list)
     measured: list[str] = Field(default_factory=list, description="tables that say how far the maps are to be trusted")
 
