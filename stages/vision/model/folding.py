@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from activation_atlas.stages.vision.model.geometry import View
+from activation_atlas.stages.vision.model.geometry import Sliding, View
 from activation_atlas.stages.vision.model.program import Program, Step
 
 _CONVOLUTIONS = {keras.layers.Conv2D: ("filters", "groups"), keras.layers.DepthwiseConv2D: ("depth_multiplier",)}
@@ -93,10 +93,7 @@ def moments(norm: Any) -> Sequence[np.ndarray]:
 
 @dataclass
 class Padded:
-    """A zero padding and the convolution behind it, which takes over the padding where that is what it calls same.
-
-    TensorFlow's ``same`` adds ``(ceil(n / stride) - 1) stride + span - n`` zeros to n values, the odd one behind.
-    """
+    """A zero padding and the convolution behind it, which takes over the padding where that is what it calls same."""
 
     padding: Any
     convolution: Any
@@ -111,13 +108,7 @@ class Padded:
         """Whether ``same`` is this padding for maps (n, h, w, c) of that shape."""
         layer = self.convolution
         axes = zip(shape[1:3], layer.kernel_size, layer.strides, layer.dilation_rate, self.padding.padding, strict=True)
-        return all(size is not None and given == _same(size, *axis) for size, *axis, given in axes)
-
-
-def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
-    span = (kernel - 1) * dilation + 1
-    whole = max((-(-size // stride) - 1) * stride + span - size, 0)
-    return whole // 2, whole - whole // 2
+        return all(n is not None and Sliding.over(n, *axis, "same").padding == given for n, *axis, given in axes)
 
 
 def _twin(layer: Any, weights: Sequence[keras.Variable], **options: Any) -> Any:
