@@ -9,10 +9,11 @@ import pytest
 
 from activation_atlas.pipeline import progress
 from activation_atlas.pipeline.config import Config
-from activation_atlas.pipeline.cost import line, passes
+from activation_atlas.pipeline.cost import line
 from activation_atlas.pipeline.plan import StepPlan
 from activation_atlas.pipeline.progress import Bars, JsonLines, Pace, Plain, spelled
 from activation_atlas.pipeline.steps import steps
+from activation_atlas.stages.explain.cost import passes
 from activation_atlas.stages.methods import METHODS
 
 
