@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from activation_atlas.stages.intervals import clustered_share
 from activation_atlas.stages.keys import find, stored
-from activation_atlas.stages.shares import clustered
 from activation_atlas.stages.specs import Spec, ViewSpec, class_index
 from activation_atlas.stages.stage import Inputs, Stage, State
 
@@ -35,8 +35,8 @@ def fit(inputs: Inputs, params: Params) -> State:
         ``metrics``: ``of``, a list of one record for a class atlas, and for a pair of two: the rows left of its
         middle for the left class, those right of it for the right one. Each is ``class`` (its name), ``rows``,
         ``photographs``; ``predicted``, [share, lower, upper bound] of rows from photographs predicted as the class,
-        with the 95 % interval over photographs of :func:`stages.shares.clustered`, and ``base``, that share of all
-        rows of the layer; ``label`` and ``label_base``, the same of those labelled so, among rows of photographs
+        with the 95 % interval over photographs of :func:`stages.intervals.clustered_share`, and ``base``, that share of
+        all rows of the layer; ``label`` and ``label_base``, the same of those labelled so, among rows of photographs
         with a label. ``predicted`` and ``label`` are None where no row of the layer is of the class: nothing could
         be pure; ``label_base`` also where no photograph has a label.
     """
@@ -122,7 +122,7 @@ def _share(
     if len(side.argued):
         order = np.argsort(side.argued[mine], kind="stable")[: max(1, int(mine.sum()) // LAST)]
         last = float(hit[side.photograph[mine][order]].mean())
-    return [round(v, 4) for v in clustered(hit[known], rows[known], last)[:3]], base
+    return [round(v, 4) for v in clustered_share(hit[known], rows[known], last)[:3]], base
 
 
 def _reads(params: Params) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ class Atlas:
         softmax: whether a softmax reads its logits.
         listed: whether each image's likeliest classes alone have attributions.
         statistic: what to show for a class as ``validity`` has it; None where it was not measured.
-        over: what it was chosen by: ``classes``, ``groups``, or ``few``.
+        over: what it was chosen by: ``classes``, ``groups``, or ``commonest``.
         validity: rows of the table ``validity``.
         purity: what ``purity`` has of the class, or of either class of a pair.
     """

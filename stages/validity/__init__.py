@@ -44,7 +44,7 @@ def fit(inputs: Inputs, params: Params) -> State:
 
     Returns:
         statistic: mean, relative or top_share: top_share, unless another's median correlation is clearly better.
-        over: what the median is over: classes, groups, or few (the commonest classes, of few photographs each).
+        over: what the median is over: classes, groups, or commonest (classes, of few photographs each).
         rows: of the table. metrics: what stands in the run's record.
     """
     from threadpoolctl import threadpool_limits
@@ -108,16 +108,16 @@ def _told(judge: Judge, targets: Mapping[str, Sequence[Target]], statistics: Seq
     pools = {kind: Pool.of(kind, own, MANY) for kind, own in targets.items()}
     asked = [target for pool in pools.values() for target in pool.targets]
     place = {id(target): k for k, target in enumerate(asked)}
-    found = judge.judge(asked, statistics)
-    for (_, _, k), figures in found.items():
+    judged = judge.judge(asked, statistics)
+    for (_, _, k), association in judged.items():
         if asked[k].kind == "group" and len(asked[k].columns) == attributed > 1:
-            figures.moments.fill(0), figures.lifts.fill(np.nan)
+            association.moments.fill(0), association.lifts.fill(np.nan)
     rows: list[dict[str, Any]] = []
     figures: dict[str, list[dict[str, Told]]] = {kind: [] for kind, pool in pools.items() if pool.targets}
     for level in judge.levels:
         for kind, pool in pools.items():
             told = {
-                statistic: Told.of([found[level.grid, statistic, place[id(target)]] for target in pool.targets])
+                statistic: Told.of([judged[level.grid, statistic, place[id(target)]] for target in pool.targets])
                 for statistic in statistics
                 if pool.targets
             }
@@ -136,14 +136,14 @@ def _basis(pools: Mapping[str, Pool]) -> tuple[str | None, str]:
     """What the statistics are compared by: classes, or groups where these are given and few classes have photographs
     enough; and how that is called."""
     predicted, groups = pools["predicted"], pools["group"]
-    if predicted.targets and len(predicted.each) == len(predicted.pooled) and not _few(predicted):
+    if predicted.targets and len(predicted.each) == len(predicted.pooled) and not _mostly_rare(predicted):
         return "predicted", "classes"
     if groups.each:
         return "group", "groups"
-    return ("predicted", "few") if predicted.targets else (None, "")
+    return ("predicted", "commonest") if predicted.targets else (None, "")
 
 
-def _few(pool: Pool) -> bool:
+def _mostly_rare(pool: Pool) -> bool:
     """Whether most photographs are of classes that are not told by themselves."""
     return 2 * sum(pool.targets[k].photographs for k in pool.each) < pool.targets[0].among.sum()
 
