@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.intervals import clustered_share
 from activation_atlas.stages.keys import find, stored
-from activation_atlas.stages.specs import Spec, ViewSpec, class_index
+from activation_atlas.stages.specs import Spec, ViewSpec
 from activation_atlas.stages.stage import Inputs, Stage, State
 
 LAST = 5
@@ -43,7 +44,7 @@ def fit(inputs: Inputs, params: Params) -> State:
     view, extract = params.view, inputs.state("extract", "")
     names = [str(name) for name in view.pair or (view.class_,)]
     photographs, sides = _seen(inputs, view, inputs.state("reduce", view.name))
-    indices = [class_index(name, extract["classes"]) for name in names]
+    indices = [class_index(name, extract["classes"], f"atlas {view.name!r}") for name in names]
     return {"metrics": {"of": [_side(*each, photographs) for each in zip(names, indices, sides, strict=True)]}}
 
 
@@ -93,7 +94,7 @@ def _places(rows: pa.Table, said: pa.Table) -> np.ndarray:
     return found.to_numpy().astype(np.int64)
 
 
-def _side(name: str, index: int | None, side: Side, seen: Photographs) -> dict[str, Any]:
+def _side(name: str, index: int, side: Side, seen: Photographs) -> dict[str, Any]:
     predicted, base = _share(seen.pred == index, side, seen.rows, np.ones(len(seen.pred), bool))
     label, label_base = _share(seen.label == index, side, seen.rows, seen.label >= 0)
     return {

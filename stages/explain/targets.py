@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from activation_atlas.stages.specs import class_index, nearest
+from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.stage import UserError
 
 KINDS = ("predicted", "label", "second")
@@ -66,14 +66,6 @@ def resolve(
 def _class(name: str, classes: Sequence[str], where: str) -> int:
     """A class by its name, by ``class:NAME`` where it is called like a kind of target, or by its index."""
     bare = name.removeprefix("class:")
-    try:
-        found = class_index(bare, classes)
-    except ValueError as error:
-        raise UserError(f"{where}: {error}") from None
-    if found is not None:
-        return found
-    try:
-        nearest(bare, [*KINDS, *classes], "target")
-    except ValueError as error:
-        raise UserError(f"{where}: {error} (or rank:K, top:K)") from None
-    raise UserError(f"{where}: {name} is a kind of target, not a class")
+    if bare in KINDS and bare not in classes:
+        raise UserError(f"{where}: {name} is a kind of target, not a class")
+    return class_index(bare, classes, where, "target", (*KINDS, "rank:K", "top:K"))

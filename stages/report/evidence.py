@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from activation_atlas.stages.specs import ViewSpec, class_index
+from activation_atlas.stages.classes import class_index
+from activation_atlas.stages.specs import ViewSpec
 from activation_atlas.stages.stage import Inputs, UserError
 from activation_atlas.stages.tables import to_numpy
 
@@ -117,8 +118,7 @@ class Atlas:
     def own_classes(self) -> list[int]:
         """The classes the atlas itself is about: of a class atlas one, of a pair atlas left and right."""
         names = list(self.view.pair) if self.view.pair else [self.view.class_] if self.view.class_ is not None else []
-        found = [class_index(name, self.classes) for name in names]
-        return [index for index in found if index is not None]
+        return [class_index(name, self.classes, f"atlas {self.name!r}") for name in names]
 
     def label(self, index: int) -> str:
         return self.classes[index] if 0 <= index < len(self.classes) else f"class {index}"
