@@ -22,6 +22,7 @@ from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.classes.text import DIGITS, literal, rows_of, shown, text_of, yaml_of
 from activation_atlas.stages.specs import Spec, meant
 from activation_atlas.stages.stage import Inputs, UserError
+from activation_atlas.stages.tasks import assigned
 
 RANGE = re.compile(rf"(\d{{1,{DIGITS}}})\s*-\s*(\d{{1,{DIGITS}}})")
 _FORM = "give a mapping of groups to lists of classes, e.g. dogs: [151-268, dingo]"
@@ -193,8 +194,9 @@ def _by_column(inputs: Inputs, column: str, classes: Sequence[str]) -> dict[str,
     for part in inputs.stream("images", ["label", name]):
         texts = pc.utf8_trim_whitespace(_texts(part[name].combine_chunks()))
         known = pc.and_(pc.is_valid(part["label"]), pc.fill_null(pc.not_equal(texts, ""), False))
-        for label, text in zip(part["label"].filter(known).to_pylist(), texts.filter(known).to_pylist(), strict=True):
-            own = counts.setdefault(label, {})
+        labels, told = assigned(part["label"].filter(known)), texts.filter(known).to_pylist()
+        for k, label in zip(labels.image.tolist(), labels.index.tolist(), strict=True):
+            text, own = told[k], counts.setdefault(label, {})
             own[text] = own.get(text, 0) + 1
     if not counts:
         raise UserError(

@@ -14,6 +14,7 @@ from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.specs import ViewSpec
 from activation_atlas.stages.stage import Inputs, UserError
 from activation_atlas.stages.tables import to_numpy
+from activation_atlas.stages.tasks import labelled, right
 
 Member = tuple[str, int, int]
 """image_id, row, col of a position; row = col = -1: the whole image."""
@@ -271,8 +272,8 @@ def read_score(inputs: Inputs) -> Score:
     score = Score()
     for part in inputs.stream("predictions", ["correct"]):
         score.images += len(part)
-        score.labelled += len(part) - part["correct"].null_count
-        score.correct += int(pc.sum(part["correct"]).as_py() or 0)
+        score.labelled += int(labelled(part["correct"]).sum())
+        score.correct += int(right(part["correct"]).sum())
     reasons: dict[tuple[str, str], list[str]] = {}
     for table in ("rejects/index", "rejects/extract"):
         for part in inputs.stream(table):

@@ -57,13 +57,13 @@ def fit(inputs: Inputs, params: Params) -> State:
         )
     grid = inputs.table(f"grids/{view.name}", ["grid", "cell_x", "cell_y"]).combine_chunks()
     grids = Grids(grid)
-    found = Photographs.of(inputs, view, grids)
+    photographs = Photographs.of(inputs, view, grids)
     given = groups_of(inputs, params.groups)
     sides = sorted(set(grid["grid"].to_pylist()), reverse=True)
     with threadpool_limits(1):  # the order of a sum must not hang on the number of cores
-        replicates = Replicates(found, REPLICATES, params.seed)
-        judge = Judge(inputs, view, extract, grids, sides, params.min_count, found, replicates)
-        state = _told(judge, _targets(found, extract, given), _statistics(extract), len(extract["attributed"]))
+        replicates = Replicates(photographs, REPLICATES, params.seed)
+        judge = Judge(inputs, view, extract, grids, sides, params.min_count, photographs, replicates)
+        state = _told(judge, _targets(photographs, extract, given), _statistics(extract), len(extract["attributed"]))
     if state["metrics"]["compared"] and state["statistic"] != telling.SHOWN:
         inputs.note(
             f"atlas {view.name!r}: shown for a class is the {telling.WORDS[state['statistic']]}, which lies where the "
@@ -80,23 +80,23 @@ def _statistics(extract: State) -> list[str]:
     return ["mean", *(["relative"] if shared else []), *(["top_share"] if several else [])]
 
 
-def _targets(found: Photographs, extract: State, given: Mapping[str, Sequence[int]]) -> dict[str, list[Target]]:
+def _targets(photographs: Photographs, extract: State, given: Mapping[str, Sequence[int]]) -> dict[str, list[Target]]:
     """Classes and groups to be judged, by kind."""
     column = {int(index): k for k, index in enumerate(extract["attributed"])}
-    known = found.label >= 0
-    everything = np.ones(len(found.pred), bool)
+    pred, label = photographs.pred, photographs.label
+    everything = np.ones(len(pred), bool)
     targets: dict[str, list[Target]] = {"predicted": [], "label": [], "group": []}
-    for kind, of, among in (("predicted", found.pred, everything), ("label", found.label, known)):
-        number = np.bincount(of[of >= 0], minlength=len(extract["classes"]))
+    for kind, of, among in (("predicted", pred, everything), ("label", label, label.known)):
+        number = of.counts(len(extract["classes"]))
         chosen = [k for k in column if number[k] >= MANY]
         if 2 * number[chosen].sum() < number.sum() and not given:
             commonest = sorted((k for k in column if number[k]), key=lambda k: (-number[k], k))
             chosen = sorted({*chosen, *commonest[:POOLED]})
-        targets[kind] = [Target(kind, k, (column[k],), of == k, among) for k in sorted(chosen)]
+        targets[kind] = [Target(kind, k, (column[k],), of.of(k), among) for k in sorted(chosen)]
     for name, classes in given.items():
         own = tuple(column[k] for k in classes if k in column)
         if own:
-            targets["group"].append(Target("group", name, own, np.isin(found.pred, list(classes)), everything))
+            targets["group"].append(Target("group", name, own, pred.of(*classes), everything))
     return targets
 
 
