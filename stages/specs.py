@@ -209,24 +209,6 @@ def folder(layer: str) -> str:
     return layer.replace("/", "__")
 
 
-def class_index(name: str, classes: Sequence[str]) -> int | None:
-    """A class by its name, or by its index; None where there is none. Where all names are numbers, none is an index.
-
-    Raises:
-        ValueError: several classes are called so; their indices are named.
-    """
-    found = [k for k, other in enumerate(classes) if other == name]
-    if len(found) > 1:
-        raise ValueError(f"{len(found)} classes are called {name}; give an index: {found}")
-    if found:
-        return found[0]
-    numbered = all(other.isdecimal() for other in classes)
-    alike = [k for k, other in enumerate(classes) if numbered and name.isdecimal() and int(other) == int(name)]
-    if len(alike) == 1:  # 7 is 007, as labels are read
-        return alike[0]
-    return int(name) if name.isdecimal() and not numbered and int(name) < len(classes) else None
-
-
 def near(name: str, known: Sequence[str], count: int = 3) -> list[str]:
     """The names that may have been meant, at most ``count``, the nearest first; empty where none is near.
 

@@ -24,6 +24,7 @@ from activation_atlas.stages.sources import read_images
 from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 from activation_atlas.stages.tables.flags import flag_of
+from activation_atlas.stages.tasks import task_of
 from activation_atlas.stages.vision.images import ImageError, decode_to
 from activation_atlas.stages.vision.place import Place
 
@@ -166,7 +167,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         wanted &= np.isin(data["image_id"].to_numpy(str), state["chosen"])
     rows = np.flatnonzero(wanted)
     logits, labels = tables.to_numpy(predictions["logits"]), predictions["label"].to_pylist()
-    asked = {int(r): resolve(params.targets, logits[r], labels[r], classes) for r in rows}
+    task = task_of(predictions.schema.field("label").type)
+    asked = {int(r): resolve(params.targets, logits[r], labels[r], classes, task) for r in rows}
     found, lost = _Rows(configured, tuple(extract["input_size"])), {}
     size, channels = tuple(extract["input_size"]), _channels(params)
     prepare = _decoder(params, size, channels)

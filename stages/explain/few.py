@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.explain.configured import warnings
 from activation_atlas.stages.explain.explained import Explained, Map, table
 from activation_atlas.stages.explain.targets import check, resolve
 from activation_atlas.stages.methods import METHODS, MethodSpec, Options
 from activation_atlas.stages.sources import image_id, read_images
-from activation_atlas.stages.specs import ModelSpec, black_and_white, class_index, nearest, origin
+from activation_atlas.stages.specs import ModelSpec, black_and_white, origin
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables.flags import flag_of
 from activation_atlas.stages.vision.images import EXTENSIONS, Crop, ImageError, decode, decode_to, measure
@@ -86,7 +87,7 @@ def explain_images(
     check(targets, classes, "target")
     if "label" in targets and label is None:
         raise UserError("target label: nothing says what the images show; give the class as label")
-    truth = None if label is None else _index(label, classes)
+    truth = None if label is None else class_index(label, classes, "label")
     found = _read(files(images), opened, crop, truth, batch, rejected or _refuse, levels)
     asked = [resolve(targets, one.logits, truth, classes) for one in found]
     for options in chosen if found else ():
@@ -150,14 +151,6 @@ def files(images: Iterable[str | Path]) -> list[str]:
 
 def _refuse(uri: str, reason: str) -> None:
     raise UserError(f"{uri}: {reason}")
-
-
-def _index(label: str, classes: Sequence[str]) -> int:
-    try:
-        found = class_index(label, classes)
-        return classes.index(nearest(label, classes, "class")) if found is None else found
-    except ValueError as error:
-        raise UserError(f"label: {error}") from None
 
 
 def _read(

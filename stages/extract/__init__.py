@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.extract.foresight import foreseen_classes
 from activation_atlas.stages.extract.rows import REJECTS, Found, positions
 from activation_atlas.stages.sections import Sections
@@ -21,9 +22,7 @@ from activation_atlas.stages.specs import (
     PositiveInt,
     ReadImages,
     Spec,
-    class_index,
     folder,
-    meant,
 )
 from activation_atlas.stages.stage import Inputs, Stage, State, UserError, aligned_shards
 from activation_atlas.stages.vision.images import ImageError, decode_to
@@ -183,17 +182,7 @@ def attributed(asked: str | list[str], classes: list[str]) -> list[int]:
     """
     if isinstance(asked, str):
         return [] if asked == "none" else list(range(len(classes)))
-    return list(dict.fromkeys(_class_index(name, classes) for name in asked))
-
-
-def _class_index(name: str, classes: list[str]) -> int:
-    try:
-        found = class_index(name, classes)
-    except ValueError as error:
-        raise UserError(f"extract.attribution: {error}") from None
-    if found is not None:
-        return found
-    raise UserError(f"extract.attribution: the model has no class {name}; {meant(name, classes)}")
+    return list(dict.fromkeys(class_index(name, classes, "extract.attribution") for name in asked))
 
 
 # -- one shard -------------------------------------------------------------------
