@@ -121,6 +121,14 @@ def test_images_that_cannot_be_used(folder):
     one_line(explain(folder, "", images=[]), "an image without a name")
 
 
+def test_two_classes_of_one_name_and_a_file_that_names_none(folder):
+    (folder / "alike.txt").write_text("crane\ncrane\nheron")
+    words = "--target", "label", "--label", "crane", "--classes", folder / "alike.txt"
+    one_line(explain(folder, *words), "label: 2 classes are called crane, 0 and 1; give an index")
+    (folder / "null.json").write_text("[null, 1]")
+    one_line(explain(folder, *words[:-1], folder / "null.json"), "null.json must hold a list of names")
+
+
 def test_an_image_given_twice_is_explained_once(folder):
     photos = folder / "photos"
     assert files(["dog.jpg", "./dog.jpg", "cat.jpg", "dog.jpg"]) == ["dog.jpg", "cat.jpg"]

@@ -347,19 +347,13 @@ def test_a_part_of_which_nothing_is_left(models, tmp_path):
             {"layers": ["backbone/conv_b"], "edge": 3},
             "no position of its 6 x 6 is 3 from the border; lower extract.edge",
         ),
-        ({"attribution": ["clas 1"]}, "extract.attribution: the model has no class clas 1; did you mean class 1?"),
+        ({"attribution": ["clas 1"]}, "extract.attribution: unknown class 'clas 1'; did you mean class 1?"),
         ({"images": ImagesSpec(path="x", resize=20)}, r"images.resize: \[20, 20\], but the model takes \[16, 16\]"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_any_image_is_read(changes, match, models):
     with pytest.raises(UserError, match=match):
         extract.fit(MemoryInputs(), _params(models("nested"), **changes))
-
-
-def test_classes_of_one_name(models):
-    model = ModelSpec(path=models("linear"), classes=["crane", "crane", "wren"])
-    with pytest.raises(UserError, match=r"2 classes are called crane; give an index: \[0, 1\]"):
-        extract.fit(MemoryInputs(), _params(models("linear"), model=model, attribution=["crane"]))
 
 
 def test_speed_options_are_not_part_of_the_fingerprint(models):
