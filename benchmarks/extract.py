@@ -37,10 +37,10 @@ def run() -> dict[str, Any]:
     import tensorflow as tf
 
     from activation_atlas.stages import extract, index
+    from activation_atlas.stages.feed.decoding import decoded
     from activation_atlas.stages.sources import read_images
     from activation_atlas.stages.specs import ImagesSpec, ModelSpec
     from activation_atlas.stages.vision.attribution.sampler import open_sampler
-    from activation_atlas.stages.vision.decoding import decoded
     from activation_atlas.stages.vision.images import decode_to
     from activation_atlas.stages.vision.model import freeze
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 def decoded(
     data: Iterable[bytes | ImageError], decode: Callable[[bytes], T], ahead: int, threads: int
-) -> Iterator[T | ImageError]:
+) -> Generator[T | ImageError, None, None]:
     """``decode`` of each item, in order; an :class:`ImageError` stands in an image's place.
 
     Reading and decoding run in the background while the caller works. At most
