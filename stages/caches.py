@@ -84,8 +84,9 @@ class Cache(Generic[K, V]):
             self._total += self._weigh(value)
             while self._total > self._size and len(self._kept) > 1:
                 gone.append(self._drop(next(iter(self._kept))))
-        for one in gone if self._leaving else ():
-            self._leaving(one)
+        if self._leaving is not None:
+            for one in gone:
+                self._leaving(one)
 
     def _drop(self, key: K) -> V:
         value = self._kept.pop(key)
@@ -111,7 +112,7 @@ def cached(size: int) -> Callable[[Callable[[*Arguments], V]], Callable[[*Argume
     """Keeps what a function gives for each of its last ``size`` arguments, which must be hashable."""
 
     def decorate(function: Callable[[*Arguments], V]) -> Callable[[*Arguments], V]:
-        cache: Cache[tuple, V] = Cache(size)
+        cache: Cache[tuple[*Arguments], V] = Cache(size)
 
         @wraps(function)
         def call(*arguments: *Arguments) -> V:

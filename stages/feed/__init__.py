@@ -22,7 +22,7 @@ import numpy as np
 
 from activation_atlas.stages.feed.decoding import decoded
 from activation_atlas.stages.sources import read_images
-from activation_atlas.stages.specs import ImagesSpec
+from activation_atlas.stages.specs import ImagesSpec, black_and_white
 from activation_atlas.stages.vision.images import ImageError, decode, decode_to, fit_size
 
 __all__ = ["Batch", "Feed", "Views", "as_shown", "at_size", "threads_of", "upright"]
@@ -42,13 +42,13 @@ def threads_of(asked: int | None = None) -> int:
 
 def at_size(images: ImagesSpec, size: tuple[int, int], channels: int = 3) -> Callable[[bytes], np.ndarray]:
     """From a file's bytes to uint8 (h, w, channels) at the model's ``size`` = (h, w), as the section `images` says."""
-    how = {"channels": channels, "max_pixels": images.max_pixels, "levels": images.levels}
-    return partial(decode_to, size=size, crop=images.crop, **how)
+    how = partial(decode_to, channels=channels, max_pixels=images.max_pixels, levels=black_and_white(images.levels))
+    return partial(how, size=size, crop=images.crop)
 
 
 def upright(images: ImagesSpec, channels: int = 3) -> Callable[[bytes], np.ndarray]:
     """From a file's bytes to the whole image, uint8 (height, width, channels)."""
-    return partial(decode, channels=channels, max_pixels=images.max_pixels, levels=images.levels)
+    return partial(decode, channels=channels, max_pixels=images.max_pixels, levels=black_and_white(images.levels))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def decoded(
     Args:
         decode: may raise ImageError; must release the GIL to be worth a thread.
     """
-    waiting: queue.Queue[Future | BaseException | None] = queue.Queue(maxsize=max(1, ahead))
+    waiting: queue.Queue[Future[T | ImageError] | BaseException | None] = queue.Queue(maxsize=max(1, ahead))
     stopped = threading.Event()
 
     def one(item: bytes | ImageError) -> T | ImageError:
@@ -35,7 +35,7 @@ def decoded(
         except ImageError as error:
             return error
 
-    def put(item: Future | BaseException | None) -> None:
+    def put(item: Future[T | ImageError] | BaseException | None) -> None:
         while not stopped.is_set():
             try:
                 return waiting.put(item, timeout=0.1)
