@@ -144,7 +144,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     logits, labels = tables.to_numpy(predictions["logits"]), predictions["label"].to_pylist()
     asked = {int(r): resolve(params.targets, logits[r], labels[r], classes) for r in rows}
     size = tuple(extract["input_size"])
-    found, lost = _Rows(settled, size), {}
+    explained, lost = _Rows(settled, size), {}
     feed = Feed(params.images, at_size(params.images, size, _channels(params)))
     # Images with as many targets each go together: every function is compiled for one number of targets.
     for count in sorted({len(t) for t in asked.values()} - {0}):
@@ -159,10 +159,10 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
             if batch.keys:
                 ids = [data["image_id"][row] for row in batch.keys]
                 targets = np.array([list(asked[row]) for row in batch.keys], np.int32)
-                found.add(ids, [asked[row] for row in batch.keys], explain(np.stack(batch.images), targets, ids))
+                explained.add(ids, [asked[row] for row in batch.keys], explain(np.stack(batch.images), targets, ids))
     if lost:
         inputs.note("explain: once what cannot be explained can be read again, run with --redo explain")
-    return dict(zip(_writes(params), (found.table(), _rejects(lost)), strict=True))
+    return dict(zip(_writes(params), (explained.table(), _rejects(lost)), strict=True))
 
 
 def _writes(params: Params) -> tuple[str, str]:

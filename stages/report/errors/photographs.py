@@ -24,12 +24,12 @@ def read_photographs(
     from activation_atlas.stages.feed import Feed, as_shown
     from activation_atlas.stages.vision.images import ImageError
 
-    found: dict[str, bytes] = {}
+    pictures: dict[str, bytes] = {}
     missing = {c.image_id: "not in the images table" for c in cases if not c.uri}
     feed = Feed(images, as_shown(images, size, edge))
     for image_id, views in feed.stream({c.image_id: c.uri for c in cases if c.uri}):
         if isinstance(views, ImageError):
             missing[image_id] = views.reason
         else:
-            found[image_id] = photograph(views.plain)
-    return found, missing
+            pictures[image_id] = photograph(views.plain)
+    return pictures, missing
