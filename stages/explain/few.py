@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,9 @@ from activation_atlas.stages.explain.explained import Explained, Map, table
 from activation_atlas.stages.explain.targets import check, resolve
 from activation_atlas.stages.feed import Feed, at_size, upright
 from activation_atlas.stages.methods import METHODS, MethodSpec, Options
+from activation_atlas.stages.origin import model_spec
 from activation_atlas.stages.sources import image_id
-from activation_atlas.stages.specs import ImagesSpec, ModelSpec, black_and_white, origin
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec, black_and_white
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables.flags import flag_of
 from activation_atlas.stages.vision.images import EXTENSIONS, Crop, ImageError, measure
@@ -40,10 +41,10 @@ log = logging.getLogger(__name__)
 
 
 def explain_images(
-    images: Iterable[str | Path],
-    model: ModelSpec | str,
-    methods: Sequence[Options | dict[str, Any] | str] = ("grad_cam",),
-    targets: Sequence[str] = ("predicted",),
+    images: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str],
+    methods: Sequence[Options | dict[str, Any] | str] | str = ("grad_cam",),
+    targets: Sequence[str] | str = ("predicted",),
     label: str | None = None,
     crop: Crop = "center",
     seed: int = 0,
@@ -72,7 +73,8 @@ def explain_images(
     from activation_atlas.stages.vision.model import open_model
     from activation_atlas.stages.vision.model.scaling import contradiction
 
-    spec = model if isinstance(model, ModelSpec) else ModelSpec(**origin(model))
+    spec = model_spec(model)
+    images, methods, targets = (_listed(given) for given in (images, methods, targets))
     chosen = [_options(method) for method in methods]
     try:
         levels = black_and_white(levels)
@@ -111,6 +113,11 @@ def explain_images(
                 for i, k in enumerate(some):
                     found[k].maps.extend(_maps(found[k], asked[k], options, method.signed, configured, maps, i))
     return found
+
+
+def _listed(given: Any) -> list[Any]:
+    """One, or several."""
+    return [given] if isinstance(given, (str, os.PathLike)) else list(given)
 
 
 def _options(method: Options | dict[str, Any] | str) -> Options:
