@@ -55,6 +55,16 @@ def test_the_lock_covers_what_the_project_asks_for():
     assert not added & locked, "the peers' lock holds what requirements.lock does not"
 
 
+def test_the_oldest_are_the_lowest_that_the_project_allows():
+    """Or the lowest that there is from there on: 2.2.2 where pandas 2.2.0 has no wheel for that NumPy."""
+    there = {canonical(entry): re.search(r"==([0-9.]+)", entry)[1].split(".") for entry in reversed(entries(OLDEST))}
+    runs = (ROOT / "tests" / "oldest" / "requirements.in").read_text(encoding="utf-8").split()
+    assert set(runs) <= set(PROJECT["optional-dependencies"]["dev"])
+    for asked in [*PROJECT["dependencies"], *runs]:
+        lowest = re.search(r">=([0-9.]+)", asked)[1].split(".")
+        assert there[canonical(asked)][: len(lowest)] == lowest, asked
+
+
 def test_every_folder_of_code_is_a_package_that_is_listed():
     listed, mapped = SETTINGS["tool"]["setuptools"]["packages"], SETTINGS["tool"]["setuptools"]["package-dir"]
     assert mapped == {
@@ -72,16 +82,6 @@ def test_the_version_is_the_one_that_is_installed():
 
 def files(top: str) -> list[Path]:
     return [p for p in (ROOT / top).rglob("*") if p.is_file() and "__pycache__" not in p.parts]
-
-
-def test_the_oldest_are_the_lowest_that_the_project_allows():
-    """Or the lowest that there is from there on: 2.2.2 where pandas 2.2.0 has no wheel for that NumPy."""
-    there = {canonical(entry): re.search(r"==([0-9.]+)", entry)[1].split(".") for entry in reversed(entries(OLDEST))}
-    runs = (ROOT / "tests" / "oldest" / "requirements.in").read_text(encoding="utf-8").split()
-    assert set(runs) <= set(PROJECT["optional-dependencies"]["dev"])
-    for asked in [*PROJECT["dependencies"], *runs]:
-        lowest = re.search(r">=([0-9.]+)", asked)[1].split(".")
-        assert there[canonical(asked)][: len(lowest)] == lowest, asked
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess:
