@@ -7,6 +7,7 @@
 #   make test-peers our maps beside those of tf-keras-vis, tf-explain and SHAP, which it installs
 #   make notebooks  runs the notebooks and keeps what they give
 #   make lint       style, format and types
+#   make docs       the site of the documentation, build/docs/index.html; strict
 #   make bench      side by side with the machine's limit; BENCH="extract run" chooses
 #   make lock       resolves the dependencies anew (needs uv)
 
@@ -26,7 +27,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: setup demo test test-slow test-oldest test-peers notebooks lint bench lock clean
+.PHONY: setup demo test test-slow test-oldest test-peers notebooks lint docs bench lock clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -86,6 +87,10 @@ lint: $(STAMP)
 	@rm -rf $(TYPED) && mkdir -p $(TYPED)/activation_atlas
 	@ln -s $(foreach path,$(wildcard pipeline/api/*) pipeline stages,"$(abspath $(path))") $(TYPED)/activation_atlas/
 	MYPYPATH=$(abspath $(TYPED)) $(BIN)/mypy --cache-dir $(VENV)/.mypy
+
+# The theme says in each build that it is looking for a successor to MkDocs.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 bench: $(STAMP)
 	@for what in $(BENCH); do $(BIN)/python -m benchmarks $$what || exit $$?; done
