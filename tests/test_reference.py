@@ -82,8 +82,13 @@ def test_every_table_and_column_has_its_row(pages):
 
 
 def test_every_method_has_its_formula_source_and_options(pages):
-    page = pages["reference/methods.md"]
-    assert [anchor for anchor in page if anchor in METHODS] == list(METHODS)
+    page, text = pages["reference/methods.md"], PAGES["reference/methods.md"]()
+    assert list(page) == list(METHODS)
+    for name, method in METHODS.items():
+        assert page[name]["source"] == [method.source] and page[name]["map"] and f"\n    {method.formula}\n" in text
+        options = {field.alias or key for key, field in method.options.model_fields.items()} - {"name", "as"}
+        assert {f"`{option}`" for option in options} <= set(page[name])
+        assert all(cells[-1] for cells in page[name].values()), name
 
 
 def test_every_stage_has_its_place(pages):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic import BaseModel
 
 from activation_atlas.pipeline.config import Config
 from docs.reference.markdown import anchored, code, table
@@ -44,9 +46,23 @@ def page() -> str:
     for section in sections():
         title = code(section.path) if section.path else "The file"
         parts += [anchored(2, title, section.path.replace("[]", "") or "file"), section.about]
-        rows = [(code(key.path.rsplit(".", 1)[-1].removesuffix("[]")), key.kind, key.default, key.about) for key in section.keys]
+        rows = [
+            (code(key.path.rsplit(".", 1)[-1].removesuffix("[]")), key.kind, key.default, key.about)
+            for key in section.keys
+        ]
         parts.append(table(("key", "what it may be", "default", "meaning"), rows))
     return "\n\n".join(parts) + "\n"
+
+
+def _row(key: Key) -> tuple[str, str, str, str]:
+    return code(key.path.rsplit(".", 1)[-1].removesuffix("[]")), key.kind, key.default, key.about
+
+
+def rows_of(model: type[BaseModel], leave_out: Sequence[str] = ()) -> list[tuple[str, str, str, str]]:
+    """The keys of one section as rows of its table."""
+    schema = model.model_json_schema()
+    (section, *_) = _sections("", schema, schema.get("$defs", {}))
+    return [_row(key) for key in section.keys if key.path not in leave_out]
 
 
 def sections() -> Iterator[Section]:
