@@ -9,7 +9,10 @@ weight stood for is gone.
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import keras
@@ -60,6 +63,30 @@ def cascade(spec: ModelSpec, count: int, seed: int) -> Iterator[tuple[int, int, 
             shuffle(layer, name, seed)
         done = depth
         yield depth, len(layers), layers[depth - 1][0], Model(loaded, spec, ending)
+
+
+def at_depth(spec: ModelSpec, count: int, number: int, seed: int) -> tuple[int, int, str, Model] | None:
+    """One depth of :func:`cascade`, by its number from 0; None where it has fewer.
+
+    The cascade is kept between calls, so that depths asked for in their order cost what the cascade does. Each model
+    is to be used before the next is asked for.
+    """
+    stat = os.stat(spec.path) if spec.path and os.path.exists(spec.path) else None
+    key = (spec.model_dump_json(), stat and (stat.st_mtime_ns, stat.st_size), count, seed)
+    with _lock:
+        known, passed, models = _kept.pop() if _kept else (None, 0, iter(()))
+        if known != key or passed > number:
+            passed, models = 0, cascade(spec, count, seed)
+        found = next(islice(models, number - passed, None), None)
+        if found is not None and found[0] < found[1]:
+            _kept.append((key, number + 1, models))
+        return found
+
+
+_kept: list[tuple[Any, int, Iterator[tuple[int, int, str, Model]]]] = []
+"""A cascade that was begun: its key, how many of its models were asked for or passed over, and the others."""
+
+_lock = threading.Lock()
 
 
 def shuffle(layer: Any, name: str, seed: int) -> None:
