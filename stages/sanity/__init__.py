@@ -13,8 +13,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from activation_atlas.stages import tables
-from activation_atlas.stages.baselines import baseline
-from activation_atlas.stages.methods import Method
+from activation_atlas.stages.methods import MethodSpec, baseline
 from activation_atlas.stages.sanity.agreement import agreement, correlations
 from activation_atlas.stages.sanity.faithfulness import summary
 from activation_atlas.stages.sanity.randomization import cascade, sample, shuffled
@@ -38,9 +37,9 @@ class Params(Spec):
     model: OpenedModel
     images: ReadImages
     seed: int = 0
-    method: Method | None = None
+    method: MethodSpec | None = None
     randomization: Randomization | None = None
-    methods: list[Method] = Field(default_factory=list)
+    methods: list[MethodSpec] = Field(default_factory=list)
     compared: bool = False
     agreement: bool = False
     against: dict[str, str] = Field(default_factory=dict, description="each variant's random map, a variant too")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from activation_atlas.stages.caches import Cache
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision.model.classifier import Model
 from activation_atlas.stages.vision.model.loading import Loaded, load
@@ -73,20 +73,25 @@ def at_depth(spec: ModelSpec, count: int, number: int, seed: int) -> tuple[int, 
     """
     stat = os.stat(spec.path) if spec.path and os.path.exists(spec.path) else None
     key = (spec.model_dump_json(), stat and (stat.st_mtime_ns, stat.st_size), count, seed)
-    with _lock:
-        known, passed, models = _kept.pop() if _kept else (None, 0, iter(()))
-        if known != key or passed > number:
-            passed, models = 0, cascade(spec, count, seed)
-        found = next(islice(models, number - passed, None), None)
-        if found is not None and found[0] < found[1]:
-            _kept.append((key, number + 1, models))
+    begun = _BEGUN.get(key, lambda: _Begun(cascade(spec, count, seed)), valid=lambda kept: kept.passed <= number)
+    return begun.at(number)
+
+
+class _Begun:
+    """A cascade, and how many of its models were asked for or passed over."""
+
+    def __init__(self, models: Iterator[tuple[int, int, str, Model]]) -> None:
+        self.models, self.passed = models, 0
+
+    def at(self, number: int) -> tuple[int, int, str, Model] | None:
+        found = next(islice(self.models, number - self.passed, None), None)
+        self.passed = number + 1
+        if found is None or found[0] == found[1]:
+            self.models = iter(())  # nothing follows: the model need not be held
         return found
 
 
-_kept: list[tuple[Any, int, Iterator[tuple[int, int, str, Model]]]] = []
-"""A cascade that was begun: its key, how many of its models were asked for or passed over, and the others."""
-
-_lock = threading.Lock()
+_BEGUN: Cache[tuple, _Begun] = Cache(1)
 
 
 def shuffle(layer: Any, name: str, seed: int) -> None:
