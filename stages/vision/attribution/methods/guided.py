@@ -21,7 +21,7 @@ from activation_atlas.stages.vision.attribution.methods import cam, input_gradie
 from activation_atlas.stages.vision.attribution.methods.input_gradient import InputGradient, largest_colour
 from activation_atlas.stages.vision.attribution.methods.method import Explain, Maps, Method, Sample, Setting, Settled
 from activation_atlas.stages.vision.model import Model
-from activation_atlas.stages.vision.model.half import leaning
+from activation_atlas.stages.vision.model.half import simplifier
 from activation_atlas.stages.vision.model.program import Program, Step
 from activation_atlas.stages.vision.place import Place
 
@@ -77,7 +77,7 @@ def under_rule(model: Model, rule: Rule) -> Model:
     found = copy.copy(model)
     steps = tuple(ruled(step) for step in model.program.steps)
     found.program = replace(model.program, steps=steps, _made_by={})
-    found.lean = leaning(found.program, found.native)
+    found.simplify = simplifier(found.program, found.native)
     return found
 
 
