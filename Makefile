@@ -6,7 +6,7 @@
 #   make test-oldest the tests of models on the lowest versions that pyproject.toml allows, with Python 3.11
 #   make test-peers our maps beside those of tf-keras-vis, tf-explain and SHAP, which it installs
 #   make notebooks  runs the notebooks and keeps what they give
-#   make lint       style
+#   make lint       style, format and types
 #   make bench      side by side with the machine's limit; BENCH="extract run" chooses
 #   make lock       resolves the dependencies anew (needs uv)
 
@@ -15,6 +15,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.set-up
 PEERS  := $(VENV)/peers
 OLDEST := $(VENV)/oldest
+TYPED  := $(VENV)/typed
 CONFIG ?= configs/demo.yaml
 PYTEST ?=
 BENCH  ?= extract attribution render reduce
@@ -80,8 +81,13 @@ test-oldest: $(OLDEST)/.installed
 notebooks: $(STAMP)
 	$(BIN)/python -m tests.notebooks
 
+# mypy knows a module by its place: links put the folders where pyproject.toml maps them to.
 lint: $(STAMP)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@rm -rf $(TYPED) && mkdir -p $(TYPED)/activation_atlas
+	@ln -s $(foreach path,$(wildcard pipeline/api/*) pipeline stages,"$(abspath $(path))") $(TYPED)/activation_atlas/
+	MYPYPATH=$(abspath $(TYPED)) $(BIN)/mypy --cache-dir $(VENV)/.mypy
 
 bench: $(STAMP)
 	@for what in $(BENCH); do $(BIN)/python -m benchmarks $$what || exit $$?; done
