@@ -5,6 +5,7 @@
 #   make test       the fast tests; make test-slow: the rest
 #   make test-peers our maps beside those of tf-keras-vis, tf-explain and SHAP, which it installs
 #   make notebooks  runs the notebooks and keeps what they give
+#   make described  what is written from the code: the README's table of methods, configs/schema.json
 #   make lint       style
 #   make bench      side by side with the machine's limit; BENCH="extract run" chooses
 #   make lock       resolves the dependencies anew (needs uv)
@@ -23,7 +24,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: setup demo test test-slow test-peers notebooks lint bench lock clean
+.PHONY: setup demo test test-slow test-peers notebooks described lint bench lock clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -63,6 +64,10 @@ test-peers: $(PEERS)/.installed
 
 notebooks: $(STAMP)
 	$(BIN)/python -m tests.notebooks
+
+described: $(STAMP)
+	$(BIN)/python -m activation_atlas.stages.methods README.md
+	$(BIN)/activation-atlas schema > configs/schema.json.new && mv configs/schema.json.new configs/schema.json
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
