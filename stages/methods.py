@@ -19,7 +19,15 @@ from activation_atlas.stages.specs import nearest
 from activation_atlas.stages.vision.attribution.methods import METHODS
 from activation_atlas.stages.vision.attribution.methods.method import Method, Options
 
-__all__ = ["METHODS", "Method", "MethodSpec", "Options"]
+__all__ = ["METHODS", "RANDOM", "Method", "MethodSpec", "Options", "baseline"]
+
+RANDOM = ("random", "random_pixels")
+"""Variants that are no methods: a random map for each image, smooth or of single pixels."""
+
+
+def baseline(method: Options) -> str:
+    """The random map that a method's maps are set against."""
+    return RANDOM[METHODS[method.name].grain == "pixels"]
 
 
 def _named(value: Any) -> Any:

@@ -15,11 +15,13 @@ from pydantic import Field, model_validator
 from activation_atlas.stages import tables
 from activation_atlas.stages.explain.asked import check_asked
 from activation_atlas.stages.explain.configured import chosen_for, looks, warnings
+from activation_atlas.stages.explain.cost import cost
 from activation_atlas.stages.explain.selection import frame, hidden, select, worst_first
 from activation_atlas.stages.explain.targets import resolve
 from activation_atlas.stages.methods import METHODS, MethodSpec
+from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.sources import read_images
-from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec
+from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 from activation_atlas.stages.tables.flags import flag_of
 from activation_atlas.stages.vision.images import ImageError, decode_to
@@ -56,14 +58,21 @@ class ExplainSpec(Spec):
 class Params(Spec):
     """Everything one variant's maps depend on."""
 
-    model: ModelSpec
-    images: ImagesSpec
+    model: OpenedModel
+    images: ReadImages
     seed: int = 0
     select: str
     limit: int | None = None
     method: MethodSpec
     targets: list[str]
     batch: PositiveInt = Field(32, exclude=True)
+
+
+def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
+    if (section := asked.config.explain) is None:
+        return []
+    common = {name: getattr(section, name) for name in ("limit", "targets", "batch")} | asked.opened
+    return [(m.variant, {"select": section.images, "method": m, **common}) for m in section.methods]
 
 
 def fit(inputs: Inputs, params: Params) -> State:
@@ -262,4 +271,8 @@ STAGE = Stage(
     check=("extract", check_asked),
     libraries=("tensorflow", "keras", "pillow", "numpy"),
     model=True,
+    steps=_steps,
+    rejects=lambda params: _writes(params)[1:],
+    cost=cost,
+    foreseen=True,
 )

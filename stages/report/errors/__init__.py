@@ -28,6 +28,9 @@ from activation_atlas.stages.tables.flags import SILENT
 SCRIPTS = ("data.js", "controls.js", "closer.js", "sheets.js", "confusions.js", "closeups.js", "errors.js")
 STYLES = ("style.css", "closer.css", "doubts.css", "errors.css")
 
+MEASURED = ("randomization", "agreement", "trust")
+"""Tables that say how far the maps are to be trusted."""
+
 
 class Explained(Spec):
     """What of the run was explained: nothing, where there are no methods."""

@@ -20,7 +20,7 @@ from activation_atlas.stages.vision.attribution.methods.incremental import Incre
 from activation_atlas.stages.vision.attribution.methods.occlusion import TOLERANCE, Full, Occlusion
 from activation_atlas.stages.vision.images import decode_to
 from activation_atlas.stages.vision.model import Model, open_model
-from activation_atlas.stages.vision.model.geometry import Reach, padding_before
+from activation_atlas.stages.vision.model.geometry import Reach, Sliding, Window
 from tests.stages.vision import small_models as small
 
 # -- the arithmetic, along one axis -------------------------------------------------------------------
@@ -30,7 +30,8 @@ def windowed(x: np.ndarray, span: int, stride: int, padding: str) -> np.ndarray:
     """Every output is a hash of the values it sees, zeros outside, as in TensorFlow."""
     before, count = 0, (len(x) - span) // stride + 1
     if padding == "same":
-        before, count = padding_before(len(x), span, stride, padding), -(-len(x) // stride)
+        count = -(-len(x) // stride)
+        before = max((count - 1) * stride + span - len(x), 0) // 2
     x = np.concatenate([np.zeros(before), x, np.zeros(span + stride)])
     return np.array([hash(tuple(x[p * stride : p * stride + span])) % 10007 for p in range(count)], np.float64)
 
@@ -52,13 +53,12 @@ def test_crops_and_blocks_rebuild_every_hidden_map(operations, size, data):
 
     reach, margin, inside = Reach(1, 0, 0), Margin(0, 0), size
     for span, step, padding in operations:
-        outside = -(-inside // step) if padding == "same" else (inside - span) // step + 1
+        slides = Sliding.over(inside, span, step, 1, padding)
+        outside = slides.count(inside)
         if outside < 1:
             return
-        before = padding_before(inside, span, step, padding)
-        margin = margin.through(span, step, before, inside, outside)
-        first, last = reach.first - reach.stride * before, reach.last + reach.stride * (span - 1 - before)
-        reach, inside = Reach(reach.stride * step, first, last), outside
+        margin = margin.through(slides.window, inside, outside)
+        reach, inside = reach.through(slides.window, outside), outside
     begins = starts(size, patch, stride, edges)
     plan, clean = along(begins, patch, size, reach, margin, inside), through(image)
     for k, begin in enumerate(begins):
@@ -72,7 +72,7 @@ def test_crops_and_blocks_rebuild_every_hidden_map(operations, size, data):
 
 def test_a_small_window_needs_a_small_crop():
     # MobileNet's first convolution: 3 wide, every second pixel, zeros at the end only.
-    reach, margin = Reach(2, 0, 2), Margin(0, 0).through(3, 2, 0, 224, 112)
+    reach, margin = Reach(2, 0, 2), Margin(0, 0).through(Window(2, 0, 2), 224, 112)
     assert margin == Margin(0, 1)
     plan = along(starts(224, 32, 16, "whole"), 32, 224, reach, margin, 112)
     # Outputs 2p to 2p + 2 meet pixels 16 to 47: p from 7 to 23.
