@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from activation_atlas.stages.methods import Occlusion
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision.attribution.choice import choose
 from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
 from activation_atlas.stages.vision.attribution.methods import METHODS, Setting
+from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
 from activation_atlas.stages.vision.attribution.windows import Places
 from activation_atlas.stages.vision.featurevis.studio import nearest
 from activation_atlas.stages.vision.model import Model, freeze, open_model
