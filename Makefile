@@ -7,7 +7,7 @@
 #   make test-peers our maps beside those of tf-keras-vis, tf-explain and SHAP, which it installs
 #   make notebooks  runs the notebooks and keeps what they give
 #   make described  what is written from the code: the README's table of methods, configs/schema.json
-#   make lint       style
+#   make lint       style, format and types
 #   make bench      side by side with the machine's limit; BENCH="extract run" chooses
 #   make lock       resolves the dependencies anew (needs uv)
 
@@ -16,6 +16,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.set-up
 PEERS  := $(VENV)/peers
 OLDEST := $(VENV)/oldest
+TYPED  := $(VENV)/typed
 CONFIG ?= configs/demo.yaml
 PYTEST ?=
 BENCH  ?= extract attribution render reduce
@@ -83,8 +84,13 @@ described: $(STAMP)
 	$(BIN)/python -m activation_atlas.stages.methods README.md
 	$(BIN)/activation-atlas schema > configs/schema.json.new && mv configs/schema.json.new configs/schema.json
 
+# mypy knows a module by its place: links put the folders where pyproject.toml maps them to.
 lint: $(STAMP)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@rm -rf $(TYPED) && mkdir -p $(TYPED)/activation_atlas
+	@ln -s $(foreach path,$(wildcard pipeline/api/*) pipeline stages,"$(abspath $(path))") $(TYPED)/activation_atlas/
+	MYPYPATH=$(abspath $(TYPED)) $(BIN)/mypy --cache-dir $(VENV)/.mypy
 
 bench: $(STAMP)
 	@for what in $(BENCH); do $(BIN)/python -m benchmarks $$what || exit $$?; done

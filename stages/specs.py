@@ -67,12 +67,6 @@ class ModelSpec(Spec):
         return self
 
 
-def origin(model: str) -> dict[str, str]:
-    """A model as the command line names it (a file, application:NAME, preset:NAME) as a field of ModelSpec."""
-    kind, colon, name = model.partition(":")
-    return {kind: name} if colon and kind in ("application", "preset") else {"path": model}
-
-
 class ImagesSpec(Spec):
     """Where the images come from and how they are brought to the model's size."""
 
@@ -207,24 +201,6 @@ class ViewSpec(Spec):
 def folder(layer: str) -> str:
     """A layer's path as a folder name: ``/`` becomes ``__``."""
     return layer.replace("/", "__")
-
-
-def class_index(name: str, classes: Sequence[str]) -> int | None:
-    """A class by its name, or by its index; None where there is none. Where all names are numbers, none is an index.
-
-    Raises:
-        ValueError: several classes are called so; their indices are named.
-    """
-    found = [k for k, other in enumerate(classes) if other == name]
-    if len(found) > 1:
-        raise ValueError(f"{len(found)} classes are called {name}; give an index: {found}")
-    if found:
-        return found[0]
-    numbered = all(other.isdecimal() for other in classes)
-    alike = [k for k, other in enumerate(classes) if numbered and name.isdecimal() and int(other) == int(name)]
-    if len(alike) == 1:  # 7 is 007, as labels are read
-        return alike[0]
-    return int(name) if name.isdecimal() and not numbered and int(name) < len(classes) else None
 
 
 def near(name: str, known: Sequence[str], count: int = 3) -> list[str]:

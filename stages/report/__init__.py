@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
+from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.groups import Given, groups_of
 from activation_atlas.stages.report import contact, heatmaps, listed, page, payload, posters, tiles, words
 from activation_atlas.stages.report.assets import Assets
@@ -222,10 +223,7 @@ def _check(inputs: Inputs, params: Params) -> None:
     """Classes asked for must be the model's, and have attributions."""
     extract = inputs.state("extract", "")
     for name in params.report.classes:
-        try:
-            index = heatmaps.class_of(name, extract["classes"])
-        except ValueError as error:
-            raise UserError(f"report.classes: {error}") from None
+        index = class_index(name, extract["classes"], "report.classes")
         if index not in extract["attributed"]:
             raise UserError(
                 f"report.classes: attributions of class {name!r} were not extracted; "

@@ -33,6 +33,18 @@ def test_configs_load_and_open_with_their_command(path, monkeypatch, tmp_path):
     assert names[:2] == ["index", "extract"] and names[-1] == "report"
 
 
+def test_a_mapping_is_a_configuration_too(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {**LEAST, "atlases": [{"name": "a", "layer": "conv", "render": None}]}
+    config = load(given, ["run.seed=3"])
+    assert config == load(write(**given), ["run.seed=3"]) and "run" not in given
+    assert load(config) is config
+    again = load(config, ["run.name=other"])
+    assert (again.run.name, again.run.seed, again.atlases) == ("other", 3, config.atlases)
+    with pytest.raises(UserError, match="^the configuration: modl: unknown key; did you mean model"):
+        load({"modl": {}})
+
+
 def test_paths_are_relative_to_the_file(write, tmp_path):
     config = load(write(model={"path": "m.keras", "classes": "names.txt"}, images={"path": "s3://bucket/images"}))
     assert config.model.path == str(tmp_path / "m.keras")

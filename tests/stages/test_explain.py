@@ -94,7 +94,7 @@ def test_a_class_called_like_a_kind_of_target_or_like_a_number():
         ("rank:5", "rank:5 of a model with 4 classes; choose 1 to 4"),
         ("top:0", "choose 1 to 4"),
         ("rank:x", "rank:K"),
-        ("4", "unknown target '4'"),
+        ("4", "there is no class 4; the model's are 0 to 3"),
         ("class:label", "is a kind of target, not a class"),
         ("", "unknown target"),
     ],
@@ -103,12 +103,6 @@ def test_what_is_no_target_is_one_line(asked, words):
     with pytest.raises(UserError) as said:
         check(["predicted", asked], ANIMALS)
     assert words in str(said.value) and str(said.value).startswith("explain.targets: ") and "\n" not in str(said.value)
-
-
-def test_two_classes_of_one_name_are_told_apart_by_their_index():
-    with pytest.raises(UserError, match=r"2 classes are called crane; give an index: \[0, 2\]"):
-        check(["crane"], ["crane", "heron", "crane"])
-    check(["2"], ["crane", "heron", "crane"])
 
 
 # -- selection ---------------------------------------------------------------

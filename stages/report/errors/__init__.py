@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
+from activation_atlas.stages.intervals import wilson
 from activation_atlas.stages.methods import MethodSpec
 from activation_atlas.stages.report import listed, page, words
 from activation_atlas.stages.report.assets import Assets
@@ -20,7 +21,6 @@ from activation_atlas.stages.report.errors.photographs import read_photographs
 from activation_atlas.stages.report.payload import plain
 from activation_atlas.stages.report.sheet import Sheet, encoded
 from activation_atlas.stages.report.trust import trust_figure
-from activation_atlas.stages.shares import wilson
 from activation_atlas.stages.specs import ImagesSpec, Spec
 from activation_atlas.stages.stage import Inputs
 from activation_atlas.stages.tables.flags import SILENT

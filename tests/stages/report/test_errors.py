@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.intervals import wilson
 from activation_atlas.stages.report import STAGE
 from activation_atlas.stages.report.errors import cases, wording
 from activation_atlas.stages.report.errors.cases import EACH, Case, chosen, read_audit
@@ -19,7 +20,6 @@ from activation_atlas.stages.report.errors.figures import _of_what
 from activation_atlas.stages.report.errors.maps import FINEST, Map, Variant, on_pixels, pooled, read_variant
 from activation_atlas.stages.report.errors.matrix import matrix, rates, shades
 from activation_atlas.stages.report.errors.payload import LOST, confusions, quantised
-from activation_atlas.stages.shares import wilson
 from activation_atlas.stages.vision.attribution.methods.gradients import GradientXInput, Saliency
 from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
 from activation_atlas.stages.vision.attribution.methods.rise import Rise
