@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.grown import copied, line_added, python
+from tests.grown import copied, shell
 
 FILE = '''"""The gradient with its sign: which way the logit goes where a pixel becomes lighter."""
 
@@ -109,17 +109,23 @@ def test_the_command_explains_by_it(tmp_path):
 
 @pytest.mark.slow
 def test_a_method_is_one_file_and_one_line(tmp_path):
-    folder = copied(tmp_path / "project")
-    methods = folder / "stages/vision/attribution/methods"
+    house = copied(tmp_path)
+    methods = house / "stages/vision/attribution/methods"
     (methods / "gradient_sum.py").write_text(FILE, encoding="utf-8")
-    line_added(methods / "__init__.py", '    "gradients",', '    "gradient_sum",')
-    (folder / "tests" / "test_found.py").write_text(FOUND, encoding="utf-8")
-    python(folder, "-m", "activation_atlas.stages.methods", "README.md")
-    shipped = python(folder, "-m", "activation_atlas", "schema")
-    (folder / "configs" / "schema.json").write_text(shipped, encoding="utf-8")
-    every = ["test_docs.py", "pipeline/test_schema.py", "test_rules.py", "stages/vision/methods/test_contract.py"]
+    listed = (methods / "__init__.py").read_text(encoding="utf-8")
+    (methods / "__init__.py").write_text(
+        listed.replace('    "path",\n', '    "path",\n    "gradient_sum",\n'), encoding="utf-8"
+    )
+    (house / "tests" / "test_found.py").write_text(FOUND, encoding="utf-8")
+    every = "test_docs.py pipeline/test_schema.py test_rules.py stages/vision/methods/test_contract.py"
     names = "test_found or every_method or one_that_ships or gradient_sum or what_is_heavy"
-    words = ["-m", "pytest", "-v", "-p", "no:cacheprovider", "-m", "not slow", "-k", names]
-    told = python(folder, *words, *(f"tests/{name}" for name in ["test_found.py", *every]))
+    told = shell(
+        house,
+        f"""
+        make described
+        cd tests
+        ../.venv/bin/python -m pytest -v -p no:cacheprovider -m "not slow" -k "{names}" test_found.py {every}
+        """,
+    )
     for test in ("targets_are_honoured[gradient_sum-nested]", "a_record_says_all_that_is_asked_of_it[gradient_sum]"):
         assert f"test_{test} PASSED" in told
