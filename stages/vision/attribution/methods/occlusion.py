@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from activation_atlas.stages.methods import Occlusion, pair
 from activation_atlas.stages.vision.attribution.methods import crops
-from activation_atlas.stages.vision.attribution.methods.hiding import Hiding, Windows, hidden
+from activation_atlas.stages.vision.attribution.methods.ablation import WindowAblation, Windows, ablated
 from activation_atlas.stages.vision.attribution.methods.incremental import Incremental
 from activation_atlas.stages.vision.attribution.methods.method import Explain, Method, Sample, Setting, Settled
 from activation_atlas.stages.vision.model import Model
@@ -23,15 +23,15 @@ WORTH = 1.1
 """How many times fewer operations the incremental way must take to be chosen by itself."""
 
 
-class Full(Hiding):
+class Full(WindowAblation):
     """Every window by a whole forward pass."""
 
     def clean(self, pixels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x = self.model.to_input(pixels)
         return self._scored(x, targets), x
 
-    def hide(self, targets: tf.Tensor, image: tf.Tensor, window: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        x = hidden(tf.gather(x, image), *self.corners(window), self.windows.patch, self.fill())
+    def ablate(self, targets: tf.Tensor, image: tf.Tensor, window: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        x = ablated(tf.gather(x, image), *self.corners(window), self.windows.patch, self.fill())
         return self._scored(x, tf.gather(targets, image))
 
     def _scored(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
