@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from activation_atlas.stages.intervals import wilson
 from activation_atlas.stages.report import classview, validity, words
 from activation_atlas.stages.report.assets import safe_json
 from activation_atlas.stages.report.evidence import Atlas, Score
 from activation_atlas.stages.report.payload import file_name
-from activation_atlas.stages.shares import wilson
 from activation_atlas.stages.stage import Inputs
 
 VIEWER = Path(__file__).parent.parent / "viewer"

@@ -23,6 +23,7 @@ from activation_atlas.stages.vision.model.geometry.windows import (
     sliding,
     transposed,
 )
+from activation_atlas.stages.vision.model.keras_adapter import home, is_own
 from activation_atlas.stages.vision.model.program import Slot, Step
 
 Traced = tuple[int, Window]
@@ -261,7 +262,7 @@ RULES: dict[str, Rule] = {
 """Class name of one of Keras' layers or operations to its rule."""
 
 _VALUES = tuple(
-    f"keras.src.layers.{room}"
+    f"layers.{room}"
     for room in ("activations", "normalization", "regularization", "merging", "core.identity", "preprocessing")
 )
 """Layers that work on each position alone, or on all of them alike; the random ones do nothing in a prediction."""
@@ -275,13 +276,12 @@ _VALUE_FUNCTIONS = set(
 
 def is_known(step: Step) -> bool:
     """Whether what a step does to positions is known, and not guessed from shapes."""
-    operation, kind = step.operation, step.kind
-    module = getattr(operation, "__module__", "") or type(operation).__module__
-    if not module.startswith("keras.src."):
-        return module.startswith("activation_atlas.")
+    kind, module = step.kind, home(step.operation)
+    if module is None:
+        return is_own(step.operation)
     if kind in RULES:
         return True
-    if module.startswith(("keras.src.layers.", "keras.src.applications.")):
+    if module.startswith(("layers.", "applications.")):
         return (module.startswith(_VALUES) and kind != "Dot") or kind in ("LayerScale", "StochasticDepth")
     return kind in _VALUE_FUNCTIONS
 
