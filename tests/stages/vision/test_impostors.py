@@ -13,9 +13,9 @@ from keras import layers, ops
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision.attribution.choice import choose
 from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
+from activation_atlas.stages.vision.attribution.local_maps import Positions
 from activation_atlas.stages.vision.attribution.methods import METHODS, Setting
 from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
-from activation_atlas.stages.vision.attribution.windows import Places
 from activation_atlas.stages.vision.featurevis.visualizer import proved_crop
 from activation_atlas.stages.vision.model import Model, freeze, open_model
 from activation_atlas.stages.vision.model.agreement import agree
@@ -88,7 +88,7 @@ def test_attributions_are_those_of_the_layers(built, model):
     assert way != "windows", "its rule for convolutions knows of no doubling"
     mode, info = ForwardMode(model, layer, way), model.layer(layer)
     pixels = tf.constant(small.pixels()[:1], tf.float32)
-    places = Places(*(tf.constant(x, tf.int32) for x in np.indices((1, info.height, info.width)).reshape(3, -1)))
+    places = Positions(*(tf.constant(x, tf.int32) for x in np.indices((1, info.height, info.width)).reshape(3, -1)))
     _, found = tf.function(lambda x: mode(model.values(x, mode.slots), places), autograph=False)(pixels)
     maps = keras.Model(built.input, built.get_layer(layer).output)(pixels)
     head = keras.Model(built.get_layer(layer).output, built.output)
