@@ -125,14 +125,14 @@ def plan(config: Config, out: Out = None, settings: Settings = None) -> None:
 @app.command()
 def status(folder: Folder) -> None:
     """What a run holds: rows, bytes, seconds per stage, rejects."""
-    from activation_atlas.pipeline.record import rejected
+    from activation_atlas.pipeline.record import read, rejected
     from activation_atlas.pipeline.store import Store
 
     store = Store(folder)
     tables = store.tables()
     if not tables:
         raise UserError(f"{folder} holds no tables: give a run folder")
-    record = store.read_json("run.json") or {}
+    record = read(store)
     for table in tables:
         typer.echo(f"  {table:<40} {store.rows(table):>10,} rows {store.size(table) / 2**20:>10.1f} MiB")
     for name, seconds in record.get("seconds", {}).items():

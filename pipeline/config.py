@@ -12,10 +12,11 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from activation_atlas import stages
-from activation_atlas.stages.evaluate import RANDOM, EvaluateSpec
+from activation_atlas.stages.evaluate import EvaluateSpec
 from activation_atlas.stages.explain import ExplainSpec
 from activation_atlas.stages.extract import ExtractSpec
 from activation_atlas.stages.groups import ClassesSpec
+from activation_atlas.stages.methods import RANDOM
 from activation_atlas.stages.reduce import ReduceSpec
 from activation_atlas.stages.render import RenderSpec
 from activation_atlas.stages.report import ReportSpec

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from activation_atlas.pipeline.panels import panel_of
 from activation_atlas.stages.explain.explained import Explained, Map
-from activation_atlas.stages.methods import METHODS, AtLayer, Method, Options
+from activation_atlas.stages.methods import METHODS, MethodSpec, Options
 from activation_atlas.stages.report import words
 from activation_atlas.stages.report.errors.wording import probability
 from activation_atlas.stages.report.sheet import Sheet, encoded
@@ -58,14 +58,14 @@ def methods_of(names: Sequence[str], layer: str | None, given: Sequence[str]) ->
         except ValueError as error:
             raise UserError(f"--method: {error}") from None
     if layer is not None:
-        at = [name for name in sections if issubclass(METHODS[name], AtLayer)]
+        at = [name for name in sections if "layer" in METHODS[name].options.model_fields]
         if not at:
             raise UserError(f"--layer {layer}: {', '.join(sections)} explains at the input; leave --layer out")
         for name in at:
             sections[name]["layer"] = layer
     for text in given:
         key, equals, value = text.partition("=")
-        known = {k: [n for n in sections if k in METHODS[n].model_fields] for k in _keys(sections)}
+        known = {k: [n for n in sections if k in METHODS[n].options.model_fields] for k in _keys(sections)}
         if not equals:
             raise UserError(f"--option {text}: write key=value, e.g. patch=24")
         if key not in known:
@@ -80,7 +80,7 @@ def methods_of(names: Sequence[str], layer: str | None, given: Sequence[str]) ->
     found = []
     for name, section in sections.items():
         try:
-            found.append(TypeAdapter(Method).validate_python(section))
+            found.append(TypeAdapter(MethodSpec).validate_python(section))
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(p) for p in first["loc"][1:2])
@@ -89,7 +89,7 @@ def methods_of(names: Sequence[str], layer: str | None, given: Sequence[str]) ->
 
 
 def _keys(names: Sequence[str]) -> list[str]:
-    return sorted({k for n in names for k in METHODS[n].model_fields} - {"name", "as_"})
+    return sorted({k for n in names for k in METHODS[n].options.model_fields} - {"name", "as_"})
 
 
 def _value(text: str, value: str) -> Any:

@@ -286,4 +286,7 @@ STAGE = Stage(
     reads=lambda params: {f"layouts/{params.view.name}": "all", params.view.rows_table: "all", "predictions": "all"},
     writes=lambda params: (f"grids/{params.view.name}",),
     libraries=("numpy",),
+    steps=lambda asked: [
+        (a.name, {"view": a.view, "grids": sorted(a.grids), "min_count": a.min_count}) for a in asked.config.atlases
+    ],
 )

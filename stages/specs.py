@@ -7,13 +7,15 @@ them together and words the errors.
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 import math
 import os
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
 
 class Spec(BaseModel):
@@ -138,6 +140,34 @@ def black_and_white(levels: Sequence[float] | float | None) -> tuple[float, floa
 
 
 PositiveInt = Annotated[int, Field(gt=0)]
+
+
+# A fingerprint holds what a stage's params are serialised to.
+
+
+def _opened(spec: ModelSpec) -> dict[str, Any]:
+    """Where a file lies is no part of what it holds, which the runner hashes; of many names one hash says enough."""
+    told = spec.model_dump(mode="json", exclude={"path"})
+    return {**told, "classes": hashlib.sha256(json.dumps(told["classes"]).encode()).hexdigest()}
+
+
+def _read(spec: ImagesSpec) -> dict[str, Any]:
+    """What an image is and how it is cut decides what comes of it; where it came from does not."""
+    return spec.model_dump(mode="json", include={"resize", "crop", "levels", "max_pixels"})
+
+
+def _listed(spec: ImagesSpec) -> dict[str, Any]:
+    return spec.model_dump(mode="json", exclude={"storage_options", "resize", "crop", "levels"})
+
+
+OpenedModel = Annotated[ModelSpec, PlainSerializer(_opened)]
+"""Of a stage that opens the model."""
+
+ReadImages = Annotated[ImagesSpec, PlainSerializer(_read)]
+"""Of a stage that reads the images of the `images` table."""
+
+ListedImages = Annotated[ImagesSpec, PlainSerializer(_listed)]
+"""Of the stage that lists the source."""
 
 
 class ViewSpec(Spec):

@@ -17,6 +17,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 PEERS = (ROOT / "tests" / "peers" / "requirements.lock").read_text(encoding="utf-8")
+OLDEST = (ROOT / "tests" / "oldest" / "requirements.lock").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -29,13 +30,13 @@ def entries(lock: str = LOCK) -> list[str]:
     return [line for line in lock.replace("\\\n", " ").splitlines() if line.strip() and not line.startswith("#")]
 
 
-@pytest.mark.parametrize("lock", [LOCK, PEERS], ids=["all", "peers"])
+@pytest.mark.parametrize("lock", [LOCK, PEERS, OLDEST], ids=["all", "peers", "oldest"])
 def test_the_lock_names_no_place(lock):
     for word in ("://", "index-url", "find-links", "file:", " @ ", ".org", ".com", "/"):
         assert word not in lock, f"the lock contains {word!r}"
 
 
-@pytest.mark.parametrize("lock", [LOCK, PEERS], ids=["all", "peers"])
+@pytest.mark.parametrize("lock", [LOCK, PEERS, OLDEST], ids=["all", "peers", "oldest"])
 def test_the_lock_pins_every_package_by_hash(lock):
     for entry in entries(lock):
         assert re.match(r"[a-z0-9-]+==[^ ;]+( ;|\s)", entry), entry[:80]
@@ -49,6 +50,16 @@ def test_the_lock_covers_what_the_project_asks_for():
     added = {canonical(entry) for entry in entries(PEERS)}
     assert {canonical(r) for r in PROJECT["optional-dependencies"]["peers"]} <= added
     assert not added & locked, "the peers' lock holds what requirements.lock does not"
+
+
+def test_the_oldest_are_the_lowest_that_the_project_allows():
+    """Or the lowest that there is from there on: 2.2.2 where pandas 2.2.0 has no wheel for that NumPy."""
+    there = {canonical(entry): re.search(r"==([0-9.]+)", entry)[1].split(".") for entry in reversed(entries(OLDEST))}
+    runs = (ROOT / "tests" / "oldest" / "requirements.in").read_text(encoding="utf-8").split()
+    assert set(runs) <= set(PROJECT["optional-dependencies"]["dev"])
+    for asked in [*PROJECT["dependencies"], *runs]:
+        lowest = re.search(r">=([0-9.]+)", asked)[1].split(".")
+        assert there[canonical(asked)][: len(lowest)] == lowest, asked
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess:

@@ -1,16 +1,20 @@
 """The rules of the house: who may import whom, one door for each heavy thing, what stays out of the tree."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from activation_atlas.stages import ORDER
+
 ROOT = Path(__file__).parent.parent
 CODE = sorted(p for top in ("pipeline", "stages") for p in (ROOT / top).rglob("*.py"))
-LEAVES = {"stages.stage", "stages.specs", "stages.classes", "stages.tables", "stages.keys", "stages.methods"}
+LEAVES = {"stages.stage", "stages.specs", "stages.classes", "stages.tables", "stages.keys"}
 LEAVES |= {"stages.intervals", "stages.tasks", "stages.saved", "stages.groups", "stages.clusters", "stages.ranked"}
+LEAVES |= {"stages.sections"}
 DOORS = {  # what is heavy, and the only place that may open it
     "tensorflow": "stages/vision/",
     "keras": "stages/vision/",
@@ -57,7 +61,7 @@ def test_imports_point_one_way(path):
         elif own.startswith("stages.demo"):
             assert not other.startswith("stages.") or family(other) == "stages.demo", f"{own} imports {other}"
         elif own.startswith("stages.") and other.startswith("stages."):
-            allowed = LEAVES | {"stages.vision", "stages.sources", "stages.viewer", family(own)}
+            allowed = LEAVES | {"stages.vision", "stages.methods", "stages.sources", "stages.viewer", family(own)}
             if family(own) == "stages.sources":
                 allowed |= {"stages.demo"}
             assert family(other) in allowed, f"stages meet in tables, but {own} imports {other}"
@@ -72,14 +76,46 @@ def test_heavy_things_have_one_door(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["pipeline.cli", "pipeline.config", "pipeline.steps", "pipeline.runner", "pipeline.plan"]
+    "modules",
+    [("pipeline.cli",), ["pipeline.runner", *(f"stages.{name}" for name in ORDER)]],
+    ids=["command", "stages"],
 )
-def test_commands_start_without_what_is_heavy(module):
-    code = (
-        f"import sys, activation_atlas.{module}; print(*sorted({{m.split('.')[0] for m in sys.modules}} & {HEAVY!r}))"
-    )
+def test_commands_start_without_what_is_heavy(modules):
+    named = "".join(f", activation_atlas.{module}" for module in modules)
+    code = f"import sys{named}; print(*sorted({{m.split('.')[0] for m in sys.modules}} & {HEAVY!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.split() == []
+
+
+ADAPTER = ROOT / "stages" / "vision" / "model" / "keras_adapter.py"
+
+
+def test_what_is_private_in_keras_and_tensorflow_has_one_door():
+    """No module of theirs that is not public, and no attribute with an underscore that is not our own."""
+    prefixes = ("keras" + ".src", "tensorflow" + ".python")
+    about = {ADAPTER, ROOT / "tests" / "stages" / "vision" / "test_keras_adapter.py"}
+    for path in [*CODE, *(p for top in ("tests", "benchmarks") for p in (ROOT / top).rglob("*.py"))]:
+        if path not in about:
+            assert not [p for p in prefixes if p in path.read_text(encoding="utf-8")], f"{path} names what is private"
+    ours, used = set(), []
+    for path in (p for p in CODE if p.is_relative_to(ROOT / "stages" / "vision") and p != ADAPTER):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                ours.add(node.name)
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                ours.add(node.target.id)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and _is_self(node.value):
+                ours.add(node.attr)
+            elif isinstance(node, ast.Attribute):
+                used.append((node.attr, f"{name(path)}:{node.lineno}"))
+            elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("getattr", "hasattr"):
+                used.extend((a.value, f"{name(path)}:{node.lineno}") for a in node.args[1:2] if hasattr(a, "value"))
+    private = [(word, where) for word, where in used if re.match(r"_[a-z]", str(word)) and word not in ours]
+    assert not private, "what Keras and TensorFlow keep to themselves belongs into keras_adapter"
+
+
+def _is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
 
 
 def tracked(*patterns: str) -> list[Path]:

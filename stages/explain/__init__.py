@@ -14,12 +14,14 @@ from pydantic import Field, model_validator
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.explain.asked import check_asked
+from activation_atlas.stages.explain.configured import chosen_for, looks, warnings
+from activation_atlas.stages.explain.cost import cost
 from activation_atlas.stages.explain.selection import frame, hidden, select, worst_first
-from activation_atlas.stages.explain.settled import sizes, told, warnings
 from activation_atlas.stages.explain.targets import resolve
-from activation_atlas.stages.methods import Method
+from activation_atlas.stages.methods import METHODS, MethodSpec
+from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.sources import read_images
-from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec
+from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 from activation_atlas.stages.tables.flags import flag_of
 from activation_atlas.stages.tasks import task_of
@@ -34,7 +36,7 @@ class ExplainSpec(Spec):
     limit: PositiveInt | None = Field(
         None, description="at most so many of them: errors first, the most confident first; default: all of them"
     )
-    methods: list[Method] = Field(
+    methods: list[MethodSpec] = Field(
         default=["grad_cam"], min_length=1, validate_default=True, description="a name, or {name: ..., options}"
     )
     targets: list[str] = Field(
@@ -57,27 +59,33 @@ class ExplainSpec(Spec):
 class Params(Spec):
     """Everything one variant's maps depend on."""
 
-    model: ModelSpec
-    images: ImagesSpec
+    model: OpenedModel
+    images: ReadImages
     seed: int = 0
     select: str
     limit: int | None = None
-    method: Method
+    method: MethodSpec
     targets: list[str]
     batch: PositiveInt = Field(32, exclude=True)
 
 
+def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
+    if (section := asked.config.explain) is None:
+        return []
+    common = {name: getattr(section, name) for name in ("limit", "targets", "batch")} | asked.opened
+    return [(m.variant, {"select": section.images, "method": m, **common}) for m in section.methods]
+
+
 def fit(inputs: Inputs, params: Params) -> State:
-    """Settles what holds for every image, before any shard.
+    """Decides what holds for every image, before any shard.
 
     Returns:
-        settled: what the method settled (layer, height, width, and more); background: uint8 (m, h, w, c), seeded
+        settled: how the method is configured (layer, height, width, and more); background: uint8 (m, h, w, c), seeded
         sample of the images, where the method asks for one; chosen: ids of the images where ``limit`` is given.
 
     Raises:
         UserError: the model cannot be explained this way, or no image is chosen.
     """
-    from activation_atlas.stages.vision.attribution.methods import METHODS
     from activation_atlas.stages.vision.model import open_model
 
     classes = inputs.state("extract", "")["classes"]
@@ -98,13 +106,12 @@ def fit(inputs: Inputs, params: Params) -> State:
     model, method = open_model(params.model), METHODS[params.method.name]
     read = partial(_read, params, model.input_size, model.channels)
     uris = data["uri"].to_numpy()
-    settled = method.settle(model, params.method, lambda count: read(uris[chosen], count))
-    state: State = {"settled": settled, "metrics": {"method": method.name, "source": method.source, **sizes(settled)}}
-    if "layer" in settled:
-        state["metrics"]["layer"] = settled["layer"]
-    if words := told(params.method, settled):
+    configured = method.configure(model, params.method, lambda count: read(uris[chosen], count))
+    about = {"method": method.name, "source": method.source, **chosen_for(params.method, configured)}
+    state: State = {"settled": configured, "metrics": about}
+    if words := looks(params.method, configured):
         inputs.note(words)
-    for words in warnings(params.method, settled):
+    for words in warnings(params.method, configured):
         inputs.warn(words)
     if params.limit is not None:
         state["chosen"] = data["image_id"].to_numpy(str)[chosen].tolist()
@@ -152,7 +159,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     from activation_atlas.stages.vision.decoding import decoded
 
     state, extract = inputs.state(), inputs.state("extract", "")
-    classes, settled = extract["classes"], state["settled"]
+    classes, configured = extract["classes"], state["settled"]
     images, predictions = inputs.part("images", shard.index), inputs.part("predictions", shard.index)
     data = frame(images, predictions.drop_columns(["logits"]), classes)
     wanted = select(params.select, data)
@@ -162,14 +169,14 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     logits, labels = tables.to_numpy(predictions["logits"]), predictions["label"].to_pylist()
     task = task_of(predictions.schema.field("label").type)
     asked = {int(r): resolve(params.targets, logits[r], labels[r], classes, task) for r in rows}
-    found, lost = _Rows(settled, tuple(extract["input_size"])), {}
+    found, lost = _Rows(configured, tuple(extract["input_size"])), {}
     size, channels = tuple(extract["input_size"]), _channels(params)
     prepare = _decoder(params, size, channels)
     # Images with as many targets each go together: every function is compiled for one number of targets.
     for count in sorted({len(t) for t in asked.values()} - {0}):
         group = [r for r in asked if len(asked[r]) == count]
         explain = explainer(
-            params.model, params.method, settled, params.batch, count, params.seed, state.get("background")
+            params.model, params.method, configured, params.batch, count, params.seed, state.get("background")
         )
         data_of = read_images([data["uri"][r] for r in group], params.images.storage_options)
         stream = zip(group, decoded(data_of, prepare, 2 * params.batch, min(8, os.cpu_count() or 1)), strict=True)
@@ -208,8 +215,8 @@ def _channels(params: Params) -> int:
 class _Rows:
     """What the batches of one part gave, until it becomes a table."""
 
-    def __init__(self, settled: State, size: tuple[int, int]) -> None:
-        self.layer, self.place = settled.get("layer"), Place.settled(settled, size).row()
+    def __init__(self, configured: State, size: tuple[int, int]) -> None:
+        self.layer, self.place = configured.get("layer"), Place.configured(configured, size).row()
         self.rows: list[tuple] = []
 
     def add(self, ids: Sequence[str], asked: Sequence[dict[int, list[str]]], maps: Any) -> None:
@@ -266,4 +273,8 @@ STAGE = Stage(
     check=("extract", check_asked),
     libraries=("tensorflow", "keras", "pillow", "numpy"),
     model=True,
+    steps=_steps,
+    rejects=lambda params: _writes(params)[1:],
+    cost=cost,
+    foreseen=True,
 )

@@ -10,6 +10,7 @@ import numpy as np
 from activation_atlas.stages import tables
 from activation_atlas.stages.explain.selection import frame, select
 from activation_atlas.stages.explain.targets import check
+from activation_atlas.stages.methods import METHODS
 from activation_atlas.stages.stage import Inputs, UserError
 from activation_atlas.stages.tasks import labelled, task_of
 
@@ -32,14 +33,13 @@ def check_asked(inputs: Inputs, params: Any) -> None:
         return  # of the model no more is known than its classes
     if 0 < inputs.parts("images") == inputs.parts("predictions"):
         return  # the fit comes at once and says the same: a run with nothing left to do opens no model
-    from activation_atlas.stages.vision.attribution.methods import METHODS
     from activation_atlas.stages.vision.model import open_model
 
     def sample(count: int) -> np.ndarray:
         raise _Asked
 
     with suppress(_Asked):
-        METHODS[params.method.name].settle(open_model(params.model), params.method, sample)
+        METHODS[params.method.name].configure(open_model(params.model), params.method, sample)
 
 
 def _check_images(inputs: Inputs, params: Any, classes: list[str]) -> None:

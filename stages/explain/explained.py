@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from activation_atlas.stages import tables
-from activation_atlas.stages.methods import Occlusion, Options, Rise, pair
+from activation_atlas.stages.methods import METHODS, Options
 from activation_atlas.stages.vision import overlays
 from activation_atlas.stages.vision.images import Crop
 from activation_atlas.stages.vision.place import Place
@@ -51,19 +51,18 @@ class Map:
     def surface(self, size: tuple[int, int]) -> np.ndarray:
         """The values as they are drawn over the model's input of ``size``.
 
-        Occlusion's windows are spread to pixels. RISE's values are all near the mean score of a half-hidden image,
-        which says nothing of any pixel: they are drawn around their mean.
+        Windows are spread to pixels. Values of which the map's mean stands for nothing are drawn around it: RISE's are
+        all near the mean score of a half-hidden image, which says nothing of any pixel.
         """
-        if isinstance(self.options, Occlusion):
-            o = self.options
-            return overlays.spread(self.values, size, pair(o.patch), pair(o.stride), o.edges)
-        if isinstance(self.options, Rise) and self.flag is None:
+        if self.options.windows:
+            return overlays.spread(self.values, size, *self.options.windows)
+        if METHODS[self.options.name].around == "mean" and self.flag is None:
             return self.values - self.values.mean()
         return self.values
 
     def lies(self, size: tuple[int, int]) -> Place:
         """Where :meth:`surface` lies on the model's input."""
-        return Place.whole(size) if isinstance(self.options, Occlusion) else self.place
+        return Place.whole(size) if self.options.windows else self.place
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,9 @@ class Explained:
 
     def coarse(self, found: Map) -> bool:
         """Whether a value of the map stands for many pixels, and there is more than one."""
-        rows = found.options.cells if isinstance(found.options, Rise) else found.values.shape[0]
+        rows = found.values.shape[0]
+        if not found.options.windows:
+            rows = found.options.distinct_rows(rows, self.input_size[0])
         return found.values.size > 1 and 4 * rows <= self.input_size[0]
 
     def faded(self, found: Map) -> bool:

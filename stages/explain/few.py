@@ -21,10 +21,10 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from activation_atlas.stages.classes import class_index
+from activation_atlas.stages.explain.configured import warnings
 from activation_atlas.stages.explain.explained import Explained, Map, table
-from activation_atlas.stages.explain.settled import warnings
 from activation_atlas.stages.explain.targets import check, resolve
-from activation_atlas.stages.methods import Method, Options
+from activation_atlas.stages.methods import METHODS, MethodSpec, Options
 from activation_atlas.stages.sources import image_id, read_images
 from activation_atlas.stages.specs import ModelSpec, black_and_white, origin
 from activation_atlas.stages.stage import UserError
@@ -67,7 +67,7 @@ def explain_images(
     Raises:
         UserError: no such model, method, layer, target or image; one line.
     """
-    from activation_atlas.stages.vision.attribution.methods import METHODS, explainer
+    from activation_atlas.stages.vision.attribution.methods import explainer
     from activation_atlas.stages.vision.model import open_model
     from activation_atlas.stages.vision.model.scaling import contradiction
 
@@ -92,13 +92,13 @@ def explain_images(
     asked = [resolve(targets, one.logits, truth, classes) for one in found]
     for options in chosen if found else ():
         method = METHODS[options.name]
-        settled = method.settle(opened, options, lambda count: np.stack([one.pixels for one in found[:count]]))
-        for words in warnings(options, settled):
+        configured = method.configure(opened, options, lambda count: np.stack([one.pixels for one in found[:count]]))
+        for words in warnings(options, configured):
             log.warning(words)
         background = _background(options, method.background(options), found, seed)
         # Images with as many targets each go together: every function is compiled for one number of targets.
         for count in sorted({len(t) for t in asked}):
-            explain = explainer(spec, options, settled, batch, count, seed, background)
+            explain = explainer(spec, options, configured, batch, count, seed, background)
             group = [k for k, t in enumerate(asked) if len(t) == count]
             for start in range(0, len(group), batch):
                 some = group[start : start + batch]
@@ -108,13 +108,13 @@ def explain_images(
                     [found[k].image_id for k in some],
                 )
                 for i, k in enumerate(some):
-                    found[k].maps.extend(_maps(found[k], asked[k], options, method.signed, settled, maps, i))
+                    found[k].maps.extend(_maps(found[k], asked[k], options, method.signed, configured, maps, i))
     return found
 
 
 def _options(method: Options | dict[str, Any] | str) -> Options:
     try:
-        return TypeAdapter(Method).validate_python(method)
+        return TypeAdapter(MethodSpec).validate_python(method)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in ("method", *first["loc"][:2]))
@@ -207,21 +207,21 @@ def _background(options: Options, count: int, images: Sequence[Explained], seed:
 
 
 def _maps(
-    image: Explained, asked: dict[int, list[str]], options: Options, signed: bool, settled: Any, maps: Any, row: int
+    image: Explained, asked: dict[int, list[str]], options: Options, signed: bool, configured: Any, maps: Any, row: int
 ) -> Iterator[Map]:
     for j, (target, kinds) in enumerate(asked.items()):
         values, score = maps.values[row, j], float(maps.scores[row, j])
         yield Map(
             options=options,
             signed=signed,
-            layer=settled.get("layer"),
+            layer=configured.get("layer"),
             target=target,
             name=image.classes[target],
             kinds=kinds,
             probability=float(image.probabilities[target]),
             score=score,
             values=values,
-            place=Place.settled(settled, image.input_size),
+            place=Place.configured(configured, image.input_size),
             gap=None if maps.gap is None else float(maps.gap[row, j]),
             flag=flag_of(values, score, maps.idle is not None and bool(maps.idle[row, j])),
         )

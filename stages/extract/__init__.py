@@ -12,9 +12,11 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from activation_atlas.stages.classes import class_index
+from activation_atlas.stages.extract.foresight import foreseen_classes
 from activation_atlas.stages.extract.rows import REJECTS, Found, positions
+from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.sources import read_images
-from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, folder
+from activation_atlas.stages.specs import ImagesSpec, OpenedModel, PositiveInt, ReadImages, Spec, folder
 from activation_atlas.stages.stage import Inputs, Stage, State, UserError, aligned_shards
 from activation_atlas.stages.vision.images import ImageError, decode_to
 
@@ -70,13 +72,21 @@ class ExtractSpec(Spec):
 class Params(ExtractSpec):
     """Everything the tables depend on; what only the speed depends on is excluded from the fingerprint."""
 
-    model: ModelSpec
-    images: ImagesSpec
+    model: OpenedModel
+    images: ReadImages
     seed: int = 0
     features: list[str] = Field(default_factory=list, description="layers whose spatial mean is stored")
     max_rejects: float = Field(0.01, exclude=True)
     batch: PositiveInt = Field(64, exclude=True)
     decode_threads: PositiveInt | None = Field(None, exclude=True)
+
+
+def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
+    section, atlases = asked.config.extract, asked.config.atlases
+    values = {name: getattr(section, name) for name in ExtractSpec.model_fields} | asked.opened
+    # Sorted: atlases in another order are the same work.
+    values["layers"] = sorted({*section.layers, *(a.layer for a in atlases if not a.images)})
+    return [("", {**values, "features": sorted({a.layer for a in atlases if a.images})})]
 
 
 def fit(inputs: Inputs, params: Params) -> State:
@@ -218,6 +228,30 @@ def _writes(params: Params) -> list[str]:
     return ["predictions", REJECTS, "pixels", *maps, *(f"features/{folder(layer)}" for layer in params.features)]
 
 
+def _end(inputs: Inputs, params: Params) -> None:
+    """Nothing can be made of a source of which no image could be used.
+
+    Raises:
+        UserError: says how many there are, and why the first could not be.
+    """
+    if any(part.num_rows for part in inputs.stream("predictions", ["image_id"])):
+        return
+    lost = [row for table in ("rejects/index", REJECTS) for part in inputs.stream(table) for row in part.to_pylist()]
+    why = f"; the first: {lost[0]['uri']}: {lost[0]['reason']}" if lost else ""
+    raise UserError(f"none of the {len(lost)} images could be used{why}")
+
+
+def _foresee(asked: Sections) -> State | None:
+    """The classes, and those whose attributions are asked for."""
+    if (classes := foreseen_classes(asked)) is None:
+        return None
+    return {"classes": classes, "attributed": attributed(asked.config.extract.attribution, classes), "layers": {}}
+
+
+def _cost(asked: Sections, images: int) -> list[str]:
+    return [f"{images:,} images x 1 forward pass"]
+
+
 __all__ = ["STAGE", "ExtractSpec", "Params", "fit", "positions", "run"]
 
 STAGE = Stage(
@@ -232,4 +266,9 @@ STAGE = Stage(
     fit=fit,
     libraries=("tensorflow", "keras", "pillow", "numpy"),
     model=True,
+    end=_end,
+    steps=_steps,
+    rejects=lambda params: (REJECTS,),
+    cost=_cost,
+    foresee=_foresee,
 )

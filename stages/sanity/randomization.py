@@ -72,10 +72,12 @@ def randomization(inputs: Inputs, params: Any) -> list[dict[str, Any]]:
             say(f"sanity: {options.variant} is not compared with shuffled models: {why}")
             return []
         # The layer and its place are the run's: a shuffled model might be asked elsewhere, or lie so by its numbers.
-        settled = made["settled"]
+        configured = made["settled"]
         if method.by_weights:
-            settled = method.settle(model, options, lambda count: np.stack([pixels[i] for i in ids[:count]]))  # noqa: B023
-        explain = method.build(Setting(model, options, settled, params.batch, 1, params.seed, made.get("background")))
+            configured = method.configure(model, options, lambda count: np.stack([pixels[i] for i in ids[:count]]))  # noqa: B023
+        explain = method.build(
+            Setting(model, options, configured, params.batch, 1, params.seed, made.get("background"))
+        )
         plain, absolute = [], []
         for start in range(0, len(ids), params.batch):
             group = ids[start : start + params.batch]

@@ -16,6 +16,7 @@ from pydantic import Field
 from activation_atlas.stages import groups, tables
 from activation_atlas.stages.clusters import Grids
 from activation_atlas.stages.groups import Given, groups_of
+from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import PositiveInt, Spec, ViewSpec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, one_shard
 from activation_atlas.stages.validity import telling
@@ -37,6 +38,13 @@ class Params(Spec):
     min_count: PositiveInt = Field(5, description="cells with fewer rows are not compared")
     groups: Given | None = None
     seed: int = 0
+
+
+def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
+    config = asked.config
+    common = {"groups": asked.groups, "seed": config.run.seed}
+    judged = [a for a in config.atlases if config.extract.attribution != "none" and not a.images]
+    return [(a.name, {"view": a.view, "min_count": a.min_count, **common}) for a in judged]
 
 
 def fit(inputs: Inputs, params: Params) -> State:
@@ -181,4 +189,6 @@ STAGE = Stage(
     check=("extract", lambda inputs, params: groups.check(inputs, params.groups)),
     libraries=("numpy", "scipy"),
     threads=False,
+    steps=_steps,
+    foreseen=True,
 )

@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from activation_atlas.pipeline.config import load
-from activation_atlas.pipeline.plan import _plain
 from activation_atlas.pipeline.record import about
 from activation_atlas.pipeline.steps import steps
 from activation_atlas.stages.stage import UserError
@@ -187,7 +186,7 @@ def test_what_changes_no_output_is_in_no_fingerprint(write):
     """The order of atlases, the images' size where they are only listed, the cells that get an icon."""
 
     def fingerprints(**changes):
-        return {step.name: _plain(step) for step in steps(load(write(**changes)))}
+        return {step.name: step.params.model_dump(mode="json", by_alias=True) for step in steps(load(write(**changes)))}
 
     one, two = {"name": "a", "layer": "z"}, {"name": "b", "layer": "c"}
     before = fingerprints(atlases=[one, two])

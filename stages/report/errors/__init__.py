@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from activation_atlas.stages.intervals import wilson
-from activation_atlas.stages.methods import Method
+from activation_atlas.stages.methods import MethodSpec
 from activation_atlas.stages.report import listed, page, words
 from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.errors import figures, matrix, payload, wording
@@ -28,13 +28,16 @@ from activation_atlas.stages.tables.flags import SILENT
 SCRIPTS = ("data.js", "controls.js", "closer.js", "sheets.js", "confusions.js", "closeups.js", "errors.js")
 STYLES = ("style.css", "closer.css", "doubts.css", "errors.css")
 
+MEASURED = ("randomization", "agreement", "trust")
+"""Tables that say how far the maps are to be trusted."""
+
 
 class Explained(Spec):
     """What of the run was explained: nothing, where there are no methods."""
 
     select: str = "errors"
     limit: int | None = None
-    methods: list[Method] = Field(default_factory=list)
+    methods: list[MethodSpec] = Field(default_factory=list)
     targets: list[str] = Field(default_factory=list)
     measured: list[str] = Field(default_factory=list, description="tables that say how far the maps are to be trusted")
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from activation_atlas.stages.methods import Occlusion, Options, Rise, pair
+from activation_atlas.stages.methods import METHODS, Options
 from activation_atlas.stages.stage import Inputs
 from activation_atlas.stages.vision.overlays import scale, spread
 from activation_atlas.stages.vision.place import Place
@@ -95,27 +95,19 @@ def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tup
             found.layer, found.raw = row["layer"], (row["height"], row["width"])
             whole = on_pixels(row["map"].reshape(found.raw), options, size)
             values = pooled(whole)
-            place = Place.whole(size) if isinstance(options, Occlusion) else Place.of(row)
+            place = Place.whole(size) if options.windows else Place.of(row)
             found.place = place.pooled(whole.shape, values.shape)
             shown = Map(row["target"], row["target_kinds"], values, row["score"], row["flag"])
             found.maps.setdefault(row["image_id"], []).append(shown)
     for maps in found.maps.values():
         maps.sort(key=_place)
         found.shown = maps[0].values.shape
-    if isinstance(options, Occlusion):
-        found.step = tuple(
-            s * shown / side for s, shown, side in zip(pair(options.stride), found.shown, size, strict=True)
-        )
+    if options.windows:
+        _, stride, _ = options.windows
+        found.step = tuple(s * shown / side for s, shown, side in zip(stride, found.shown, size, strict=True))
     found.signed = any((m.values < 0).any() for maps in found.maps.values() for m in maps)
-    found.faded = found.signed and 4 * _resolution(options, found.raw[0], size[0]) > size[0]
+    found.faded = found.signed and 4 * options.distinct_rows(found.raw[0], size[0]) > size[0]
     return found
-
-
-def _resolution(options: Options, rows: int, height: int) -> float:
-    """How many different things a map can say from top to bottom."""
-    if isinstance(options, Occlusion):
-        return height / pair(options.patch)[0]
-    return options.cells if isinstance(options, Rise) else rows
 
 
 def _rows(part: pa.Table):
@@ -133,14 +125,14 @@ def _place(shown: Map) -> tuple:
 
 
 def on_pixels(values: np.ndarray, options: Options, size: tuple[int, int]) -> np.ndarray:
-    """A map as it is drawn: occlusion's windows spread to pixels, others as they are.
+    """A map as it is drawn: windows spread to pixels, others as they are.
 
-    RISE's values are all near the mean score of a half-hidden image, which says nothing of any pixel: they are given
-    around their mean.
+    Values of which the map's mean stands for nothing are given around it: RISE's are all near the mean score of a
+    half-hidden image, which says nothing of any pixel.
     """
-    if isinstance(options, Occlusion):
-        return spread(values, size, pair(options.patch), pair(options.stride), options.edges)
-    if isinstance(options, Rise) and values.any():
+    if options.windows:
+        return spread(values, size, *options.windows)
+    if METHODS[options.name].around == "mean" and values.any():
         finite = np.isfinite(values)
         return values - values[finite].mean() if finite.any() else values
     return values

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from activation_atlas.stages.methods import METHODS
 from activation_atlas.stages.report.assets import Assets, safe_json
 from activation_atlas.stages.report.errors import wording
 from activation_atlas.stages.report.errors.cases import Audit, Case
@@ -78,7 +79,7 @@ def describe_variant(variant: Variant, cases: Sequence[Case], assets: Assets) ->
         "step": list(variant.step),
         "lost": wording.lost(variant),
         "faded": variant.faded,
-        "unit": wording.UNITS.get(variant.options.name),
+        "unit": METHODS[variant.options.name].unit,
         "shape": list(variant.shown),
         "axes": variant.axes(),
         "chunks": chunks,

@@ -7,37 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from activation_atlas.stages.methods import EigenCam, Occlusion, Options, Rise, pair
+from activation_atlas.stages.methods import METHODS, Options
 from activation_atlas.stages.report.errors.maps import FINEST, Variant
-
-METHODS = {
-    "grad_cam": ("Grad-CAM", "where the layer’s channels that raise the class’s logit are active"),
-    "grad_cam_plus_plus": ("Grad-CAM++", "as Grad-CAM, weighting each position by how strongly it raises the logit"),
-    "layer_cam": ("Layer-CAM", "where the layer’s activations themselves raise the class’s logit"),
-    "cam": ("CAM", "what each position of the layer adds to the class’s logit"),
-    "eigen_cam": ("Eigen-CAM", "the layer’s main pattern over positions; the same for every class"),
-    "score_cam": ("Score-CAM", "where channels are active that raise the class’s logit when only they show the image"),
-    "saliency": ("Saliency", "how strongly the class’s logit reacts to a small change of each pixel, either way"),
-    "gradient_x_input": ("Gradient × input", "what each pixel adds to the class’s logit, to first order"),
-    "smooth_grad": ("SmoothGrad", "how the class’s logit reacts to each pixel, over noisy copies of the image"),
-    "integrated_gradients": (
-        "Integrated gradients",
-        "what each pixel adds to the class’s logit on the way from an empty image",
-    ),
-    "expected_gradients": (
-        "Expected gradients",
-        "what each pixel adds to the class’s logit compared with other images",
-    ),
-    "guided_backprop": ("Guided backprop", "gradient that flowed through active, raising units only"),
-    "deconvnet": ("Deconvnet", "gradient that flowed where it raises the logit"),
-    "guided_grad_cam": ("Guided Grad-CAM", "guided backprop where Grad-CAM points"),
-    "occlusion": ("Occlusion", "how much the class’s logit falls when a window of the image is hidden"),
-    "rise": ("RISE", "how high the class’s logit stays where random masks leave a pixel visible"),
-}
-"""Method -> its name in prose, and what a map's values say, in one line."""
-
-
-UNITS = {"occlusion": "logits"}
 
 CROPS = {
     "center": "Photographs are shown as the model was given them: cut to the middle.",
@@ -48,7 +19,7 @@ CROPS = {
 
 def title(options: Options) -> str:
     """The method's name; with the variant's own where it was given one."""
-    name = METHODS[options.name][0]
+    name = METHODS[options.name].title
     return f"{name} ({options.as_})" if options.as_ else name
 
 
@@ -66,12 +37,11 @@ class Drawn(Protocol):
 
 def meaning(drawn: Drawn) -> str:
     """One sentence on what high and low values say, and in which colours."""
-    colours = "red speaks for the class, blue against it" if drawn.signed else "the lighter the colour, the more"
-    if isinstance(drawn.options, EigenCam) and drawn.signed:
-        colours = "red with the pattern, blue against it"
-    if isinstance(drawn.options, Rise):
-        colours = "red more than the map’s mean, blue less"
-    return f"{title(drawn.options)}: {METHODS[drawn.options.name][1]}; {colours}."
+    method = METHODS[drawn.options.name]
+    colours = method.colours or "red speaks for the class, blue against it"
+    if not drawn.signed:
+        colours = "the lighter the colour, the more"
+    return f"{title(drawn.options)}: {method.meaning}; {colours}."
 
 
 def lost(variant: Variant) -> str:
@@ -82,7 +52,7 @@ def lost(variant: Variant) -> str:
 
 def hatched(methods: Iterable[Options]) -> str:
     """What hatching says in maps of these methods."""
-    if any(isinstance(options, Occlusion) for options in methods):
+    if any(METHODS[options.name].resolution == "windows" for options in methods):
         return "Hatched: where no window reaches, or a value is not finite."
     return "Hatched: where a value is not finite."
 
@@ -90,11 +60,11 @@ def hatched(methods: Iterable[Options]) -> str:
 def placement(variant: Variant) -> str:
     """One sentence on where the values lie, and what was done to them for the page."""
     options = variant.options
-    around = " Shown around the map’s mean." if isinstance(options, Rise) else ""
+    around = " Shown around the map’s mean." if METHODS[options.name].around == "mean" else ""
     bare = " Dull grey: no cell lies there." if variant.bare else ""
     raw, shown = (f"{h} × {w}" for h, w in (variant.raw, variant.shown))
-    if isinstance(options, Occlusion):
-        patch, stride = ("{} × {}".format(*pair(side)) for side in (options.patch, options.stride))
+    if options.windows:
+        patch, stride = ("{} × {}".format(*side) for side in options.windows[:2])
         told = (
             f"{raw} windows of {patch} pixels, {stride} pixels apart; a pixel gets the mean of the windows that hide it"
         )

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import tensorflow as tf
 
 from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision import quiet as _quiet  # noqa: F401 - before what imports TensorFlow
 from activation_atlas.stages.vision.attribution.blocks import Block, mode_of
 from activation_atlas.stages.vision.attribution.forward_mode import Way
 from activation_atlas.stages.vision.attribution.windows import Places
+from activation_atlas.stages.vision.lazy import tf
 from activation_atlas.stages.vision.model import Model, freeze, open_model
 
 FINE, NOT_FINITE, TOO_LARGE = 0, 1, 2

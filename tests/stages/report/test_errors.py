@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from activation_atlas.stages import methods, tables
+from activation_atlas.stages import tables
 from activation_atlas.stages.intervals import wilson
 from activation_atlas.stages.report import STAGE
 from activation_atlas.stages.report.errors import cases, wording
@@ -20,6 +20,9 @@ from activation_atlas.stages.report.errors.figures import _of_what
 from activation_atlas.stages.report.errors.maps import FINEST, Map, Variant, on_pixels, pooled, read_variant
 from activation_atlas.stages.report.errors.matrix import matrix, rates, shades
 from activation_atlas.stages.report.errors.payload import LOST, confusions, quantised
+from activation_atlas.stages.vision.attribution.methods.gradients import GradientXInput, Saliency
+from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
+from activation_atlas.stages.vision.attribution.methods.rise import Rise
 from activation_atlas.stages.vision.place import Place
 from tests import quick
 from tests.stages.report.audit import CLASSES, METHODS, ROWS, SIZE, audit, maps, predictions
@@ -290,9 +293,9 @@ def test_occlusion_is_spread_to_the_pixels_its_windows_hide():
 
 def test_rise_is_given_around_its_mean():
     values = np.array([[5.0, 7.0], [6.0, np.nan]])
-    found = on_pixels(values, methods.Rise(), SIZE)
+    found = on_pixels(values, Rise(), SIZE)
     assert found[0].tolist() == [-1, 1] and found[1, 0] == 0 and np.isnan(found[1, 1])
-    assert not on_pixels(np.zeros((2, 2)), methods.Rise(), SIZE).any()
+    assert not on_pixels(np.zeros((2, 2)), Rise(), SIZE).any()
 
 
 def test_red_and_blue_of_single_pixels_are_drawn_on_a_grey_print(made):
@@ -302,11 +305,11 @@ def test_red_and_blue_of_single_pixels_are_drawn_on_a_grey_print(made):
         row |= {"height": 12, "width": 12, "map": np.resize(row["map"], 144).tolist()}
         row |= Place.whole(SIZE).row()
     inputs.tables["maps/mine"] = [pa.Table.from_pylist(fine, tables.maps())]
-    found = read_variant(inputs, methods.GradientXInput(**{"as": "mine"}), ["b", "c"], SIZE)
+    found = read_variant(inputs, GradientXInput(**{"as": "mine"}), ["b", "c"], SIZE)
     assert found.signed and found.faded
     assert not read_variant(inputs, METHODS[0], ["b", "c"], SIZE).faded
     inputs.tables["maps/dense"] = [maps(ROWS[0], (9, 9), None, True)]
-    dense = methods.Occlusion(patch=8, stride=2, **{"as": "dense"})
+    dense = Occlusion(patch=8, stride=2, **{"as": "dense"})
     assert not read_variant(inputs, dense, ["b", "c"], SIZE).faded, "windows of 8 pixels are no single ones"
 
 
@@ -355,14 +358,13 @@ def test_the_sheet_on_paper_says_which_classes_its_maps_are_for():
 
 
 def test_every_method_has_words():
-    assert set(wording.METHODS) == set(methods.METHODS)
-    assert wording.title(methods.Saliency(**{"as": "mine"})) == "Saliency (mine)"
+    assert wording.title(Saliency(**{"as": "mine"})) == "Saliency (mine)"
 
 
 def test_blue_of_rise_does_not_speak_against_the_class():
-    said = wording.meaning(Variant("rise", methods.Rise(), signed=True))
+    said = wording.meaning(Variant("rise", Rise(), signed=True))
     assert "blue less" in said and "against" not in said
-    assert "blue against it" in wording.meaning(Variant("occlusion", methods.Occlusion(), signed=True))
+    assert "blue against it" in wording.meaning(Variant("occlusion", Occlusion(), signed=True))
 
 
 def test_probabilities_do_not_round_to_certainty():

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pytest
 from playwright.sync_api import expect
 
-from activation_atlas.stages import methods
 from activation_atlas.stages.report import STAGE
 from activation_atlas.stages.report.errors import wording
 from activation_atlas.stages.report.errors.cases import Audit, Case
 from activation_atlas.stages.report.errors.figures import _choices, confusion_sheet
 from activation_atlas.stages.report.errors.maps import Map, Variant, _place
 from activation_atlas.stages.report.trust import trust_figure
+from activation_atlas.stages.vision.attribution.methods.eigen_cam import EigenCam
 from tests.stages.report.audit import METHODS, audit
 from tests.stages.report.browser import opened, written
 from tests.stages.report.test_trust import of, texts
@@ -22,7 +22,7 @@ CLASSES = ["cat", "dog", "horse"]
 
 
 def test_the_confusion_matrix_says_whole_what_it_counts():
-    found = Audit(counts=Counter({(0, 0): 900, (0, 1): 300}), mistakes=300)
+    found = Audit(counts=Counter({(0, 0): 900, (0, 1): 300}), labelled=1200, mistakes=300)
     said = [t.get_text() for t in confusion_sheet(found, CLASSES, "a_model_with_quite_a_long_name").axes.texts]
     assert "a_model_with_quite_a_long_name" in said
     assert "1,200 labelled images, 300 mistakes; rows: label, columns: prediction" in said
@@ -38,9 +38,9 @@ def test_the_sheet_names_the_second_class():
 
 
 def test_red_of_a_pattern_speaks_for_no_class():
-    said = wording.meaning(Variant("eigen_cam", methods.EigenCam(), signed=True))
+    said = wording.meaning(Variant("eigen_cam", EigenCam(), signed=True))
     assert "red with the pattern, blue against it" in said and "speaks for" not in said
-    assert "the lighter the colour" in wording.meaning(Variant("eigen_cam", methods.EigenCam()))
+    assert "the lighter the colour" in wording.meaning(Variant("eigen_cam", EigenCam()))
 
 
 def test_the_sheet_on_trust_says_how_to_read_shuffled_layers():
