@@ -16,10 +16,11 @@ from pydantic import TypeAdapter, ValidationError
 from activation_atlas.pipeline.panels import panel_of
 from activation_atlas.stages.explain.explained import Explained, Map
 from activation_atlas.stages.methods import METHODS, MethodSpec, Options
+from activation_atlas.stages.origin import origin
 from activation_atlas.stages.report import words
 from activation_atlas.stages.report.errors.wording import probability
 from activation_atlas.stages.report.sheet import Sheet, encoded
-from activation_atlas.stages.specs import ModelSpec, black_and_white, nearest, origin
+from activation_atlas.stages.specs import ModelSpec, black_and_white, nearest
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables.flags import SILENT
 from activation_atlas.stages.vision.images import Crop

@@ -90,11 +90,15 @@ class Store:
         Raises:
             UserError: a part is damaged.
         """
-        return sum(self._rows(self.part_path(table, k)) for k in range(self.parts(table)))
+        return sum(self._metadata(self.part_path(table, k)).num_rows for k in range(self.parts(table)))
 
-    def _rows(self, path: Path) -> int:
+    def columns(self, table: str) -> list[str]:
+        """Names of a table's columns; raises UserError as :meth:`rows`."""
+        return self._metadata(self.part_path(table, 0)).schema.to_arrow_schema().names
+
+    def _metadata(self, path: Path) -> pq.FileMetaData:
         try:
-            return pq.read_metadata(path).num_rows
+            return pq.read_metadata(path)
         except (pa.ArrowInvalid, OSError) as error:
             raise UserError(f"{path} cannot be read ({one_line(error)}): delete it and run again") from None
 

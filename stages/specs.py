@@ -67,12 +67,6 @@ class ModelSpec(Spec):
         return self
 
 
-def origin(model: str) -> dict[str, str]:
-    """A model as the command line names it (a file, application:NAME, preset:NAME) as a field of ModelSpec."""
-    kind, colon, name = model.partition(":")
-    return {kind: name} if colon and kind in ("application", "preset") else {"path": model}
-
-
 class ImagesSpec(Spec):
     """Where the images come from and how they are brought to the model's size."""
 

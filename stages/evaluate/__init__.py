@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
@@ -18,14 +17,15 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
 from activation_atlas.stages.evaluate.truth import Box, boxes_of, inside_boxes, inside_mask, listed, matched
+from activation_atlas.stages.feed import Feed, upright
 from activation_atlas.stages.methods import MethodSpec, baseline
 from activation_atlas.stages.sections import Sections
-from activation_atlas.stages.sources import read_image, read_images
+from activation_atlas.stages.sources import read_image
 from activation_atlas.stages.sources.places import Place
 from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec, nearest
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 from activation_atlas.stages.tables.flags import ONE, SILENT
-from activation_atlas.stages.vision.images import ImageError, decode, fit_size
+from activation_atlas.stages.vision.images import ImageError, fit_size
 from activation_atlas.stages.vision.place import COLUMNS
 
 
@@ -219,21 +219,20 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     boxes = _boxes(images, params.columns) if params.columns else {}
     uris = dict(zip(images["image_id"].to_pylist(), images["uri"].to_pylist(), strict=True))
     figures = Figures(params, size, maps)
-    ids = list(figures.rows)
     masks = Place.at(params.masks) if params.masks else None
-    for image_id, image in zip(ids, _decoded(params, size, figures.channels, [uris[i] for i in ids]), strict=True):
+    for image_id, image in _feed(params, size, figures.channels).stream({i: uris[i] for i in figures.rows}):
         if isinstance(image, ImageError):
             inputs.warn(f"{uris[image_id]} cannot be evaluated: {image.reason}")
             figures.flag(image_id, f"the image cannot be read: {image.reason}")
             continue
-        pixels, upright = image
+        pixels, whole = image
         inside = None
         try:
             if image_id in state["masks"]:
                 data = read_image(masks.uri(state["masks"][image_id]))
-                inside = inside_mask(data, upright, size, params.images.crop)
+                inside = inside_mask(data, whole, size, params.images.crop)
             elif image_id in boxes:
-                inside = inside_boxes(boxes[image_id], upright, size, params.images.crop)
+                inside = inside_boxes(boxes[image_id], whole, size, params.images.crop)
             if inside is not None and not inside.any():
                 raise ValueError("nothing of the box or mask is in what the model sees")
         except (ImageError, ValueError) as error:
@@ -244,16 +243,15 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     return {f"faithfulness/{params.variant}": figures.table()}
 
 
-def _decoded(params: Params, size: tuple[int, int], channels: int, uris: Sequence[str]) -> Any:
-    """(pixels at the model's size, (height, width) of the upright image) of each, or why not."""
-    from activation_atlas.stages.vision.decoding import decoded
+def _feed(params: Params, size: tuple[int, int], channels: int) -> Feed[tuple[np.ndarray, tuple[int, int]]]:
+    """Pixels at the model's size, and (height, width) of the upright image."""
+    whole = upright(params.images, channels)
 
     def prepare(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
-        image = decode(data, channels, params.images.max_pixels, params.images.levels)
+        image = whole(data)
         return fit_size(image, size, params.images.crop), image.shape[:2]
 
-    data = read_images(uris, params.images.storage_options)
-    return decoded(data, prepare, params.batch, min(8, os.cpu_count() or 1))
+    return Feed(params.images, prepare)
 
 
 def _check(inputs: Inputs, params: Params) -> None:

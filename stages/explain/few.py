@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,14 @@ from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.explain.configured import warnings
 from activation_atlas.stages.explain.explained import Explained, Map, table
 from activation_atlas.stages.explain.targets import check, resolve
+from activation_atlas.stages.feed import Feed, at_size, upright
 from activation_atlas.stages.methods import METHODS, MethodSpec, Options
-from activation_atlas.stages.sources import image_id, read_images
-from activation_atlas.stages.specs import ModelSpec, black_and_white, origin
+from activation_atlas.stages.origin import model_spec
+from activation_atlas.stages.sources import image_id
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec, black_and_white
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables.flags import flag_of
-from activation_atlas.stages.vision.images import EXTENSIONS, Crop, ImageError, decode, decode_to, measure
+from activation_atlas.stages.vision.images import EXTENSIONS, Crop, ImageError, measure
 from activation_atlas.stages.vision.levels import told
 from activation_atlas.stages.vision.place import Place
 
@@ -39,10 +41,10 @@ log = logging.getLogger(__name__)
 
 
 def explain_images(
-    images: Iterable[str | Path],
-    model: ModelSpec | str,
-    methods: Sequence[Options | dict[str, Any] | str] = ("grad_cam",),
-    targets: Sequence[str] = ("predicted",),
+    images: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str],
+    methods: Sequence[Options | dict[str, Any] | str] | str = ("grad_cam",),
+    targets: Sequence[str] | str = ("predicted",),
     label: str | None = None,
     crop: Crop = "center",
     seed: int = 0,
@@ -71,7 +73,8 @@ def explain_images(
     from activation_atlas.stages.vision.model import open_model
     from activation_atlas.stages.vision.model.scaling import contradiction
 
-    spec = model if isinstance(model, ModelSpec) else ModelSpec(**origin(model))
+    spec = model_spec(model)
+    images, methods, targets = (_listed(given) for given in (images, methods, targets))
     chosen = [_options(method) for method in methods]
     try:
         levels = black_and_white(levels)
@@ -110,6 +113,11 @@ def explain_images(
                 for i, k in enumerate(some):
                     found[k].maps.extend(_maps(found[k], asked[k], options, method.signed, configured, maps, i))
     return found
+
+
+def _listed(given: Any) -> list[Any]:
+    """One, or several."""
+    return [given] if isinstance(given, (str, os.PathLike)) else list(given)
 
 
 def _options(method: Options | dict[str, Any] | str) -> Options:
@@ -165,16 +173,16 @@ def _read(
     """The images that can be read and classified, still without maps."""
     from activation_atlas.stages.vision.predicting import predict
 
+    spec = ImagesSpec(path="", crop=crop, levels=levels)  # each image says where it lies
+    whole, small = upright(spec), at_size(spec, model.input_size, model.channels)
+    feed = Feed(spec, lambda data: (whole(data), small(data), measure(data)))
     read, spans = [], []
-    for uri, data in zip(uris, read_images(uris), strict=True):
-        try:
-            if isinstance(data, ImageError):
-                raise data
-            photo = decode(data, levels=levels)
-            read.append((uri, photo, decode_to(data, model.input_size, crop, model.channels, levels=levels)))
-            spans.append(measure(data))
-        except ImageError as error:
-            rejected(uri, error.reason)
+    for uri, image in feed.stream({uri: uri for uri in uris}):
+        if isinstance(image, ImageError):
+            rejected(uri, image.reason)
+        else:
+            read.append((uri, *image[:2]))
+            spans.append(image[2])
     if not read:
         return []
     option = "--levels BLACK WHITE (in Python levels=(BLACK, WHITE))"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from functools import partial
-from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -13,12 +12,11 @@ from pydantic import Field, model_validator
 
 from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.extract.foresight import foreseen_classes
-from activation_atlas.stages.extract.rows import REJECTS, Found, positions
+from activation_atlas.stages.extract.rows import REJECTS, Extracted, positions
+from activation_atlas.stages.feed import Feed, at_size
 from activation_atlas.stages.sections import Sections
-from activation_atlas.stages.sources import read_images
-from activation_atlas.stages.specs import ImagesSpec, OpenedModel, PositiveInt, ReadImages, Spec, folder
+from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec, folder
 from activation_atlas.stages.stage import Inputs, Stage, State, UserError, aligned_shards
-from activation_atlas.stages.vision.images import ImageError, decode_to
 
 PIXEL_STEP = 4
 """Every fourth pixel along both axes enters the colour moments: neighbours say little more."""
@@ -191,7 +189,6 @@ def run(inputs: Inputs, params: Params, shard: Any) -> dict[str, pa.Table]:
         UserError: a value does not fit the chosen dtype.
     """
     from activation_atlas.stages.vision.attribution.sampler import open_sampler
-    from activation_atlas.stages.vision.decoding import decoded
 
     state = inputs.state()
     images = inputs.part("images", shard.index)
@@ -199,25 +196,21 @@ def run(inputs: Inputs, params: Params, shard: Any) -> dict[str, pa.Table]:
     chosen = state["attributed"] if isinstance(params.attribution, list) else None
     asked = params.batch, params.positions_per_image, chosen, params.dtype, _block(params)
     sampler = open_sampler(params.model, ways, params.features, *asked)
-    uris = images["uri"].to_pylist()
-    threads = params.decode_threads or min(8, os.cpu_count() or 1)
-    prepare = partial(_pixels, params.images, tuple(state["input_size"]), sampler.model.channels)
-    found = Found(images, params, state)
-    stream = enumerate(decoded(read_images(uris, params.images.storage_options), prepare, 2 * params.batch, threads))
-    while batch := list(islice(stream, params.batch)):
-        rows = [row for row, image in batch if not isinstance(image, ImageError)]
-        for row, image in batch:
-            if isinstance(image, ImageError):
-                found.reject(row, image.reason)
-        if rows:
-            decoded_images = dict(batch)
-            found.add(sampler, rows, [decoded_images[row] for row in rows])
-    return found.tables(shard.index)
+    pixels = at_size(params.images, tuple(state["input_size"]), sampler.model.channels)
+    feed = Feed(params.images, partial(_with_moments, pixels), params.decode_threads)
+    extracted = Extracted(images, params, state)
+    for batch in feed.batches(dict(enumerate(images["uri"].to_pylist())), params.batch):
+        for row, reason in batch.rejected.items():
+            extracted.reject(row, reason)
+        if batch.keys:
+            extracted.add(sampler, batch.keys, batch.images)
+    return extracted.tables(shard.index)
 
 
-def _pixels(spec: ImagesSpec, size: tuple[int, int], channels: int, data: bytes) -> tuple[np.ndarray, np.ndarray]:
+def _with_moments(pixels: Callable[[bytes], np.ndarray], data: bytes) -> tuple[np.ndarray, np.ndarray]:
     """An image at the model's size, and its colour moments: count, sum, products of RGB in 0 to 255, exact integers."""
-    image = decode_to(data, size, spec.crop, channels, spec.max_pixels, spec.levels)
+    image = pixels(data)
+    channels = image.shape[-1]
     colours = image[::PIXEL_STEP, ::PIXEL_STEP].reshape(-1, channels).astype(np.int64)
     colours = np.repeat(colours, 3, axis=1) if channels == 1 else colours
     return image, np.concatenate([[len(colours)], colours.sum(0), (colours.T @ colours).reshape(-1)])

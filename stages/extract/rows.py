@@ -33,7 +33,7 @@ def positions(
     return drawn // inner[1] + edge, drawn % inner[1] + edge
 
 
-class Found:
+class Extracted:
     """What the passes over one part's images gave, until it becomes tables."""
 
     def __init__(self, images: pa.Table, params: Any, state: State) -> None:

@@ -33,6 +33,18 @@ def test_configs_load_and_open_with_their_command(path, monkeypatch, tmp_path):
     assert names[:2] == ["index", "extract"] and names[-1] == "report"
 
 
+def test_a_mapping_is_a_configuration_too(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {**LEAST, "atlases": [{"name": "a", "layer": "conv", "render": None}]}
+    config = load(given, ["run.seed=3"])
+    assert config == load(write(**given), ["run.seed=3"]) and "run" not in given
+    assert load(config) is config
+    again = load(config, ["run.name=other"])
+    assert (again.run.name, again.run.seed, again.atlases) == ("other", 3, config.atlases)
+    with pytest.raises(UserError, match="^the configuration: modl: unknown key; did you mean model"):
+        load({"modl": {}})
+
+
 def test_paths_are_relative_to_the_file(write, tmp_path):
     config = load(write(model={"path": "m.keras", "classes": "names.txt"}, images={"path": "s3://bucket/images"}))
     assert config.model.path == str(tmp_path / "m.keras")
@@ -158,11 +170,11 @@ def test_what_is_evaluated_follows_from_what_is_explained(write, tmp_path):
     names = [s.name for s in steps(load(path))]
     each = ["grad_cam", "saliency"]
     expected = [f"evaluate/{v}" for v in (*each, "random", "random_pixels")] + [f"sanity/{v}" for v in each]
-    assert names[-8:] == [*expected, "sanity", "report"]
+    assert names[-9:] == [*expected, "sanity/every two", "sanity", "report"]
     assert "sanity/grad_cam" not in [s.name for s in steps(load(path, ["evaluate.randomization=null"]))]
     stamp = [s.params.masks_stamp for s in steps(load(path)) if s.stage.name == "evaluate"]
     (tmp_path / "masks/1.png").write_bytes(b"more")
-    assert len(set(stamp)) == 1 and stamp[0] != steps(load(path))[-8].params.masks_stamp
+    assert len(set(stamp)) == 1 and stamp[0] != steps(load(path))[-9].params.masks_stamp
 
 
 def test_a_section_that_is_missing_and_files_that_are_no_yaml(write):

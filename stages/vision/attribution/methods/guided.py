@@ -84,7 +84,7 @@ def is_relu(operation: Any) -> bool:
 
 def under_rule(model: Model, rule: Rule) -> Model:
     """The model with the rule at each of its ReLUs; its other layers and all weights are the same."""
-    from activation_atlas.stages.vision.model.half import leaning
+    from activation_atlas.stages.vision.model.half import simplifier
 
     twins: dict[int, keras.layers.Layer] = {}
 
@@ -101,7 +101,7 @@ def under_rule(model: Model, rule: Rule) -> Model:
     other = copy.copy(model)
     steps = tuple(ruled(step) for step in model.program.steps)
     other.program = replace(model.program, steps=steps, _made_by={})
-    other.lean = leaning(other.program, other.native)
+    other.simplify = simplifier(other.program, other.native)
     return other
 
 
