@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -89,7 +89,7 @@ def methods_of(names: Sequence[str], layer: str | None, given: Sequence[str]) ->
     return found
 
 
-def _keys(names: Sequence[str]) -> list[str]:
+def _keys(names: Iterable[str]) -> list[str]:
     return sorted({k for n in names for k in METHODS[n].options.model_fields} - {"name", "as_"})
 
 
