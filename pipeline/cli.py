@@ -164,13 +164,13 @@ def layers(
     input_size: InputSize = None,
 ) -> None:
     """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it."""
-    from activation_atlas.pipeline import few
+    from activation_atlas.stages.explain.command import model_of
     from activation_atlas.stages.specs import origin
     from activation_atlas.stages.vision.model import open_model
 
     if "path" in origin(model) and not Path(model).exists():
         raise UserError(f"{model}: no such file; give a .keras or .h5 file, application:NAME, or preset:NAME")
-    opened = open_model(few.model_of(model, output=output, input_size=input_size))
+    opened = open_model(model_of(model, output=output, input_size=input_size))
     if opened.ending.remark:
         typer.echo(opened.ending.remark, err=True)
     rows = opened.layers()
@@ -210,19 +210,20 @@ def explain(
     seed: Annotated[int, typer.Option(min=0, help="every random choice follows from it")] = 0,
 ) -> None:
     """Maps of a few images: an overlay for each class and method, a panel for each image, and the raw maps."""
-    from activation_atlas.pipeline import few
+    from activation_atlas.stages.explain.command import crop_of, levels_of, methods_of, model_of
+    from activation_atlas.stages.explain.export import Request, export
 
-    asked = few.Asked(
+    request = Request(
         images=images,
-        model=few.model_of(model, classes=classes, range=value_range, output=output, input_size=input_size),
-        methods=few.methods_of(method or ["grad_cam"], layer, option or []),
+        model=model_of(model, classes=classes, range=value_range, output=output, input_size=input_size),
+        methods=methods_of(method or ["grad_cam"], layer, option or []),
         targets=target or ["predicted"],
         label=label,
-        crop=few.crop_of(crop),
+        crop=crop_of(crop),
         seed=seed,
-        levels=few.levels_of(levels),
+        levels=levels_of(levels),
     )
-    explained, rejected = few.explain(asked, out, typer.echo, lambda line: typer.echo(line, err=True))
+    explained, rejected = export(request, out, typer.echo, lambda line: typer.echo(line, err=True))
     if rejected:
         raise typer.Exit(3 if explained else 2)
 

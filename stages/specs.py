@@ -179,6 +179,11 @@ def folder(layer: str) -> str:
     return layer.replace("/", "__")
 
 
+def slug(name: str) -> str:
+    """A name as part of a file name: ASCII letters, digits, ``.``, ``_`` and ``-``; never empty."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "atlas"
+
+
 def class_index(name: str, classes: Sequence[str]) -> int | None:
     """A class by its name, or by its index; None where there is none. Where all names are numbers, none is an index.
 

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 CODE = sorted(p for top in ("pipeline", "stages") for p in (ROOT / top).rglob("*.py"))
 LEAVES = {"stages.stage", "stages.specs", "stages.classes", "stages.tables", "stages.keys", "stages.methods"}
 LEAVES |= {"stages.shares", "stages.saved", "stages.groups", "stages.clusters", "stages.ranked"}
+SEEN = ("stages.vision.place", "stages.vision.images")  # where a map lies on a photograph: all that is drawn needs
 DOORS = {  # what is heavy, and the only place that may open it
     "tensorflow": "stages/vision/",
     "keras": "stages/vision/",
@@ -56,11 +57,24 @@ def test_imports_point_one_way(path):
             assert fine or not other.startswith("stages."), f"{own} imports {other}"
         elif own.startswith("stages.demo"):
             assert not other.startswith("stages.") or family(other) == "stages.demo", f"{own} imports {other}"
+        elif own.startswith("stages.drawing"):
+            fine = family(other) in LEAVES | {"stages.drawing"} or other.startswith(SEEN)
+            assert fine or not other.startswith("stages."), f"{own} imports {other}"
         elif own.startswith("stages.") and other.startswith("stages."):
-            allowed = LEAVES | {"stages.vision", "stages.sources", "stages.viewer", family(own)}
+            allowed = LEAVES | {"stages.drawing", "stages.vision", "stages.sources", "stages.viewer", family(own)}
             if family(own) == "stages.sources":
                 allowed |= {"stages.demo"}
             assert family(other) in allowed, f"stages meet in tables, but {own} imports {other}"
+
+
+def test_the_pipeline_computes_and_draws_nothing():
+    tools, inner = {"numpy", "scipy", "pandas", "PIL", "matplotlib"}, {name(p) for p in CODE} - {"stages.report"}
+    for path in (p for p in CODE if name(p).startswith("pipeline.")):
+        own = name(path)
+        if own != "pipeline.store":  # a state holds arrays
+            assert not tools & {other.split(".")[0] for other in imports(path)}, own
+        drawn = {m for m in imports(path) & inner if family(m) in {"stages.drawing", "stages.report"}}
+        assert not drawn, f"{own} imports {drawn}"
 
 
 @pytest.mark.parametrize("path", CODE, ids=name)

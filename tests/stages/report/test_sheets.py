@@ -8,12 +8,14 @@ import pytest
 from playwright.sync_api import expect
 
 from activation_atlas.stages import methods
+from activation_atlas.stages.drawing import captions
+from activation_atlas.stages.drawing.surface import Style, Surface
 from activation_atlas.stages.report import STAGE
-from activation_atlas.stages.report.errors import wording
 from activation_atlas.stages.report.errors.cases import Audit, Case
 from activation_atlas.stages.report.errors.figures import _choices, confusion_sheet
-from activation_atlas.stages.report.errors.maps import Map, Variant, _place
+from activation_atlas.stages.report.errors.maps import Map, _place
 from activation_atlas.stages.report.trust import trust_figure
+from activation_atlas.stages.vision.place import Place
 from tests.stages.report.audit import METHODS, audit
 from tests.stages.report.browser import opened, written
 from tests.stages.report.test_trust import of, texts
@@ -38,9 +40,9 @@ def test_the_sheet_names_the_second_class():
 
 
 def test_red_of_a_pattern_speaks_for_no_class():
-    said = wording.meaning(Variant("eigen_cam", methods.EigenCam(), signed=True))
+    said = captions.meaning(methods.EigenCam())
     assert "red with the pattern, blue against it" in said and "speaks for" not in said
-    assert "the lighter the colour" in wording.meaning(Variant("eigen_cam", methods.EigenCam()))
+    assert "the lighter the colour" in captions.meaning(methods.GradCam())
 
 
 def test_the_sheet_on_trust_says_how_to_read_shuffled_layers():
@@ -64,7 +66,8 @@ def test_the_sheet_on_trust_says_of_which_maps_its_means_are():
 
 def test_maps_asked_for_by_rank_stand_in_their_order():
     kinds = [["dog"], ["rank:10"], ["rank:2", "cat"], ["rank:1"], ["second", "rank:11"], ["label"]]
-    maps = [Map(k, kind, np.zeros((1, 1)), 0.0, None) for k, kind in enumerate(kinds)]
+    blank = Surface(np.zeros((1, 1), np.float32), Place.whole((1, 1)), (1, 1), Style())
+    maps = [Map(k, kind, blank, 0.0, None) for k, kind in enumerate(kinds)]
     assert [m.kinds for m in sorted(maps, key=_place)] == [kinds[k] for k in (5, 4, 3, 2, 1, 0)]
 
 

@@ -1,6 +1,6 @@
-"""A few images explained at once, without a run: for the command ``explain`` and for notebooks.
+"""Images explained at once, without a run: for the command ``explain``, for Python and for notebooks.
 
-from activation_atlas.stages.explain.few import explain_images
+from activation_atlas.stages.explain.interactive import explain_images
 
 for image in explain_images(["dog.jpg"], "model.keras", ["grad_cam", "occlusion"], ["predicted", "second"]):
     for found in image.maps:
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from activation_atlas.stages.explain.explained import Explained, Map, table
+from activation_atlas.stages.explain.explained import Explained, Map
 from activation_atlas.stages.explain.settled import warnings
 from activation_atlas.stages.explain.targets import check, resolve
 from activation_atlas.stages.methods import Method, Options
@@ -32,7 +32,7 @@ from activation_atlas.stages.vision.images import EXTENSIONS, Crop, ImageError, 
 from activation_atlas.stages.vision.levels import told
 from activation_atlas.stages.vision.place import Place
 
-__all__ = ["Explained", "Map", "explain_images", "files", "table"]
+__all__ = ["Explained", "Map", "explain_images", "files"]
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def explain_images(
                     [found[k].image_id for k in some],
                 )
                 for i, k in enumerate(some):
-                    found[k].maps.extend(_maps(found[k], asked[k], options, method.signed, settled, maps, i))
+                    found[k].maps.extend(_maps(found[k], asked[k], options, settled, maps, i))
     return found
 
 
@@ -144,7 +144,7 @@ def files(images: Iterable[str | Path]) -> list[str]:
         found += own
     first: dict[str, str] = {}
     for uri in found:
-        first.setdefault(_plain(uri), uri)
+        first.setdefault(_spelled(uri), uri)
     return list(first.values())
 
 
@@ -191,14 +191,14 @@ def _read(
     found = []
     for (uri, photo, pixels), own, shares in zip(read, logits, probabilities, strict=True):
         if np.isfinite(own).all():
-            about = (model.name, uri, image_id(_plain(uri)), photo, pixels, crop, label, model.classes, own, shares)
+            about = (model.name, uri, image_id(_spelled(uri)), photo, pixels, crop, label, model.classes, own, shares)
             found.append(Explained(*about))
         else:
             rejected(uri, "the model gives NaN or infinite values (logits)")
     return found
 
 
-def _plain(uri: str) -> str:
+def _spelled(uri: str) -> str:
     """One spelling of a path, so that ``dog.jpg`` and ``./dog.jpg`` draw the same."""
     return uri if ":" in uri else Path(os.path.normpath(uri)).as_posix()
 
@@ -214,13 +214,12 @@ def _background(options: Options, count: int, images: Sequence[Explained], seed:
 
 
 def _maps(
-    image: Explained, asked: dict[int, list[str]], options: Options, signed: bool, settled: Any, maps: Any, row: int
+    image: Explained, asked: dict[int, list[str]], options: Options, settled: Any, maps: Any, row: int
 ) -> Iterator[Map]:
     for j, (target, kinds) in enumerate(asked.items()):
         values, score = maps.values[row, j], float(maps.scores[row, j])
         yield Map(
             options=options,
-            signed=signed,
             layer=settled.get("layer"),
             target=target,
             name=image.classes[target],
