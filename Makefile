@@ -3,9 +3,10 @@
 #   make setup      .venv with the command and all that the tests need
 #   make demo       draws a data set, makes its atlas, and names the page to open
 #   make test       the fast tests; make test-slow: the rest
+#   make test-oldest the tests of models on the lowest versions that pyproject.toml allows, with Python 3.11
 #   make test-peers our maps beside those of tf-keras-vis, tf-explain and SHAP, which it installs
 #   make notebooks  runs the notebooks and keeps what they give
-#   make lint       style
+#   make lint       style, format and types
 #   make bench      side by side with the machine's limit; BENCH="extract run" chooses
 #   make lock       resolves the dependencies anew (needs uv)
 
@@ -13,6 +14,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.set-up
 PEERS  := $(VENV)/peers
+OLDEST := $(VENV)/oldest
+TYPED  := $(VENV)/typed
 CONFIG ?= configs/demo.yaml
 PYTEST ?=
 BENCH  ?= extract attribution render reduce
@@ -23,7 +26,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: setup demo test test-slow test-peers notebooks lint bench lock clean
+.PHONY: setup demo test test-slow test-oldest test-peers notebooks lint bench lock clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -61,11 +64,28 @@ $(PEERS)/.installed: tests/peers/requirements.lock $(STAMP)
 test-peers: $(PEERS)/.installed
 	PYTHONPATH=$(abspath $(PEERS)) $(BIN)/python -m pytest -q --disable-warnings tests/peers $(PYTEST)
 
+# An environment of its own. Python 3.11: the oldest versions have no wheels for the newest Python.
+$(OLDEST)/.installed: tests/oldest/requirements.lock
+	@python3.11 -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "test-oldest: the lowest versions need Python 3.11, and there is no python3.11 with venv" >&2; exit 2; }
+	@python3.11 -m venv --clear $(OLDEST)
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/oldest/requirements.lock
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+test-oldest: $(OLDEST)/.installed
+	$(OLDEST)/bin/python -m pytest -q -m "not slow" --disable-warnings tests/stages/vision $(PYTEST)
+
 notebooks: $(STAMP)
 	$(BIN)/python -m tests.notebooks
 
+# mypy knows a module by its place: links put the folders where pyproject.toml maps them to.
 lint: $(STAMP)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@rm -rf $(TYPED) && mkdir -p $(TYPED)/activation_atlas
+	@ln -s $(foreach path,$(wildcard pipeline/api/*) pipeline stages,"$(abspath $(path))") $(TYPED)/activation_atlas/
+	MYPYPATH=$(abspath $(TYPED)) $(BIN)/mypy --cache-dir $(VENV)/.mypy
 
 bench: $(STAMP)
 	@for what in $(BENCH); do $(BIN)/python -m benchmarks $$what || exit $$?; done
@@ -73,11 +93,13 @@ bench: $(STAMP)
 RESOLVE = uv pip compile --no-config --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --upgrade \
 	--no-emit-index-url --no-annotate --no-header
 
-# The second lock is what the peers need on top of the first, at the versions of the first.
+# The second lock is what the peers need on top of the first, at the versions of the first; the third has the lowest
+# version of whatever pyproject.toml names, and what runs the tests.
 lock:
 	$(RESOLVE) --extra dev pyproject.toml -o requirements.lock
 	$(RESOLVE) --extra peers -c requirements.lock pyproject.toml -o tests/peers/requirements.lock \
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock)
+	$(RESOLVE) --resolution lowest-direct pyproject.toml tests/oldest/requirements.in -o tests/oldest/requirements.lock
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache

@@ -37,10 +37,11 @@ def run() -> dict[str, Any]:
     import tensorflow as tf
 
     from activation_atlas.stages import extract, index
+    from activation_atlas.stages.feed import threads_of
+    from activation_atlas.stages.feed.decoding import decoded
     from activation_atlas.stages.sources import read_images
     from activation_atlas.stages.specs import ImagesSpec, ModelSpec
     from activation_atlas.stages.vision.attribution.sampler import open_sampler
-    from activation_atlas.stages.vision.decoding import decoded
     from activation_atlas.stages.vision.images import decode_to
     from activation_atlas.stages.vision.model import freeze
 
@@ -53,7 +54,7 @@ def run() -> dict[str, Any]:
     params = extract.Params(model=model, images=images, layers=[LAYER], positions_per_image=1, batch=BATCH)
     inputs.learned = extract.fit(inputs, params)
     sampler = open_sampler(model, inputs.learned["ways"], [], BATCH, 1, None, params.dtype)
-    size, threads = sampler.model.input_size, min(8, os.cpu_count() or 1)
+    size, threads = sampler.model.input_size, threads_of()
     forward, spec = sampler.model.forward(), tf.TensorSpec((BATCH, *sampler.model.input_size, 3), tf.uint8)
     bare = freeze(lambda x: forward(sampler.model.to_input(x))[1], spec)
     shards = extract.STAGE.shards(inputs, params)

@@ -53,7 +53,7 @@ def grad_cam(case: Any, theirs: Xplique) -> dict[str, float]:
     import tensorflow as tf
     from xplique.attributions import GradCAM, GradCAMPP
 
-    from activation_atlas.stages.methods import GradCam, GradCamPlusPlus
+    from activation_atlas.stages.vision.attribution.methods.cam import GradCam, GradCamPlusPlus
 
     class Summed(GradCAMPP):
         """Theirs with activations times the positions: so that the mean it takes of them is their sum."""
@@ -82,25 +82,25 @@ def grad_cam(case: Any, theirs: Xplique) -> dict[str, float]:
 def gradients(case: Any, theirs: Xplique) -> dict[str, float]:
     from xplique.attributions import DeconvNet, GradientInput, GuidedBackprop, IntegratedGradients, Saliency
 
-    from activation_atlas.stages import methods
+    from activation_atlas.stages.methods import METHODS
 
     def ours(options: Any) -> np.ndarray:
         return case.maps(options).values
 
     points = theirs(IntegratedGradients, steps=21, reducer="sum")[..., 0]
     return {
-        "saliency": difference(ours(methods.Saliency()), theirs(Saliency)[..., 0]),
+        "saliency": difference(ours(METHODS["saliency"].options()), theirs(Saliency)[..., 0]),
         "gradient x input, colours added": difference(
-            ours(methods.GradientXInput()), theirs(GradientInput, reducer="sum")[..., 0]
+            ours(METHODS["gradient_x_input"].options()), theirs(GradientInput, reducer="sum")[..., 0]
         ),
         "integrated gradients, baseline zero, its 21 points our 20 intervals, colours added": difference(
-            ours(methods.IntegratedGradients(steps=20, baseline="zero")), points
+            ours(METHODS["integrated_gradients"].options(steps=20, baseline="zero")), points
         ),
         "guided backprop, largest |g| of the colours": difference(
-            ours(methods.GuidedBackprop()), np.abs(theirs(GuidedBackprop, reducer=None)).max(-1)
+            ours(METHODS["guided_backprop"].options()), np.abs(theirs(GuidedBackprop, reducer=None)).max(-1)
         ),
         "deconvnet, largest |g| of the colours": difference(
-            ours(methods.Deconvnet()), np.abs(theirs(DeconvNet, reducer=None)).max(-1)
+            ours(METHODS["deconvnet"].options()), np.abs(theirs(DeconvNet, reducer=None)).max(-1)
         ),
     }
 
@@ -108,7 +108,7 @@ def gradients(case: Any, theirs: Xplique) -> dict[str, float]:
 def occlusion(case: Any, theirs: Xplique) -> dict[str, float]:
     from xplique.attributions import Occlusion as Theirs
 
-    from activation_atlas.stages.methods import Occlusion
+    from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
     from activation_atlas.stages.vision.place import spread
 
     found = {}
@@ -131,8 +131,7 @@ def rise(case: Any, theirs: Xplique) -> dict[str, float]:
     import tensorflow as tf
     from xplique.attributions import Rise as Theirs
 
-    from activation_atlas.stages.methods import Rise
-    from activation_atlas.stages.vision.attribution.methods.rise import draw
+    from activation_atlas.stages.vision.attribution.methods.rise import Rise, draw
 
     options, size = Rise(masks=50, cells=8, keep=0.5), case.pixels.shape[1:3]
     ours, peers = case.maps(options).values, []

@@ -44,43 +44,45 @@ def run(
     strict: Annotated[bool, typer.Option("--strict", help="exit status 2 where the run cannot be right")] = False,
 ) -> None:
     """Runs what is missing or stale; with nothing to do it says so."""
+    from activation_atlas.pipeline import commands
     from activation_atlas.pipeline.config import load
-    from activation_atlas.pipeline.progress import logged, progress
-    from activation_atlas.pipeline.runner import run as execute
+    from activation_atlas.pipeline.progress import progress
 
     if log_format not in ("text", "json"):
         raise UserError(f"--log-format {log_format}: choose text or json")
     loaded = load(config, settings or ())
-    root = _root(loaded, out)
     lines = log_format == "json" and not quiet
-    with progress(log_format, quiet) as told, logged(told):
-        try:
-            outcome = execute(loaded, root, told, until, redo or (), scheduler, workers)
-        except UserError as error:
-            if not lines:
-                raise
-            told.say(str(error), "error")
-            raise typer.Exit(2) from None
+    told = progress(log_format, quiet)
+    try:
+        done = commands.run(
+            loaded, out=out, until=until, redo=redo or (), scheduler=scheduler, workers=workers, told=told
+        )
+    except UserError as error:
+        if not lines:
+            raise
+        told.say(str(error), "error")
+        raise typer.Exit(2) from None
+    root = done.folder.path
     if not quiet:
-        if not outcome.ran:
+        if not done.ran:
             typer.echo(f"nothing to do: {root} is up to date")
-        if outcome.rejected:
-            typer.echo(f"{outcome.rejected} of {outcome.images} images were rejected: see {root}/rejects")
-        if outcome.page:
-            typer.echo(f"open {Path(outcome.page).resolve()}")
+        if done.rejected:
+            typer.echo(f"{done.rejected} of {done.images} images were rejected: see {root}/rejects")
+        if done.page:
+            typer.echo(f"open {done.page.resolve()}")
 
     def end(message: str, level: str) -> None:
         told.say(message, level) if lines else typer.echo(message, err=True)
 
-    status, allowed = 0, loaded.extract.max_rejects
-    if outcome.images and outcome.rejected > allowed * outcome.images:
-        share = outcome.rejected / outcome.images
+    status = 0
+    if done.too_many_rejected:
+        share, allowed = done.rejected_share, done.max_rejects
         end(f"too many rejects: {share:.1%} of the images, extract.max_rejects is {allowed:.1%}", "error")
         status = 3
-    if outcome.doubts:
+    if done.doubts:
         # Each was told when it was found, which may be hours ago, or in another run: the first, and the last remedy.
-        first, last = outcome.doubts[0]["message"], outcome.doubts[-1]["remedy"]
-        more = len(outcome.doubts) - 1
+        first, last = done.doubts[0].message, done.doubts[-1].remedy
+        more = len(done.doubts) - 1
         rest = f" (and {more} more {'doubts' if more > 1 else 'doubt'}, see run.json)" if more else ""
         said = f"this run does not seem to be right: {first}; {last}{rest}"
         end(f"--strict: {said}" if strict else said if lines else f"warning: {said}", "error" if strict else "warning")
@@ -92,58 +94,43 @@ def run(
 @app.command()
 def plan(config: Config, out: Out = None, settings: Settings = None) -> None:
     """The stages, their shards, what would run and why. Opens no model."""
-    from activation_atlas.pipeline.config import load
-    from activation_atlas.pipeline.cost import line
-    from activation_atlas.pipeline.foresight import foresee
-    from activation_atlas.pipeline.plan import Planner
-    from activation_atlas.pipeline.record import about
-    from activation_atlas.pipeline.steps import steps
-    from activation_atlas.pipeline.store import Store
+    from activation_atlas.pipeline import commands
 
-    loaded = load(config, settings or ())
-    root = _root(loaded, out)
-    planner, chosen = Planner(Store(root)), steps(loaded, about(loaded))
-    foresee(loaded, chosen)
-    typer.echo(f"run folder {root}")
-    plans = planner.preview(chosen)
-    for found in plans:
-        shards = "?" if found.shards is None else str(found.shards)
-        if found.done:
-            text = f"done, {shards} shards" if found.shards else "done"
-        elif found.surplus and not found.todo:
-            text = f"would drop parts: {found.reason}"
-        elif found.todo:
-            kind = "fit and its shards" if found.shards is None else f"{len(found.todo)} of {shards} shards"
-            text = f"would run {kind}: {found.reason}"
+    planned = commands.plan(config, out=out, settings=settings or ())
+    typer.echo(f"run folder {planned.folder}")
+    for step in planned:
+        shards = "?" if step.shards is None else str(step.shards)
+        if step.done:
+            text = f"done, {shards} shards" if step.shards else "done"
+        elif step.surplus and not step.todo:
+            text = f"would drop parts: {step.reason}"
+        elif step.todo:
+            kind = "fit and its shards" if step.shards is None else f"{step.todo} of {shards} shards"
+            text = f"would run {kind}: {step.reason}"
         else:
-            text = f"would run {found.reason}"
-        typer.echo(f"  {found.step.name:<32} {text}")
-    if said := line(loaded, plans):
-        typer.echo(said)
+            text = f"would run {step.reason}"
+        typer.echo(f"  {step.name:<32} {text}")
+    if planned.cost:
+        typer.echo(planned.cost)
 
 
 @app.command()
 def status(folder: Folder) -> None:
     """What a run holds: rows, bytes, seconds per stage, rejects."""
-    from activation_atlas.pipeline.record import rejected
-    from activation_atlas.pipeline.store import Store
+    from activation_atlas.pipeline.results import open_run
 
-    store = Store(folder)
-    tables = store.tables()
-    if not tables:
-        raise UserError(f"{folder} holds no tables: give a run folder")
-    record = store.read_json("run.json") or {}
-    for table in tables:
-        typer.echo(f"  {table:<40} {store.rows(table):>10,} rows {store.size(table) / 2**20:>10.1f} MiB")
+    run = open_run(folder)
+    record = run.record
+    for table in run.tables:
+        typer.echo(f"  {table:<40} {run.rows(table):>10,} rows {run.size(table) / 2**20:>10.1f} MiB")
     for name, seconds in record.get("seconds", {}).items():
         typer.echo(f"  {name:<40} {seconds:>10.1f} s")
     if "peak_mib" in record:
         typer.echo(f"  {'peak memory of a process':<40} {record['peak_mib']:>10,} MiB")
-    lost = rejected(store, [t for t in tables if t.startswith("rejects/")])
-    typer.echo(f"  {'rejected images':<40} {lost:>10,}")
+    typer.echo(f"  {'rejected images':<40} {run.rejected:>10,}")
     for message in dict.fromkeys(m for said in record.get("warnings", {}).values() for m in said):
         typer.echo(f"  warning: {message}")
-    if "finished" not in record:
+    if not run.finished:
         typer.echo("  unfinished: run the same command again")
 
 
@@ -164,16 +151,13 @@ def layers(
     input_size: InputSize = None,
 ) -> None:
     """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it."""
+    from activation_atlas.pipeline import commands
     from activation_atlas.stages.explain.command import model_of
-    from activation_atlas.stages.specs import origin
-    from activation_atlas.stages.vision.model import open_model
+    from activation_atlas.stages.origin import origin
 
     if "path" in origin(model) and not Path(model).exists():
         raise UserError(f"{model}: no such file; give a .keras or .h5 file, application:NAME, or preset:NAME")
-    opened = open_model(model_of(model, output=output, input_size=input_size))
-    if opened.ending.remark:
-        typer.echo(opened.ending.remark, err=True)
-    rows = opened.layers()
+    rows = commands.layers(model_of(model, output=output, input_size=input_size))
     width = max([len(r.name) for r in rows] + [5])
     shape, field, share = "height x width x channels", "receptive field", "compute before"
     typer.echo(f"{'layer':<{width}}  {shape:>25}  {field:>15}  {share:>14}")
@@ -234,10 +218,6 @@ def schema() -> None:
     from activation_atlas.pipeline.schema import text
 
     typer.echo(text(), nl=False)
-
-
-def _root(loaded, out: str | None) -> str:
-    return out or loaded.run.out or f"runs/{loaded.run.name}"
 
 
 def _usage(error: Exception) -> str:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from activation_atlas import stages
-from activation_atlas.stages.evaluate import RANDOM, EvaluateSpec
+from activation_atlas.pipeline.invalid import one_line
+from activation_atlas.stages.evaluate import EvaluateSpec
 from activation_atlas.stages.explain import ExplainSpec
 from activation_atlas.stages.extract import ExtractSpec
 from activation_atlas.stages.groups import ClassesSpec
+from activation_atlas.stages.methods import RANDOM
 from activation_atlas.stages.reduce import ReduceSpec
 from activation_atlas.stages.render import RenderSpec
 from activation_atlas.stages.report import ReportSpec
-from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec, folder, near, slug
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec, folder, slug
 from activation_atlas.stages.stage import UserError
 
 NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
@@ -117,17 +120,27 @@ def find(path: str) -> Path:
     raise UserError(f"{path}: no such file; give the path of a YAML configuration (see the README for one)")
 
 
-def load(path: str, overrides: Sequence[str] = ()) -> Config:
+Source = str | os.PathLike[str] | Mapping[str, Any] | Config
+"""A configuration as one may have it: a YAML file, the name of one that ships, a mapping of its keys, a loaded one."""
+
+
+def load(source: Source, overrides: Sequence[str] = ()) -> Config:
     """Reads a configuration.
 
     Args:
-        path: YAML file; relative input paths in it are relative to it.
+        source: relative input paths are relative to the YAML file; those of a mapping, to the working directory.
         overrides: ``key=value`` with dotted keys, e.g. ``atlases.0.reduce.n_neighbors=30``.
 
     Raises:
         UserError: one line, naming the key and its nearest neighbour where it is unknown.
     """
-    file = find(path)
+    if isinstance(source, Config) and not overrides:
+        return source
+    if isinstance(source, Config):
+        source = source.model_dump(by_alias=True, exclude_unset=True)
+    if isinstance(source, Mapping):
+        return _checked(deepcopy(dict(source)), overrides, "the configuration", Path.cwd())
+    file = find(os.fspath(source))
     try:
         data = yaml.load(_environment(file.read_text(encoding="utf-8"), file), _Loader)
     except yaml.YAMLError as error:
@@ -138,13 +151,17 @@ def load(path: str, overrides: Sequence[str] = ()) -> Config:
         raise UserError(f"{file}: cannot be read ({error})") from None
     if not isinstance(data, dict):
         raise UserError(f"{file}: must be a mapping with the sections {', '.join(Config.model_fields)}")
+    return _checked(data, overrides, str(file), file.resolve().parent)
+
+
+def _checked(data: dict[str, Any], overrides: Sequence[str], where: str, folder: Path) -> Config:
     for override in overrides:
         _override(data, override)
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        raise UserError(f"{file}: {_words(error)}") from None
-    return _rooted(config, file.resolve().parent)
+        raise UserError(f"{where}: {one_line(error, Config)}") from None
+    return _rooted(config, folder)
 
 
 class _Loader(yaml.SafeLoader):
@@ -207,59 +224,6 @@ def _override(data: Any, override: str) -> None:
         node[last] = value
     else:
         raise UserError(f"--set {key}: nothing can be set below {path[-1]!r}")
-
-
-def _words(error: ValidationError) -> str:
-    """One line for a pydantic error: the key, what is wrong, and the nearest known key."""
-    errors = error.errors()
-    # Of the branches of a union, the one that was followed furthest was meant.
-    first = min(errors, key=lambda e: (e["type"] != "extra_forbidden", -len(e["loc"])))
-    keys, _ = _followed(first["loc"])
-    place = ".".join(keys) or "the file"
-    if first["type"] == "extra_forbidden":
-        known = [f.alias or name for m in _followed(first["loc"][:-1])[1][:1] for name, f in m.model_fields.items()]
-        found = near(str(first["loc"][-1]), known, 1)
-        text = f"{place}: unknown key; " + (f"did you mean {found[0]}?" if found else f"known here: {', '.join(known)}")
-    elif first["type"] == "missing":
-        text = f"{place}: is missing; give it"
-    else:
-        text = f"{place}: {first['msg'].removeprefix('Value error, ')}"
-        if "input" in first and not isinstance(first["input"], (dict, list)):
-            text += f" (got {first['input']!r})"
-    return text + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else "")
-
-
-_BRANCH = re.compile(r"int|str|float|((literal|list|tuple|constrained)[-\[].*)", re.DOTALL)
-
-
-def _followed(location: tuple) -> tuple[list[str], list[type[BaseModel]]]:
-    """The keys of a location, and the sections that may stand there.
-
-    Pydantic names the branches of a union among the keys: a type, or, of methods, the name. They are left out.
-    """
-    keys: list[str] = []
-    models: list[type[BaseModel]] = [Config]
-    for step in location:
-        if isinstance(step, int):
-            keys.append(str(step))
-            continue
-        named = [m for m in models if "name" in m.model_fields and m.model_fields["name"].default == step]
-        of_type = [m for m in models if m.__name__ == step]
-        if of_type:
-            models = of_type
-        elif named and len(models) > 1:
-            models = named
-        elif not _BRANCH.fullmatch(step):
-            keys.append(step)
-            fields = [f for m in models for name, f in m.model_fields.items() if step in (name, f.alias)]
-            models = _models(fields[0].annotation) if fields else []
-    return keys, models
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [m for a in getattr(annotation, "__args__", ()) for m in _models(a)]
 
 
 def _rooted(config: Config, folder: Path) -> Config:

@@ -18,14 +18,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from pydantic import BaseModel
 
+from activation_atlas.pipeline.inputs import StoreInputs
 from activation_atlas.pipeline.store import Store
-from activation_atlas.stages.stage import Shard, Stage, State, UserError
+from activation_atlas.stages.stage import Shard, Stage, UserError
 
 HASHES = "cache/hashes.json"
-STAMPS = "cache/stamps.json"
+STAMPS = "cache/stamps.jsonl"
+"""A line for each shard that was read of the outside world; the last of a shard holds."""
 
 
 @dataclass(frozen=True)
@@ -39,46 +40,6 @@ class Step:
     @property
     def name(self) -> str:
         return f"{self.stage.name}/{self.label}" if self.label else self.stage.name
-
-
-class View:
-    """The :class:`stages.stage.Inputs` of one step over a store."""
-
-    def __init__(self, store: Store, stage: str, label: str):
-        self._store, self._stage, self._label = store, stage, label
-        self.warnings: list[str] = []
-        self.notes: list[str] = []
-
-    def parts(self, table: str) -> int:
-        return self._store.parts(table)
-
-    def part(self, table: str, index: int, columns: Sequence[str] | None = None) -> pa.Table:
-        return self._store.read(table, index, columns)
-
-    def stream(self, table: str, columns: Sequence[str] | None = None):
-        return (self._store.read(table, k, columns) for k in range(self._store.parts(table)))
-
-    def table(self, table: str, columns: Sequence[str] | None = None) -> pa.Table:
-        found = list(self.stream(table, columns))
-        if not found:
-            raise UserError(f"{self._store.root / table} holds nothing: run the pipeline again to restore it")
-        return pa.concat_tables(found)
-
-    def state(self, stage: str | None = None, label: str | None = None) -> State:
-        if stage is None:
-            stage, label = self._stage, self._label if label is None else label
-        return self._store.read_state(stage, label or "")
-
-    def digest(self, table: str) -> str:
-        return self._store.digest(table)
-
-    def warn(self, message: str) -> None:
-        if message not in self.warnings:
-            self.warnings.append(message)
-
-    def note(self, message: str) -> None:
-        if message not in self.notes:
-            self.notes.append(message)
 
 
 @dataclass(frozen=True)
@@ -103,7 +64,7 @@ class StepPlan:
     todo: list[Work] = field(default_factory=list)
     reason: str = ""
     surplus: bool = False
-    items: int = 0  # in all its shards: of the stage index, images
+    items: int = 0  # in all its shards: of what lists the source, images
 
     @property
     def done(self) -> bool:
@@ -130,11 +91,8 @@ class Planner:
         """The shards of a step whose fit is current and whose inputs are complete."""
         stage, store = step.stage, self.store
         stamps = stage.stamps(step.params) if stage.stamps else None
-        if stamps is not None:
-            shards = [Shard(k, k, k + 1) for k in range(len(stamps))]
-        if stamps is None or stage.name == "index":
-            shards = stage.shards(View(store, stage.name, step.label), step.params)
-        known = store.read_json(STAMPS) or {}
+        shards = stage.shards(StoreInputs(store, stage.name, step.label), step.params)
+        known = stamped(store) if stamps is not None else {}
         result = StepPlan(step, len(shards), items=shards[-1].stop if shards else 0)
         tables = stage.writes(step.params)
         base = self._shard_fingerprint(step)
@@ -158,7 +116,7 @@ class Planner:
 
     def preview(self, steps: Sequence[Step]) -> list[StepPlan]:
         """What a run would do, without doing it: a step behind an unfinished one waits for it."""
-        found: list[StepPlan] = []
+        plans: list[StepPlan] = []
         unfinished: dict[str, str] = {}
         for step in steps:
             stage, params = step.stage, step.params
@@ -174,8 +132,8 @@ class Planner:
                 plan = self.plan(step)
             if not plan.done:
                 unfinished.update({t: step.name for t in [*stage.writes(params), step.name]})
-            found.append(plan)
-        return found
+            plans.append(plan)
+        return plans
 
     def save(self) -> None:
         """Keeps the model hashes for the next run."""
@@ -191,35 +149,35 @@ class Planner:
 
     def _base(self, step: Step) -> dict[str, Any]:
         stage = step.stage
-        found: dict[str, Any] = {"stage": stage.name, "version": stage.version}
-        found.update(_flat("params", _plain(step)))
-        found.update({f"library {name}": library_version(name) for name in stage.libraries})
+        base: dict[str, Any] = {"stage": stage.name, "version": stage.version}
+        base.update(_flat("params", step.params.model_dump(mode="json", by_alias=True)))
+        base.update({f"library {name}": library_version(name) for name in stage.libraries})
         if stage.model:
-            found["model"] = self._model(step.params.model)
-        return found
+            base["model"] = self._model(step.params.model)
+        return base
 
     def _fit_fingerprint(self, step: Step) -> dict[str, Any]:
         inputs = {f"input {t}": self.store.digest(t) for t in step.stage.fit_reads(step.params)}
         return {**self._base(step), **inputs, **self._other_states(step)}
 
     def _shard_fingerprint(self, step: Step) -> dict[str, Any]:
-        found = {**self._base(step), **self._other_states(step)}
+        base = {**self._base(step), **self._other_states(step)}
         if step.stage.fit is not None:
             footer = self.store.state_footer(step.stage.name, step.label)
-            found["state"] = footer[1] if footer else None
+            base["state"] = footer[1] if footer else None
         shared = [t for t, how in step.stage.reads(step.params).items() if how == "all"]
-        return {**found, **{f"input {t}": self.store.digest(t) for t in shared}}
+        return {**base, **{f"input {t}": self.store.digest(t) for t in shared}}
 
     def _part_inputs(self, step: Step, shard: Shard) -> dict[str, Any]:
         own = [t for t, how in step.stage.reads(step.params).items() if how == "part"]
-        return {f"input {t}": (self.store.footer(t, shard.index) or (None, None))[1] for t in own}
+        return {f"input {t}": self.store.content(t, shard.index) for t in own}
 
     def _other_states(self, step: Step) -> dict[str, Any]:
-        found = {}
+        states = {}
         for stage, label in step.stage.state_of(step.params):
             footer = self.store.state_footer(stage, label)
-            found[f"state {stage}/{label}".rstrip("/")] = footer[1] if footer else None
-        return found
+            states[f"state {stage}/{label}".rstrip("/")] = footer[1] if footer else None
+        return states
 
     def _model(self, spec: Any) -> Any:
         if spec.path:
@@ -246,6 +204,11 @@ class Planner:
         return self._hashes[path][2]
 
 
+def stamped(store: Store) -> dict[str, str]:
+    """What the outside world was said to be when each shard was read, by ``STAGE/SHARD``."""
+    return {key: stamp for line in store.lines(STAMPS) for key, stamp in line.items()}
+
+
 def differs(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str | None:
     """Why a fingerprint is not the wanted one: the first key that differs; None where it is."""
     if old is None:
@@ -256,26 +219,6 @@ def differs(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str | None
                 return f"{key} has changed"
             return f"{key} was {_short(old.get(key))}, is {_short(new.get(key))}"
     return None
-
-
-# What an image is and how it is cut decides the later stages; where it came from does not.
-_LATER = ("resize", "crop", "levels", "max_pixels")
-_CUT = ("resize", "crop", "levels")
-
-
-def _plain(step: Step) -> dict[str, Any]:
-    params = step.params.model_dump(mode="json", by_alias=True)
-    if isinstance(params.get("model"), dict):
-        params["model"].pop("path", None)
-        names = params["model"].pop("classes", None)
-        params["model"]["classes"] = hashlib.sha256(json.dumps(names).encode()).hexdigest()
-    if isinstance(params.get("images"), dict):
-        params["images"].pop("storage_options", None)
-        if step.stage.name == "index":
-            params["images"] = {k: v for k, v in params["images"].items() if k not in _CUT}
-        else:
-            params["images"] = {k: params["images"][k] for k in _LATER}
-    return params
 
 
 def _flat(prefix: str, value: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -13,6 +13,8 @@ from activation_atlas.pipeline.plan import Step, StepPlan, Work
 from activation_atlas.pipeline.store import Store
 
 NAME = "run.json"
+SINCE = "run.jsonl"
+"""What was done since :data:`NAME` was written, a line for each piece of work; gone where nothing was."""
 LIBRARIES = ("tensorflow", "keras", "numpy", "pyarrow", "pillow", "umap-learn", "openTSNE", "scikit-learn", "dask")
 
 
@@ -21,7 +23,7 @@ class Record:
 
     def __init__(self, store: Store):
         self._store = store
-        self._values: dict[str, Any] = store.read_json(NAME) or {}
+        self._values = read(store)
         self._resumed = False
 
     def begin(self, config: Config) -> None:
@@ -32,8 +34,7 @@ class Record:
             values.pop(stale, None)
         if not self._resumed:
             values["started"] = now()
-        if not isinstance(values.get("warnings"), dict):
-            values["warnings"] = {}
+        values.setdefault("warnings", {})
         values.update(made)
         self.save()
 
@@ -43,15 +44,12 @@ class Record:
 
     def add(self, task: Work, name: str, seconds: float, peak_mib: float, warnings: list[str]) -> None:
         """A piece of work was done: what its stage took in all, and what it warned of in place of the last time."""
-        values = self._values
-        values.setdefault("seconds", {})[name] = round(seconds, 2)
-        values["peak_mib"] = round(max(values.get("peak_mib", 0), peak_mib))
         step = f"{task.stage}/{task.label}" if task.label else task.stage
         key = f"{step} {task.shard.index if task.shard else 'fit'}"
-        values["warnings"].pop(key, None)
-        if warnings:
-            values["warnings"][key] = warnings
-        self.save()
+        line = {"stage": name, "seconds": round(seconds, 2), "peak_mib": round(peak_mib), "work": key}
+        line["warnings"] = warnings
+        self._store.append(SINCE, line)
+        _take(self._values, line)
 
     def end(self, step: str, warnings: list[str]) -> bool:
         """What all parts of a step together warn of; whether that is new."""
@@ -59,7 +57,8 @@ class Record:
         before = values.pop(key, [])
         if warnings:
             values[key] = warnings
-        self.save()
+        if warnings != before:
+            self.save()
         return warnings != before
 
     def trim(self, plan: StepPlan) -> None:
@@ -74,9 +73,9 @@ class Record:
         store, values, metrics = self._store, self._values, {}
         for step in steps:
             if step.stage.fit is not None and store.state_footer(step.stage.name, step.label):
-                found = store.read_state(step.stage.name, step.label).get("metrics")
-                if found:
-                    metrics[step.name] = found
+                said = store.read_state(step.stage.name, step.label).get("metrics")
+                if said:
+                    metrics[step.name] = said
         images, lost = counts(store, steps)
         known = {step.name for step in steps}
         values.update(
@@ -92,15 +91,40 @@ class Record:
         )
         self.save()
 
+    def fold(self) -> None:
+        """What was done since it was written enters it: once for a stage, not for each of its shards."""
+        if self._store.lines(SINCE):
+            self.save()
+
     def save(self) -> None:
         self._store.write_json(NAME, self._values)
+        self._store.remove(SINCE)
 
 
-def counts(store: Store, explained: Sequence[Step] = ()) -> tuple[int, int]:
-    """Images of the source, and how many of them were rejected: before they were predicted, or by ``explained``."""
-    later = [t for step in explained for t in step.stage.writes(step.params) if t.startswith("rejects/")]
-    images = store.rows("images") + store.rows("rejects/index")
-    return images, rejected(store, ["rejects/index", "rejects/extract", *later])
+def read(store: Store) -> dict[str, Any]:
+    """What :data:`NAME` says, and what was done since; empty where nothing was."""
+    values = store.read_json(NAME) or {}
+    if not isinstance(values.get("warnings", {}), dict):
+        del values["warnings"]
+    for line in store.lines(SINCE):
+        _take(values, line)
+    return values
+
+
+def _take(values: dict[str, Any], line: Mapping[str, Any]) -> None:
+    values.setdefault("seconds", {})[line["stage"]] = line["seconds"]
+    values["peak_mib"] = max(values.get("peak_mib", 0), line["peak_mib"])
+    warnings = values.setdefault("warnings", {})
+    warnings.pop(line["work"], None)
+    if line["warnings"]:
+        warnings[line["work"]] = line["warnings"]
+
+
+def counts(store: Store, steps: Sequence[Step]) -> tuple[int, int]:
+    """Images of the source, and how many of them are in some step's table of rejects."""
+    lost = [(step.stage, step.stage.rejects(step.params)) for step in steps]
+    listed = ["images", *(t for stage, tables in lost if stage.stamps is not None for t in tables)]
+    return sum(store.rows(t) for t in listed), rejected(store, [t for _, tables in lost for t in tables])
 
 
 def rejected(store: Store, tables: Sequence[str]) -> int:
@@ -109,9 +133,10 @@ def rejected(store: Store, tables: Sequence[str]) -> int:
     return len({image_id for part in parts for image_id in part["image_id"].to_pylist()})
 
 
-def doubts(store: Store) -> list[dict[str, str]]:
+def doubts(store: Store, steps: Sequence[Step]) -> list[dict[str, str]]:
     """What says that a run cannot be right: message and remedy of each doubt."""
-    parts = (store.read("doubts", k, ["message", "remedy"]) for k in range(store.parts("doubts")))
+    tables = [step.stage.doubts for step in steps if step.stage.doubts]
+    parts = (store.read(t, k, ["message", "remedy"]) for t in tables for k in range(store.parts(t)))
     return [row for part in parts for row in part.to_pylist()]
 
 

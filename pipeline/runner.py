@@ -17,11 +17,12 @@ from activation_atlas.pipeline.config import Config
 from activation_atlas.pipeline.cost import line
 from activation_atlas.pipeline.executors import Map, executor
 from activation_atlas.pipeline.foresight import foresee
-from activation_atlas.pipeline.plan import STAMPS, Planner, Step, StepPlan, View, Work, library_version
+from activation_atlas.pipeline.inputs import StoreInputs, Unread
+from activation_atlas.pipeline.plan import STAMPS, Planner, Step, StepPlan, Work, library_version, stamped
 from activation_atlas.pipeline.progress import Progress, gathered
 from activation_atlas.pipeline.record import Record, about, counts, doubts, now
 from activation_atlas.pipeline.steps import steps
-from activation_atlas.pipeline.store import Store
+from activation_atlas.pipeline.store import LOG, Store
 from activation_atlas.stages.stage import Stage, UserError
 
 
@@ -39,16 +40,16 @@ class Done:
     notes: list[str] = field(default_factory=list)
 
 
-class Unread(View):
-    """What a check sees before any image was read: whatever the folder holds may be of another source."""
-
-    def parts(self, table: str) -> int:
-        return 0
-
-
 @dataclass
 class Outcome:
-    """What a run did."""
+    """What a run did, and what is to be said at its end.
+
+    Attributes:
+        ran: pieces of work.
+        rejected, images: of the source's images, those that are in a table of rejects.
+        doubts: message and remedy of each that says that the run cannot be right.
+        page: the file to open.
+    """
 
     ran: int = 0
     rejected: int = 0
@@ -63,7 +64,7 @@ def work(task: Work) -> Done:
     store = Store(task.root)
     stage = stages.stage(task.stage)
     _check_versions(task, stage)
-    inputs = View(store, task.stage, task.label)
+    inputs = StoreInputs(store, task.stage, task.label)
     rows = 0
     # A Dask worker at an address may have several threads.
     with nullcontext() if stage.threads else _ALONE, gathered(inputs.warn):
@@ -131,25 +132,19 @@ class Run:
             for step in chosen:
                 if step.stage.name in redo:
                     self._forget(step)
-            groups = {name: [s for s in chosen if s.stage.name == name] for name in order}
+            groups = [group for name in order if (group := [s for s in chosen if s.stage.name == name])]
             self._begin(order)
-            if groups.get("extract"):
-                self._look(groups["extract"], pooled)
-            for name, group in groups.items():
-                if group:
-                    safe = self.scheduler != "threads" or group[0].stage.threads
-                    self._stage(group, pooled if safe else alone)
-                if name == "extract":
-                    self._check_rejects()
-                if name == "doubt":
-                    self.outcome.doubts = doubts(self.store)
-                if name == "explain":
-                    self.outcome.images, self.outcome.rejected = counts(self.store, chosen)
-        self._finish(chosen)
+            for group in groups:
+                if all(_reads_nothing(step) for step in group):
+                    self._look(group, pooled)
+            for group in groups:
+                safe = self.scheduler != "threads" or group[0].stage.threads
+                self._stage(group, pooled if safe else alone)
+        self._finish([step for group in groups for step in group])
         return self.outcome
 
     def _look(self, group: list[Step], run: Map) -> None:
-        """The model comes first: a layer or a class that it does not have is said before any image is read."""
+        """What reads nothing comes first: a layer or a class that the model does not have is said before any image."""
         if self._fit(group, run):
             self._check(group, Unread)
 
@@ -159,10 +154,10 @@ class Run:
             self._map(run, f"{group[0].stage.name} (fit)", fits, len(group), "missing or stale")
         return bool(fits)
 
-    def _check(self, group: list[Step], view: type[View] = View) -> None:
+    def _check(self, group: list[Step], inputs: type[StoreInputs] = StoreInputs) -> None:
         for step in self.chosen:
             if step.stage.check and step.stage.check[0] == group[0].stage.name:
-                step.stage.check[1](view(self.store, step.stage.name, step.label), step.params)
+                step.stage.check[1](inputs(self.store, step.stage.name, step.label), step.params)
 
     def _stage(self, group: list[Step], run: Map) -> None:
         self._fit(group, run)
@@ -180,22 +175,23 @@ class Run:
             self.record.trim(plan)
         for step in group:
             if step.stage.end is not None:
-                view = View(self.store, step.stage.name, step.label)
-                step.stage.end(view, step.params)
-                if self.record.end(step.name, view.warnings):
-                    self._say([("warning", message) for message in view.warnings])
+                inputs = StoreInputs(self.store, step.stage.name, step.label)
+                step.stage.end(inputs, step.params)
+                if self.record.end(step.name, inputs.warnings):
+                    self._say([("warning", message) for message in inputs.warnings])
+        self.record.fold()
 
     def _map(self, run: Map, name: str, todo: list[Work], shards: int, reason: str) -> None:
         self.told.begin(name, len(todo), shards, reason)
+        if asked := {_key(w): None for w in todo if w.stamp is not None}:
+            self.store.append(STAMPS, asked)  # what is half read when a run is killed is of no known time
         started, rows = time.perf_counter(), 0
-        stamps = self.store.read_json(STAMPS) or {}
         before = self.record.spent(name)
         for done in run(work, todo):
             rows += done.rows
             self.outcome.ran += 1
-            if done.work.stamp is not None and done.work.shard is not None:
-                stamps[f"{done.work.stage}/{done.work.shard.index}"] = done.work.stamp
-                self.store.write_json(STAMPS, stamps)
+            if done.work.stamp is not None:
+                self.store.append(STAMPS, {_key(done.work): done.work.stamp})
             self._log(done)
             seconds = before + time.perf_counter() - started
             self.record.add(done.work, name, seconds, done.peak_mib, done.warnings)
@@ -215,14 +211,14 @@ class Run:
             "process": done.process,
             "peak_mib": round(done.peak_mib),
         }
-        self.store.append_log(event)
+        self.store.append(LOG, event)
         self._say([("warning", message) for message in done.warnings] + [("info", message) for message in done.notes])
 
     def _say(self, said: list[tuple[str, str]]) -> None:
         for level, message in said:
             if message not in self.said:
                 self.said.add(message)
-                self.store.append_log({"time": now(), level: message})
+                self.store.append(LOG, {"time": now(), level: message})
                 self.told.say(message, level)
 
     def _forget(self, step: Step) -> None:
@@ -234,32 +230,37 @@ class Run:
                 self.store.drop(table)
         self.store.state_path(stage.name, step.label).unlink(missing_ok=True)
 
-    def _check_rejects(self) -> None:
-        store = self.store
-        self.outcome.images, self.outcome.rejected = counts(store)
-        if self.outcome.images == self.outcome.rejected:
-            table = "rejects/index" if store.rows("rejects/index") else "rejects/extract"
-            first = store.read(table, 0).slice(0, 1).to_pylist()
-            why = f"; the first: {first[0]['uri']}: {first[0]['reason']}" if first else ""
-            raise UserError(f"none of the {self.outcome.images} images could be used{why}")
-
     def _begin(self, order: Sequence[str]) -> None:
         self.store.sweep()
         plans = self.planner.preview(self.chosen)
         # The source is listed once: of a million images in a bucket that takes minutes.
-        self.listed = {plan.step.name: plan for plan in plans if plan.step.stage.name == "index"}
+        self.listed = {plan.step.name: plan for plan in plans if plan.step.stage.stamps is not None}
         said = line(self.config, [p for p in plans if p.step.stage.name in order])
         if said:
             self.told.say(said)
+        if len(self.store.lines(STAMPS)) > 1:
+            self.store.write_lines(STAMPS, [stamped(self.store)])
         self.record.begin(self.config)
-        self.store.append_log({"time": now(), "event": "start", "scheduler": self.scheduler})
+        self.store.append(LOG, {"time": now(), "event": "start", "scheduler": self.scheduler})
 
-    def _finish(self, chosen: list[Step]) -> None:
-        self.record.finish(chosen, _peak_mib())
+    def _finish(self, done: list[Step]) -> None:
+        outcome = self.outcome
+        self.record.finish(self.chosen, _peak_mib())
         self.planner.save()
-        self.store.append_log({"time": now(), "event": "finish", "ran": self.outcome.ran})
-        page = self.store.root / "site" / "index.html"
-        self.outcome.page = str(page) if page.exists() else None
+        self.store.append(LOG, {"time": now(), "event": "finish", "ran": outcome.ran})
+        outcome.images, outcome.rejected = counts(self.store, done)
+        outcome.doubts = doubts(self.store, done)
+        pages = (self.store.root / step.stage.page for step in self.chosen if step.stage.page)
+        outcome.page = next((str(page) for page in pages if page.exists()), None)
+
+
+def _key(work: Work) -> str:
+    return f"{work.stage}/{work.shard.index if work.shard else 'fit'}"
+
+
+def _reads_nothing(step: Step) -> bool:
+    stage, params = step.stage, step.params
+    return stage.fit is not None and not stage.fit_reads(params) and not stage.state_of(params)
 
 
 def run(
@@ -278,9 +279,11 @@ def run(
     """
     store = Store(root)
     with store.lock():
+        made = Run(config, store, told, scheduler, workers)
         try:
-            return Run(config, store, told, scheduler, workers).execute(until, redo)
+            return made.execute(until, redo)
         except BaseException as error:
             with suppress(UserError, OSError):  # a full disk must not hide what happened
-                store.append_log({"time": now(), "event": "stop", "error": f"{type(error).__name__}: {error}"})
+                made.record.fold()
+                store.append(LOG, {"time": now(), "event": "stop", "error": f"{type(error).__name__}: {error}"})
             raise

@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from activation_atlas.pipeline import journal
 from activation_atlas.pipeline.digest import canonical, content_digest
 from activation_atlas.pipeline.lock import hold, one_line
 from activation_atlas.stages.stage import State, UserError
@@ -29,6 +30,7 @@ from activation_atlas.stages.stage import State, UserError
 FINGERPRINT = b"atlas.fingerprint"
 CONTENT = b"atlas.content"
 TEMPORARY = ".tmp-"
+LOG = "log.jsonl"
 
 
 class Store:
@@ -36,6 +38,7 @@ class Store:
 
     def __init__(self, root: str | os.PathLike):
         self.root = Path(root)
+        self._contents: dict[Path, tuple[tuple[int, ...], str | None]] = {}
 
     # -- parts ---------------------------------------------------------------
 
@@ -67,17 +70,35 @@ class Store:
         except (OSError, KeyError, ValueError, pa.ArrowInvalid):
             return None
 
+    def content(self, table: str, index: int) -> str | None:
+        """Content digest of a part; None where it is absent or unreadable. A file that stays is opened once."""
+        path = self.part_path(table, index)
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        mark = found.st_ino, found.st_size, found.st_mtime_ns
+        known = self._contents.get(path)
+        if known is None or known[0] != mark:
+            footer = self.footer(table, index)
+            known = self._contents[path] = mark, footer[1] if footer else None
+        return known[1]
+
     def rows(self, table: str) -> int:
         """Rows of all parts.
 
         Raises:
             UserError: a part is damaged.
         """
-        return sum(self._rows(self.part_path(table, k)) for k in range(self.parts(table)))
+        return sum(self._metadata(self.part_path(table, k)).num_rows for k in range(self.parts(table)))
 
-    def _rows(self, path: Path) -> int:
+    def columns(self, table: str) -> list[str]:
+        """Names of a table's columns; raises UserError as :meth:`rows`."""
+        return self._metadata(self.part_path(table, 0)).schema.to_arrow_schema().names
+
+    def _metadata(self, path: Path) -> pq.FileMetaData:
         try:
-            return pq.read_metadata(path).num_rows
+            return pq.read_metadata(path)
         except (pa.ArrowInvalid, OSError) as error:
             raise UserError(f"{path} cannot be read ({one_line(error)}): delete it and run again") from None
 
@@ -119,8 +140,7 @@ class Store:
         """SHA-256 over the content digests of a table's parts, in order."""
         total = hashlib.sha256()
         for k in range(self.parts(table)):
-            footer = self.footer(table, k)
-            total.update((footer[1] if footer else "unreadable").encode())
+            total.update((self.content(table, k) or "unreadable").encode())
         return total.hexdigest()
 
     def tables(self) -> list[str]:
@@ -222,14 +242,24 @@ class Store:
             return None
         return found if isinstance(found, dict) else None
 
-    def append_log(self, event: Mapping[str, Any]) -> None:
-        path = self.root / "log.jsonl"
+    def append(self, name: str, record: Mapping[str, Any]) -> None:
+        """Adds a line to a file of :mod:`pipeline.journal`."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(event, ensure_ascii=False, default=str) + "\n")
+            journal.append(self.root / name, record)
         except OSError as error:
-            raise _mendable(error, path) from None
+            raise _mendable(error, self.root / name) from None
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """The lines of such a file; none where it is absent."""
+        return journal.lines(self.root / name)
+
+    def write_lines(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Puts these lines in the place of all."""
+        self._replace(self.root / name, lambda path: path.write_text(journal.text(records), encoding="utf-8"))
+
+    def remove(self, name: str) -> None:
+        """Removes a small record, where it is there."""
+        (self.root / name).unlink(missing_ok=True)
 
     def sweep(self) -> None:
         """Removes what a killed run left half written."""

@@ -107,4 +107,5 @@ STAGE = Stage(
     writes=lambda params: (f"cells/{params.view.name}",),
     state_of=lambda params: (("extract", ""),),
     libraries=("numpy", "scipy"),
+    steps=lambda asked: [(a.name, {"view": a.view}) for a in asked.config.atlases],
 )

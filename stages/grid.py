@@ -19,6 +19,7 @@ from activation_atlas.stages.keys import cell, find
 from activation_atlas.stages.specs import PositiveInt, Spec, ViewSpec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, UserError, one_shard
 from activation_atlas.stages.tables import MEMBER, from_numpy, grids, to_numpy
+from activation_atlas.stages.tasks import Assigned, assigned, mistaken
 
 EXEMPLARS = 8
 CHUNK = 4096
@@ -91,17 +92,18 @@ class Labels:
         self.wrong = np.zeros(cells, np.int64)
         self.code, self.count = np.zeros(0, np.int64), np.zeros(0, np.int64)
 
-    def add(self, cells: np.ndarray, image: np.ndarray, label: np.ndarray, wrong: np.ndarray) -> None:
-        """Rows of one part: cell and image (rows,); label (-1: none) and whether it was missed, per image."""
+    def add(self, cells: np.ndarray, image: np.ndarray, labels: Assigned, wrong: np.ndarray) -> None:
+        """Rows of one part: cell and image (rows,); the images' labels, and whether each was missed."""
         pairs = np.unique((cells << 32) | image)
         cells, image = pairs >> 32, pairs & 0xFFFFFFFF
         self.images += np.bincount(cells, minlength=len(self.images))
-        known = label[image] >= 0
+        known = labels.known[image]
         cells, image = cells[known], image[known]
         self.labelled += np.bincount(cells, minlength=len(self.images))
         self.wrong += np.bincount(cells[wrong[image]], minlength=len(self.images))
-        codes = np.concatenate([self.code, (cells << 32) | label[image]])
-        counts = np.concatenate([self.count, np.ones(len(cells), np.int64)])
+        place, index = labels.each(image)
+        codes = np.concatenate([self.code, (cells[place] << 32) | index])
+        counts = np.concatenate([self.count, np.ones(len(place), np.int64)])
         self.code, where = np.unique(codes, return_inverse=True)
         self.count = np.bincount(where.reshape(-1), counts, len(self.code)).astype(np.int64)
 
@@ -112,7 +114,7 @@ class Labels:
     def entropy(self) -> pa.Array:
         """Entropy of the distinct images' labels in bits, null where there are none."""
         cells = self.code >> 32
-        share = self.count / self.labelled[cells]
+        share = self.count / np.bincount(cells, self.count)[cells]
         bits = np.bincount(cells, -share * np.log2(share), len(self.images))
         return _nullable(np.maximum(bits, 0), self.labelled > 0)
 
@@ -173,9 +175,9 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         if sums is None:
             sums = np.zeros((len(occupied), part.vectors.shape[1]))
         add_by_cell(sums, part.cells, part.vectors)
-        label, wrong = _truth(inputs, part)
+        truth, wrong = _truth(inputs, part)
         for level, seen in zip(found, labels, strict=True):
-            seen.add(level.parent[part.cells], part.image, label, wrong)
+            seen.add(level.parent[part.cells], part.image, truth, wrong)
     assert sums is not None
     counted = [level.roll_up(counts) for level in found]
     means = [level.roll_up(sums) / n[:, None] for level, n in zip(found, counted, strict=True)]
@@ -267,13 +269,11 @@ def _parts(inputs: Inputs, view: ViewSpec, occupied: np.ndarray, side: int) -> I
         yield Part(index, layout.select(["image_id", "row", "col"]), cells, image, names.dictionary, vectors)
 
 
-def _truth(inputs: Inputs, part: Part) -> tuple[np.ndarray, np.ndarray]:
-    """Label (-1: none) and whether it was missed, for each image of a part."""
+def _truth(inputs: Inputs, part: Part) -> tuple[Assigned, np.ndarray]:
+    """The labels of a part's images, and whether each was missed."""
     said = inputs.part("predictions", part.index, ["image_id", "label", "correct"])
     row = pc.index_in(part.names, value_set=said["image_id"].combine_chunks())
-    label = pc.fill_null(said["label"].take(row), -1).to_numpy().astype(np.int64)
-    wrong = ~pc.fill_null(said["correct"].take(row), True).to_numpy(zero_copy_only=False)
-    return label, wrong & (label >= 0)
+    return assigned(said["label"].take(row)), mistaken(said["correct"].take(row))
 
 
 STAGE = Stage(
@@ -286,4 +286,7 @@ STAGE = Stage(
     reads=lambda params: {f"layouts/{params.view.name}": "all", params.view.rows_table: "all", "predictions": "all"},
     writes=lambda params: (f"grids/{params.view.name}",),
     libraries=("numpy",),
+    steps=lambda asked: [
+        (a.name, {"view": a.view, "grids": sorted(a.grids), "min_count": a.min_count}) for a in asked.config.atlases
+    ],
 )

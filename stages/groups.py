@@ -8,9 +8,6 @@ or CSV with the columns ``class`` and ``group``. A class may be in no group, or 
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,10 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from activation_atlas.stages.specs import Spec, class_index, meant
+from activation_atlas.stages.classes import class_index
+from activation_atlas.stages.classes.text import DIGITS, literal, rows_of, shown, text_of, yaml_of
+from activation_atlas.stages.specs import Spec, meant
 from activation_atlas.stages.stage import Inputs, UserError
+from activation_atlas.stages.tasks import assigned
 
-RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
+RANGE = re.compile(rf"(\d{{1,{DIGITS}}})\s*-\s*(\d{{1,{DIGITS}}})")
 _FORM = "give a mapping of groups to lists of classes, e.g. dogs: [151-268, dingo]"
 
 
@@ -95,24 +95,21 @@ def read_groups(path: str | Path) -> dict[str, tuple[str, ...]]:
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        pairs = _rows(text, path.suffix) if path.suffix.lower() in (".csv", ".tsv") else _mapping(text, path.suffix)
-    except UnicodeDecodeError:
-        raise UserError(f"classes.groups: {path} is not UTF-8 text: save it as UTF-8") from None
+        text, suffix = text_of(path.read_bytes()), path.suffix.lower()
+        groups = _listed(text, suffix) if suffix in (".csv", ".tsv") else _mapped(text, suffix)
     except OSError as error:
         raise UserError(f"classes.groups: {path} cannot be read ({error.strerror or error})") from None
+    except RecursionError:
+        raise UserError(f"classes.groups: {path} is nested too deeply; {_FORM}") from None
     except ValueError as error:
         raise UserError(f"classes.groups: {path} {' '.join(str(error).split())}") from None
-    if not pairs:
+    if not groups:
         raise UserError(f"classes.groups: {path} holds no groups; {_FORM}")
-    return pairs
+    return groups
 
 
-def _rows(text: str, suffix: str) -> dict[str, tuple[str, ...]]:
-    first = text.lstrip("\r\n").split("\n", 1)[0]
-    delimiter = "\t" if suffix.lower() == ".tsv" else max(",;\t|", key=first.count)
-    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=delimiter)]
-    rows = [row for row in rows if any(row)]
+def _listed(text: str, suffix: str) -> dict[str, tuple[str, ...]]:
+    rows, delimiter = rows_of(text, suffix)
     head = [name.lower() for name in rows[0]] if rows else []
     if not {"class", "group"} <= set(head):
         begins = delimiter.join(rows[0]) if rows else ""
@@ -127,55 +124,20 @@ def _rows(text: str, suffix: str) -> dict[str, tuple[str, ...]]:
     return {name: tuple(items) for name, items in found.items()}
 
 
-def _mapping(text: str, suffix: str) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for name, items in _pairs_of_json(text) if suffix.lower() == ".json" else _pairs_of_yaml(text):
+def _mapped(text: str, suffix: str) -> dict[str, tuple[str, ...]]:
+    given = literal(text) if suffix == ".json" else yaml_of(text) or {}
+    if not isinstance(given, dict):
+        raise ValueError(f"is no mapping; {_FORM}")
+    groups: dict[str, tuple[str, ...]] = {}
+    for name, items in given.items():
         items = items if isinstance(items, list) else [items]
         wrong = [item for item in items if isinstance(item, bool) or not isinstance(item, (str, int))]
         if wrong:
-            raise ValueError(f"has in group {name} what is no class: {json.dumps(wrong[0], default=str)[:60]}; {_FORM}")
-        if name in found:
-            raise ValueError(f"gives the group {name} twice; put its classes into one list")
-        found[name] = tuple(str(item).strip() for item in items)
-        if not any(found[name]):
+            raise ValueError(f"has in group {name} what is no class: {shown(wrong[0])}; {_FORM}")
+        groups[str(name)] = tuple(str(item).strip() for item in items)
+        if not any(groups[str(name)]):
             raise ValueError(f"has no classes in group {name}; list some, or leave it out")
-    return found
-
-
-def _pairs_of_json(text: str) -> list[tuple[str, Any]]:
-    try:
-        found = json.loads(text, object_pairs_hook=_Pairs) if text.strip() else _Pairs()
-    except ValueError as error:
-        raise ValueError(f"is not JSON ({error})") from None
-    if not isinstance(found, _Pairs):
-        raise ValueError(f"is no mapping; {_FORM}")
-    return list(found)
-
-
-class _Pairs(tuple):
-    """A JSON object that keeps keys given twice."""
-
-
-def _pairs_of_yaml(text: str) -> list[tuple[str, Any]]:
-    import yaml
-
-    try:
-        root = yaml.compose(text, yaml.BaseLoader)  # all texts: `no` and `007` stay what they are
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise ValueError(f"is not YAML ({where}{getattr(error, 'problem', None) or error})") from None
-    if root is None:
-        return []
-    if not isinstance(root, yaml.MappingNode):
-        raise ValueError(f"is no mapping; {_FORM}")
-
-    def plain(node: Any) -> Any:
-        if isinstance(node, yaml.SequenceNode):
-            return [plain(item) for item in node.value]
-        return node.value if isinstance(node, yaml.ScalarNode) else {}
-
-    return [(str(plain(key)), plain(value)) for key, value in root.value]
+    return groups
 
 
 # -- what they are of a model ------------------------------------------------------
@@ -205,29 +167,24 @@ def resolved(listed: Mapping[str, Sequence[str]], classes: Sequence[str], where:
     """
     found = {}
     for name in sorted(listed):
-        try:
-            found[name] = sorted({index for item in listed[name] if item for index in _indices(item, classes)})
-        except ValueError as error:
-            raise UserError(f"{where}: group {name}: {error}") from None
+        own = f"{where}: group {name}"
+        found[name] = sorted({index for item in listed[name] if item for index in _indices(item, classes, own)})
     return found
 
 
-def _indices(item: str, classes: Sequence[str]) -> list[int]:
-    index = class_index(item, classes)
-    span = RANGE.fullmatch(item)
-    if index is not None:
-        return [index]
-    if span is None and not item.isdecimal():
-        raise ValueError(f"the model has no class {item!r}; {meant(item, classes)}")
-    first, last = (int(end) for end in span.groups()) if span else (int(item), int(item))
+def _indices(item: str, classes: Sequence[str], where: str) -> Sequence[int]:
+    span = None if item in classes else RANGE.fullmatch(item)
+    if span is None:
+        return [class_index(item, classes, where)]
+    first, last = (int(end) for end in span.groups())
     if first > last:
-        raise ValueError(f"the range {item} runs backwards; write {last}-{first}")
-    named = all(other.isdecimal() for other in classes)  # where all names are numbers, none is an index
-    numbers = {int(other): k for k, other in enumerate(classes)} if named else dict(enumerate(range(len(classes))))
-    lacking = next((number for number in range(first, last + 1) if number not in numbers), None)
-    if lacking is not None:
-        raise ValueError(f"there is no class {lacking}; the model's are {min(numbers)} to {max(numbers)}")
-    return [numbers[number] for number in range(first, last + 1)]
+        raise UserError(f"{where}: the range {item} runs backwards; write {last}-{first}")
+    if all(other.isdecimal() for other in classes):  # where all names are numbers, none is an index
+        return [class_index(str(number), classes, where) for number in range(first, last + 1)]
+    if last >= len(classes):
+        lacking = max(first, len(classes))
+        raise UserError(f"{where}: there is no class {lacking}; the model's are 0 to {len(classes) - 1}")
+    return range(first, last + 1)
 
 
 def _by_column(inputs: Inputs, column: str, classes: Sequence[str]) -> dict[str, list[int]]:
@@ -237,8 +194,9 @@ def _by_column(inputs: Inputs, column: str, classes: Sequence[str]) -> dict[str,
     for part in inputs.stream("images", ["label", name]):
         texts = pc.utf8_trim_whitespace(_texts(part[name].combine_chunks()))
         known = pc.and_(pc.is_valid(part["label"]), pc.fill_null(pc.not_equal(texts, ""), False))
-        for label, text in zip(part["label"].filter(known).to_pylist(), texts.filter(known).to_pylist(), strict=True):
-            own = counts.setdefault(label, {})
+        labels, told = assigned(part["label"].filter(known)), texts.filter(known).to_pylist()
+        for k, label in zip(labels.image.tolist(), labels.index.tolist(), strict=True):
+            text, own = told[k], counts.setdefault(label, {})
             own[text] = own.get(text, 0) + 1
     if not counts:
         raise UserError(

@@ -14,8 +14,9 @@ from pydantic import Field
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.classes import WORDNET
+from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.sources import Source, open_source, read_images
-from activation_atlas.stages.specs import ImagesSpec, Spec
+from activation_atlas.stages.specs import ListedImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, UserError
 from activation_atlas.stages.vision.images import ImageError, is_series, measure, probe
 from activation_atlas.stages.vision.levels import Span, told
@@ -25,12 +26,19 @@ REJECTS = "rejects/index"
 
 
 class Params(Spec):
-    images: ImagesSpec
+    images: ListedImages
     classes: list[str] | None = Field(None, description="class names in index order, to match label names with")
     also: list[str] | None = Field(None, description="other names of the classes, which labels may have")
     numbering: bool = Field(True, description="whether label names may be numbered where no class names are given")
     seed: int = 0
     shard_images: int = Field(256, gt=0, description="images of a part")
+
+
+def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
+    run, model = asked.config.run, asked.model
+    # A file is mostly the user's own, trained on such folders; a published model has an order of its own.
+    labels = {"classes": model.classes, "also": asked.also, "numbering": model.path is not None}
+    return [("", {"images": asked.images, **labels, "seed": run.seed, "shard_images": run.shard_images})]
 
 
 def shards(inputs: Inputs | None, params: Params) -> list[Shard]:
@@ -189,4 +197,6 @@ STAGE = Stage(
     end=_end,
     check=("extract", _check),
     stamps=stamps,
+    steps=_steps,
+    rejects=lambda params: (REJECTS,),
 )

@@ -13,10 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from activation_atlas.stages.classes import class_index
+from activation_atlas.stages.intervals import clustered_share
 from activation_atlas.stages.keys import find, stored
-from activation_atlas.stages.shares import clustered
-from activation_atlas.stages.specs import Spec, ViewSpec, class_index
+from activation_atlas.stages.specs import Spec, ViewSpec
 from activation_atlas.stages.stage import Inputs, Stage, State
+from activation_atlas.stages.tasks import Assigned, assigned
 
 LAST = 5
 """One in so many of the rows chosen, the weakest, stand for the last that were."""
@@ -35,24 +37,24 @@ def fit(inputs: Inputs, params: Params) -> State:
         ``metrics``: ``of``, a list of one record for a class atlas, and for a pair of two: the rows left of its
         middle for the left class, those right of it for the right one. Each is ``class`` (its name), ``rows``,
         ``photographs``; ``predicted``, [share, lower, upper bound] of rows from photographs predicted as the class,
-        with the 95 % interval over photographs of :func:`stages.shares.clustered`, and ``base``, that share of all
-        rows of the layer; ``label`` and ``label_base``, the same of those labelled so, among rows of photographs
+        with the 95 % interval over photographs of :func:`stages.intervals.clustered_share`, and ``base``, that share of
+        all rows of the layer; ``label`` and ``label_base``, the same of those labelled so, among rows of photographs
         with a label. ``predicted`` and ``label`` are None where no row of the layer is of the class: nothing could
         be pure; ``label_base`` also where no photograph has a label.
     """
     view, extract = params.view, inputs.state("extract", "")
     names = [str(name) for name in view.pair or (view.class_,)]
     photographs, sides = _seen(inputs, view, inputs.state("reduce", view.name))
-    indices = [class_index(name, extract["classes"]) for name in names]
+    indices = [class_index(name, extract["classes"], f"atlas {view.name!r}") for name in names]
     return {"metrics": {"of": [_side(*each, photographs) for each in zip(names, indices, sides, strict=True)]}}
 
 
 @dataclass(frozen=True)
 class Photographs:
-    """All that were predicted: pred, label (-1: none) and rows in the layer, each (n,)."""
+    """All n that were predicted: what they are taken for, labelled as, and their rows in the layer, (n,)."""
 
-    pred: np.ndarray
-    label: np.ndarray
+    pred: Assigned
+    label: Assigned
     rows: np.ndarray
 
 
@@ -67,7 +69,7 @@ class Side:
 def _seen(inputs: Inputs, view: ViewSpec, chosen: State) -> tuple[Photographs, list[Side]]:
     """The photographs, and the rows of a class atlas, or those on both sides of a pair's middle."""
     count = 2 if view.pair else 1
-    parts: list[tuple[np.ndarray, ...]] = []
+    parts: list[tuple[pa.ChunkedArray, pa.ChunkedArray, np.ndarray]] = []
     rows: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in range(count)]
     keys = stored(chosen, "chosen_") if "chosen_argued" in chosen else None
     start = 0
@@ -75,14 +77,15 @@ def _seen(inputs: Inputs, view: ViewSpec, chosen: State) -> tuple[Photographs, l
         said = inputs.part("predictions", part, ["image_id", "pred", "label"])
         layout = inputs.part(f"layouts/{view.name}", part, ["image_id", "row", "col", "x"])
         layer = np.bincount(_places(inputs.part(view.rows_table, part, ["image_id"]), said), minlength=len(said))
-        parts.append((said["pred"].to_numpy(), pc.fill_null(said["label"], -1).to_numpy(), layer))
+        parts.append((said["pred"], said["label"], layer))
         image, x = start + _places(layout, said), layout["x"].to_numpy()
         argued = np.zeros((len(x), 0)) if keys is None else chosen["chosen_argued"][find(layout, keys)]
         for side, within in enumerate([x < 0.5, x > 0.5] if view.pair else [np.ones(len(x), bool)]):
             rows[side].append((image[within], argued[within, side : side + 1].reshape(-1)))
         start += len(said)
     sides = [Side(*(np.concatenate(each) for each in zip(*found, strict=True))) for found in rows]
-    return Photographs(*(np.concatenate(each).astype(np.int64) for each in zip(*parts, strict=True))), sides
+    pred, label, layer = zip(*parts, strict=True)
+    return Photographs(assigned(*pred), assigned(*label), np.concatenate(layer).astype(np.int64)), sides
 
 
 def _places(rows: pa.Table, said: pa.Table) -> np.ndarray:
@@ -93,9 +96,9 @@ def _places(rows: pa.Table, said: pa.Table) -> np.ndarray:
     return found.to_numpy().astype(np.int64)
 
 
-def _side(name: str, index: int | None, side: Side, seen: Photographs) -> dict[str, Any]:
-    predicted, base = _share(seen.pred == index, side, seen.rows, np.ones(len(seen.pred), bool))
-    label, label_base = _share(seen.label == index, side, seen.rows, seen.label >= 0)
+def _side(name: str, index: int, side: Side, seen: Photographs) -> dict[str, Any]:
+    predicted, base = _share(seen.pred.of(index), side, seen.rows, np.ones(len(seen.pred), bool))
+    label, label_base = _share(seen.label.of(index), side, seen.rows, seen.label.known)
     return {
         "class": name,
         "rows": len(side.photograph),
@@ -122,7 +125,7 @@ def _share(
     if len(side.argued):
         order = np.argsort(side.argued[mine], kind="stable")[: max(1, int(mine.sum()) // LAST)]
         last = float(hit[side.photograph[mine][order]].mean())
-    return [round(v, 4) for v in clustered(hit[known], rows[known], last)[:3]], base
+    return [round(v, 4) for v in clustered_share(hit[known], rows[known], last)[:3]], base
 
 
 def _reads(params: Params) -> tuple[str, ...]:
@@ -142,4 +145,5 @@ STAGE = Stage(
     writes=lambda params: (),
     state_of=lambda params: (("extract", ""), ("reduce", params.view.name)),
     libraries=("numpy",),
+    steps=lambda asked: [(a.name, {"view": a.view}) for a in asked.config.atlases if a.class_ or a.pair],
 )

@@ -7,13 +7,15 @@ them together and words the errors.
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 import math
 import os
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
 
 class Spec(BaseModel):
@@ -63,12 +65,6 @@ class ModelSpec(Spec):
         if self.range is not None and self.range[0] == self.range[1]:
             raise ValueError(f"range: {self.range[0]:g} stands for black and for white; give two values, e.g. [-1, 1]")
         return self
-
-
-def origin(model: str) -> dict[str, str]:
-    """A model as the command line names it (a file, application:NAME, preset:NAME) as a field of ModelSpec."""
-    kind, colon, name = model.partition(":")
-    return {kind: name} if colon and kind in ("application", "preset") else {"path": model}
 
 
 class ImagesSpec(Spec):
@@ -140,6 +136,34 @@ def black_and_white(levels: Sequence[float] | float | None) -> tuple[float, floa
 PositiveInt = Annotated[int, Field(gt=0)]
 
 
+# A fingerprint holds what a stage's params are serialised to.
+
+
+def _opened(spec: ModelSpec) -> dict[str, Any]:
+    """Where a file lies is no part of what it holds, which the runner hashes; of many names one hash says enough."""
+    told = spec.model_dump(mode="json", exclude={"path"})
+    return {**told, "classes": hashlib.sha256(json.dumps(told["classes"]).encode()).hexdigest()}
+
+
+def _read(spec: ImagesSpec) -> dict[str, Any]:
+    """What an image is and how it is cut decides what comes of it; where it came from does not."""
+    return spec.model_dump(mode="json", include={"resize", "crop", "levels", "max_pixels"})
+
+
+def _listed(spec: ImagesSpec) -> dict[str, Any]:
+    return spec.model_dump(mode="json", exclude={"storage_options", "resize", "crop", "levels"})
+
+
+OpenedModel = Annotated[ModelSpec, PlainSerializer(_opened)]
+"""Of a stage that opens the model."""
+
+ReadImages = Annotated[ImagesSpec, PlainSerializer(_read)]
+"""Of a stage that reads the images of the `images` table."""
+
+ListedImages = Annotated[ImagesSpec, PlainSerializer(_listed)]
+"""Of the stage that lists the source."""
+
+
 class ViewSpec(Spec):
     """Which activations belong to an atlas; the default is all of a layer."""
 
@@ -182,24 +206,6 @@ def folder(layer: str) -> str:
 def slug(name: str) -> str:
     """A name as part of a file name: ASCII letters, digits, ``.``, ``_`` and ``-``; never empty."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "atlas"
-
-
-def class_index(name: str, classes: Sequence[str]) -> int | None:
-    """A class by its name, or by its index; None where there is none. Where all names are numbers, none is an index.
-
-    Raises:
-        ValueError: several classes are called so; their indices are named.
-    """
-    found = [k for k, other in enumerate(classes) if other == name]
-    if len(found) > 1:
-        raise ValueError(f"{len(found)} classes are called {name}; give an index: {found}")
-    if found:
-        return found[0]
-    numbered = all(other.isdecimal() for other in classes)
-    alike = [k for k, other in enumerate(classes) if numbered and name.isdecimal() and int(other) == int(name)]
-    if len(alike) == 1:  # 7 is 007, as labels are read
-        return alike[0]
-    return int(name) if name.isdecimal() and not numbered and int(name) < len(classes) else None
 
 
 def near(name: str, known: Sequence[str], count: int = 3) -> list[str]:

@@ -8,7 +8,7 @@ the project.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -101,7 +101,8 @@ class Stage:
         name: its name on the command line.
         version: bumped by hand whenever its output changes.
         about: one line for ``plan`` and the documentation.
-        params: the model of its parameters; they enter the fingerprint whole.
+        params: the model of its parameters; they enter the fingerprint as they are serialised: what a field leaves
+            out, the fingerprint does.
         shards: ``(inputs, params) -> shards``. Called once the tables it reads are complete.
         run: ``(inputs, params, shard) -> {table name: Arrow table}``, or, where ``files`` is
             set, ``{path relative to the run folder: bytes}``.
@@ -121,6 +122,14 @@ class Stage:
             or a layer. Called as soon as its fit is current, before its shards: not hours later. Raises UserError.
         stamps: ``(params) -> one string per shard`` for a stage that reads the outside world
             instead of tables: a shard whose stamp changed is stale. Cheap: names, sizes, times.
+        steps: ``(sections) -> (label, values of params)`` of each of its steps, see :class:`stages.sections.Sections`.
+        rejects: ``(params) -> table names`` among ``writes`` that hold what could not be used.
+        doubts: a table of ``message`` and ``remedy``: each row says that the whole run cannot be right.
+        page: the file that a user opens first, where it writes one.
+        cost: ``(sections, images) -> phrases``: what its steps take, in counts that follow from the configuration.
+        foresee: ``(sections) -> State``: what of its state is known before anything is opened, None where nothing is.
+            Raises UserError where that is enough to refuse what is asked.
+        foreseen: whether ``check`` needs no more than what its stage foresees.
     """
 
     name: str
@@ -141,6 +150,13 @@ class Stage:
     end: Callable[[Inputs, Any], object] | None = None
     check: tuple[str, Callable[[Inputs, Any], object]] | None = None
     stamps: Callable[[Any], list[str]] | None = None
+    steps: Callable[[Any], Iterable[tuple[str, Mapping[str, Any]]]] = lambda sections: ()
+    rejects: Callable[[Any], Sequence[str]] = lambda params: ()
+    doubts: str | None = None
+    page: str | None = None
+    cost: Callable[[Any, int], Iterable[str]] = lambda sections, images: ()
+    foresee: Callable[[Any], State | None] | None = None
+    foreseen: bool = False
 
 
 def aligned_shards(table: str) -> Callable[[Inputs, Any], list[Shard]]:

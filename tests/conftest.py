@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from activation_atlas.stages.caches import clear_all
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 ROOT = Path(__file__).parent.parent
@@ -19,3 +21,10 @@ def shared() -> Path:
     if not (found / "models").is_dir():
         pytest.skip(f"no real images at {found}: set ATLAS_DATA to the folder that holds data/ and models/")
     return found.resolve()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_kept():
+    """What one file of tests opened and compiled is not held while the next one runs."""
+    yield
+    clear_all()

@@ -112,7 +112,7 @@ def test_what_is_damaged_is_made_again(done):
 def test_records_that_are_damaged_cost_nothing_but_time(done, junk):
     bench, _, before = done
     out = bench.folder / "again"
-    for record in ("run.json", "cache/stamps.json", "cache/hashes.json", "state/report.files.json"):
+    for record in ("run.json", "cache/stamps.jsonl", "cache/hashes.json", "state/report.files.json"):
         (out / record).write_text(junk)
         assert command("status", out)[0] == 0
         assert set(bench.did("again", OWN)) <= {"index", "report"}

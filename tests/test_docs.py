@@ -28,7 +28,7 @@ def test_every_command_is_documented_and_has_help():
 
 
 def test_every_method_is_documented_as_it_describes_itself():
-    from activation_atlas.stages.vision.attribution.methods import METHODS
+    from activation_atlas.stages.methods import METHODS
 
     table = re.findall(
         r"^\| `(\w+)` \| (.+) \| (.+) \|$", README.split("## Where it looked")[1].split("\n## ")[0], re.M

@@ -3,16 +3,20 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+import activation_atlas as aa
 from activation_atlas.pipeline.store import Store
-from tests.small import digests, write_config
+from tests.small import CLASSES, digests, write_config
 
 ROOT = Path(__file__).parent.parent
 TABLES = {
@@ -70,6 +74,49 @@ def test_rows_are_sorted_by_key(small):
             # What is of several classes together has no class, and stands before those that it is of.
             rows = [tuple((v is not None, v) for v in r.values()) for r in store.read(name, k, key).to_pylist()]
             assert rows == sorted(rows), name
+
+
+def test_from_python_it_is_the_same_run(small):
+    config, out, _ = small
+    planned = aa.plan(config, out=out)
+    assert all(step.done and not step.reason for step in planned) and planned.cost is None
+    assert [step.name for step in planned][:4] == ["index", "extract", "doubt", "reduce/all"]
+    again = aa.plan(config, out=out, settings=["extract.positions_per_image=5"])
+    (extract,) = [step for step in again if step.stage == "extract"]
+    assert not extract.done and "positions_per_image was 6, is 5" in extract.reason
+    done = aa.run(config, out=out, quiet=True)
+    assert (done.ran, done.images, done.rejected, done.rejected_share) == (0, 24, 0, 0)
+    assert done.page == out / "site/index.html" and not done.too_many_rejected
+    assert [doubt.message for doubt in done.doubts] == done.folder.table("doubts")["message"].tolist()
+
+
+def test_what_a_run_left_opens_in_python(small):
+    run = aa.open_run(small[1])
+    assert set(run.tables) == TABLES and run.classes == CLASSES and run.finished
+    assert run.config["extract"]["positions_per_image"] == 6 and "reduce/all" in run.metrics
+    assert run.atlases["checks"] == aa.Atlas("checks", "first", (2,), class_name="checks")
+    cells = run.table("cells/all")
+    assert len(cells) == run.rows("cells/all") and cells["activation"][0].shape == (12,)
+    arrow = run.table("cells/all", ["count", "grid"], format="arrow")
+    assert arrow.column_names == ["count", "grid"] and arrow["count"].to_pylist() == cells["count"].tolist()
+    known = run.table("images").iloc[0]
+    np.testing.assert_array_equal(run.image(known.image_id), Image.open(known.uri).convert("RGB"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda run: aa.open_run(run.path / "site"), "site holds no tables: give a run folder"),
+        (lambda run: run.table("cels/all"), "no table 'cels/all'; did you mean cells/all"),
+        (lambda run: run.table("cells"), "no table 'cells'; did you mean cells/all or cells/checks?"),
+        (lambda run: run.table("images", ["lable"]), "table images has no column 'lable'; did you mean label?"),
+        (lambda run: run.table("images", format="polars"), "format 'polars' is not known; choose pandas or arrow"),
+        (lambda run: run.image("0"), "no image '0'; the column image_id of the table images has them"),
+    ],
+)
+def test_what_is_not_there_is_one_line_in_python_too(small, wrong, said):
+    with pytest.raises(aa.UserError, match=re.escape(said)):
+        wrong(aa.open_run(small[1]))
 
 
 @pytest.mark.slow

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from activation_atlas.stages.validity.intervals import fisher, log, unlog
-from activation_atlas.stages.validity.judging import Found
+from activation_atlas.stages.validity.bootstrap import fisher, log, unlog
+from activation_atlas.stages.validity.judging import Association
 from activation_atlas.stages.validity.measures import centred, lift, moments, warmest
 from activation_atlas.stages.validity.telling import Told
 
@@ -108,7 +108,7 @@ def judge(drawn: Drawn, rng: np.random.Generator, replicates: int) -> dict[str, 
             lies = np.corrcoef(drawn.heat[j][fixed], drawn.shares[k][fixed])[0, 1]
             found.append((*of, lies, lift(warmest(drawn.heat[j][None], whole), whole * drawn.shares[k], whole)[0]))
         of, lifted, *truth = zip(*found, strict=True)
-        figures.append(Found(np.stack(of, 1), np.stack(lifted, 1)))
+        figures.append(Association(np.stack(of, 1), np.stack(lifted, 1)))
         true.append(np.median(truth, 1))
     told, found = Told.of(figures), {}
     for name, draws, truth, scale in (

@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 
 from activation_atlas.stages.clusters import among_highest
+from activation_atlas.stages.feed import Feed, at_size
 from activation_atlas.stages.keys import cell, find
 from activation_atlas.stages.ranked import ONE_IN
-from activation_atlas.stages.sources import read_images
 from activation_atlas.stages.specs import folder
 from activation_atlas.stages.tables import to_numpy
 from activation_atlas.stages.validity.measures import centred, correlation, moments
 from activation_atlas.stages.validity.telling import WORDS
-from activation_atlas.stages.vision.images import decode_to
 from benchmarks.classview.networks import Kept, medians, table
 
 BATCH, TILE = 20, 50
@@ -132,14 +131,10 @@ class Passes:
     def batches(self) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
         """Photographs (n,) and what the layer and its frontier give of them, each (n, ...)."""
         images = self.kept.config.images
-        stream = read_images(self.own.uris, images.storage_options)
-        decoded = (
-            decode_to(data, self.model.input_size, images.crop, self.model.channels, images.max_pixels, images.levels)
-            for data in stream
-        )
-        for start in range(0, len(self.own.uris), BATCH):
-            number = np.arange(start, min(start + BATCH, len(self.own.uris)))
-            pixels = np.stack([next(decoded) for _ in number])
+        feed = Feed(images, at_size(images, self.model.input_size, self.model.channels))
+        for batch in feed.batches(dict(enumerate(self.own.uris)), BATCH):
+            assert not batch.rejected, batch.rejected
+            number, pixels = np.array(batch.keys), np.stack(batch.images)
             pixels = np.concatenate([pixels, np.zeros((BATCH - len(number), *pixels.shape[1:]), np.uint8)])
             yield number, [np.asarray(t)[: len(number)] for t in self._trunk(self._constant(pixels))]
 

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from activation_atlas.pipeline.config import Config, load
-from activation_atlas.pipeline.plan import View
+from activation_atlas.pipeline.inputs import StoreInputs
 from activation_atlas.pipeline.steps import steps
 from activation_atlas.pipeline.store import Store
 from activation_atlas.stages.groups import groups_of
@@ -104,7 +104,7 @@ class Kept:
 
     network: Network
     config: Config
-    inputs: View
+    inputs: StoreInputs
     view: ViewSpec
     extract: State
     groups: dict[str, list[int]]
@@ -144,7 +144,7 @@ def made(name: str, network: Network, folder: Path, by: str | None = None) -> Ke
     subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
     config = load(str(path))
     view = config.atlases[0].view
-    inputs = View(Store(out), "validity", view.name)
+    inputs = StoreInputs(Store(out), "validity", view.name)
     extract = inputs.state("extract", "")
     asked = next(step.params.groups for step in steps(config) if step.stage.name == "validity")
     groups = groups_of(inputs, asked)

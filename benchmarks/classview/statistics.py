@@ -65,7 +65,7 @@ def _cooler(kept: Kept) -> dict[str, float]:
     column = {int(index): k for k, index in enumerate(kept.extract["attributed"])}
     found: dict[str, list[bool]] = {name: [] for name in heats}
     for classes in kept.groups.values():
-        mine = np.isin(whole.pred, classes)[whole.owner]
+        mine = whole.pred.of(*classes)[whole.owner]
         share = np.bincount(level.parent[whole.cell], whole.rows * mine, len(level.of)) / own["count"].to_numpy()
         for name, heat in heats.items():
             for k in (column[c] for c in classes if c in column):

@@ -119,8 +119,8 @@ class Bench:
         """One of our methods over the first images, in one call."""
         from activation_atlas.stages.vision.attribution.methods import METHODS, explainer
 
-        settled = METHODS[options.name].settle(self.model, options, lambda count: self.pixels[:count])
-        run = explainer(self.spec, options, settled, BATCH, targets)
+        configured = METHODS[options.name].configure(self.model, options, lambda count: self.pixels[:count])
+        run = explainer(self.spec, options, configured, BATCH, targets)
         given = self.pixels[:images], self.targets[:images, :targets], self.ids[:images]
         return Task(lambda: run(*given), items)
 
@@ -143,7 +143,7 @@ def run() -> dict[str, Any]:
 
 def gradients_of_a_layer(bench: Bench, peers: Any, table: Table) -> None:
     """Grad-CAM of one and of two targets; images per second."""
-    from activation_atlas.stages.methods import GradCam
+    from activation_atlas.stages.vision.attribution.methods.cam import GradCam
 
     tasks = {
         "forward only": bench.forward(),
@@ -158,7 +158,7 @@ def gradients_of_a_layer(bench: Bench, peers: Any, table: Table) -> None:
 
 
 def saliency(bench: Bench, peers: Any, table: Table) -> None:
-    from activation_atlas.stages.methods import Saliency
+    from activation_atlas.stages.vision.attribution.methods.gradients import Saliency
 
     tasks = {
         "forward and input gradient": bench.back(),
@@ -172,7 +172,7 @@ def saliency(bench: Bench, peers: Any, table: Table) -> None:
 
 def occlusion(bench: Bench, peers: Any, table: Table) -> None:
     """Windows per second, with both targets' scores of each; peers explain one target at a time."""
-    from activation_atlas.stages.methods import Occlusion
+    from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
 
     count, windows = OCCLUDED, 13 * 13
     total = count * windows
@@ -196,7 +196,7 @@ def occlusion(bench: Bench, peers: Any, table: Table) -> None:
 
 def score_cam(bench: Bench, peers: Any, table: Table) -> None:
     """Images per second; every channel of the last layer is a mask."""
-    from activation_atlas.stages.methods import ScoreCam
+    from activation_atlas.stages.vision.attribution.methods.score_cam import ScoreCam
 
     tasks = {"ours": bench.explain(ScoreCam(), SCORED, 1, SCORED), **peers.score_cam(SCORED)}
     table.compare("Score-CAM, all channels", laps(tasks, HEAVY), "ours", {"tf-keras-vis": 3.0}, peers.absent)
@@ -204,7 +204,8 @@ def score_cam(bench: Bench, peers: Any, table: Table) -> None:
 
 def paths(bench: Bench, peers: Any, table: Table) -> None:
     """Points per second: a trapezoid of n intervals has n + 1 points."""
-    from activation_atlas.stages.methods import IntegratedGradients, SmoothGrad
+    from activation_atlas.stages.vision.attribution.methods.path import IntegratedGradients
+    from activation_atlas.stages.vision.attribution.methods.smooth_grad import SmoothGrad
 
     walk, noise = IntegratedGradients(steps=STEPS), SmoothGrad(samples=SAMPLES)
     limit = "forward and input gradient"

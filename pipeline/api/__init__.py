@@ -1,1 +1,70 @@
-"""From a folder of images and a Keras classifier to an activation atlas."""
+"""From a folder of images and a Keras classifier to an activation atlas.
+
+    import activation_atlas as aa
+
+    done = aa.run("mine.yaml")                      # what is missing or stale, and nothing else
+    run = aa.open_run("runs/mine")                  # also of a run that somebody else made
+    cells = run.table("cells/late")                 # pandas, or format="arrow"
+    run.image(cells.exemplars[0][0]["image_id"])    # the photograph behind a cell
+    (image,) = aa.explain("dog.jpg", "model.keras", ["grad_cam", "occlusion"])
+
+Everything here is loaded when it is first asked for: importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Atlas",
+    "Config",
+    "Doubt",
+    "Explained",
+    "LayerInfo",
+    "Map",
+    "ModelSpec",
+    "Plan",
+    "PlannedStep",
+    "RunFolder",
+    "RunResult",
+    "UserError",
+    "explain",
+    "layers",
+    "load_config",
+    "open_run",
+    "panel",
+    "plan",
+    "run",
+]
+
+if TYPE_CHECKING:
+    from activation_atlas.pipeline.commands import Plan, PlannedStep, layers, plan, run
+    from activation_atlas.pipeline.config import Config
+    from activation_atlas.pipeline.config import load as load_config
+    from activation_atlas.pipeline.results import Atlas, Doubt, RunFolder, RunResult, open_run
+    from activation_atlas.stages.explain.interactive import Explained, Map
+    from activation_atlas.stages.explain.interactive import explain_images as explain
+    from activation_atlas.stages.explain.panel import panel_of as panel
+    from activation_atlas.stages.specs import ModelSpec
+    from activation_atlas.stages.stage import UserError
+    from activation_atlas.stages.vision.model import LayerInfo
+else:
+    _PLACES = {
+        **dict.fromkeys(("Plan", "PlannedStep", "layers", "plan", "run"), "pipeline.commands"),
+        **{"Config": "pipeline.config", "load_config": "pipeline.config:load"},
+        **dict.fromkeys(("Atlas", "Doubt", "RunFolder", "RunResult", "open_run"), "pipeline.results"),
+        **dict.fromkeys(("Explained", "Map"), "stages.explain.interactive"),
+        **{"explain": "stages.explain.interactive:explain_images", "panel": "stages.explain.panel:panel_of"},
+        **{"LayerInfo": "stages.vision.model", "ModelSpec": "stages.specs", "UserError": "stages.stage"},
+    }
+
+    def __getattr__(name):
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, _, own = _PLACES[name].partition(":")
+        found = globals()[name] = getattr(import_module(f"{__name__}.{module}"), own or name)
+        return found
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

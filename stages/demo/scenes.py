@@ -19,7 +19,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from activation_atlas.stages.demo import lands, skies, waters
+from activation_atlas.stages.demo import land_scenes, sky_scenes, water_scenes
 from activation_atlas.stages.demo.canvas import Canvas
 from activation_atlas.stages.demo.spoil import spoil
 from activation_atlas.stages.demo.stamp import date_stamp
@@ -34,18 +34,18 @@ STAMPED_ELSEWHERE = 0.125
 SPOILED = 0.05
 
 SCENES: dict[str, Callable[[Canvas], None]] = {
-    "balloon": skies.balloon,
-    "cactus": lands.cactus,
-    "city": waters.city,
-    "forest": lands.forest,
-    "lighthouse": waters.lighthouse,
-    "mountains": lands.mountains,
-    "owl": skies.owl,
-    "planet": skies.planet,
-    "reef": waters.reef,
-    "sailboat": waters.sailboat,
-    "sunflowers": lands.sunflowers,
-    "windmill": lands.windmill,
+    "balloon": sky_scenes.balloon,
+    "cactus": land_scenes.cactus,
+    "city": water_scenes.city,
+    "forest": land_scenes.forest,
+    "lighthouse": water_scenes.lighthouse,
+    "mountains": land_scenes.mountains,
+    "owl": sky_scenes.owl,
+    "planet": sky_scenes.planet,
+    "reef": water_scenes.reef,
+    "sailboat": water_scenes.sailboat,
+    "sunflowers": land_scenes.sunflowers,
+    "windmill": land_scenes.windmill,
 }
 CLASSES = tuple(SCENES)
 

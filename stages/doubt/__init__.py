@@ -21,13 +21,13 @@ from activation_atlas.stages.doubt.judging import judged
 from activation_atlas.stages.doubt.ranges import MOST, Trial
 from activation_atlas.stages.doubt.sample import Sample
 from activation_atlas.stages.doubt.wording import figures_of
-from activation_atlas.stages.specs import ImagesSpec, ModelSpec, Spec
+from activation_atlas.stages.specs import OpenedModel, ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, one_shard
 
 
 class Params(Spec):
-    model: ModelSpec
-    images: ImagesSpec
+    model: OpenedModel
+    images: ReadImages
     seed: int = 0
 
 
@@ -92,4 +92,6 @@ STAGE = Stage(
     state_of=lambda params: (("extract", ""),),
     libraries=("tensorflow", "keras", "pillow", "numpy"),
     model=True,
+    steps=lambda asked: [("", asked.opened)],
+    doubts="doubts",
 )

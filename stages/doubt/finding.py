@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from activation_atlas.stages.stage import Inputs
+from activation_atlas.stages.tasks import assigned
 
 LEAST = 10
 """Of fewer images nothing is said: what looks like chance may be chance."""
@@ -100,8 +101,8 @@ def read(inputs: Inputs, classes: Sequence[str], seed: int) -> Seen:
     said = inputs.table("predictions", ["image_id", "label", "pred", "prob"])
     ids = said["image_id"].to_pylist()
     order = np.argsort(draws(ids, seed), kind="stable")
-    label = said["label"].fill_null(-1).to_numpy().astype(np.int64)
-    columns = (label, said["pred"].to_numpy().astype(np.int64), said["prob"].to_numpy().astype(np.float64))
+    label, pred = (assigned(said[name]).only for name in ("label", "pred"))
+    columns = (label, pred, said["prob"].to_numpy().astype(np.float64))
     return Seen(list(classes), *(c[order] for c in columns), [ids[k] for k in order], _folders(inputs))
 
 
@@ -110,8 +111,8 @@ def _folders(inputs: Inputs) -> dict[int, str]:
     found: dict[int, str] = {}
     for part in inputs.stream("images", ["uri", "label"]):
         folders = [PurePosixPath(uri.partition("#")[0]).parent.name for uri in part["uri"].to_pylist()]
-        pairs = pa.table({"label": part["label"], "folder": folders})
+        pairs = pa.table({"label": assigned(part["label"]).only, "folder": folders})
         for row in pairs.group_by(["label", "folder"]).aggregate([]).to_pylist():
-            if row["label"] is not None and found.setdefault(row["label"], row["folder"]) != row["folder"]:
+            if row["label"] >= 0 and found.setdefault(row["label"], row["folder"]) != row["folder"]:
                 return {}
     return found if len(set(found.values())) == len(found) else {}

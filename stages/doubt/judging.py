@@ -7,7 +7,7 @@ import numpy as np
 from activation_atlas.stages.doubt import chance, orders, ranges, wording
 from activation_atlas.stages.doubt.finding import KINDS, LEAST, Doubt, Seen
 from activation_atlas.stages.doubt.sample import Ways
-from activation_atlas.stages.shares import wilson
+from activation_atlas.stages.intervals import wilson
 
 NEARLY_ALL = 0.8
 """One class for so large a share of all images, and of those that are labelled as something else, is one for all."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+import math
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from activation_atlas.stages.sources import read_images
+from activation_atlas.stages.feed import Feed, at_size
 from activation_atlas.stages.specs import ImagesSpec
-from activation_atlas.stages.vision.images import ImageError, decode_to
 
 BATCH = 24
 """Images in one forward pass."""
@@ -58,33 +57,25 @@ class Sample:
         from activation_atlas.stages.vision.model.scaling import bounds, said
         from activation_atlas.stages.vision.preparations import answers, usual
 
-        self._model, self._spec, self._uris = model, spec, uris
+        self._model, self._uris = model, dict(enumerate(uris))
+        self._feed = Feed(spec, at_size(spec, model.input_size, model.channels))
         self._answers = answers(model, BATCH)
-        self._read = self._images()
         self._rows: list[int] = []
         self._pixels: list[np.ndarray] = []
         self._said: dict[str, list[np.ndarray]] = {}
         self.ways, self.now = usual(model), said(bounds(model))
         self.kind, self.classes = model.kind, len(model.classes)
 
-    def _images(self) -> Iterator[tuple[int, np.ndarray]]:
-        for start in range(0, len(self._uris), BATCH):
-            some = list(self._uris[start : start + BATCH])
-            for row, data in enumerate(read_images(some, self._spec.storage_options), start):
-                if isinstance(data, ImageError):
-                    continue
-                try:
-                    size, channels = self._model.input_size, self._model.channels
-                    spec = self._spec
-                    yield row, decode_to(data, size, spec.crop, channels, spec.max_pixels, spec.levels)
-                except ImageError:
-                    continue
-
     def rows(self, count: int) -> np.ndarray:
         image = int(np.prod((*self._model.input_size, self._model.channels)))
-        for row, pixels in islice(self._read, max(0, min(count, max(BATCH, BYTES // image)) - len(self._rows))):
-            self._rows.append(row)
-            self._pixels.append(pixels)
+        missing = min(count, max(BATCH, BYTES // image)) - len(self._rows)
+        if missing > 0:
+            read = self._feed.first(self._uris, missing)
+            self._rows += read
+            self._pixels += read.values()
+            # Where fewer came than were asked for, none is left.
+            last = self._rows[-1] if len(read) == missing else math.inf
+            self._uris = {row: uri for row, uri in self._uris.items() if row > last}
         return np.array(self._rows[:count], np.int64)
 
     def logits(self, way: Any, count: int) -> np.ndarray:

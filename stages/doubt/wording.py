@@ -10,7 +10,7 @@ from activation_atlas.stages.doubt.chance import Chance
 from activation_atlas.stages.doubt.finding import Doubt, Seen
 from activation_atlas.stages.doubt.orders import Order, listed
 from activation_atlas.stages.doubt.ranges import Tried
-from activation_atlas.stages.shares import wilson
+from activation_atlas.stages.intervals import wilson
 
 _SHOWN = 12
 """Names of a list that are shown: more are in the figures."""

@@ -11,14 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from activation_atlas.stages.drawing.overlays import laid, scale
-from activation_atlas.stages.methods import Occlusion, Options, Rise, pair
+from activation_atlas.stages.methods import METHODS, Options
 from activation_atlas.stages.vision.images import Crop
 from activation_atlas.stages.vision.place import Place, spread
-
-SIGNED = frozenset(
-    {"cam", "eigen_cam", "expected_gradients", "gradient_x_input", "integrated_gradients", "occlusion", "rise"}
-)
-"""Methods whose values below zero mean "against"."""
 
 DETAIL = 4
 """Pixels of the model's input that the smallest detail of a map spans, from which on it is seen on a photograph."""
@@ -100,8 +95,8 @@ class Surface:
 def surface(values: np.ndarray, options: Options, size: tuple[int, int], place: Place) -> Surface:
     """A map as it is drawn over the model's input.
 
-    Occlusion's windows are spread to pixels. RISE's values are all near the mean score of a half-hidden image, which
-    says nothing of any pixel: they are drawn around their mean.
+    Windows are spread to pixels. Values of which the map's mean stands for nothing are drawn around it: RISE's are all
+    near the mean score of a half-hidden image, which says nothing of any pixel.
 
     Args:
         values: (h, w), raw, as in the table ``maps``.
@@ -110,10 +105,9 @@ def surface(values: np.ndarray, options: Options, size: tuple[int, int], place: 
     """
     options = options.at(size)
     style = style_of(options, size, place)
-    if isinstance(options, Occlusion):
-        values = spread(values, size, pair(options.patch), pair(options.stride), options.edges)
-        place = Place.whole(size)
-    elif isinstance(options, Rise):
+    if options.windows:
+        values, place = spread(values, size, *options.windows), Place.whole(size)
+    elif METHODS[options.name].around == "mean":
         values = _around_mean(values)
     return Surface(np.asarray(values, np.float32), place, size, style)
 
@@ -121,15 +115,9 @@ def surface(values: np.ndarray, options: Options, size: tuple[int, int], place: 
 def style_of(options: Options, size: tuple[int, int], place: Place) -> Style:
     """How a method's maps are drawn, by how small a thing they can tell apart.
 
-    Of occlusion that is the window, however densely windows lie: a pixel has the mean of all that hide it.
+    Of windows that is the window, however densely they lie: a pixel has the mean of all that hide it.
     """
-    if isinstance(options, Occlusion):
-        detail = float(min(pair(options.patch)))
-    elif isinstance(options, Rise):
-        detail = min(size) / options.cells
-    else:
-        detail = min(place.stride)
-    return Style(options.name in SIGNED, detail >= DETAIL)
+    return Style(METHODS[options.name].signed, options.detail(size, place.stride) >= DETAIL)
 
 
 def top_of(surfaces: Sequence[Surface]) -> float:

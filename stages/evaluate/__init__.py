@@ -5,9 +5,10 @@ One step for each variant, and one or two for a random map of each image: what a
 
 from __future__ import annotations
 
-import os
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -16,22 +17,16 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
 from activation_atlas.stages.evaluate.truth import Box, boxes_of, inside_boxes, inside_mask, listed, matched
-from activation_atlas.stages.methods import FINE, Method, Options
-from activation_atlas.stages.sources import read_image, read_images
+from activation_atlas.stages.feed import Feed, upright
+from activation_atlas.stages.methods import MethodSpec, baseline
+from activation_atlas.stages.sections import Sections
+from activation_atlas.stages.sources import read_image
 from activation_atlas.stages.sources.places import Place
-from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, nearest
+from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec, nearest
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 from activation_atlas.stages.tables.flags import ONE, SILENT
-from activation_atlas.stages.vision.images import ImageError, decode, fit_size
+from activation_atlas.stages.vision.images import ImageError, fit_size
 from activation_atlas.stages.vision.place import COLUMNS
-
-RANDOM = ("random", "random_pixels")
-"""Variants that are no methods: a random map for each image, smooth or of single pixels."""
-
-
-def baseline(method: Options) -> str:
-    """The random map that a method's maps are set against."""
-    return RANDOM[isinstance(method, FINE)]
 
 
 class RandomizationSpec(Spec):
@@ -84,10 +79,10 @@ class EvaluateSpec(Spec):
 class Params(Spec):
     """Everything one variant's figures depend on: of a ``method``, or of a ``random`` map."""
 
-    model: ModelSpec
-    images: ImagesSpec
+    model: OpenedModel
+    images: ReadImages
     seed: int = 0
-    method: Method | None = None
+    method: MethodSpec | None = None
     random: Literal["random", "random_pixels"] | None = None
     maps: str
     deletion: bool
@@ -108,6 +103,30 @@ class Params(Spec):
     def columns(self) -> list[str]:
         """Columns of the images table that hold the boxes."""
         return [f"meta.{name.removeprefix('meta.')}" for name in self.boxes]
+
+
+def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
+    """One for each variant, and for each random map that they are set against."""
+    if (section := asked.config.evaluate) is None:
+        return
+    methods = sorted(asked.config.explain.methods, key=lambda m: m.variant)
+    stamps = sorted(listed(section.masks).items()) if section.masks is not None else None
+    names = ("deletion", "insertion", "steps", "limit", "masks", "tolerance", "batch")
+    common = {name: getattr(section, name) for name in names} | asked.opened
+    common["boxes"] = (section.boxes,) if isinstance(section.boxes, str) else section.boxes or ()
+    common["masks_stamp"] = hashlib.sha256(json.dumps(stamps).encode()).hexdigest() if stamps else None
+    for method in methods:
+        yield method.variant, {"method": method, "maps": f"maps/{method.variant}", **common}
+    for random in sorted({baseline(m) for m in methods}):
+        # Asked of the same images and classes: those of the first variant.
+        yield random, {"random": random, "maps": f"maps/{methods[0].variant}", **common}
+
+
+def _cost(asked: Sections, images: int) -> Iterator[str]:
+    section = asked.config.evaluate
+    count = images if section.limit is None else min(images, section.limit)
+    if curves := section.deletion + section.insertion:
+        yield f"at most {curves * section.steps} passes to score each map of at most {count:,} images"
 
 
 def fit(inputs: Inputs, params: Params) -> State:
@@ -161,7 +180,7 @@ def _silent(inputs: Inputs, variant: str, rows: Sequence[dict], chosen: set[str]
     found = Counter(flag for flag in flags if flag in SILENT)
     if found:
         why = ", ".join(f"{n} {flag}" for flag, n in sorted(found.items()))
-        # Maps of one position are told of when they are settled.
+        # Maps of one position are told of when their method is configured.
         say = inputs.warn if found.total() == len(flags) and set(found) != {ONE} else inputs.note
         say(f"evaluate: {found.total()} of {len(flags)} maps of {variant} say nothing and are left out ({why})")
     return {"maps": len(flags), "left out": dict(sorted(found.items()))}
@@ -200,21 +219,20 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     boxes = _boxes(images, params.columns) if params.columns else {}
     uris = dict(zip(images["image_id"].to_pylist(), images["uri"].to_pylist(), strict=True))
     figures = Figures(params, size, maps)
-    ids = list(figures.rows)
     masks = Place.at(params.masks) if params.masks else None
-    for image_id, image in zip(ids, _decoded(params, size, figures.channels, [uris[i] for i in ids]), strict=True):
+    for image_id, image in _feed(params, size, figures.channels).stream({i: uris[i] for i in figures.rows}):
         if isinstance(image, ImageError):
             inputs.warn(f"{uris[image_id]} cannot be evaluated: {image.reason}")
             figures.flag(image_id, f"the image cannot be read: {image.reason}")
             continue
-        pixels, upright = image
+        pixels, whole = image
         inside = None
         try:
             if image_id in state["masks"]:
                 data = read_image(masks.uri(state["masks"][image_id]))
-                inside = inside_mask(data, upright, size, params.images.crop)
+                inside = inside_mask(data, whole, size, params.images.crop)
             elif image_id in boxes:
-                inside = inside_boxes(boxes[image_id], upright, size, params.images.crop)
+                inside = inside_boxes(boxes[image_id], whole, size, params.images.crop)
             if inside is not None and not inside.any():
                 raise ValueError("nothing of the box or mask is in what the model sees")
         except (ImageError, ValueError) as error:
@@ -225,16 +243,15 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     return {f"faithfulness/{params.variant}": figures.table()}
 
 
-def _decoded(params: Params, size: tuple[int, int], channels: int, uris: Sequence[str]) -> Any:
-    """(pixels at the model's size, (height, width) of the upright image) of each, or why not."""
-    from activation_atlas.stages.vision.decoding import decoded
+def _feed(params: Params, size: tuple[int, int], channels: int) -> Feed[tuple[np.ndarray, tuple[int, int]]]:
+    """Pixels at the model's size, and (height, width) of the upright image."""
+    whole = upright(params.images, channels)
 
     def prepare(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
-        image = decode(data, channels, params.images.max_pixels, params.images.levels)
+        image = whole(data)
         return fit_size(image, size, params.images.crop), image.shape[:2]
 
-    data = read_images(uris, params.images.storage_options)
-    return decoded(data, prepare, params.batch, min(8, os.cpu_count() or 1))
+    return Feed(params.images, prepare)
 
 
 def _check(inputs: Inputs, params: Params) -> None:
@@ -274,4 +291,6 @@ STAGE = Stage(
     check=("extract", _check),
     libraries=("tensorflow", "keras", "pillow", "numpy"),
     model=True,
+    steps=_steps,
+    cost=_cost,
 )

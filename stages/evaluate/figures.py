@@ -43,13 +43,13 @@ class Figures:
             self.rows.setdefault(image_id, []).append(row)
         self.found: dict[str, list[Any]] = {name: [None] * len(maps) for name in MEASURES}
         self.waiting: list[tuple[np.ndarray, np.ndarray, list[int]]] = []
-        self.walk, self.channels = None, 3
+        self.curves, self.channels = None, 3
         if len(maps) and (params.deletion or params.insertion):
-            from activation_atlas.stages.vision.attribution.deletion import walk
+            from activation_atlas.stages.vision.attribution.deletion import pixel_curves
 
             steps = steps_of(params.steps, size)
-            self.walk = walk(params.model, params.batch, steps, params.deletion, params.insertion)
-            self.channels = self.walk.model.channels
+            self.curves = pixel_curves(params.model, params.batch, steps, params.deletion, params.insertion)
+            self.channels = self.curves.model.channels
 
     def flag(self, image_id: str, reason: str) -> None:
         """Says of an image's rows why something is missing; what the map itself is flagged for stays."""
@@ -71,7 +71,7 @@ class Figures:
                 self.found["energy"][row] = energy(values, inside)
             # Targets whose maps are one share their forward passes.
             same.setdefault(values.tobytes(), (values, []))[1].append(row)
-        if self.walk is not None:
+        if self.curves is not None:
             for values, rows in same.values():
                 self.waiting.append((pixels, order(values, random), rows))
                 if len(self.waiting) == self.params.batch:
@@ -92,7 +92,7 @@ class Figures:
 
         if not self.waiting:
             return
-        curves = self.walk(np.stack([w[0] for w in self.waiting]), np.stack([w[1] for w in self.waiting]))
+        curves = self.curves(np.stack([w[0] for w in self.waiting]), np.stack([w[1] for w in self.waiting]))
         for name in ("deletion", "insertion"):
             curve = getattr(curves, name)
             for k, (_, _, rows) in enumerate(self.waiting) if curve is not None else ():

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,15 +11,17 @@ from pydantic import Field, model_validator
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.explain.asked import check_asked
+from activation_atlas.stages.explain.configured import chosen_for, looks, warnings
+from activation_atlas.stages.explain.cost import cost
 from activation_atlas.stages.explain.selection import frame, hidden, select, worst_first
-from activation_atlas.stages.explain.settled import sizes, told, warnings
 from activation_atlas.stages.explain.targets import resolve
-from activation_atlas.stages.methods import Method
-from activation_atlas.stages.sources import read_images
-from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec
+from activation_atlas.stages.feed import Feed, at_size
+from activation_atlas.stages.methods import METHODS, MethodSpec
+from activation_atlas.stages.sections import Sections
+from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 from activation_atlas.stages.tables.flags import flag_of
-from activation_atlas.stages.vision.images import ImageError, decode_to
+from activation_atlas.stages.tasks import task_of
 from activation_atlas.stages.vision.place import Place
 
 
@@ -33,7 +32,7 @@ class ExplainSpec(Spec):
     limit: PositiveInt | None = Field(
         None, description="at most so many of them: errors first, the most confident first; default: all of them"
     )
-    methods: list[Method] = Field(
+    methods: list[MethodSpec] = Field(
         default=["grad_cam"], min_length=1, validate_default=True, description="a name, or {name: ..., options}"
     )
     targets: list[str] = Field(
@@ -56,27 +55,33 @@ class ExplainSpec(Spec):
 class Params(Spec):
     """Everything one variant's maps depend on."""
 
-    model: ModelSpec
-    images: ImagesSpec
+    model: OpenedModel
+    images: ReadImages
     seed: int = 0
     select: str
     limit: int | None = None
-    method: Method
+    method: MethodSpec
     targets: list[str]
     batch: PositiveInt = Field(32, exclude=True)
 
 
+def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
+    if (section := asked.config.explain) is None:
+        return []
+    common = {name: getattr(section, name) for name in ("limit", "targets", "batch")} | asked.opened
+    return [(m.variant, {"select": section.images, "method": m, **common}) for m in section.methods]
+
+
 def fit(inputs: Inputs, params: Params) -> State:
-    """Settles what holds for every image, before any shard.
+    """Decides what holds for every image, before any shard.
 
     Returns:
-        settled: what the method settled (layer, height, width, and more); background: uint8 (m, h, w, c), seeded
+        settled: how the method is configured (layer, height, width, and more); background: uint8 (m, h, w, c), seeded
         sample of the images, where the method asks for one; chosen: ids of the images where ``limit`` is given.
 
     Raises:
         UserError: the model cannot be explained this way, or no image is chosen.
     """
-    from activation_atlas.stages.vision.attribution.methods import METHODS
     from activation_atlas.stages.vision.model import open_model
 
     classes = inputs.state("extract", "")["classes"]
@@ -95,22 +100,21 @@ def fit(inputs: Inputs, params: Params) -> State:
         order = worst_first(data)
         chosen = np.sort(order[np.isin(order, chosen)][: params.limit])
     model, method = open_model(params.model), METHODS[params.method.name]
-    read = partial(_read, params, model.input_size, model.channels)
+    feed = Feed(params.images, at_size(params.images, model.input_size, model.channels))
     uris = data["uri"].to_numpy()
-    settled = method.settle(model, params.method, lambda count: read(uris[chosen], count))
-    state: State = {"settled": settled, "metrics": {"method": method.name, "source": method.source, **sizes(settled)}}
-    if "layer" in settled:
-        state["metrics"]["layer"] = settled["layer"]
-    if words := told(params.method, settled):
+    configured = method.configure(model, params.method, lambda count: _first(feed, uris[chosen], count))
+    about = {"method": method.name, "source": method.source, **chosen_for(params.method, configured)}
+    state: State = {"settled": configured, "metrics": about}
+    if words := looks(params.method, configured):
         inputs.note(words)
-    for words in warnings(params.method, settled):
+    for words in warnings(params.method, configured):
         inputs.warn(words)
     if params.limit is not None:
         state["chosen"] = data["image_id"].to_numpy(str)[chosen].tolist()
     if count := method.background(params.method):
         # By rank of a draw that belongs to each image: one more image changes at most one of them.
         draws = [np.random.default_rng([params.seed, int(i, 16)]).random() for i in data["image_id"]]
-        state["background"] = read(uris[np.argsort(draws, kind="stable")], count)
+        state["background"] = _first(feed, uris[np.argsort(draws, kind="stable")], count)
         if (found := len(state["background"])) < count:
             inputs.note(f"{params.method.variant}: a background of {found} images, all that can be read of {count}")
     return state
@@ -125,33 +129,20 @@ def _why_none(params: Params, data: Any) -> str:
 _PREDICTED = ["image_id", "label", "pred", "prob", "correct", "top_classes", "top_probs", "label_prob"]
 
 
-def _decoder(params: Params, size: tuple[int, int], channels: int) -> Callable[[bytes], np.ndarray]:
-    images = params.images
-    cut = {"size": size, "crop": images.crop, "channels": channels}
-    return partial(decode_to, **cut, max_pixels=images.max_pixels, levels=images.levels)
-
-
-def _read(params: Params, size: tuple[int, int], channels: int, uris: Sequence[str], count: int) -> np.ndarray:
+def _first(feed: Feed[np.ndarray], uris: Sequence[str], count: int) -> np.ndarray:
     """The first ``count`` readable images at the model's size, uint8 (<= count, h, w, c)."""
-    found = []
-    for data in read_images(list(uris[: 2 * count + 8]), params.images.storage_options):
-        if len(found) < count and not isinstance(data, ImageError):
-            try:
-                found.append(_decoder(params, size, channels)(data))
-            except ImageError:
-                continue
-    if not found:
+    images = feed.first(dict(enumerate(uris[: 2 * count + 8])), count)
+    if not images:
         raise UserError("explain: none of the chosen images can be read again; are they still where they were?")
-    return np.stack(found)
+    return np.stack(list(images.values()))
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     """The maps of the chosen images of one part: a row for each image and class."""
     from activation_atlas.stages.vision.attribution.methods import explainer
-    from activation_atlas.stages.vision.decoding import decoded
 
     state, extract = inputs.state(), inputs.state("extract", "")
-    classes, settled = extract["classes"], state["settled"]
+    classes, configured = extract["classes"], state["settled"]
     images, predictions = inputs.part("images", shard.index), inputs.part("predictions", shard.index)
     data = frame(images, predictions.drop_columns(["logits"]), classes)
     wanted = select(params.select, data)
@@ -159,32 +150,28 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         wanted &= np.isin(data["image_id"].to_numpy(str), state["chosen"])
     rows = np.flatnonzero(wanted)
     logits, labels = tables.to_numpy(predictions["logits"]), predictions["label"].to_pylist()
-    asked = {int(r): resolve(params.targets, logits[r], labels[r], classes) for r in rows}
-    found, lost = _Rows(settled, tuple(extract["input_size"])), {}
-    size, channels = tuple(extract["input_size"]), _channels(params)
-    prepare = _decoder(params, size, channels)
+    task = task_of(predictions.schema.field("label").type)
+    asked = {int(r): resolve(params.targets, logits[r], labels[r], classes, task) for r in rows}
+    size = tuple(extract["input_size"])
+    explained, lost = _Rows(configured, size), {}
+    feed = Feed(params.images, at_size(params.images, size, _channels(params)))
     # Images with as many targets each go together: every function is compiled for one number of targets.
     for count in sorted({len(t) for t in asked.values()} - {0}):
-        group = [r for r in asked if len(asked[r]) == count]
         explain = explainer(
-            params.model, params.method, settled, params.batch, count, params.seed, state.get("background")
+            params.model, params.method, configured, params.batch, count, params.seed, state.get("background")
         )
-        data_of = read_images([data["uri"][r] for r in group], params.images.storage_options)
-        stream = zip(group, decoded(data_of, prepare, 2 * params.batch, min(8, os.cpu_count() or 1)), strict=True)
-        while batch := list(islice(stream, params.batch)):
-            read = [(row, pixels) for row, pixels in batch if not isinstance(pixels, ImageError)]
-            for row, pixels in batch:
-                if isinstance(pixels, ImageError):
-                    inputs.warn(f"{data['uri'][row]} cannot be explained: {pixels.reason}")
-                    lost[data["image_id"][row]] = data["uri"][row], pixels.reason
-            if read:
-                ids = [data["image_id"][row] for row, _ in read]
-                targets = np.array([list(asked[row]) for row, _ in read], np.int32)
-                maps = explain(np.stack([pixels for _, pixels in read]), targets, ids)
-                found.add(ids, [asked[row] for row, _ in read], maps)
+        group = {row: data["uri"][row] for row in asked if len(asked[row]) == count}
+        for batch in feed.batches(group, params.batch):
+            for row, reason in batch.rejected.items():
+                inputs.warn(f"{group[row]} cannot be explained: {reason}")
+                lost[data["image_id"][row]] = group[row], reason
+            if batch.keys:
+                ids = [data["image_id"][row] for row in batch.keys]
+                targets = np.array([list(asked[row]) for row in batch.keys], np.int32)
+                explained.add(ids, [asked[row] for row in batch.keys], explain(np.stack(batch.images), targets, ids))
     if lost:
         inputs.note("explain: once what cannot be explained can be read again, run with --redo explain")
-    return dict(zip(_writes(params), (found.table(), _rejects(lost)), strict=True))
+    return dict(zip(_writes(params), (explained.table(), _rejects(lost)), strict=True))
 
 
 def _writes(params: Params) -> tuple[str, str]:
@@ -206,8 +193,8 @@ def _channels(params: Params) -> int:
 class _Rows:
     """What the batches of one part gave, until it becomes a table."""
 
-    def __init__(self, settled: State, size: tuple[int, int]) -> None:
-        self.layer, self.place = settled.get("layer"), Place.settled(settled, size).row()
+    def __init__(self, configured: State, size: tuple[int, int]) -> None:
+        self.layer, self.place = configured.get("layer"), Place.configured(configured, size).row()
         self.rows: list[tuple] = []
 
     def add(self, ids: Sequence[str], asked: Sequence[dict[int, list[str]]], maps: Any) -> None:
@@ -264,4 +251,8 @@ STAGE = Stage(
     check=("extract", check_asked),
     libraries=("tensorflow", "keras", "pillow", "numpy"),
     model=True,
+    steps=_steps,
+    rejects=lambda params: _writes(params)[1:],
+    cost=cost,
+    foreseen=True,
 )

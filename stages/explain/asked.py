@@ -10,7 +10,9 @@ import numpy as np
 from activation_atlas.stages import tables
 from activation_atlas.stages.explain.selection import frame, select
 from activation_atlas.stages.explain.targets import check
+from activation_atlas.stages.methods import METHODS
 from activation_atlas.stages.stage import Inputs, UserError
+from activation_atlas.stages.tasks import labelled, task_of
 
 
 class _Asked(Exception):
@@ -31,22 +33,22 @@ def check_asked(inputs: Inputs, params: Any) -> None:
         return  # of the model no more is known than its classes
     if 0 < inputs.parts("images") == inputs.parts("predictions"):
         return  # the fit comes at once and says the same: a run with nothing left to do opens no model
-    from activation_atlas.stages.vision.attribution.methods import METHODS
     from activation_atlas.stages.vision.model import open_model
 
     def sample(count: int) -> np.ndarray:
         raise _Asked
 
     with suppress(_Asked):
-        METHODS[params.method.name].settle(open_model(params.model), params.method, sample)
+        METHODS[params.method.name].configure(open_model(params.model), params.method, sample)
 
 
 def _check_images(inputs: Inputs, params: Any, classes: list[str]) -> None:
-    schema = tables.predictions(len(classes))
+    images = inputs.part("images", 0).slice(0, 0)
+    schema = tables.predictions(len(classes), task_of(images.schema.field("label").type))
     empty = schema.empty_table().drop_columns(["logits"])
-    select(params.select, frame(inputs.part("images", 0).slice(0, 0), empty, classes))
+    select(params.select, frame(images, empty, classes))
     if params.select == "errors" or set(params.targets) == {"label"}:
-        if all(part["label"].null_count == part.num_rows for part in inputs.stream("images", ["label"])):
+        if not any(labelled(part["label"]).any() for part in inputs.stream("images", ["label"])):
             needs = "images: errors" if params.select == "errors" else "targets: label"
             other = "explain.images: all" if params.select == "errors" else "another target"
             raise UserError(f"explain.{needs}, but no image has a label; give labels, or {other}")

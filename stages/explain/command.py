@@ -8,8 +8,9 @@ from typing import Any, get_args
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from activation_atlas.stages.methods import METHODS, AtLayer, Method, Options
-from activation_atlas.stages.specs import ModelSpec, black_and_white, nearest, origin
+from activation_atlas.stages.methods import METHODS, MethodSpec, Options
+from activation_atlas.stages.origin import origin
+from activation_atlas.stages.specs import ModelSpec, black_and_white, nearest
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.images import Crop
 
@@ -43,14 +44,14 @@ def methods_of(names: Sequence[str], layer: str | None, given: Sequence[str]) ->
         except ValueError as error:
             raise UserError(f"--method: {error}") from None
     if layer is not None:
-        at = [name for name in sections if issubclass(METHODS[name], AtLayer)]
+        at = [name for name in sections if "layer" in METHODS[name].options.model_fields]
         if not at:
             raise UserError(f"--layer {layer}: {', '.join(sections)} explains at the input; leave --layer out")
         for name in at:
             sections[name]["layer"] = layer
     for text in given:
         key, equals, value = text.partition("=")
-        known = {k: [n for n in sections if k in METHODS[n].model_fields] for k in _keys(sections)}
+        known = {k: [n for n in sections if k in METHODS[n].options.model_fields] for k in _keys(sections)}
         if not equals:
             raise UserError(f"--option {text}: write key=value, e.g. patch=24")
         if key not in known:
@@ -65,7 +66,7 @@ def methods_of(names: Sequence[str], layer: str | None, given: Sequence[str]) ->
     found = []
     for name, section in sections.items():
         try:
-            found.append(TypeAdapter(Method).validate_python(section))
+            found.append(TypeAdapter(MethodSpec).validate_python(section))
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(p) for p in first["loc"][1:2])
@@ -74,7 +75,7 @@ def methods_of(names: Sequence[str], layer: str | None, given: Sequence[str]) ->
 
 
 def _keys(names: Sequence[str]) -> list[str]:
-    return sorted({k for n in names for k in METHODS[n].model_fields} - {"name", "as_"})
+    return sorted({k for n in names for k in METHODS[n].options.model_fields} - {"name", "as_"})
 
 
 def _value(text: str, value: str) -> Any:

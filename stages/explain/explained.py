@@ -44,6 +44,7 @@ class Map:
 
     @property
     def variant(self) -> str:
+        """What the method and its options are called, in tables and folders."""
         return self.options.variant
 
     def surface(self, size: tuple[int, int]) -> Surface:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,18 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from activation_atlas.stages.classes import class_index
+from activation_atlas.stages.explain.configured import warnings
 from activation_atlas.stages.explain.explained import Explained, Map
-from activation_atlas.stages.explain.settled import warnings
 from activation_atlas.stages.explain.targets import check, resolve
-from activation_atlas.stages.methods import Method, Options
-from activation_atlas.stages.sources import image_id, read_images
-from activation_atlas.stages.specs import ModelSpec, black_and_white, class_index, nearest, origin
+from activation_atlas.stages.feed import Feed, at_size, upright
+from activation_atlas.stages.methods import METHODS, MethodSpec, Options
+from activation_atlas.stages.origin import model_spec
+from activation_atlas.stages.sources import image_id
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec, black_and_white
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables.flags import flag_of
-from activation_atlas.stages.vision.images import EXTENSIONS, Crop, ImageError, decode, decode_to, measure
+from activation_atlas.stages.vision.images import EXTENSIONS, Crop, ImageError, measure
 from activation_atlas.stages.vision.levels import told
 from activation_atlas.stages.vision.place import Place
 
@@ -38,10 +41,10 @@ log = logging.getLogger(__name__)
 
 
 def explain_images(
-    images: Iterable[str | Path],
-    model: ModelSpec | str,
-    methods: Sequence[Options | dict[str, Any] | str] = ("grad_cam",),
-    targets: Sequence[str] = ("predicted",),
+    images: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str],
+    methods: Sequence[Options | dict[str, Any] | str] | str = ("grad_cam",),
+    targets: Sequence[str] | str = ("predicted",),
     label: str | None = None,
     crop: Crop = "center",
     seed: int = 0,
@@ -66,11 +69,12 @@ def explain_images(
     Raises:
         UserError: no such model, method, layer, target or image; one line.
     """
-    from activation_atlas.stages.vision.attribution.methods import METHODS, explainer
+    from activation_atlas.stages.vision.attribution.methods import explainer
     from activation_atlas.stages.vision.model import open_model
     from activation_atlas.stages.vision.model.scaling import contradiction
 
-    spec = model if isinstance(model, ModelSpec) else ModelSpec(**origin(model))
+    spec = model_spec(model)
+    images, methods, targets = (_listed(given) for given in (images, methods, targets))
     chosen = [_options(method) for method in methods]
     try:
         levels = black_and_white(levels)
@@ -86,18 +90,18 @@ def explain_images(
     check(targets, classes, "target")
     if "label" in targets and label is None:
         raise UserError("target label: nothing says what the images show; give the class as label")
-    truth = None if label is None else _index(label, classes)
+    truth = None if label is None else class_index(label, classes, "label")
     found = _read(files(images), opened, crop, truth, batch, rejected or _refuse, levels)
     asked = [resolve(targets, one.logits, truth, classes) for one in found]
     for options in chosen if found else ():
         method = METHODS[options.name]
-        settled = method.settle(opened, options, lambda count: np.stack([one.pixels for one in found[:count]]))
-        for words in warnings(options, settled):
+        configured = method.configure(opened, options, lambda count: np.stack([one.pixels for one in found[:count]]))
+        for words in warnings(options, configured):
             log.warning(words)
         background = _background(options, method.background(options), found, seed)
         # Images with as many targets each go together: every function is compiled for one number of targets.
         for count in sorted({len(t) for t in asked}):
-            explain = explainer(spec, options, settled, batch, count, seed, background)
+            explain = explainer(spec, options, configured, batch, count, seed, background)
             group = [k for k, t in enumerate(asked) if len(t) == count]
             for start in range(0, len(group), batch):
                 some = group[start : start + batch]
@@ -107,13 +111,18 @@ def explain_images(
                     [found[k].image_id for k in some],
                 )
                 for i, k in enumerate(some):
-                    found[k].maps.extend(_maps(found[k], asked[k], options, settled, maps, i))
+                    found[k].maps.extend(_maps(found[k], asked[k], options, configured, maps, i))
     return found
+
+
+def _listed(given: Any) -> list[Any]:
+    """One, or several."""
+    return [given] if isinstance(given, (str, os.PathLike)) else list(given)
 
 
 def _options(method: Options | dict[str, Any] | str) -> Options:
     try:
-        return TypeAdapter(Method).validate_python(method)
+        return TypeAdapter(MethodSpec).validate_python(method)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in ("method", *first["loc"][:2]))
@@ -152,14 +161,6 @@ def _refuse(uri: str, reason: str) -> None:
     raise UserError(f"{uri}: {reason}")
 
 
-def _index(label: str, classes: Sequence[str]) -> int:
-    try:
-        found = class_index(label, classes)
-        return classes.index(nearest(label, classes, "class")) if found is None else found
-    except ValueError as error:
-        raise UserError(f"label: {error}") from None
-
-
 def _read(
     uris: Sequence[str],
     model: Any,
@@ -172,16 +173,16 @@ def _read(
     """The images that can be read and classified, still without maps."""
     from activation_atlas.stages.vision.predicting import predict
 
+    spec = ImagesSpec(path="", crop=crop, levels=levels)  # each image says where it lies
+    whole, small = upright(spec), at_size(spec, model.input_size, model.channels)
+    feed = Feed(spec, lambda data: (whole(data), small(data), measure(data)))
     read, spans = [], []
-    for uri, data in zip(uris, read_images(uris), strict=True):
-        try:
-            if isinstance(data, ImageError):
-                raise data
-            photo = decode(data, levels=levels)
-            read.append((uri, photo, decode_to(data, model.input_size, crop, model.channels, levels=levels)))
-            spans.append(measure(data))
-        except ImageError as error:
-            rejected(uri, error.reason)
+    for uri, image in feed.stream({uri: uri for uri in uris}):
+        if isinstance(image, ImageError):
+            rejected(uri, image.reason)
+        else:
+            read.append((uri, *image[:2]))
+            spans.append(image[2])
     if not read:
         return []
     option = "--levels BLACK WHITE (in Python levels=(BLACK, WHITE))"
@@ -214,20 +215,20 @@ def _background(options: Options, count: int, images: Sequence[Explained], seed:
 
 
 def _maps(
-    image: Explained, asked: dict[int, list[str]], options: Options, settled: Any, maps: Any, row: int
+    image: Explained, asked: dict[int, list[str]], options: Options, configured: Any, maps: Any, row: int
 ) -> Iterator[Map]:
     for j, (target, kinds) in enumerate(asked.items()):
         values, score = maps.values[row, j], float(maps.scores[row, j])
         yield Map(
             options=options,
-            layer=settled.get("layer"),
+            layer=configured.get("layer"),
             target=target,
             name=image.classes[target],
             kinds=kinds,
             probability=float(image.probabilities[target]),
             score=score,
             values=values,
-            place=Place.settled(settled, image.input_size),
+            place=Place.configured(configured, image.input_size),
             gap=None if maps.gap is None else float(maps.gap[row, j]),
             flag=flag_of(values, score, maps.idle is not None and bool(maps.idle[row, j])),
         )

@@ -12,7 +12,7 @@ from activation_atlas.stages.drawing.numbers import probability
 from activation_atlas.stages.drawing.panels import Column, Group, panel, shown_size
 from activation_atlas.stages.drawing.sheet import Sheet
 from activation_atlas.stages.explain.explained import Explained, Map
-from activation_atlas.stages.methods import Occlusion, Rise, pair
+from activation_atlas.stages.methods import METHODS
 
 
 def panel_of(images: Sequence[Explained]) -> Sheet:
@@ -54,8 +54,8 @@ def _about(found: Map) -> str:
 def _where(found: Map) -> str:
     """Layer, resolution and interpolation of a map."""
     height, width = found.values.shape
-    if isinstance(found.options, Occlusion):
-        return f"{height} × {width} windows of " + "{} × {}".format(*pair(found.options.patch))
+    if found.options.windows:
+        return f"{height} × {width} windows of " + "{} × {}".format(*found.options.windows[0])
     return f"{found.layer or 'at the input'}, {height} × {width}; bilinear"
 
 
@@ -69,10 +69,11 @@ def _words(images: Sequence[Explained]) -> list[str]:
         "the bar shows it on a light photograph above and on a dark one below."
     )
     drawn = "Each value stands in the middle of what its position sees; between them maps are bilinear"
-    if any(isinstance(m.options, Occlusion) for m in methods.values()):
-        drawn += "; of occlusion, each pixel gets the mean of the windows that hide it"
-    if any(isinstance(m.options, Rise) for m in methods.values()):
-        drawn += "; RISE is drawn around its mean"
+    records = {m.options.name: METHODS[m.options.name] for m in methods.values()}.values()
+    if spread := [m.title.lower() for m in records if m.resolution == "windows"]:
+        drawn += f"; of {' and '.join(spread)}, each pixel gets the mean of the windows that hide it"
+    if centred := [m.title for m in records if m.around == "mean"]:
+        drawn += f"; {' and '.join(centred)} is drawn around its mean"
     if any(s.style.contour for s in drawn_as):
         drawn += ". The white line encloses what reaches half of the scale"
     if any(s.style.faded for s in drawn_as):

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from activation_atlas.stages.specs import nearest
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.tasks import assigned, mistaken
 
 EVERY = ("all", "errors")
 
@@ -29,14 +30,13 @@ def frame(images: pa.Table, predictions: pa.Table, classes: Sequence[str]) -> An
     # Types that know the unknown: a missing number would else differ from every other, and be chosen by !=.
     about = images.to_pandas(types_mapper=_nullable().get).set_index("image_id")
     about = about.reindex(predictions["image_id"].to_pylist())
-    names = np.array([*classes, None], object)
-    label = predictions["label"].to_pandas()
+    names = np.array(classes, object)
     second = pc.list_element(predictions["top_classes"], 1).to_numpy()
     columns = {
         "image_id": predictions["image_id"].to_pylist(),
         "uri": about["uri"].to_numpy(),
-        "label": names[label.fillna(-1).astype(int).to_numpy()],
-        "pred": names[predictions["pred"].to_numpy().astype(int)],
+        "label": assigned(predictions["label"]).names(classes),
+        "pred": assigned(predictions["pred"]).names(classes),
         "second": names[second.astype(int)],
         "prob": predictions["prob"].to_numpy(),
         "label_prob": predictions["label_prob"].to_pandas(types_mapper=_nullable().get).array,
@@ -79,7 +79,7 @@ def select(query: str, data: Any) -> np.ndarray:
     if query == "all":
         return np.ones(len(data), bool)
     if query == "errors":
-        return (data["correct"] == False).fillna(False).to_numpy(bool)  # noqa: E712 - unknown is no error
+        return mistaken(data["correct"])
     query = " ".join(query.splitlines()).strip()
     if not query:
         raise UserError(f"explain.images: is empty; {_EXAMPLE}, or all, or errors")
@@ -157,5 +157,4 @@ def _reason(error: Exception) -> str:
 
 def worst_first(data: Any) -> np.ndarray:
     """Order of the rows: errors before the rest, the most confident first, ties by image_id."""
-    wrong = (data["correct"] == False).fillna(False).to_numpy(bool)  # noqa: E712
-    return np.lexsort((data["image_id"].to_numpy(str), -data["prob"].to_numpy(), ~wrong))
+    return np.lexsort((data["image_id"].to_numpy(str), -data["prob"].to_numpy(), ~mistaken(data["correct"])))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from activation_atlas.stages.specs import class_index, nearest
+from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.tasks import CLASSES, Task
 
 KINDS = ("predicted", "label", "second")
 _RANKED = re.compile(r"(rank|top):(\d+)")
@@ -29,12 +31,13 @@ def check(targets: Sequence[str], classes: Sequence[str], where: str = "explain.
 
 
 def resolve(
-    targets: Sequence[str], logits: np.ndarray, label: int | None, classes: Sequence[str]
+    targets: Sequence[str], logits: np.ndarray, label: Any, classes: Sequence[str], task: Task = CLASSES
 ) -> dict[int, list[str]]:
     """Class index -> the kinds it is asked for as, in the order asked; ``label`` of an unlabelled image is left out.
 
     Args:
         logits: (K,) of one image; of equal logits the first class ranks first.
+        label: its value in a column of the task's labels; None where it has none.
     """
     order = np.argsort(-logits, kind="stable")
     found: dict[int, list[str]] = {}
@@ -52,12 +55,13 @@ def resolve(
         elif ranked:
             add(order[int(ranked[2]) - 1], target)
         elif target == "predicted":
-            add(order[0], target)
+            for index in task.predicted(logits):
+                add(index, target)
         elif target == "second":
             add(order[1], target)
         elif target == "label":
-            if label is not None:
-                add(label, target)
+            for index in task.classes(label):
+                add(index, target)
         else:
             add(_class(target, classes, "target"), target)
     return found
@@ -66,14 +70,6 @@ def resolve(
 def _class(name: str, classes: Sequence[str], where: str) -> int:
     """A class by its name, by ``class:NAME`` where it is called like a kind of target, or by its index."""
     bare = name.removeprefix("class:")
-    try:
-        found = class_index(bare, classes)
-    except ValueError as error:
-        raise UserError(f"{where}: {error}") from None
-    if found is not None:
-        return found
-    try:
-        nearest(bare, [*KINDS, *classes], "target")
-    except ValueError as error:
-        raise UserError(f"{where}: {error} (or rank:K, top:K)") from None
-    raise UserError(f"{where}: {name} is a kind of target, not a class")
+    if bare in KINDS and bare not in classes:
+        raise UserError(f"{where}: {name} is a kind of target, not a class")
+    return class_index(bare, classes, where, "target", (*KINDS, "rank:K", "top:K"))

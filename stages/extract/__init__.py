@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from functools import partial
-from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from activation_atlas.stages.extract.rows import REJECTS, Found, positions
-from activation_atlas.stages.sources import read_images
-from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, class_index, folder, meant
+from activation_atlas.stages.classes import class_index
+from activation_atlas.stages.extract.foresight import foreseen_classes
+from activation_atlas.stages.extract.rows import REJECTS, Extracted, positions
+from activation_atlas.stages.feed import Feed, at_size
+from activation_atlas.stages.sections import Sections
+from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec, folder
 from activation_atlas.stages.stage import Inputs, Stage, State, UserError, aligned_shards
-from activation_atlas.stages.vision.images import ImageError, decode_to
 
 PIXEL_STEP = 4
 """Every fourth pixel along both axes enters the colour moments: neighbours say little more."""
@@ -69,13 +70,21 @@ class ExtractSpec(Spec):
 class Params(ExtractSpec):
     """Everything the tables depend on; what only the speed depends on is excluded from the fingerprint."""
 
-    model: ModelSpec
-    images: ImagesSpec
+    model: OpenedModel
+    images: ReadImages
     seed: int = 0
     features: list[str] = Field(default_factory=list, description="layers whose spatial mean is stored")
     max_rejects: float = Field(0.01, exclude=True)
     batch: PositiveInt = Field(64, exclude=True)
     decode_threads: PositiveInt | None = Field(None, exclude=True)
+
+
+def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
+    section, atlases = asked.config.extract, asked.config.atlases
+    values = {name: getattr(section, name) for name in ExtractSpec.model_fields} | asked.opened
+    # Sorted: atlases in another order are the same work.
+    values["layers"] = sorted({*section.layers, *(a.layer for a in atlases if not a.images)})
+    return [("", {**values, "features": sorted({a.layer for a in atlases if a.images})})]
 
 
 def fit(inputs: Inputs, params: Params) -> State:
@@ -164,17 +173,7 @@ def attributed(asked: str | list[str], classes: list[str]) -> list[int]:
     """
     if isinstance(asked, str):
         return [] if asked == "none" else list(range(len(classes)))
-    return list(dict.fromkeys(_class_index(name, classes) for name in asked))
-
-
-def _class_index(name: str, classes: list[str]) -> int:
-    try:
-        found = class_index(name, classes)
-    except ValueError as error:
-        raise UserError(f"extract.attribution: {error}") from None
-    if found is not None:
-        return found
-    raise UserError(f"extract.attribution: the model has no class {name}; {meant(name, classes)}")
+    return list(dict.fromkeys(class_index(name, classes, "extract.attribution") for name in asked))
 
 
 # -- one shard -------------------------------------------------------------------
@@ -190,7 +189,6 @@ def run(inputs: Inputs, params: Params, shard: Any) -> dict[str, pa.Table]:
         UserError: a value does not fit the chosen dtype.
     """
     from activation_atlas.stages.vision.attribution.sampler import open_sampler
-    from activation_atlas.stages.vision.decoding import decoded
 
     state = inputs.state()
     images = inputs.part("images", shard.index)
@@ -198,25 +196,21 @@ def run(inputs: Inputs, params: Params, shard: Any) -> dict[str, pa.Table]:
     chosen = state["attributed"] if isinstance(params.attribution, list) else None
     asked = params.batch, params.positions_per_image, chosen, params.dtype, _block(params)
     sampler = open_sampler(params.model, ways, params.features, *asked)
-    uris = images["uri"].to_pylist()
-    threads = params.decode_threads or min(8, os.cpu_count() or 1)
-    prepare = partial(_pixels, params.images, tuple(state["input_size"]), sampler.model.channels)
-    found = Found(images, params, state)
-    stream = enumerate(decoded(read_images(uris, params.images.storage_options), prepare, 2 * params.batch, threads))
-    while batch := list(islice(stream, params.batch)):
-        rows = [row for row, image in batch if not isinstance(image, ImageError)]
-        for row, image in batch:
-            if isinstance(image, ImageError):
-                found.reject(row, image.reason)
-        if rows:
-            decoded_images = dict(batch)
-            found.add(sampler, rows, [decoded_images[row] for row in rows])
-    return found.tables(shard.index)
+    pixels = at_size(params.images, tuple(state["input_size"]), sampler.model.channels)
+    feed = Feed(params.images, partial(_with_moments, pixels), params.decode_threads)
+    extracted = Extracted(images, params, state)
+    for batch in feed.batches(dict(enumerate(images["uri"].to_pylist())), params.batch):
+        for row, reason in batch.rejected.items():
+            extracted.reject(row, reason)
+        if batch.keys:
+            extracted.add(sampler, batch.keys, batch.images)
+    return extracted.tables(shard.index)
 
 
-def _pixels(spec: ImagesSpec, size: tuple[int, int], channels: int, data: bytes) -> tuple[np.ndarray, np.ndarray]:
+def _with_moments(pixels: Callable[[bytes], np.ndarray], data: bytes) -> tuple[np.ndarray, np.ndarray]:
     """An image at the model's size, and its colour moments: count, sum, products of RGB in 0 to 255, exact integers."""
-    image = decode_to(data, size, spec.crop, channels, spec.max_pixels, spec.levels)
+    image = pixels(data)
+    channels = image.shape[-1]
     colours = image[::PIXEL_STEP, ::PIXEL_STEP].reshape(-1, channels).astype(np.int64)
     colours = np.repeat(colours, 3, axis=1) if channels == 1 else colours
     return image, np.concatenate([[len(colours)], colours.sum(0), (colours.T @ colours).reshape(-1)])
@@ -225,6 +219,30 @@ def _pixels(spec: ImagesSpec, size: tuple[int, int], channels: int, data: bytes)
 def _writes(params: Params) -> list[str]:
     maps = [f"activations/{folder(layer)}" for layer in params.layers]
     return ["predictions", REJECTS, "pixels", *maps, *(f"features/{folder(layer)}" for layer in params.features)]
+
+
+def _end(inputs: Inputs, params: Params) -> None:
+    """Nothing can be made of a source of which no image could be used.
+
+    Raises:
+        UserError: says how many there are, and why the first could not be.
+    """
+    if any(part.num_rows for part in inputs.stream("predictions", ["image_id"])):
+        return
+    lost = [row for table in ("rejects/index", REJECTS) for part in inputs.stream(table) for row in part.to_pylist()]
+    why = f"; the first: {lost[0]['uri']}: {lost[0]['reason']}" if lost else ""
+    raise UserError(f"none of the {len(lost)} images could be used{why}")
+
+
+def _foresee(asked: Sections) -> State | None:
+    """The classes, and those whose attributions are asked for."""
+    if (classes := foreseen_classes(asked)) is None:
+        return None
+    return {"classes": classes, "attributed": attributed(asked.config.extract.attribution, classes), "layers": {}}
+
+
+def _cost(asked: Sections, images: int) -> list[str]:
+    return [f"{images:,} images x 1 forward pass"]
 
 
 __all__ = ["STAGE", "ExtractSpec", "Params", "fit", "positions", "run"]
@@ -241,4 +259,9 @@ STAGE = Stage(
     fit=fit,
     libraries=("tensorflow", "keras", "pillow", "numpy"),
     model=True,
+    end=_end,
+    steps=_steps,
+    rejects=lambda params: (REJECTS,),
+    cost=_cost,
+    foresee=_foresee,
 )

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.extract.predictions import best, predictions
 from activation_atlas.stages.specs import folder
 from activation_atlas.stages.stage import State, UserError
 
 REJECTS = "rejects/extract"
 TOP_ATTRIBUTED = 20
 """Classes kept of an image with ``attribution: top``."""
-TOP_PREDICTED = 5
 
 
 def positions(
@@ -33,7 +33,7 @@ def positions(
     return drawn // inner[1] + edge, drawn % inner[1] + edge
 
 
-class Found:
+class Extracted:
     """What the passes over one part's images gave, until it becomes tables."""
 
     def __init__(self, images: pa.Table, params: Any, state: State) -> None:
@@ -68,9 +68,9 @@ class Found:
             if taken.attribution is not None:
                 attribution = taken.attribution[here]
                 if self.state["top"]:
-                    best = _best(done.logits, TOP_ATTRIBUTED).astype(np.int32)[image][here]
-                    attribution = np.take_along_axis(attribution, best, 1)
-                    self._put(layer, attributed_classes=best)
+                    attributed = best(done.logits, TOP_ATTRIBUTED).astype(np.int32)[image][here]
+                    attribution = np.take_along_axis(attribution, attributed, 1)
+                    self._put(layer, attributed_classes=attributed)
                 self._put(layer, attribution=attribution)
         for layer, vectors in done.features.items():
             self._put(f"{layer} features", vector=self._narrow(vectors[sound], f"the features of layer {layer}"))
@@ -133,27 +133,7 @@ class Found:
         logits, probabilities = (
             self._joined(f"predictions.{name}", (0, classes), np.float32) for name in ("logits", "probabilities")
         )
-        best = _best(logits, TOP_PREDICTED)
-        pred = best[:, 0].astype(np.int32) if len(best) else np.zeros(0, np.int32)
-        top = np.take_along_axis(probabilities, best, 1)
-        images = self.images.take(pa.array(self.kept, pa.int64()))
-        label = images["label"].combine_chunks()
-        known = label.is_valid().to_numpy(zero_copy_only=False)
-        truth = label.fill_null(0).to_numpy()
-        return pa.table(
-            [
-                images["image_id"],
-                label,
-                pa.array(pred),
-                pa.array(top[:, 0] if len(top) else np.zeros(0, np.float32)),
-                pa.array(pred == truth, mask=~known),
-                _lists(best.astype(np.int32)),
-                _lists(top),
-                pa.array(probabilities[np.arange(len(truth)), truth], mask=~known),
-                tables.from_numpy(logits),
-            ],
-            schema=tables.predictions(classes),
-        )
+        return predictions(self.images.take(pa.array(self.kept, pa.int64())), logits, probabilities)
 
     def _rejected(self) -> pa.Table:
         rows = sorted(self.rejects)
@@ -179,16 +159,6 @@ class Found:
             columns.append(tables.from_numpy(classes))
             schema = schema.append(pa.field("attributed_classes", tables.vector(attributed, "int32")))
         return pa.table(columns, schema=schema)
-
-
-def _best(logits: np.ndarray, count: int) -> np.ndarray:
-    """Classes of the ``count`` largest logits, best first; the first of equals comes first."""
-    return np.argsort(-logits, axis=1, kind="stable")[:, :count]
-
-
-def _lists(array: np.ndarray) -> pa.ListArray:
-    offsets = np.arange(len(array) + 1, dtype=np.int32) * array.shape[1]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(array.reshape(-1)))
 
 
 def _pixel_moments(shard: int, moments: np.ndarray) -> pa.Table:

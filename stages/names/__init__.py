@@ -105,4 +105,8 @@ STAGE = Stage(
     state_of=lambda params: (("extract", ""),),
     libraries=("numpy", "scipy"),
     check=("extract", lambda inputs, params: check(inputs, params.groups)),
+    steps=lambda asked: [
+        (a.name, {"view": a.view, "groups": asked.groups, "min_count": a.min_count}) for a in asked.config.atlases
+    ],
+    foreseen=True,
 )

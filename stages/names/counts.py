@@ -15,6 +15,7 @@ from activation_atlas.stages.ranked import ONE_IN, columns_of
 from activation_atlas.stages.specs import ViewSpec
 from activation_atlas.stages.stage import Inputs, State
 from activation_atlas.stages.tables import to_numpy
+from activation_atlas.stages.tasks import Assigned, assigned
 
 CHUNK = 4096
 
@@ -83,12 +84,13 @@ def count(
         photograph = np.zeros(len(cell), np.int64)
         photograph[place] = image
         pred, high = _said(inputs, index, layout)
-        np.add.at(taken, (cell, pred[photograph]), rows)
+        which, index = pred.each(photograph)
+        np.add.at(taken, (cell[which], index), rows[which])
         for start in range(0, len(cell), CHUNK):
             some = slice(start, start + CHUNK)
             present, where = np.unique(cell[some], return_inverse=True)
             nearly[present] += sum_by(where, len(present), high[photograph[some]].astype(np.float64), rows[some])
-        whole.taken += np.bincount(pred, minlength=classes)
+        whole.taken += pred.counts(classes)
         whole.nearly += high.sum(0)
     for counts, level in zip(found, grids.levels, strict=True):
         counts.taken, counts.nearly, counts.winners = (
@@ -97,13 +99,13 @@ def count(
     return grids, found, whole
 
 
-def _said(inputs: Inputs, index: int, layout: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Of each photograph of a part, as numbered there: what it is taken for (n,), and what nearly, bool (n, K)."""
+def _said(inputs: Inputs, index: int, layout: pa.Table) -> tuple[Assigned, np.ndarray]:
+    """Of each photograph of a part, as numbered there: what it is taken for, and what nearly, bool (n, K)."""
     said = inputs.part("predictions", index, ["image_id", "pred", "logits"])
     names = layout["image_id"].combine_chunks().dictionary_encode().dictionary
-    row = pc.index_in(names, value_set=said["image_id"].combine_chunks()).to_numpy()
-    logits = to_numpy(said["logits"])[row].astype(np.float32)
-    return said["pred"].to_numpy()[row].astype(np.int64), among_highest(logits, max(1, logits.shape[1] // ONE_IN))
+    row = pc.index_in(names, value_set=said["image_id"].combine_chunks())
+    logits = to_numpy(said["logits"])[row.to_numpy()].astype(np.float32)
+    return assigned(said["pred"].take(row)), among_highest(logits, max(1, logits.shape[1] // ONE_IN))
 
 
 def winner(inputs: Inputs, view: ViewSpec, index: int, layout: pa.Table, extract: State) -> np.ndarray:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from activation_atlas.stages.clusters import among_highest
+from activation_atlas.stages.intervals import student_t
 from activation_atlas.stages.names.chance import adjusted, at_least, expected
 from activation_atlas.stages.names.counts import Counts, Whole
-from activation_atlas.stages.shares import student
 
 LEAST = 3
 """Photographs that a name needs, and from which on a class's photographs tell where it belongs."""
@@ -55,11 +55,11 @@ class Ranks:
     def low(self) -> np.ndarray:
         """Lower end of the share's 95 % interval, (cells, n); 0 where a cell's rows are of one photograph.
 
-        By Student's t (:func:`~stages.shares.student`). Photographs that agree wholly have no spread: it is at most
-        what Laplace's rule gives of them.
+        By Student's t (:func:`~stages.intervals.student_t`). Photographs that agree wholly have no spread: it is
+        at most what Laplace's rule gives of them.
         """
         images = self.images[:, None]
-        low = self.share - np.nan_to_num(student(images)) * self.error
+        low = self.share - np.nan_to_num(student_t(images)) * self.error
         return np.clip(np.where(images > 1, low, 0.0), 0.0, (images + 1) / (images + 2))
 
 

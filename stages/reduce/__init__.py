@@ -159,4 +159,8 @@ STAGE = Stage(
     libraries=("numpy", "umap-learn", "pynndescent", "numba", "openTSNE"),
     # BLAS threads are set for the whole process while a row is placed.
     threads=False,
+    steps=lambda asked: [
+        (a.name, {"view": a.view, "seed": asked.config.run.seed, "reduce": a.reduce}) for a in asked.config.atlases
+    ],
+    foreseen=True,
 )

@@ -12,24 +12,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from activation_atlas.stages import specs
+from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.keys import find, positions
 from activation_atlas.stages.reduce.argument import is_relative, lead
-from activation_atlas.stages.specs import ViewSpec, nearest
+from activation_atlas.stages.specs import ViewSpec
 from activation_atlas.stages.stage import Inputs, State, UserError
 from activation_atlas.stages.tables import to_numpy
 
 KEY = ["image_id", "row", "col"]
 
 
-def class_index(name: str, extract: State, view: str) -> int:
-    """A class given by name or index as an index; a UserError that names the nearest where there is none."""
+def attributed_index(name: str, extract: State, view: str) -> int:
+    """The index of a class whose attributions there are.
+
+    Raises:
+        UserError: it is no class of the model's, or one of several of its name, or without attributions.
+    """
     names = extract["classes"]
-    try:
-        index = specs.class_index(name, names)
-        index = names.index(nearest(name, names, "class")) if index is None else index
-    except ValueError as error:
-        raise UserError(f"atlas {view!r}: {error}") from None
+    index = class_index(name, names, f"atlas {view!r}")
     if index not in list(extract["attributed"]):
         have = ", ".join(names[i] for i in list(extract["attributed"])[:5]) or "none"
         raise UserError(
@@ -66,7 +66,7 @@ class Members:
         """The view's rule, before any row is looked at."""
         wanted = view.pair or ((view.class_,) if view.class_ is not None else ())
         extract = inputs.state("extract", "") if wanted else {}
-        indices = tuple(class_index(name, extract, view.name) for name in wanted)
+        indices = tuple(attributed_index(name, extract, view.name) for name in wanted)
         if len(indices) == 2 and indices[0] == indices[1]:
             raise UserError(f"atlas {view.name!r}: a pair needs two different classes, not {wanted[0]!r} twice")
         return cls(view, indices, extract, inputs)

@@ -12,17 +12,19 @@ from typing import Any
 
 from pydantic import Field
 
+from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.drawing.numbers import plural
 from activation_atlas.stages.drawing.sheet import Sheet, encoded
 from activation_atlas.stages.groups import Given, groups_of
 from activation_atlas.stages.report import captions, contact, heatmaps, listed, page, payload, posters, tiles
 from activation_atlas.stages.report.assets import Assets
-from activation_atlas.stages.report.errors import Explained, error_audit
+from activation_atlas.stages.report.errors import MEASURED, Explained, error_audit
 from activation_atlas.stages.report.evidence import Atlas, Grid, read_atlas, read_photos, read_score
 from activation_atlas.stages.report.names import read_names
 from activation_atlas.stages.report.presence import read_presence
 from activation_atlas.stages.report.validity import read_validity
-from activation_atlas.stages.specs import ImagesSpec, PositiveInt, Spec, ViewSpec, slug
+from activation_atlas.stages.sections import Sections
+from activation_atlas.stages.specs import PositiveInt, ReadImages, Spec, ViewSpec, slug
 from activation_atlas.stages.stage import Inputs, Shard, Stage, UserError, one_shard
 
 
@@ -58,7 +60,7 @@ class Params(Spec):
 
     title: str
     views: list[AtlasReport]
-    images: ImagesSpec
+    images: ReadImages
     groups: Given | None = None
     about: dict[str, Any] = Field(default_factory=dict)
     report: ReportSpec = Field(default_factory=ReportSpec)
@@ -222,10 +224,7 @@ def _check(inputs: Inputs, params: Params) -> None:
     """Classes asked for must be the model's, and have attributions."""
     extract = inputs.state("extract", "")
     for name in params.report.classes:
-        try:
-            index = heatmaps.class_of(name, extract["classes"])
-        except ValueError as error:
-            raise UserError(f"report.classes: {error}") from None
+        index = class_index(name, extract["classes"], "report.classes")
         if index not in extract["attributed"]:
             raise UserError(
                 f"report.classes: attributions of class {name!r} were not extracted; "
@@ -246,6 +245,29 @@ def _reads(params: Params) -> dict[str, str]:
     return tables
 
 
+def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
+    config, explained = asked.config, None
+    if (section := config.explain) is not None:
+        measured = [t for t in asked.written if t.partition("/")[0] in MEASURED]
+        explained = {name: getattr(section, name) for name in ("limit", "methods", "targets")}
+        explained |= {"select": section.images, "measured": measured}
+    views = [
+        {"view": a.view, "grids": sorted(a.grids), "icon_grids": _icon_grids(a), "min_count": a.min_count}
+        for a in config.atlases
+    ]
+    shown = {"views": views, "images": asked.images, "groups": asked.groups, "explain": explained}
+    yield "", {"title": config.run.name, "about": dict(asked.about), "report": config.report, **shown}
+
+
+def _icon_grids(atlas: Any) -> list[int]:
+    if atlas.render is None:
+        return []
+    unknown = sorted(set(atlas.render.grids) - set(atlas.grids))
+    if len(unknown) == len(set(atlas.render.grids)) or (unknown and "grids" in atlas.render.model_fields_set):
+        raise UserError(f"atlas {atlas.name}: render.grids {unknown} are not among its grids {sorted(atlas.grids)}")
+    return sorted(set(atlas.render.grids) & set(atlas.grids))
+
+
 STAGE = Stage(
     name="report",
     version=7,
@@ -262,4 +284,7 @@ STAGE = Stage(
     ],
     libraries=("matplotlib", "Pillow", "jinja2"),
     files=True,
+    steps=_steps,
+    page="site/index.html",
+    foreseen=True,
 )

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from activation_atlas.stages.intervals import Z, student_t, wilson_bounds
 from activation_atlas.stages.report.evidence import Atlas, Grid
-from activation_atlas.stages.shares import Z, intervals, student
 
 NAMES = {"top_share": "Share", "relative": "Relative mean", "mean": "Mean"}
 """What the statistics are called where there is room for a word."""
@@ -85,7 +85,7 @@ def shown(grid: Grid, statistic: str) -> Shown:
         sure = np.ones(values.shape, bool)
         if "top_share_se" in grid.measured:
             spread = effective(values, grid.measured["top_share_se"], grid.count, grid.images)
-            low, high = intervals(values, spread)
+            low, high = wilson_bounds(values, spread)
             sure = (low > rate) | (high < rate)
         return Shown(values, rate, sure, spread)
     if statistic == "relative":
@@ -93,7 +93,7 @@ def shown(grid: Grid, statistic: str) -> Shown:
     rate, error = weight @ values, grid.measured.get("relative_se" if statistic == "relative" else "attribution_se")
     if error is None:
         return Shown(values, rate, np.ones(values.shape, bool))
-    half = error * student(grid.images)[:, None]
+    half = error * student_t(grid.images)[:, None]
     with np.errstate(invalid="ignore"):
         return Shown(values, rate, np.abs(values - rate) > half, half)
 
@@ -108,7 +108,7 @@ def effective(share: np.ndarray, error: np.ndarray, count: np.ndarray, images: n
     with np.errstate(divide="ignore", invalid="ignore"):
         found = share * (1 - share) / np.square(error.astype(np.float64))
     found = np.where((share > 0) & (share < 1) & (error > 0), found, images[:, None])
-    found = np.minimum(found, count[:, None]) * np.square(Z / student(images))[:, None]
+    found = np.minimum(found, count[:, None]) * np.square(Z / student_t(images))[:, None]
     return np.where(np.isfinite(found) & ~np.isnan(error), found, 0.0)
 
 

@@ -10,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from activation_atlas.stages.specs import ViewSpec, class_index
+from activation_atlas.stages.classes import class_index
+from activation_atlas.stages.specs import ViewSpec
 from activation_atlas.stages.stage import Inputs, UserError
 from activation_atlas.stages.tables import to_numpy
+from activation_atlas.stages.tasks import labelled, right
 
 Member = tuple[str, int, int]
 """image_id, row, col of a position; row = col = -1: the whole image."""
@@ -79,7 +81,7 @@ class Atlas:
         softmax: whether a softmax reads its logits.
         listed: whether each image's likeliest classes alone have attributions.
         statistic: what to show for a class as ``validity`` has it; None where it was not measured.
-        over: what it was chosen by: ``classes``, ``groups``, or ``few``.
+        over: what it was chosen by: ``classes``, ``groups``, or ``commonest``.
         validity: rows of the table ``validity``.
         purity: what ``purity`` has of the class, or of either class of a pair.
     """
@@ -117,8 +119,7 @@ class Atlas:
     def own_classes(self) -> list[int]:
         """The classes the atlas itself is about: of a class atlas one, of a pair atlas left and right."""
         names = list(self.view.pair) if self.view.pair else [self.view.class_] if self.view.class_ is not None else []
-        found = [class_index(name, self.classes) for name in names]
-        return [index for index in found if index is not None]
+        return [class_index(name, self.classes, f"atlas {self.name!r}") for name in names]
 
     def label(self, index: int) -> str:
         return self.classes[index] if 0 <= index < len(self.classes) else f"class {index}"
@@ -271,8 +272,8 @@ def read_score(inputs: Inputs) -> Score:
     score = Score()
     for part in inputs.stream("predictions", ["correct"]):
         score.images += len(part)
-        score.labelled += len(part) - part["correct"].null_count
-        score.correct += int(pc.sum(part["correct"]).as_py() or 0)
+        score.labelled += int(labelled(part["correct"]).sum())
+        score.correct += int(right(part["correct"]).sum())
     reasons: dict[tuple[str, str], list[str]] = {}
     for table in ("rejects/index", "rejects/extract"):
         for part in inputs.stream(table):

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.drawing.sheet import FAINT, INK, QUIET, Sheet
 from activation_atlas.stages.report import captions, classview, validity
 from activation_atlas.stages.report.evidence import Atlas, Grid
 from activation_atlas.stages.report.tiles import sides
-from activation_atlas.stages.specs import class_index, nearest
-from activation_atlas.stages.stage import UserError
 
 COLOURS = "RdBu_r"
 """Red is more than the map as a whole, blue less, white as much; told apart by colour-blind readers too."""
@@ -22,12 +21,6 @@ PALE = 0.25
 
 MOST = 48
 """Classes on one sheet at most."""
-
-
-def class_of(name: str, classes: Sequence[str]) -> int:
-    """The index of a class that was asked for; ValueError where there is none, or several of the name."""
-    found = class_index(name, classes)
-    return classes.index(nearest(name, classes, "class")) if found is None else found
 
 
 def chosen_classes(atlas: Atlas, grid: Grid, asked: Sequence[str]) -> list[int]:
@@ -43,10 +36,7 @@ def chosen_classes(atlas: Atlas, grid: Grid, asked: Sequence[str]) -> list[int]:
         return []
     found: list[int] = []
     for name in asked:
-        try:
-            index = class_of(name, atlas.classes)
-        except ValueError as error:
-            raise UserError(f"report.classes: {error}") from None
+        index = class_index(name, atlas.classes, "report.classes")
         if index in atlas.attributed and index not in found:
             found.append(index)
     if found:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
+from activation_atlas.stages.caches import cached
 from activation_atlas.stages.drawing.sheet import Sheet
 
 Rect = tuple[float, float, float, float]
@@ -12,7 +12,7 @@ Rect = tuple[float, float, float, float]
 LEADING = 1.04
 
 
-@lru_cache(maxsize=4096)
+@cached(4096)
 def _span(words: str) -> float:
     """Width of a line in semibold, in sizes of its lettering."""
     return Sheet(10, 10).span(words, 100, "semibold") / 100 if words else 0.0

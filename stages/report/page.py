@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from activation_atlas.stages.drawing.numbers import percent, plural, thousands
+from activation_atlas.stages.intervals import wilson
 from activation_atlas.stages.report import captions, classview, validity
 from activation_atlas.stages.report.assets import safe_json
 from activation_atlas.stages.report.evidence import Atlas, Score
 from activation_atlas.stages.report.payload import file_name
-from activation_atlas.stages.shares import wilson
 from activation_atlas.stages.stage import Inputs
 
 VIEWER = Path(__file__).parent.parent / "viewer"

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from activation_atlas.stages.keys import cell
 from activation_atlas.stages.report.evidence import Atlas
 from activation_atlas.stages.stage import Inputs
+from activation_atlas.stages.tasks import assigned, mistaken
 
 DRAWS = 200
 """Random draws that a cell's variety of labels is held against."""
@@ -29,8 +30,7 @@ def read_presence(inputs: Inputs, atlases: Sequence[Atlas]) -> None:
         return
     said = pa.concat_tables(parts).combine_chunks()
     known = said["image_id"].combine_chunks()
-    label = pc.fill_null(said["label"], -1).to_numpy().astype(int)
-    wrong = ~pc.fill_null(said["correct"], True).to_numpy()
+    labels, wrong = assigned(said["label"]), mistaken(said["correct"])
     for atlas in atlases:
         for grid in atlas.grids:
             grid.labelled = np.zeros(len(grid), int)
@@ -47,13 +47,13 @@ def read_presence(inputs: Inputs, atlases: Sequence[Atlas]) -> None:
                 at[grid.y * grid.n + grid.x] = np.arange(len(grid))
                 own = at[cell(y, grid.n).astype(int) * grid.n + cell(x, grid.n)]
                 each = np.unique(own[own >= 0] * len(known) + image[own >= 0])
-                each = each[label[each % len(known)] >= 0]
+                each = each[labels.known[each % len(known)]]
                 grid.labelled += np.bincount(each // len(known), minlength=len(grid))
         atlas.images = images or None
-        labelled = seen & (label >= 0)
+        labelled = seen & labels.known
         atlas.error_rate = float(wrong[labelled].mean()) if labelled.any() else None
         for grid in atlas.grids:
-            grid.variety = variety(label[labelled], grid.labelled)
+            grid.variety = variety(labels.only[labelled], grid.labelled)
 
 
 def variety(labels: np.ndarray, sizes: np.ndarray, draws: int = DRAWS) -> np.ndarray | None:

@@ -88,8 +88,8 @@ def cut(
     """
     from PIL import Image
 
-    from activation_atlas.stages.sources import read_images
-    from activation_atlas.stages.vision.images import ImageError, decode, fit_size
+    from activation_atlas.stages.feed import Feed, as_shown
+    from activation_atlas.stages.vision.images import ImageError
 
     jobs: dict[str, list[tuple[tuple[str, int, int], int, tuple, int]]] = {}
     shown: set[str] = set()
@@ -108,26 +108,14 @@ def cut(
     evidence.missing = {i: "not in the images table" for i in {*jobs, *shown} if i not in photos}
     cuts: dict[tuple[str, int, int], dict[int, Any]] = {}
     size = atlases[0].input_size if atlases else (1, 1)
-    for image_id, data in zip(
-        wanted, read_images([photos[i].uri for i in wanted], images.storage_options), strict=True
-    ):
-        try:
-            if isinstance(data, Exception):
-                raise data
-            pixels = decode(data, max_pixels=images.max_pixels, levels=images.levels)
-        except (ImageError, OSError) as error:
-            evidence.missing[image_id] = getattr(error, "reason", None) or str(error) or type(error).__name__
+    feed = Feed(images, as_shown(images, size, edge))
+    for image_id, views in feed.stream({i: photos[i].uri for i in wanted}):
+        if isinstance(views, ImageError):
+            evidence.missing[image_id] = views.reason
             continue
-        # What the model was shown, at up to the photograph's own resolution; for patches squeezed to the model's input.
-        scale = min(edge, *pixels.shape[:2])
-        sides = [size, pixels.shape[:2]] if images.crop == "none" and image_id in shown else [size]
-        views = [
-            Image.fromarray(fit_size(pixels, tuple(max(1, round(s * scale / min(hw))) for s in hw), images.crop))
-            for hw in sides
-        ]
-        view = views[0]
+        view = Image.fromarray(views.squeezed)
         if image_id in shown:
-            evidence.thumbnails[image_id] = photograph(np.asarray(views[-1]))
+            evidence.thumbnails[image_id] = photograph(views.plain)
         for key, rank, (left, top, right, bottom), most in jobs.get(image_id, ()):
             area = (left * view.width, top * view.height, right * view.width, bottom * view.height)
             out = max(1, min(most, round(max(area[2] - area[0], area[3] - area[1]))))

@@ -5,17 +5,19 @@ One step for each variant (the model is shuffled layer by layer), and one over a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 from pydantic import Field
 
 from activation_atlas.stages import tables
-from activation_atlas.stages.methods import Method
+from activation_atlas.stages.methods import MethodSpec, baseline
 from activation_atlas.stages.sanity.agreement import agreement
 from activation_atlas.stages.sanity.faithfulness import summary
 from activation_atlas.stages.sanity.randomization import randomization
-from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec
+from activation_atlas.stages.sections import Sections
+from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, one_shard
 
 
@@ -29,12 +31,12 @@ class Randomization(Spec):
 class Params(Spec):
     """``method`` given: that variant's randomisation check. None: what is said of all ``methods`` together."""
 
-    model: ModelSpec
-    images: ImagesSpec
+    model: OpenedModel
+    images: ReadImages
     seed: int = 0
-    method: Method | None = None
+    method: MethodSpec | None = None
     randomization: Randomization | None = None
-    methods: list[Method] = Field(default_factory=list)
+    methods: list[MethodSpec] = Field(default_factory=list)
     agreement: bool = False
     against: dict[str, str] = Field(default_factory=dict, description="each variant's random map, a variant too")
     batch: PositiveInt = Field(32, exclude=True)
@@ -42,6 +44,23 @@ class Params(Spec):
     @property
     def variants(self) -> list[str]:
         return [m.variant for m in self.methods]
+
+
+def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each variant's randomisation check, and what holds of all."""
+    if (section := asked.config.evaluate) is None:
+        return
+    methods = sorted(asked.config.explain.methods, key=lambda m: m.variant)
+    common = {**asked.opened, "batch": section.batch}
+    for method in methods if section.randomization is not None else ():
+        yield method.variant, {"method": method, "randomization": section.randomization.model_dump(), **common}
+    against = {m.variant: baseline(m) for m in methods}
+    yield "", {"methods": methods, "against": against, "agreement": section.agreement, **common}
+
+
+def _cost(asked: Sections, images: int) -> Iterator[str]:
+    if (again := asked.config.evaluate.randomization) is not None:
+        yield f"maps of at most {min(images, again.images)} images made again by {again.depths} shuffled models"
 
 
 def fit(inputs: Inputs, params: Params) -> State:
@@ -124,4 +143,6 @@ STAGE = Stage(
     libraries=("tensorflow", "keras", "pillow", "numpy"),
     model=True,
     threads=False,
+    steps=_steps,
+    cost=_cost,
 )

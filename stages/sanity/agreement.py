@@ -15,7 +15,6 @@ from activation_atlas.stages.methods import Options
 from activation_atlas.stages.sanity.ranks import correlation, mean, standard
 from activation_atlas.stages.sanity.sample import sampled
 from activation_atlas.stages.stage import Inputs
-from activation_atlas.stages.vision.attribution.pixels import at_input
 from activation_atlas.stages.vision.place import COLUMNS, Place
 
 _COLUMNS = ["image_id", "target", "height", "width", *COLUMNS, "map", "flag"]
@@ -69,6 +68,8 @@ def _rows(table: pa.Table) -> dict[str, dict[int, int]]:
 
 def _at_input(table: pa.Table, row: int, options: Options, size: tuple[int, int]) -> np.ndarray:
     """A row's map on the pixels of the model's input, 0 where nothing of it lies."""
+    from activation_atlas.stages.vision.attribution.pixels import at_input
+
     shape = (table["height"][row].as_py(), table["width"][row].as_py())
     values = table["map"][row].values.to_numpy(zero_copy_only=False).reshape(shape)
     return np.nan_to_num(at_input(values, options, size, Place.at(table, row)))

@@ -5,7 +5,6 @@ A map that stays what it was although the layers have been shuffled shows the im
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,11 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from activation_atlas.stages.feed import Feed, at_size
 from activation_atlas.stages.sanity.ranks import correlation, mean, standard
 from activation_atlas.stages.sanity.sample import sampled
-from activation_atlas.stages.sources import read_images
 from activation_atlas.stages.stage import Inputs
-from activation_atlas.stages.vision.images import ImageError, decode_to
+from activation_atlas.stages.vision.images import ImageError
 
 _COLUMNS = ["image_id", "target", "target_kinds", "height", "width", "map", "flag"]
 
@@ -72,10 +71,12 @@ def randomization(inputs: Inputs, params: Any) -> list[dict[str, Any]]:
             say(f"sanity: {options.variant} is not compared with shuffled models: {why}")
             return []
         # The layer and its place are the run's: a shuffled model might be asked elsewhere, or lie so by its numbers.
-        settled = made["settled"]
+        configured = made["settled"]
         if method.by_weights:
-            settled = method.settle(model, options, lambda count: np.stack([pixels[i] for i in ids[:count]]))  # noqa: B023
-        explain = method.build(Setting(model, options, settled, params.batch, 1, params.seed, made.get("background")))
+            configured = method.configure(model, options, lambda count: np.stack([pixels[i] for i in ids[:count]]))  # noqa: B023
+        explain = method.build(
+            Setting(model, options, configured, params.batch, 1, params.seed, made.get("background"))
+        )
         plain, absolute = [], []
         for start in range(0, len(ids), params.batch):
             group = ids[start : start + params.batch]
@@ -96,8 +97,6 @@ def _pixels(
     inputs: Inputs, params: Any, ids: Sequence[str], size: tuple[int, int], channels: int
 ) -> dict[str, np.ndarray]:
     """Images at the model's size, uint8 (h, w, c); those that cannot be read again are left out."""
-    from activation_atlas.stages.vision.decoding import decoded
-
     uris: dict[str, str] = {}
     wanted = set(ids)
     for part in inputs.stream("images", ["image_id", "uri"]):
@@ -105,10 +104,6 @@ def _pixels(
             i: u for i, u in zip(part["image_id"].to_pylist(), part["uri"].to_pylist(), strict=True) if i in wanted
         }
 
-    def prepare(data: bytes) -> np.ndarray:
-        images = params.images
-        return decode_to(data, size, images.crop, channels, images.max_pixels, images.levels)
-
-    data = read_images([uris[i] for i in ids], params.images.storage_options)
-    made = zip(ids, decoded(data, prepare, 32, min(8, os.cpu_count() or 1)), strict=True)
-    return {i: image for i, image in made if not isinstance(image, ImageError)}
+    feed = Feed(params.images, at_size(params.images, size, channels))
+    read = feed.stream({i: uris[i] for i in ids})
+    return {i: image for i, image in read if not isinstance(image, ImageError)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from activation_atlas.stages.shares import wilson
+from activation_atlas.stages.intervals import wilson
 
 RESAMPLES = 1000
 

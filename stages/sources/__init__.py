@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from activation_atlas.stages.caches import Cache
 from activation_atlas.stages.sources.beside import list_metadata
 from activation_atlas.stages.sources.demo import list_demo
 from activation_atlas.stages.sources.folder import list_folder
@@ -67,8 +67,7 @@ class Source:
     watched: tuple[tuple[str, int], ...]
 
 
-_opened: dict[str, Source] = {}
-_lock = threading.Lock()
+_SOURCES: Cache[str, Source] = Cache(4)
 
 
 def open_source(
@@ -88,19 +87,17 @@ def open_source(
         UserError: nothing there, no images, a table that cannot be understood or
             that points outside its folder, or labels none of which is a class.
     """
-    key = repr((spec, classes, also))
-    with _lock:
-        source = _opened.get(key)
-        if source is None or refresh or any(_mtime(path) != seen for path, seen in source.watched):
-            try:
-                source = _list(spec, classes, also)
-            except UserError as error:  # names may hold newlines
-                raise UserError(" ".join(str(error).splitlines())) from None
-            _opened.pop(key, None)
-            while len(_opened) >= 4:
-                _opened.pop(next(iter(_opened)))
-            _opened[key] = source
-    return source
+
+    def listed() -> Source:
+        try:
+            return _list(spec, classes, also)
+        except UserError as error:  # names may hold newlines
+            raise UserError(" ".join(str(error).splitlines())) from None
+
+    def unchanged(source: Source) -> bool:
+        return not refresh and all(_mtime(path) == seen for path, seen in source.watched)
+
+    return _SOURCES.get(repr((spec, classes, also)), listed, unchanged)
 
 
 def image_id(key: str) -> str:

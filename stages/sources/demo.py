@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from functools import cache, lru_cache
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import parse_qsl
 
 from activation_atlas.stages import demo
+from activation_atlas.stages.caches import cached
 from activation_atlas.stages.sources.folder import split_of
 from activation_atlas.stages.sources.places import Place
 from activation_atlas.stages.sources.rows import Rows
@@ -44,7 +45,7 @@ def list_demo(place: Place, spec: ImagesSpec) -> Rows | None:
     )
 
 
-@lru_cache(maxsize=4096)  # some 15 kB each; drawing one takes longer than all else that is done with it
+@cached(4096)  # some 15 kB each; drawing one takes longer than all else that is done with it
 def draw(uri: str) -> bytes:
     """The PNG bytes of a demo image.
 
@@ -66,7 +67,7 @@ def _module(name: str) -> ModuleType:
     return module
 
 
-@cache
+@lru_cache(maxsize=1)
 def _drawn_by() -> str:
     """Changes when the code that draws does."""
     code = [path.read_bytes() for path in sorted(Path(demo.__file__).parent.glob("*.py"))]

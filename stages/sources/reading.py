@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 import time
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from activation_atlas.stages.caches import Cache
 from activation_atlas.stages.sources.demo import PREFIX, draw
 from activation_atlas.stages.sources.parquet import image_column
 from activation_atlas.stages.sources.places import Place, filesystem, local_path, one_line
@@ -23,7 +23,6 @@ _ROW = re.compile(r"(.*\.(?:parquet|pq))#(\d+)(?:@(.*))?", re.DOTALL | re.IGNORE
 _TOGETHER = 32  # requests to a remote store at a time
 _TRIES = 3
 _WHOLE = 64 << 20  # row groups up to this many bytes are kept whole
-_KEPT = 256 << 20  # bytes of row groups kept for the next call
 
 
 def read_images(uris: Iterable[str], storage_options: dict[str, Any] | None = None) -> Iterator[bytes | ImageError]:
@@ -158,8 +157,8 @@ class _Rows:
         return found
 
 
-_groups: OrderedDict[tuple, pa.Array] = OrderedDict()
-_lock = threading.Lock()
+_ROW_GROUPS: Cache[tuple, pa.Array] = Cache(256 << 20, weigh=lambda array: array.nbytes)
+"""For the next call; in bytes."""
 
 
 class _File:
@@ -205,16 +204,9 @@ class _File:
 
     def _whole(self, group: int) -> pa.Array:
         key = (self.place.url, self.column, self.stamp, group)
-        with _lock:
-            if key in _groups:
-                _groups.move_to_end(key)
-                return _groups[key]
-        found = self.parquet.read_row_group(group, columns=[self.column]).column(0).combine_chunks()
-        with _lock:
-            _groups[key] = found
-            while len(_groups) > 1 and sum(a.nbytes for a in _groups.values()) > _KEPT:
-                _groups.popitem(last=False)
-        return found
+        return _ROW_GROUPS.get(
+            key, lambda: self.parquet.read_row_group(group, columns=[self.column]).column(0).combine_chunks()
+        )
 
     def _bytes(self, value: pa.Scalar) -> bytes | ImageError:
         if not isinstance(value, pa.StructScalar):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from functools import cache
 
+from activation_atlas.stages.caches import cached
 from activation_atlas.stages.sources.labels import FOLDERS
 from activation_atlas.stages.sources.places import storable
 from activation_atlas.stages.sources.rows import Rows
@@ -22,7 +22,7 @@ _HOLDS = re.compile(rf"(?=.*[a-z])({_BESIDE})+", re.IGNORECASE)
 _KINDS = re.compile(f"({_FILES})+", re.IGNORECASE)
 
 
-@cache
+@cached(4096)
 def is_split(folder: str) -> bool:
     """Whether a folder is called as a part of a data set: ``train``, ``Validation``, ``test_images``, ``val2017``."""
     return _IS_SPLIT.fullmatch(folder) is not None

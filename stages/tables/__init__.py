@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from activation_atlas.stages.tables.described import TABLES as TABLES
+from activation_atlas.stages.tasks import CLASSES, Task
 
 POSITION = [("image_id", pa.string()), ("row", pa.int16()), ("col", pa.int16())]
 CELL = [("grid", pa.int16()), ("cell_x", pa.int16()), ("cell_y", pa.int16())]
@@ -29,13 +30,13 @@ def _arrow(dtype: str | pa.DataType) -> pa.DataType:
     return dtype if isinstance(dtype, pa.DataType) else pa.from_numpy_dtype(np.dtype(dtype))
 
 
-def images(meta: Sequence[pa.Field] = ()) -> pa.Schema:
+def images(meta: Sequence[pa.Field] = (), task: Task = CLASSES) -> pa.Schema:
     """``meta``: one field per metadata column, already named ``meta.*``."""
     return pa.schema(
         [
             ("image_id", pa.string()),
             ("uri", pa.string()),
-            ("label", pa.int32()),
+            ("label", task.stored),
             ("split", pa.string()),
             *meta,
             ("sha256", pa.string()),
@@ -54,12 +55,12 @@ def levels() -> pa.Schema:
     return pa.schema([("image_id", pa.string()), *numbers, ("exact", pa.bool_())])
 
 
-def predictions(classes: int) -> pa.Schema:
+def predictions(classes: int, task: Task = CLASSES) -> pa.Schema:
     return pa.schema(
         [
             ("image_id", pa.string()),
-            ("label", pa.int32()),
-            ("pred", pa.int32()),
+            ("label", task.stored),
+            ("pred", task.stored),
             ("prob", pa.float32()),
             ("correct", pa.bool_()),
             ("top_classes", pa.list_(pa.int32())),

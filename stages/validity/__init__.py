@@ -16,6 +16,7 @@ from pydantic import Field
 from activation_atlas.stages import groups, tables
 from activation_atlas.stages.clusters import Grids
 from activation_atlas.stages.groups import Given, groups_of
+from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import PositiveInt, Spec, ViewSpec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, one_shard
 from activation_atlas.stages.validity import telling
@@ -39,12 +40,19 @@ class Params(Spec):
     seed: int = 0
 
 
+def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
+    config = asked.config
+    common = {"groups": asked.groups, "seed": config.run.seed}
+    judged = [a for a in config.atlases if config.extract.attribution != "none" and not a.images]
+    return [(a.name, {"view": a.view, "min_count": a.min_count, **common}) for a in judged]
+
+
 def fit(inputs: Inputs, params: Params) -> State:
     """The rows of the table, and the statistic that is to be shown.
 
     Returns:
         statistic: mean, relative or top_share: top_share, unless another's median correlation is clearly better.
-        over: what the median is over: classes, groups, or few (the commonest classes, of few photographs each).
+        over: what the median is over: classes, groups, or commonest (classes, of few photographs each).
         rows: of the table. metrics: what stands in the run's record.
     """
     from threadpoolctl import threadpool_limits
@@ -57,13 +65,13 @@ def fit(inputs: Inputs, params: Params) -> State:
         )
     grid = inputs.table(f"grids/{view.name}", ["grid", "cell_x", "cell_y"]).combine_chunks()
     grids = Grids(grid)
-    found = Photographs.of(inputs, view, grids)
+    photographs = Photographs.of(inputs, view, grids)
     given = groups_of(inputs, params.groups)
     sides = sorted(set(grid["grid"].to_pylist()), reverse=True)
     with threadpool_limits(1):  # the order of a sum must not hang on the number of cores
-        replicates = Replicates(found, REPLICATES, params.seed)
-        judge = Judge(inputs, view, extract, grids, sides, params.min_count, found, replicates)
-        state = _told(judge, _targets(found, extract, given), _statistics(extract), len(extract["attributed"]))
+        replicates = Replicates(photographs, REPLICATES, params.seed)
+        judge = Judge(inputs, view, extract, grids, sides, params.min_count, photographs, replicates)
+        state = _told(judge, _targets(photographs, extract, given), _statistics(extract), len(extract["attributed"]))
     if state["metrics"]["compared"] and state["statistic"] != telling.SHOWN:
         inputs.note(
             f"atlas {view.name!r}: shown for a class is the {telling.WORDS[state['statistic']]}, which lies where the "
@@ -80,23 +88,23 @@ def _statistics(extract: State) -> list[str]:
     return ["mean", *(["relative"] if shared else []), *(["top_share"] if several else [])]
 
 
-def _targets(found: Photographs, extract: State, given: Mapping[str, Sequence[int]]) -> dict[str, list[Target]]:
+def _targets(photographs: Photographs, extract: State, given: Mapping[str, Sequence[int]]) -> dict[str, list[Target]]:
     """Classes and groups to be judged, by kind."""
     column = {int(index): k for k, index in enumerate(extract["attributed"])}
-    known = found.label >= 0
-    everything = np.ones(len(found.pred), bool)
+    pred, label = photographs.pred, photographs.label
+    everything = np.ones(len(pred), bool)
     targets: dict[str, list[Target]] = {"predicted": [], "label": [], "group": []}
-    for kind, of, among in (("predicted", found.pred, everything), ("label", found.label, known)):
-        number = np.bincount(of[of >= 0], minlength=len(extract["classes"]))
+    for kind, of, among in (("predicted", pred, everything), ("label", label, label.known)):
+        number = of.counts(len(extract["classes"]))
         chosen = [k for k in column if number[k] >= MANY]
         if 2 * number[chosen].sum() < number.sum() and not given:
             commonest = sorted((k for k in column if number[k]), key=lambda k: (-number[k], k))
             chosen = sorted({*chosen, *commonest[:POOLED]})
-        targets[kind] = [Target(kind, k, (column[k],), of == k, among) for k in sorted(chosen)]
+        targets[kind] = [Target(kind, k, (column[k],), of.of(k), among) for k in sorted(chosen)]
     for name, classes in given.items():
         own = tuple(column[k] for k in classes if k in column)
         if own:
-            targets["group"].append(Target("group", name, own, np.isin(found.pred, list(classes)), everything))
+            targets["group"].append(Target("group", name, own, pred.of(*classes), everything))
     return targets
 
 
@@ -108,16 +116,16 @@ def _told(judge: Judge, targets: Mapping[str, Sequence[Target]], statistics: Seq
     pools = {kind: Pool.of(kind, own, MANY) for kind, own in targets.items()}
     asked = [target for pool in pools.values() for target in pool.targets]
     place = {id(target): k for k, target in enumerate(asked)}
-    found = judge.judge(asked, statistics)
-    for (_, _, k), figures in found.items():
+    judged = judge.judge(asked, statistics)
+    for (_, _, k), association in judged.items():
         if asked[k].kind == "group" and len(asked[k].columns) == attributed > 1:
-            figures.moments.fill(0), figures.lifts.fill(np.nan)
+            association.moments.fill(0), association.lifts.fill(np.nan)
     rows: list[dict[str, Any]] = []
     figures: dict[str, list[dict[str, Told]]] = {kind: [] for kind, pool in pools.items() if pool.targets}
     for level in judge.levels:
         for kind, pool in pools.items():
             told = {
-                statistic: Told.of([found[level.grid, statistic, place[id(target)]] for target in pool.targets])
+                statistic: Told.of([judged[level.grid, statistic, place[id(target)]] for target in pool.targets])
                 for statistic in statistics
                 if pool.targets
             }
@@ -136,14 +144,14 @@ def _basis(pools: Mapping[str, Pool]) -> tuple[str | None, str]:
     """What the statistics are compared by: classes, or groups where these are given and few classes have photographs
     enough; and how that is called."""
     predicted, groups = pools["predicted"], pools["group"]
-    if predicted.targets and len(predicted.each) == len(predicted.pooled) and not _few(predicted):
+    if predicted.targets and len(predicted.each) == len(predicted.pooled) and not _mostly_rare(predicted):
         return "predicted", "classes"
     if groups.each:
         return "group", "groups"
-    return ("predicted", "few") if predicted.targets else (None, "")
+    return ("predicted", "commonest") if predicted.targets else (None, "")
 
 
-def _few(pool: Pool) -> bool:
+def _mostly_rare(pool: Pool) -> bool:
     """Whether most photographs are of classes that are not told by themselves."""
     return 2 * sum(pool.targets[k].photographs for k in pool.each) < pool.targets[0].among.sum()
 
@@ -181,4 +189,6 @@ STAGE = Stage(
     check=("extract", lambda inputs, params: groups.check(inputs, params.groups)),
     libraries=("numpy", "scipy"),
     threads=False,
+    steps=_steps,
+    foreseen=True,
 )

@@ -90,8 +90,8 @@ class Shares:
 
 
 @dataclass
-class Found:
-    """What a target gave with one statistic on one grid, for each class of it.
+class Association:
+    """How a target's photographs go with one statistic on one grid, in every replicate, for each class of it.
 
     Attributes:
         moments: (1 + B, K, 3) see :func:`~stages.validity.measures.moments`.
@@ -121,11 +121,11 @@ class Judge:
         levels = [Level(side, parent, self._all, min_count) for side, parent in of]
         self.levels = sorted((level for level in levels if level.cells >= CELLS), key=lambda level: level.grid)
 
-    def judge(self, targets: Sequence[Target], statistics: Sequence[str]) -> dict[tuple[int, str, int], Found]:
-        """What each target gave: by grid, statistic and the target's place among ``targets``."""
+    def judge(self, targets: Sequence[Target], statistics: Sequence[str]) -> dict[tuple[int, str, int], Association]:
+        """How each target goes with each statistic: by grid, statistic and the target's place among ``targets``."""
         drawn = self.replicates.times.shape[1]
-        found = {
-            (level.grid, statistic, number): Found(
+        judged = {
+            (level.grid, statistic, number): Association(
                 np.zeros((drawn, len(target.columns), 3)), np.zeros((drawn, len(target.columns)))
             )
             for level in self.levels
@@ -147,10 +147,10 @@ class Judge:
                             lies, own = shares.of(number, level), usual
                             if not targets[number].among.all():  # of some photographs the label is not known
                                 own = centred(heat, lies.held), warmest(heat, lies.rows)
-                            here = found[level.grid, statistic, number]
+                            here = judged[level.grid, statistic, number]
                             here.moments[:, place] = moments(own[0], lies.share, lies.count)
                             here.lifts[:, place] = lift(own[1], lies.own, lies.rows)
-        return found
+        return judged
 
     def _chunks(self, columns: list[int]) -> Iterator[list[int]]:
         drawn, clusters = self.replicates.times.shape[1], len(self.photographs.cell)

@@ -49,8 +49,9 @@ def warmest(heat: np.ndarray, rows: np.ndarray, share: float = WARMEST) -> np.nd
     """
     heat = np.where(rows > 0, heat, np.float32(-np.inf))
     need = share * rows.sum(1, dtype=np.float64)
-    for few in (heat.shape[1] // 5, heat.shape[1]):  # a fifth of the cells is mostly enough, and soon sorted
-        order = np.argpartition(heat, -few, axis=1)[:, -few:] if 0 < few < heat.shape[1] else np.argsort(heat, axis=1)
+    for count in (heat.shape[1] // 5, heat.shape[1]):  # a fifth of the cells is mostly enough, and soon sorted
+        some = 0 < count < heat.shape[1]
+        order = np.argpartition(heat, -count, axis=1)[:, -count:] if some else np.argsort(heat, axis=1)
         order = np.take_along_axis(order, np.argsort(-np.take_along_axis(heat, order, 1), axis=1), 1)
         held = np.cumsum(np.take_along_axis(rows, order, 1), 1, dtype=np.float64)
         if (held[:, -1] >= need).all():

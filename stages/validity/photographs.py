@@ -12,6 +12,7 @@ from activation_atlas.stages.clusters import Grids, sum_by
 from activation_atlas.stages.ranked import ranked_rows
 from activation_atlas.stages.specs import ViewSpec
 from activation_atlas.stages.stage import Inputs, State
+from activation_atlas.stages.tasks import Assigned, assigned
 
 BLOCK = 32
 """Replicates widened to float32 at once."""
@@ -24,14 +25,14 @@ class Photographs:
     A cluster is what a photograph has in a cell of the finest grid; they are in the order of the cells.
 
     Attributes:
-        pred, label: (G,) class index; label -1 where there is none.
+        pred, label: of the G photographs.
         cells: of the finest grid, how many.
         cell, owner, rows: (P,) cell, photograph and rows of each cluster.
         cluster: (rows of the atlas,) the cluster of each row, in the order of the layout.
     """
 
-    pred: np.ndarray
-    label: np.ndarray
+    pred: Assigned
+    label: Assigned
     cells: int
     cell: np.ndarray
     owner: np.ndarray
@@ -48,14 +49,14 @@ class Photographs:
             ids = layout["image_id"].combine_chunks().dictionary_encode()
             said = inputs.part("predictions", index, ["image_id", "pred", "label"])
             at = pc.index_in(ids.dictionary, value_set=said["image_id"].combine_chunks())
-            pred.append(said["pred"].take(at).to_numpy().astype(np.int64))
-            label.append(pc.fill_null(said["label"].take(at), -1).to_numpy().astype(np.int64))
+            pred.append(said["pred"].take(at))
+            label.append(said["label"].take(at))
             codes.append((grids.cells(layout).astype(np.int64) << 32) | (ids.indices.to_numpy() + before))
             before += len(ids.dictionary)
         pairs, cluster, rows = np.unique(np.concatenate(codes), return_inverse=True, return_counts=True)
         return cls(
-            np.concatenate(pred),
-            np.concatenate(label),
+            assigned(*pred),
+            assigned(*label),
             len(grids.levels[0].parent),
             pairs >> 32,
             pairs & 0xFFFFFFFF,

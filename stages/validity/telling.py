@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from activation_atlas.stages.validity.intervals import Draws, correlations, fisher, lifts, log, unlog
-from activation_atlas.stages.validity.judging import Found, Target
+from activation_atlas.stages.validity.bootstrap import Draws, correlations, fisher, lifts, log, unlog
+from activation_atlas.stages.validity.judging import Association, Target
 
 SHOWN = "top_share"
 """The statistic that is shown unless another is clearly better."""
@@ -57,8 +57,9 @@ class Told:
     lift: Draws
 
     @classmethod
-    def of(cls, found: Sequence[Found]) -> Told:
-        return cls(_of_each([correlations(f.moments) for f in found]), _of_each([lifts(f.lifts) for f in found]))
+    def of(cls, judged: Sequence[Association]) -> Told:
+        moments, drawn = [each.moments for each in judged], [each.lifts for each in judged]
+        return cls(_of_each(list(map(correlations, moments))), _of_each(list(map(lifts, drawn))))
 
     def of_target(self, k: int, photographs: int) -> Row:
         """Columns of a row for one target."""

@@ -91,7 +91,7 @@ function drawStanding(variant) {
   $("standing").hidden = !said.length;
 }
 
-function changed(draw) { drawControls(); draw(); remember(); }
+function changed(draw) { drawControls(); draw(); writeHash(); }
 
 function choices(select, key) {
   const counts = new Map();
@@ -101,8 +101,8 @@ function choices(select, key) {
   select.replaceChildren(make("option", { value: "" }, "any"), ...sorted.map(([index, n]) => make("option", { value: index }, `${className(index)} (${n})`)));
 }
 
-let remembered = null;
-function remember() {
+let writtenHash = null;
+function writeHash() {
   const hash = new URLSearchParams();
   for (const key of ["label", "pred"]) if (state[key] !== null) hash.set(key, String(state[key]));
   if (state.text.trim()) hash.set("text", state.text.trim());
@@ -111,12 +111,12 @@ function remember() {
   if (state.view !== "over") hash.set("view", state.view);
   if (state.opacity !== PRINTED) hash.set("opacity", String(state.opacity));
   if (!state.smooth) hash.set("smooth", "no");
-  remembered = `#${hash}`;
-  if (remembered !== (location.hash || "#")) history.replaceState(null, "", remembered);
+  writtenHash = `#${hash}`;
+  if (writtenHash !== (location.hash || "#")) history.replaceState(null, "", writtenHash);
 }
 
 // A link names the filters it wants; of the rest it changes what it names.
-function recall() {
+function readHash() {
   const hash = new URLSearchParams(location.hash.slice(1)), whole = (key) => {
     const value = hash.get(key), index = Number(value);
     return value !== null && value !== "" && Number.isInteger(index) && index >= 0 && index < RUN.classes.length ? index : null;
@@ -141,11 +141,11 @@ $("text").addEventListener("input", (event) => { state.text = event.target.value
 $("opacity").addEventListener("input", (event) => { state.opacity = Number(event.target.value); changed(redrawMaps); });
 $("reset").addEventListener("click", () => { Object.assign(state, { label: null, pred: null, text: "" }); changed(drawCases); });
 watchConfusions(state);
-recall();
+readHash();
 if (!$("reset").hidden) $("sheets").scrollIntoView();
 window.addEventListener("hashchange", () => {
-  if (location.hash === remembered || /^#[^=]+$/.test(location.hash)) return; // a place on the page, and no filters
-  recall();
+  if (location.hash === writtenHash || /^#[^=]+$/.test(location.hash)) return; // a place on the page, and no filters
+  readHash();
   $("sheets").scrollIntoView();
 });
 let resized = 0;

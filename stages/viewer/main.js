@@ -24,7 +24,7 @@ function refresh() {
   if (atlas.pair) $("axis").replaceChildren(make("span", {}, `← ${atlas.pair[0]}`), make("span", {}, "no preference"), make("span", {}, `${atlas.pair[1]} →`));
   drawPanel();
   redraw();
-  remember();
+  writeHash();
 }
 
 function showAtlas(name) {
@@ -84,8 +84,8 @@ function step(dx, dy) {
   if (best >= 0) choose(best);
 }
 
-let remembered = null;
-function remember() {
+let writtenHash = null;
+function writeHash() {
   const { atlas, level, grid, show, of, heat, by, cell } = map.state, hash = new URLSearchParams({ atlas: atlas.name });
   if (level !== "auto") hash.set("grid", level);
   if (show !== "icons") hash.set("show", show);
@@ -94,13 +94,13 @@ function remember() {
   if (by !== null && by !== atlas.statistics[0]?.key) hash.set("by", by);
   if (cell >= 0) hash.set("cell", `${grid.n},${grid.x[cell]},${grid.y[cell]}`);
   const text = `#${hash}`;
-  if (text === remembered) return;
-  const first = remembered === null && location.hash === "";
-  remembered = text;
+  if (text === writtenHash) return;
+  const first = writtenHash === null && location.hash === "";
+  writtenHash = text;
   if (!first) history.replaceState(null, "", text);
 }
 
-function recall() {
+function readHash() {
   const hash = new URLSearchParams(location.hash.slice(1)), { state } = map;
   if (KINDS.some(([key]) => key === hash.get("show"))) state.show = hash.get("show");
   const index = Number(hash.get("class") ?? NaN);
@@ -219,9 +219,9 @@ if (RUN.atlases.length) {
   $("names").addEventListener("change", (event) => { map.state.names = event.target.checked; redraw(); });
   for (const button of document.querySelectorAll(".zoom button")) button.addEventListener("click", () => zoomButton(button.dataset.zoom));
   pointerEvents(map.canvas);
-  recall();
+  readHash();
   resize();
   new ResizeObserver(resize).observe(map.canvas);
-  window.addEventListener("hashchange", () => { if (location.hash !== remembered && /(^#|&)atlas=/.test(location.hash)) recall(); });
+  window.addEventListener("hashchange", () => { if (location.hash !== writtenHash && /(^#|&)atlas=/.test(location.hash)) readHash(); });
   document.fonts?.ready.then(redraw);
 }

@@ -52,14 +52,14 @@ class Place:
 
     @staticmethod
     def of(row: Mapping[str, Any]) -> Place:
-        """From what a method settled as ``place``, or a row of the table ``maps``."""
+        """From what a method configured as ``place``, or a row of the table ``maps``."""
         stride, offset = (tuple(float(v) for v in row[name]) for name in ("stride", "offset"))
         return Place(stride, offset, tuple(int(v) for v in row["covers"]))
 
     @staticmethod
-    def settled(found: Mapping[str, Any], size: tuple[int, int]) -> Place:
-        """Where a method settled that its maps lie; evenly over an input of ``size`` where it says nothing of that."""
-        return Place.of(found["place"]) if "place" in found else Place.even((found["height"], found["width"]), size)
+    def configured(method: Mapping[str, Any], size: tuple[int, int]) -> Place:
+        """Where a configured method has its maps; evenly over an input of ``size`` where it says nothing of that."""
+        return Place.of(method["place"]) if "place" in method else Place.even((method["height"], method["width"]), size)
 
     @staticmethod
     def at(maps: Any, row: int) -> Place:

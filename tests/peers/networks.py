@@ -55,11 +55,11 @@ class Case:
         Args:
             stretched: a layer's map is laid evenly over the whole image, as the peers do, and not where it lies.
         """
-        settled = METHODS[options.name].settle(self.ours, options, lambda count: self.pixels[:count])
+        configured = METHODS[options.name].configure(self.ours, options, lambda count: self.pixels[:count])
         if stretched:
-            own = settled.get("cam", settled)
+            own = configured.get("cam", configured)
             own["place"] = Place.even((own["height"], own["width"]), (SIZE, SIZE)).row()
-        return explainer(self.spec, options, settled, *self.targets.shape, 0, background)
+        return explainer(self.spec, options, configured, *self.targets.shape, 0, background)
 
     def maps(self, options: Options, background: np.ndarray | None = None, stretched: bool = False) -> Maps:
         """Our maps of all images and targets."""

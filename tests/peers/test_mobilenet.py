@@ -17,8 +17,10 @@ import pytest
 from tf_explain.core.occlusion_sensitivity import OcclusionSensitivity
 from tf_keras_vis.gradcam import Gradcam
 
-from activation_atlas.stages.methods import GradCam, Occlusion, Saliency
 from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision.attribution.methods.cam import GradCam
+from activation_atlas.stages.vision.attribution.methods.gradients import Saliency
+from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
 from activation_atlas.stages.vision.images import decode_to
 from activation_atlas.stages.vision.model import open_model
 from tests.peers.networks import Case, headless

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import shap
 
-from activation_atlas.stages.methods import ExpectedGradients
+from activation_atlas.stages.vision.attribution.methods.path import ExpectedGradients
 from tests.peers.networks import case
 
 

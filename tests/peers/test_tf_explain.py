@@ -14,7 +14,10 @@ from tf_explain.core.integrated_gradients import IntegratedGradients as PeerInte
 from tf_explain.core.occlusion_sensitivity import OcclusionSensitivity
 from tf_explain.core.vanilla_gradients import VanillaGradients
 
-from activation_atlas.stages.methods import GradCam, GradientXInput, IntegratedGradients, Occlusion, Saliency
+from activation_atlas.stages.vision.attribution.methods.cam import GradCam
+from activation_atlas.stages.vision.attribution.methods.gradients import GradientXInput, Saliency
+from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
+from activation_atlas.stages.vision.attribution.methods.path import IntegratedGradients
 from tests.peers.networks import SIZE, case
 
 

@@ -27,18 +27,11 @@ from tf_keras_vis.scorecam import Scorecam
 from tf_keras_vis.utils.model_modifiers import GuidedBackpropagation, ReplaceToLinear
 from tf_keras_vis.utils.scores import CategoricalScore
 
-from activation_atlas.stages.methods import (
-    Cam,
-    GradCam,
-    GradCamPlusPlus,
-    GuidedBackprop,
-    GuidedGradCam,
-    LayerCam,
-    Saliency,
-    ScoreCam,
-    SmoothGrad,
-)
-from activation_atlas.stages.vision.attribution.methods.smooth_grad import normal
+from activation_atlas.stages.vision.attribution.methods.cam import Cam, GradCam, GradCamPlusPlus, LayerCam
+from activation_atlas.stages.vision.attribution.methods.gradients import Saliency
+from activation_atlas.stages.vision.attribution.methods.guided import GuidedBackprop, GuidedGradCam
+from activation_atlas.stages.vision.attribution.methods.score_cam import ScoreCam
+from activation_atlas.stages.vision.attribution.methods.smooth_grad import SmoothGrad, normal
 from tests.peers.networks import case
 
 LAYERS = ["first", "middle", "last"]

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from activation_atlas.pipeline import config
+from activation_atlas.pipeline import commands
 from activation_atlas.pipeline.cli import main
 
 
@@ -13,7 +13,7 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(config, "load", interrupted)
+    monkeypatch.setattr(commands, "load", interrupted)
     monkeypatch.setattr(sys, "argv", ["activation-atlas", "plan", "config.yaml"])
     before = signal.getsignal(signal.SIGTERM)
     try:

@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from activation_atlas.pipeline.config import load
-from activation_atlas.pipeline.plan import _plain
 from activation_atlas.pipeline.record import about
 from activation_atlas.pipeline.steps import steps
 from activation_atlas.stages.stage import UserError
@@ -32,6 +31,18 @@ def test_configs_load_and_open_with_their_command(path, monkeypatch, tmp_path):
     config = load(str(path), ["model.classes=[a, b]"])
     names = [s.name for s in steps(config)]
     assert names[:2] == ["index", "extract"] and names[-1] == "report"
+
+
+def test_a_mapping_is_a_configuration_too(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {**LEAST, "atlases": [{"name": "a", "layer": "conv", "render": None}]}
+    config = load(given, ["run.seed=3"])
+    assert config == load(write(**given), ["run.seed=3"]) and "run" not in given
+    assert load(config) is config
+    again = load(config, ["run.name=other"])
+    assert (again.run.name, again.run.seed, again.atlases) == ("other", 3, config.atlases)
+    with pytest.raises(UserError, match="^the configuration: modl: unknown key; did you mean model"):
+        load({"modl": {}})
 
 
 def test_paths_are_relative_to_the_file(write, tmp_path):
@@ -187,7 +198,7 @@ def test_what_changes_no_output_is_in_no_fingerprint(write):
     """The order of atlases, the images' size where they are only listed, the cells that get an icon."""
 
     def fingerprints(**changes):
-        return {step.name: _plain(step) for step in steps(load(write(**changes)))}
+        return {step.name: step.params.model_dump(mode="json", by_alias=True) for step in steps(load(write(**changes)))}
 
     one, two = {"name": "a", "layer": "z"}, {"name": "b", "layer": "c"}
     before = fingerprints(atlases=[one, two])

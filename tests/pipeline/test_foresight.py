@@ -44,7 +44,7 @@ WRONG = [
     ({"model": NAMED, "atlases": [{**ATLAS, "class": "strips"}]}, "unknown class 'strips'; did you mean stripes?"),
     ({"model": NAMED, "atlases": [{**ATLAS, "pair": ["blobs", "zebra"]}]}, "there are stripes, checks, blobs"),
     ({"atlases": [{**ATLAS, "class": "class 3"}]}, "unknown class 'class 3'"),
-    ({"model": NAMED, "extract": {"attribution": ["check"]}}, "extract.attribution: the model has no class check"),
+    ({"model": NAMED, "extract": {"attribution": ["check"]}}, "extract.attribution: unknown class 'check'"),
     ({"model": NAMED, "report": {"classes": ["blob"]}}, "report.classes: unknown class 'blob'; did you mean blobs?"),
     ({"model": NAMED, "explain": {"targets": ["strips"]}}, "explain.targets: unknown target 'strips'"),
     ({"explain": {"targets": ["rank:4"]}}, "explain.targets: rank:4 of a model with 3 classes"),

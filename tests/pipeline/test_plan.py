@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from activation_atlas.pipeline.plan import Planner, differs
+from activation_atlas.pipeline.plan import STAMPS, Planner, differs
 from activation_atlas.pipeline.runner import work
 from activation_atlas.pipeline.store import Store
 from activation_atlas.stages.stage import UserError
@@ -34,13 +34,11 @@ def run(tmp_path, monkeypatch):
                 did.append((step.stage.name, "fit"))
                 work(fit)
             plan = planner.plan(step)
-            stamps = store.read_json("cache/stamps.json") or {}
             for task in plan.todo:
                 did.append((step.stage.name, task.shard.index))
                 work(task)
                 if task.stamp is not None:
-                    stamps[f"{task.stage}/{task.shard.index}"] = task.stamp
-            store.write_json("cache/stamps.json", stamps)
+                    store.append(STAMPS, {f"{task.stage}/{task.shard.index}": task.stamp})
             reasons[step.stage.name] = plan.reason
         return did, reasons
 

@@ -9,7 +9,7 @@ import pytest
 
 from activation_atlas.pipeline import progress
 from activation_atlas.pipeline.config import Config
-from activation_atlas.pipeline.cost import line, passes
+from activation_atlas.pipeline.cost import line
 from activation_atlas.pipeline.plan import StepPlan
 from activation_atlas.pipeline.progress import Bars, JsonLines, Pace, Plain, spelled
 from activation_atlas.pipeline.steps import steps
@@ -96,11 +96,11 @@ def test_what_a_run_will_cost_is_one_line():
 
 
 def test_passes_of_a_method():
-    occlusion = METHODS["occlusion"](patch=32, stride=16)
-    assert passes(occlusion, (224, 224)) == 13**2 and passes(occlusion, (224, 96)) == 13 * 5
-    assert passes(METHODS["occlusion"](), (224, 224)) == 13**2, "windows follow from the input's size"
-    assert passes(occlusion, None) is None and passes(occlusion, (16, 16)) is None
-    assert passes(METHODS["smooth_grad"](samples=7), None) == 7
+    occlusion = METHODS["occlusion"].options(patch=32, stride=16)
+    assert occlusion.passes((224, 224)) == 13**2 and occlusion.passes((224, 96)) == 13 * 5
+    assert METHODS["occlusion"].options().passes((224, 224)) == 13**2, "windows follow from the input's size"
+    assert occlusion.passes(None) is None and occlusion.passes((16, 16)) is None
+    assert METHODS["smooth_grad"].options(samples=7).passes(None) == 7
 
 
 def test_what_is_logged_at_work_is_told_in_its_name_and_once():

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from activation_atlas.pipeline.digest import content_digest
-from activation_atlas.pipeline.store import Store
+from activation_atlas.pipeline.store import LOG, Store
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables import from_numpy
 
@@ -171,7 +171,7 @@ def test_a_log_on_a_full_disk_is_one_line(store):
     store.root.mkdir()
     (store.root / "log.jsonl").symlink_to("/dev/full")
     with pytest.raises(UserError, match="no space left writing"):
-        store.append_log({"event": "start"})
+        store.append(LOG, {"event": "start"})
 
 
 def test_two_writers_of_a_part_never_share_a_file(store, monkeypatch):

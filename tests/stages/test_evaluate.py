@@ -12,8 +12,10 @@ from activation_atlas.stages import index, tables
 from activation_atlas.stages.evaluate import STAGE, Params, baseline, fit
 from activation_atlas.stages.evaluate.pointing import energy, pointing
 from activation_atlas.stages.evaluate.truth import boxes_of, inside_boxes, inside_mask, listed, matched
-from activation_atlas.stages.methods import GradCam, Occlusion, Saliency
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.methods.cam import GradCam
+from activation_atlas.stages.vision.attribution.methods.gradients import Saliency
+from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
 from activation_atlas.stages.vision.place import Place
 from tests.memory import MemoryInputs
 from tests.stages.vision import small_models
@@ -349,7 +351,7 @@ def flag_all(inputs, flag):
 
 
 def test_of_maps_that_all_say_nothing_none_is_scored(inputs, model):
-    """Loudly, but where the run has said so when they were settled: maps of windows too large."""
+    """Loudly, but where the run has said so when they were configured: maps of windows too large."""
     flag_all(inputs, "constant")
     found = rows(inputs, params(model, boxes=BOXES, steps=1))
     assert all(row[m] is None for row in found.values() for m in ("deletion", "insertion", "pointing", "energy"))

@@ -73,7 +73,7 @@ def test_pictures_panels_and_tables(folder):
 
 def test_from_python_the_same_maps(folder):
     spec = ModelSpec(path=str(folder / "model.keras"), classes=CLASSES)
-    (image,) = explain_images([folder / "photos" / "large.jpg"], spec, ["grad_cam"], ["checks", "second"])
+    (image,) = explain_images(folder / "photos" / "large.jpg", spec, "grad_cam", ["checks", "second"])
     assert [m.kinds for m in image.maps][0][0] == "checks" and image.maps[0].name == "checks"
     assert image.probabilities.sum() == pytest.approx(1)
     assert image.picture(image.maps[0]).shape == (300, 300, 3)
@@ -121,6 +121,14 @@ def test_images_that_cannot_be_used(folder):
     one_line(explain(folder, "", images=[]), "an image without a name")
 
 
+def test_two_classes_of_one_name_and_a_file_that_names_none(folder):
+    (folder / "alike.txt").write_text("crane\ncrane\nheron")
+    words = "--target", "label", "--label", "crane", "--classes", folder / "alike.txt"
+    one_line(explain(folder, *words), "label: 2 classes are called crane, 0 and 1; give an index")
+    (folder / "null.json").write_text("[null, 1]")
+    one_line(explain(folder, *words[:-1], folder / "null.json"), "null.json must hold a list of names")
+
+
 def test_an_image_given_twice_is_explained_once(folder):
     photos = folder / "photos"
     assert files(["dog.jpg", "./dog.jpg", "cat.jpg", "dog.jpg"]) == ["dog.jpg", "cat.jpg"]
@@ -139,7 +147,13 @@ def test_from_python_a_wrong_method_is_one_line_too(folder):
         ({"name": "occlusion", "stride": 0}, "method.occlusion.stride: Input should be greater than 0"),
     ):
         with pytest.raises(UserError, match=said):
-            explain_images([folder / "photos" / "large.jpg"], str(folder / "model.keras"), [method])
+            explain_images([folder / "photos" / "large.jpg"], folder / "model.keras", [method])
+    for model, said in (
+        (3, "model: a int is no file; save it first"),
+        ({"path": "m.keras", "range": (1, 1)}, "model: range: 1 stands for black and for white"),
+    ):
+        with pytest.raises(UserError, match=said):
+            explain_images("dog.jpg", model)
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +184,7 @@ def test_greys_of_12_bits_are_told_or_read_as_they_are_meant(folder, caplog):
     assert bright.photo.max() == bright.pixels.max() == 255 and not caplog.text
 
 
-def test_what_a_model_returns_can_be_said_wherever_one_is_opened(folder):
+def test_what_a_model_returns_can_be_said_wherever_one_is_opened(folder, caplog):
     import keras
     from keras import layers
 
@@ -182,11 +196,11 @@ def test_what_a_model_returns_can_be_said_wherever_one_is_opened(folder):
     keras.Model(image, layers.Dense(3, use_bias=False, kernel_initializer=half)(layers.Concatenate()(both))).save(
         folder / "mixed.keras"
     )
-    code, _, err = command("layers", folder / "average.keras")
-    assert code == 0 and "(Average) of 2 sigmoids, and has no logits behind it" in err
+    assert command("layers", folder / "average.keras")[0] == 0
+    assert "(Average) of 2 sigmoids, and has no logits behind it" in caplog.text
     photo = ["explain", folder / "photos" / "large.jpg", "--out", folder / "out", "--model", folder / "mixed.keras"]
     for words in (["layers", folder / "mixed.keras"], photo):
         one_line(command(*words), "say what they are with model.output (--output): logits or probabilities")
         assert command(*words, "--output", "probabilities")[0] == 0
-    code, _, err = command("layers", folder / "mixed.keras", "--output", "logits", "--input-size", "16")
-    assert code == 0 and "taken for logits, as model.output says, though it lies within [0, 1]" in err
+    assert command("layers", folder / "mixed.keras", "--output", "logits", "--input-size", "16")[0] == 0
+    assert "taken for logits, as model.output says, though it lies within [0, 1]" in caplog.text

@@ -22,8 +22,7 @@ from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables import images as images_schema
 from activation_atlas.stages.tables import to_numpy
 from activation_atlas.stages.vision.attribution.blocks import Insertion, Removal
-from activation_atlas.stages.vision.decoding import decoded
-from activation_atlas.stages.vision.images import ImageError, decode_to
+from activation_atlas.stages.vision.images import decode_to
 from activation_atlas.stages.vision.model import open_model
 from tests import quick
 from tests.memory import MemoryInputs
@@ -347,7 +346,7 @@ def test_a_part_of_which_nothing_is_left(models, tmp_path):
             {"layers": ["backbone/conv_b"], "edge": 3},
             "no position of its 6 x 6 is 3 from the border; lower extract.edge",
         ),
-        ({"attribution": ["clas 1"]}, "extract.attribution: the model has no class clas 1; did you mean class 1?"),
+        ({"attribution": ["clas 1"]}, "extract.attribution: unknown class 'clas 1'; did you mean class 1?"),
         ({"images": ImagesSpec(path="x", resize=20)}, r"images.resize: \[20, 20\], but the model takes \[16, 16\]"),
     ],
 )
@@ -356,50 +355,7 @@ def test_what_cannot_be_done_is_said_before_any_image_is_read(changes, match, mo
         extract.fit(MemoryInputs(), _params(models("nested"), **changes))
 
 
-def test_classes_of_one_name(models):
-    model = ModelSpec(path=models("linear"), classes=["crane", "crane", "wren"])
-    with pytest.raises(UserError, match=r"2 classes are called crane; give an index: \[0, 1\]"):
-        extract.fit(MemoryInputs(), _params(models("linear"), model=model, attribution=["crane"]))
-
-
 def test_speed_options_are_not_part_of_the_fingerprint(models):
     names = set(_params(models("linear")).model_dump())
     assert not names & {"batch", "decode_threads", "max_rejects"} and "dtype" in names
     assert set(ExtractSpec.model_fields) < set(Params.model_fields)
-
-
-# -- decoding --------------------------------------------------------------------
-
-
-def test_only_so_many_images_are_held():
-    held, most = set(), []
-
-    def items():
-        for k in range(40):
-            held.add(k)
-            most.append(len(held))
-            yield bytes([k])
-
-    for k, value in enumerate(decoded(items(), lambda data: data[0], ahead=3, threads=2)):
-        assert value == k
-        held.discard(k)
-    assert max(most) <= 3 + 3  # the queue, one at either end, and the one just yielded
-
-
-def test_a_reader_that_fails_and_one_that_is_left():
-    def fails():
-        yield b"a"
-        raise OSError("the disk is gone")
-
-    stream = decoded(fails(), len, 2, 1)
-    assert next(stream) == 1
-    with pytest.raises(OSError, match="the disk is gone"):
-        next(stream)
-    endless = decoded((b"x" for _ in iter(int, 1)), len, 2, 1)
-    assert next(endless) == 1
-    endless.close()
-
-    def refuse(data):
-        raise ImageError("no")
-
-    assert [e.reason for e in decoded([b"x", ImageError("earlier")], refuse, 2, 1)] == ["no", "earlier"]

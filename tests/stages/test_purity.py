@@ -9,8 +9,8 @@ import pytest
 
 from activation_atlas.pipeline.config import Config
 from activation_atlas.pipeline.steps import steps
+from activation_atlas.stages.intervals import clustered_share
 from activation_atlas.stages.purity import STAGE, Params
-from activation_atlas.stages.shares import clustered
 from activation_atlas.stages.tables import layouts
 from tests.memory import MemoryInputs
 from tests.stages.rows import blobs, memory, view
@@ -55,16 +55,16 @@ def test_by_hand(shard_images):
     assert found["predicted"][0] == round(6 / 14, 4) and found["base"] == 0.375
     # Labelled: 0, 2, 4 and 6 of the six with a label, and 5 + 1 + 0 + 1 of the 9 rows that are theirs.
     assert found["label"][0] == round(7 / 9, 4) and found["label_base"] == round(4 / 6, 5)
-    expected = clustered(np.array(PRED) == 0, np.array(OWN))
+    expected = clustered_share(np.array(PRED) == 0, np.array(OWN))
     assert found["predicted"] == [round(v, 4) for v in expected[:3]]
 
 
 def test_the_weakest_fifth_tells_what_the_last_chosen_are():
     argued = [9.0] * 5 + [1.0, 2.0, 9.0, 9.0, 9.0] + [9.0] * 4  # two of 14: photograph 1's, which is not predicted so
     (found,) = purity(laid_out(argued=argued), class_="fireboat")
-    expected = clustered(np.array(PRED) == 0, np.array(OWN), 0.0)
+    expected = clustered_share(np.array(PRED) == 0, np.array(OWN), 0.0)
     assert found["predicted"] == [round(v, 4) for v in expected[:3]]
-    assert expected[3] < clustered(np.array(PRED) == 0, np.array(OWN))[3]
+    assert expected[3] < clustered_share(np.array(PRED) == 0, np.array(OWN))[3]
 
 
 def test_a_pair_has_two_halves():

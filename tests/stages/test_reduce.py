@@ -15,7 +15,7 @@ from activation_atlas.stages.reduce import REDUCERS, STAGE, Params, ReduceSpec
 from activation_atlas.stages.reduce.argument import is_relative, lead
 from activation_atlas.stages.reduce.components import fit_components, project, unit
 from activation_atlas.stages.reduce.fidelity import fidelity
-from activation_atlas.stages.reduce.members import class_index, preference, row_hash, sample
+from activation_atlas.stages.reduce.members import attributed_index, preference, row_hash, sample
 from activation_atlas.stages.reduce.neighbours import Index
 from activation_atlas.stages.reduce.place import limits, normalise, place
 from activation_atlas.stages.stage import Shard, UserError
@@ -262,10 +262,10 @@ def test_unknown_and_unextracted_classes_are_one_line():
 
 def test_where_all_classes_are_numbers_none_is_an_index():
     names = {"classes": ["10", "20", "007"], "attributed": [0, 1, 2]}
-    assert [class_index(name, names, "a") for name in ("20", "7")] == [1, 2]
+    assert [attributed_index(name, names, "a") for name in ("20", "7")] == [1, 2]
     for name in ("2", "²"):
         with pytest.raises(UserError, match=f"atlas 'a': unknown class '{name}'"):
-            class_index(name, names, "a")
+            attributed_index(name, names, "a")
 
 
 def test_chosen_classes_are_found_by_their_index():

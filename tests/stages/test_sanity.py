@@ -8,10 +8,12 @@ import pytest
 from scipy.stats import spearmanr
 
 from activation_atlas.stages import tables
-from activation_atlas.stages.methods import GradCam, GradientXInput, Occlusion
 from activation_atlas.stages.sanity import STAGE, Params
 from activation_atlas.stages.sanity.randomization import stored
 from activation_atlas.stages.sanity.ranks import correlation, mean, ranks, share, standard
+from activation_atlas.stages.vision.attribution.methods.cam import GradCam
+from activation_atlas.stages.vision.attribution.methods.gradients import GradientXInput
+from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
 from activation_atlas.stages.vision.place import Place
 from tests.memory import CountedInputs, MemoryInputs
 from tests.small import CLASSES, draw
@@ -253,7 +255,7 @@ def network(tmp_path_factory):
     return small_models.save(built, folder), folder
 
 
-def forgetting(network, method, maps=None, unsettled=None):
+def forgetting(network, method, maps=None, unconfigured=None):
     """The stage over maps that the method itself made, or over ``maps``."""
     from activation_atlas.stages.specs import ModelSpec
     from activation_atlas.stages.vision.attribution.methods import METHODS, explainer
@@ -261,22 +263,22 @@ def forgetting(network, method, maps=None, unsettled=None):
     from activation_atlas.stages.vision.model import open_model
 
     path, folder = network
-    ids, settled = [f"{k:02x}" for k in range(6)], {"height": SIZE, "width": SIZE}
+    ids, configured = [f"{k:02x}" for k in range(6)], {"height": SIZE, "width": SIZE}
     uris = [str(folder / f"{k}.png") for k in range(6)]
     spec = ModelSpec(path=path, range=(-1, 1))
     pixels = np.stack([decode((folder / f"{k}.png").read_bytes()) for k in range(6)])
     if maps is None:
-        settled = METHODS[method.name].settle(open_model(spec), method, lambda count: pixels[:count])
-        maps = explainer(spec, method, settled, 6, 1)(pixels, np.ones((6, 1), np.int32), ids).values[:, 0]
+        configured = METHODS[method.name].configure(open_model(spec), method, lambda count: pixels[:count])
+        maps = explainer(spec, method, configured, 6, 1)(pixels, np.ones((6, 1), np.int32), ids).values[:, 0]
     inputs = MemoryInputs(
         {
             "images": [pa.table({"image_id": ids, "uri": uris})],
             f"maps/{method.variant}": [of_maps([(i, 1, m, None) for i, m in zip(ids, maps, strict=True)])],
         },
-        {("evaluate", method.variant): {"chosen": ids}, ("explain", method.variant): {"settled": settled}},
+        {("evaluate", method.variant): {"chosen": ids}, ("explain", method.variant): {"settled": configured}},
     )
-    if unsettled is not None:
-        unsettled.setitem(METHODS, method.name, replace(METHODS[method.name], settle=None))
+    if unconfigured is not None:
+        unconfigured.setitem(METHODS, method.name, replace(METHODS[method.name], configure=None))
     again = {"images": 5, "depths": 4}
     params = Params(model=spec, images={"path": "x"}, method=method, randomization=again, batch=4)
     name = f"randomization/{method.variant}"
@@ -297,7 +299,7 @@ def test_a_gradient_forgets_with_the_model(network):
 
 def test_shuffled_models_are_asked_where_the_model_was(network, monkeypatch):
     """Layer and place are proved with the true weights; with others the numbers would prove another."""
-    rows = forgetting(network, GradCam(layer="conv_1"), unsettled=monkeypatch).to_pylist()
+    rows = forgetting(network, GradCam(layer="conv_1"), unconfigured=monkeypatch).to_pylist()
     assert len(rows) == 4 and rows[0]["n"] > 0
 
 
@@ -322,7 +324,7 @@ def test_an_edge_detector_does_not(network, monkeypatch):
 
 
 def test_without_a_map_that_says_anything_nothing_is_compared(network):
-    from activation_atlas.stages.methods import Occlusion
+    from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
 
     path, folder = network
     table = of_maps([("00", 1, np.zeros((2, 2), np.float32), "zero")])

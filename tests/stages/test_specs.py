@@ -2,7 +2,7 @@
 
 import pytest
 
-from activation_atlas.stages.specs import class_index, meant, near, near_file
+from activation_atlas.stages.specs import meant, near, near_file
 
 LAYERS = ["stem/conv_1", "stem/conv_2", "relu", "predictions"]
 
@@ -40,10 +40,3 @@ def test_a_file_is_near_by_its_name_without_the_ending():
     assert near_file("modl.keras", ["model.keras", "other.keras"]) == "model.keras"
     assert near_file("model.h5", ["model.keras"]) == "model.keras"
     assert near_file("a.keras", ["b.keras", "model.keras"]) == ""
-
-
-def test_a_class_by_its_name_or_its_index():
-    assert class_index("dog", ["cat", "dog"]) == class_index("1", ["cat", "dog"]) == class_index("1", ["7", "1"]) == 1
-    assert class_index("1", ["10", "20"]) is None and class_index("2", ["cat", "dog"]) is None
-    with pytest.raises(ValueError, match=r"2 classes are called crane; give an index: \[0, 1\]"):
-        class_index("crane", ["crane", "crane"])

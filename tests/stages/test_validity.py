@@ -18,7 +18,7 @@ from activation_atlas.stages.keys import find
 from activation_atlas.stages.tables import to_numpy
 from activation_atlas.stages.tables import validity as schema
 from activation_atlas.stages.validity import STAGE, Params, judging
-from activation_atlas.stages.validity.intervals import Draws, correlations, fisher, lifts
+from activation_atlas.stages.validity.bootstrap import Draws, correlations, fisher, lifts
 from activation_atlas.stages.validity.measures import centred, correlation, lift, moments, warmest
 from activation_atlas.stages.validity.photographs import Photographs, Replicates
 from benchmarks.classview.coverage import World, cover
@@ -237,7 +237,7 @@ def test_classes_of_few_photographs_are_judged_together_and_groups_of_few_not_at
     inputs = atlas()
     found = rows_of(judged(inputs))
     assert {key[2:] for key in found} == {("predicted", None, None), ("label", None, None)}
-    assert inputs.state("validity", "atlas")["over"] == "few"
+    assert inputs.state("validity", "atlas")["over"] == "commonest"
     assert found[4, "mean", "predicted", None, None]["photographs"] == min(PRED.count(k) for k in range(3))
     inputs = atlas()
     found = rows_of(judged(inputs, groups=Given(listed={"few": ("2",), "many": ("0-2",)})))

@@ -12,7 +12,8 @@ from pydantic import Field
 from activation_atlas.stages.drawing import captions as method_captions
 from activation_atlas.stages.drawing.numbers import plural, thousands
 from activation_atlas.stages.drawing.sheet import Sheet, encoded
-from activation_atlas.stages.methods import Method
+from activation_atlas.stages.intervals import wilson
+from activation_atlas.stages.methods import MethodSpec
 from activation_atlas.stages.report import captions, listed, page
 from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.errors import figures, matrix, payload, wording
@@ -21,7 +22,6 @@ from activation_atlas.stages.report.errors.maps import Variant, read_variant
 from activation_atlas.stages.report.errors.opening import Opening, agrees, opening
 from activation_atlas.stages.report.errors.photographs import read_photographs
 from activation_atlas.stages.report.trust import trust_figure
-from activation_atlas.stages.shares import wilson
 from activation_atlas.stages.specs import ImagesSpec, Spec, slug
 from activation_atlas.stages.stage import Inputs
 from activation_atlas.stages.tables.flags import SILENT
@@ -29,13 +29,16 @@ from activation_atlas.stages.tables.flags import SILENT
 SCRIPTS = ("data.js", "controls.js", "closer.js", "sheets.js", "confusions.js", "closeups.js", "errors.js")
 STYLES = ("style.css", "closer.css", "doubts.css", "errors.css")
 
+MEASURED = ("randomization", "agreement", "trust")
+"""Tables that say how far the maps are to be trusted."""
+
 
 class Explained(Spec):
     """What of the run was explained: nothing, where there are no methods."""
 
     select: str = "errors"
     limit: int | None = None
-    methods: list[Method] = Field(default_factory=list)
+    methods: list[MethodSpec] = Field(default_factory=list)
     targets: list[str] = Field(default_factory=list)
     measured: list[str] = Field(default_factory=list, description="tables that say how far the maps are to be trusted")
 

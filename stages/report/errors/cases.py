@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from activation_atlas.stages.report.payload import file_name
 from activation_atlas.stages.stage import Inputs
+from activation_atlas.stages.tasks import assigned, labelled, mistaken
 
 EACH = 4
 """Of every confusion (label, prediction), so many of the most confident mistakes are shown besides the worst of all."""
@@ -86,13 +87,13 @@ def read_audit(inputs: Inputs, variants: Sequence[str], most: int) -> Audit:
     for number in range(inputs.parts("predictions")):
         part = inputs.part("predictions", number, _COLUMNS)
         audit.images += len(part)
-        known = part.filter(pc.is_valid(part["label"]))
-        audit.counts.update(zip(known["label"].to_pylist(), known["pred"].to_pylist(), strict=True))
+        audit.mistakes += int(mistaken(part["correct"]).sum())
+        known = part.filter(pa.array(labelled(part["label"])))
+        audit.counts.update(_confusions(known))
         ids = [inputs.part(t, number, ["image_id"])["image_id"] for t, count in parts.items() if number < count]
         among = pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string())
         part = part.append_column("mapped", pc.is_in(part["image_id"], value_set=among))
         possible.append(part.filter(pc.or_(part["mapped"], _mistaken(part))))
-    audit.mistakes = sum(n for (label, pred), n in audit.counts.items() if label != pred)
     if possible:
         rows = pa.concat_tables(possible)
         audit.possible = len(rows)
@@ -107,7 +108,12 @@ def read_audit(inputs: Inputs, variants: Sequence[str], most: int) -> Audit:
 
 
 def _mistaken(rows: pa.Table) -> pa.ChunkedArray:
-    return pc.fill_null(pc.equal(rows["correct"], False), False)
+    return pa.chunked_array([pa.array(mistaken(rows["correct"]))])
+
+
+def _confusions(rows: pa.Table) -> list[tuple[int, int]]:
+    """(label, prediction) of each image; -1 for what is not one class."""
+    return list(zip(*(assigned(rows[name]).only.tolist() for name in ("label", "pred")), strict=True))
 
 
 def chosen(possible: pa.Table, most: int) -> list[Case]:
@@ -126,8 +132,7 @@ def chosen(possible: pa.Table, most: int) -> list[Case]:
     places = pc.sort_indices(keys, sort_keys=order)
     mapped = possible["mapped"].take(places).to_numpy()
     first = set(np.argsort(~mapped, kind="stable")[:most].tolist())
-    wrong = possible.select(["label", "pred"]).take(places[: pc.sum(mistake).as_py() or 0])
-    confusions = list(zip(wrong["label"].to_numpy(), wrong["pred"].to_numpy(), strict=True))
+    confusions = _confusions(possible.take(places[: pc.sum(mistake).as_py() or 0]))
     shown, more = Counter(c for place, c in enumerate(confusions) if place in first), []
     for place, confusion in enumerate(confusions):
         if place not in first and shown[confusion] < EACH:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from activation_atlas.stages.drawing.surface import Style, Surface, surface, top_of
-from activation_atlas.stages.methods import Occlusion, Options, pair
+from activation_atlas.stages.methods import Options
 from activation_atlas.stages.stage import Inputs
 from activation_atlas.stages.vision.place import Place
 
@@ -104,10 +104,9 @@ def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tup
             found.maps.setdefault(row["image_id"], []).append(shown)
     for maps in found.maps.values():
         maps.sort(key=_place)
-    if isinstance(options, Occlusion):
-        found.step = tuple(
-            s * shown / side for s, shown, side in zip(pair(options.stride), found.shown, size, strict=True)
-        )
+    if options.windows:
+        _, stride, _ = options.windows
+        found.step = tuple(s * shown / side for s, shown, side in zip(stride, found.shown, size, strict=True))
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from activation_atlas.stages.shares import wilson
+from activation_atlas.stages.intervals import wilson
 
 MOST = 40
 """Classes of a matrix that is drawn whole; with more, confusions are listed."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from activation_atlas.stages.drawing import captions
 from activation_atlas.stages.drawing.overlays import coloured
+from activation_atlas.stages.methods import METHODS
 from activation_atlas.stages.report.assets import Assets, safe_json
 from activation_atlas.stages.report.errors import wording
 from activation_atlas.stages.report.errors.cases import Audit, Case
@@ -80,7 +81,7 @@ def describe_variant(variant: Variant, cases: Sequence[Case], assets: Assets) ->
         "lost": wording.lost(variant),
         "faded": variant.style.faded,
         "opacity": variant.style.opacity,
-        "unit": wording.UNITS.get(variant.options.name),
+        "unit": METHODS[variant.options.name].unit,
         "shape": list(variant.shown),
         "axes": variant.axes(),
         "chunks": chunks,

@@ -21,22 +21,15 @@ def read_photographs(
     Returns:
         image_id -> WebP bytes; image_id -> why the image could not be read again.
     """
-    from activation_atlas.stages.sources import read_images
-    from activation_atlas.stages.vision.images import ImageError, decode, fit_size
+    from activation_atlas.stages.feed import Feed, as_shown
+    from activation_atlas.stages.vision.images import ImageError
 
-    found: dict[str, bytes] = {}
+    pictures: dict[str, bytes] = {}
     missing = {c.image_id: "not in the images table" for c in cases if not c.uri}
-    present = [c for c in cases if c.uri]
-    for case, data in zip(present, read_images([c.uri for c in present], images.storage_options), strict=True):
-        try:
-            if isinstance(data, Exception):
-                raise data
-            pixels = decode(data, max_pixels=images.max_pixels, levels=images.levels)
-        except (ImageError, OSError) as error:
-            missing[case.image_id] = getattr(error, "reason", None) or str(error) or type(error).__name__
-            continue
-        sides = pixels.shape[:2] if images.crop == "none" else size
-        factor = min(edge, *pixels.shape[:2]) / min(sides)
-        view = fit_size(pixels, tuple(max(1, round(s * factor)) for s in sides), images.crop)
-        found[case.image_id] = photograph(view)
-    return found, missing
+    feed = Feed(images, as_shown(images, size, edge))
+    for image_id, views in feed.stream({c.image_id: c.uri for c in cases if c.uri}):
+        if isinstance(views, ImageError):
+            missing[image_id] = views.reason
+        else:
+            pictures[image_id] = photograph(views.plain)
+    return pictures, missing

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from activation_atlas.stages.drawing.captions import hatched
-from activation_atlas.stages.methods import Occlusion, Rise, pair
+from activation_atlas.stages.methods import METHODS
 from activation_atlas.stages.report.errors.maps import FINEST, Variant
-
-UNITS = {"occlusion": "logits"}
 
 CROPS = {
     "center": "Photographs are shown as the model was given them: cut to the middle.",
@@ -26,11 +24,11 @@ def lost(variant: Variant) -> str:
 def placement(variant: Variant) -> str:
     """One sentence on where the values lie, and what was done to them for the page."""
     options = variant.options
-    around = " Shown around the map’s mean." if isinstance(options, Rise) else ""
+    around = " Shown around the map’s mean." if METHODS[options.name].around == "mean" else ""
     bare = " Dull grey: no cell lies there." if variant.bare else ""
     raw, shown = (f"{h} × {w}" for h, w in (variant.raw, variant.shown))
-    if isinstance(options, Occlusion):
-        patch, stride = ("{} × {}".format(*pair(side)) for side in (options.patch, options.stride))
+    if options.windows:
+        patch, stride = ("{} × {}".format(*side) for side in options.windows[:2])
         told = (
             f"{raw} windows of {patch} pixels, {stride} pixels apart; a pixel gets the mean of the windows that hide it"
         )

@@ -7,17 +7,18 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import tensorflow as tf
 
-from activation_atlas.stages.methods import GREY
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision import quiet as _quiet  # noqa: F401 - before what imports TensorFlow
 from activation_atlas.stages.vision.attribution.affine import is_affine
 from activation_atlas.stages.vision.attribution.blocks import Block, Insertion, mode_of
 from activation_atlas.stages.vision.attribution.blocks.proof import BlockTrial
 from activation_atlas.stages.vision.attribution.forward_mode import Way
 from activation_atlas.stages.vision.attribution.gradient_path import require_gradient
+from activation_atlas.stages.vision.attribution.methods.method import GREY
 from activation_atlas.stages.vision.attribution.proof import Trial, noise, one_line
 from activation_atlas.stages.vision.attribution.windows import Places
+from activation_atlas.stages.vision.lazy import tf
 from activation_atlas.stages.vision.model import Model
 
 log = logging.getLogger(__name__)

@@ -11,11 +11,10 @@ import threading
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 
-from activation_atlas.stages.methods import GREY
 from activation_atlas.stages.specs import ModelSpec
-from activation_atlas.stages.vision.attribution.methods.method import packed, padded
+from activation_atlas.stages.vision.attribution.methods.method import GREY, packed, padded
+from activation_atlas.stages.vision.lazy import tf
 from activation_atlas.stages.vision.model import Model, freeze, open_model
 
 BLUR = 0.05
@@ -33,7 +32,7 @@ class Curves:
     insertion: np.ndarray | None
 
 
-class Walk:
+class PixelCurves:
     """Deletion and insertion by one model, compiled once: ``(pixels, ranks) -> curves``."""
 
     def __init__(self, model: Model, batch: int, steps: int, deletion: bool = True, insertion: bool = True) -> None:
@@ -100,16 +99,16 @@ def area(curve: np.ndarray) -> np.ndarray:
     return (curve[..., 1:] + curve[..., :-1]).mean(-1) / 2
 
 
-def walk(spec: ModelSpec, batch: int, steps: int, deletion: bool, insertion: bool) -> Walk:
-    """A :class:`Walk`, kept within the process: compiled once for all shards."""
+def pixel_curves(spec: ModelSpec, batch: int, steps: int, deletion: bool, insertion: bool) -> PixelCurves:
+    """A :class:`PixelCurves`, kept within the process: compiled once for all shards."""
     model = open_model(spec)
     key = (model, batch, steps, deletion, insertion)
     with _lock:
         if key not in _built:
             _built.clear()
-            _built[key] = Walk(model, batch, steps, deletion, insertion)
+            _built[key] = PixelCurves(model, batch, steps, deletion, insertion)
         return _built[key]
 
 
-_built: dict[tuple, Walk] = {}
+_built: dict[tuple, PixelCurves] = {}
 _lock = threading.Lock()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from activation_atlas.stages.methods import Occlusion, Options, pair
+from activation_atlas.stages.vision.attribution.methods.method import Options
 from activation_atlas.stages.vision.place import Place, enlarged, spread
 
 _SALT = 0x70EE  # keeps these draws apart from those of the methods
@@ -15,10 +15,10 @@ _SALT = 0x70EE  # keeps these draws apart from those of the methods
 def at_input(values: np.ndarray, options: Options, size: tuple[int, int], place: Place) -> np.ndarray:
     """A map (h, w) on the pixels of the model's input, float32 of shape ``size``; NaN where nothing of it lies.
 
-    Occlusion: each pixel has the mean of the windows over it. All others: bilinear between the positions' places.
+    Of windows each pixel has the mean of those over it. All others: bilinear between the positions' places.
     """
-    if isinstance(options, Occlusion):
-        return spread(values, size, pair(options.patch), pair(options.stride), options.edges)
+    if options.windows:
+        return spread(values, size, *options.windows)
     return place.on_input(values, size)
 
 

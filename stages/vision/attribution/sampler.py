@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-import tensorflow as tf
 
+from activation_atlas.stages.caches import cached
 from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.vision import quiet as _quiet  # noqa: F401 - before what imports TensorFlow
 from activation_atlas.stages.vision.attribution.blocks import Block, mode_of
 from activation_atlas.stages.vision.attribution.forward_mode import Way
 from activation_atlas.stages.vision.attribution.windows import Places
+from activation_atlas.stages.vision.lazy import tf
 from activation_atlas.stages.vision.model import Model, freeze, open_model
 
 FINE, NOT_FINITE, TOO_LARGE = 0, 1, 2
@@ -197,6 +198,6 @@ def open_sampler(
     return _sampler(open_model(spec), tuple(layers.items()), tuple(features), batch, positions, chosen, dtype, block)
 
 
-@lru_cache(maxsize=2)
+@cached(2)
 def _sampler(model: Model, layers: tuple, features: tuple, *rest: object) -> Sampler:
     return Sampler(model, dict(layers), features, *rest)

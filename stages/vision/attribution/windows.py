@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from activation_atlas.stages.vision.model import geometry
+
 
 @dataclass(frozen=True)
 class Span:
@@ -34,15 +36,9 @@ class Span:
         """The window that is the map."""
         return Span(np.zeros(tapped, np.int64), full, full)
 
-    def through(self, span: int, stride: int, before: int, full: int) -> Span:
-        """The outputs that a windowed operation computes from this window.
-
-        Args:
-            span: inputs that one output sees; ``before``: zeros put in front; ``full``: outputs there are.
-        """
-        first = -((span - 1 - before - self.start) // stride)  # rounded up
-        last = (self.start + self.size - 1 + before) // stride
-        return _fitted(first, last, full)
+    def through(self, window: geometry.Window, full: int) -> Span:
+        """The outputs, of ``full``, that an operation computes from this window."""
+        return _fitted(*window.influences(self.start, self.start + self.size - 1), full)
 
 
 def _fitted(first: np.ndarray, last: np.ndarray, full: int) -> Span:

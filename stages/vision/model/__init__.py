@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 
+from activation_atlas.stages.caches import Cache, forget
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision import quiet as _quiet  # noqa: F401 - before what imports TensorFlow
 from activation_atlas.stages.vision.model.classifier import LayerInfo, Model
@@ -13,8 +13,8 @@ from activation_atlas.stages.vision.model.loading import load
 
 __all__ = ["LayerInfo", "Model", "freeze", "open_model"]
 
-_opened: dict[tuple, Model] = {}
-_lock = threading.Lock()
+_MODELS: Cache[tuple, Model] = Cache(2, leaving=forget)
+"""A model that makes room for another takes with it what was compiled of it."""
 
 
 def open_model(spec: ModelSpec) -> Model:
@@ -25,7 +25,4 @@ def open_model(spec: ModelSpec) -> Model:
     """
     stat = os.stat(spec.path) if spec.path and os.path.exists(spec.path) else None
     key = (spec.model_dump_json(), stat and (stat.st_mtime_ns, stat.st_size))
-    with _lock:
-        if key not in _opened:
-            _opened[key] = Model(load(spec), spec)
-        return _opened[key]
+    return _MODELS.get(key, lambda: Model(load(spec), spec))

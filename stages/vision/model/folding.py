@@ -3,7 +3,8 @@
 A batch norm multiplies each channel by ``gamma / sqrt(variance + epsilon)`` at inference and adds a constant; so can
 the kernel and bias of the convolution before it (Jacob et al. 2018, section 3.2). The products are taken in float64,
 so that each is rounded once. A zero padding before a convolution is, for most input sizes, the padding that ``same``
-stands for, and is then not written out. A map that is turned as the image lies and back is left as it is.
+stands for, and is then not written out. A map that is turned as the image lies and back is left as it is. Each pair
+proves on noise that one step does what the two did, or stays two.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from activation_atlas.stages.vision.model.geometry import View
+from activation_atlas.stages.vision.model.agreement import agree
+from activation_atlas.stages.vision.model.geometry import Sliding, View
 from activation_atlas.stages.vision.model.program import Program, Step
 
 _CONVOLUTIONS = {keras.layers.Conv2D: ("filters", "groups"), keras.layers.DepthwiseConv2D: ("depth_multiplier",)}
@@ -40,8 +42,9 @@ class Folding:
             kept: slots whose values are wanted or given; of the others some may not be filled.
         """
         kept = set(kept)
-        steps = self._joined(steps, kept, _undone, lambda view, back: tf.identity)
-        return self._joined(self._joined(steps, kept, _normalised, folded), kept, _padded, Padded)
+        for fit, join in ((_undone, _unturned), (_normalised, _folded), (_padded, Padded)):
+            steps = self._joined(steps, kept, fit, join)
+        return list(steps)
 
     def _joined(
         self,
@@ -55,9 +58,10 @@ class Folding:
             slot = step.inputs[0] if len(step.inputs) == 1 else None
             first = None if slot in kept or self._reads[slot] != 1 else found.get(slot)
             if first is not None and fit(first.operation, step.operation):
-                del found[slot]
                 operation = self._one(first.operation, step.operation, join)
-                step = Step(step.name, operation, first.args, first.kwargs, first.inputs, step.outputs)
+                if operation is not None:
+                    del found[slot]
+                    step = Step(step.name, operation, first.args, first.kwargs, first.inputs, step.outputs)
             found[step.outputs[0]] = step
         return list(found.values())
 
@@ -67,6 +71,20 @@ class Folding:
             with tf.init_scope():  # the first need may come while a graph is traced; weights are none of its nodes
                 self._made.setdefault(key, join(first, second))  # another thread may have been quicker
         return self._made[key]
+
+
+def _unturned(view: Any, back: Any) -> Any | None:
+    shape = (2, 3, 4, 5, 6)[: len(view.order)]
+    return tf.identity if agree(tf.identity, lambda x: back(view(x)), shape, "float32") else None
+
+
+def _folded(convolution: Any, norm: Any) -> Any | None:
+    """:func:`folded`, where it holds on noise of two positions of the convolution's output."""
+    one = folded(convolution, norm)
+    spans = ((k - 1) * d + 1 for k, d in zip(convolution.kernel_size, convolution.dilation_rate, strict=True))
+    sides = (span + stride for span, stride in zip(spans, convolution.strides, strict=True))
+    shape = (2, *sides, convolution.weights[0].shape[2] * getattr(convolution, "groups", 1))
+    return one if agree(one, lambda x: norm(convolution(x), training=False), shape, convolution.compute_dtype) else None
 
 
 def folded(convolution: Any, norm: Any) -> Any:
@@ -93,31 +111,29 @@ def moments(norm: Any) -> Sequence[np.ndarray]:
 
 @dataclass
 class Padded:
-    """A zero padding and the convolution behind it, which takes over the padding where that is what it calls same.
-
-    TensorFlow's ``same`` adds ``(ceil(n / stride) - 1) stride + span - n`` zeros to n values, the odd one behind.
-    """
+    """A zero padding and the convolution behind it, which takes over the padding where that is what it calls same."""
 
     padding: Any
     convolution: Any
 
     def __post_init__(self) -> None:
         self.same = _twin(self.convolution, self.convolution.weights, padding="same")
+        self._proved: dict[tuple, bool] = {}
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:  # called as the padding is, be it by keyword
         return self.same(inputs) if self.is_same(inputs.shape) else self.convolution(self.padding(inputs))
 
     def is_same(self, shape: tf.TensorShape) -> bool:
-        """Whether ``same`` is this padding for maps (n, h, w, c) of that shape."""
+        """Whether ``same`` is this padding for maps (n, h, w, c) of that shape, by arithmetic and on noise."""
         layer = self.convolution
         axes = zip(shape[1:3], layer.kernel_size, layer.strides, layer.dilation_rate, self.padding.padding, strict=True)
-        return all(size is not None and given == _same(size, *axis) for size, *axis, given in axes)
-
-
-def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
-    span = (kernel - 1) * dilation + 1
-    whole = max((-(-size // stride) - 1) * stride + span - size, 0)
-    return whole // 2, whole - whole // 2
+        if not all(n is not None and Sliding.over(n, *axis, "same").padding == given for n, *axis, given in axes):
+            return False
+        sizes = tuple(shape[1:])
+        if sizes not in self._proved:
+            plain = lambda x: layer(self.padding(x))  # noqa: E731
+            self._proved[sizes] = agree(self.same, plain, (1, *sizes), layer.compute_dtype)
+        return self._proved[sizes]
 
 
 def _twin(layer: Any, weights: Sequence[keras.Variable], **options: Any) -> Any:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from activation_atlas.stages.vision.model.keras_adapter import with_constants
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def freeze(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[...,
     """
     traced = tf.function(function, autograph=False).get_concrete_function(*specs)
     try:
-        idle = [convert_variables_to_constants_v2(traced)]
+        idle = [with_constants(traced)]
     except Exception as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         log.warning("a graph could not be frozen and runs unfrozen (%s)", reason)
@@ -44,7 +45,7 @@ def freeze(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[...,
         try:
             frozen = idle.pop()
         except IndexError:
-            frozen = convert_variables_to_constants_v2(traced)
+            frozen = with_constants(traced)
         try:
             found = iter(frozen(*tensors))
         except tf.errors.OpError as error:

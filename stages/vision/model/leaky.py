@@ -2,35 +2,37 @@
 
 TensorFlow's graph optimiser fuses a convolution, an addition and a leaky ReLU into one oneDNN operation, which takes a
 slope of 0.2 whatever the layer's is (seen in TensorFlow 2.21: up to 10 % of the largest output; right in eager mode,
-and with ``TF_ENABLE_ONEDNN_OPTS=0``). Written as a choice it is not fused.
+and with ``TF_ENABLE_ONEDNN_OPTS=0``). Written as a choice it is not fused. What counts as a leaky ReLU has a slope and
+gives of noise what one does: a class of that name may be another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from numbers import Real
 
 import keras
 import tensorflow as tf
 
+from activation_atlas.stages.vision.model.agreement import agree
+
 FUSED = 0.2
+SPREADS = (0.01, 1.0, 100.0)
+"""Of the noise: thresholds and highest values are met."""
 
 
-def keeping(operation: Callable[..., Any]) -> Callable[..., Any]:
+def keeping(operation: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
     """``operation``, or, where it is a leaky ReLU of another slope than the fused one, its equal that stays unfused."""
     slope = getattr(operation, "negative_slope", None) or 0
-    if slope in (0, FUSED) or not _only_leaky(operation):
+    if not isinstance(slope, Real) or slope in (0, FUSED):
         return operation
     if isinstance(operation, keras.layers.Layer):
-        return LeakyReLU(float(slope), name=operation.name, dtype=operation.dtype_policy)
-    return LeakyRelu(float(slope))
-
-
-def _only_leaky(operation: Any) -> bool:
-    if type(operation) is keras.layers.ReLU:
-        return operation.max_value is None and not operation.threshold
-    return type(operation).__name__ in ("LeakyReLU", "LeakyRelu")
+        found = LeakyReLU(float(slope), name=operation.name, dtype=operation.dtype_policy)
+    else:
+        found = LeakyRelu(float(slope))
+    dtype = getattr(operation, "compute_dtype", "float32")
+    return found if all(agree(found, operation, (2, 4, 5, 3), dtype, spread) for spread in SPREADS) else operation
 
 
 class LeakyReLU(keras.layers.LeakyReLU):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import zipfile
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from activation_atlas.stages.classes import classes_of, read_classes
 from activation_atlas.stages.saved import description, folder
 from activation_atlas.stages.specs import ModelSpec, meant, near_file
 from activation_atlas.stages.stage import UserError
-from activation_atlas.stages.vision.model import keras2, unreadable
+from activation_atlas.stages.vision.model import keras2, keras_adapter, unreadable
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +36,7 @@ def load(spec: ModelSpec) -> Loaded:
     Raises:
         UserError: no such file or class, or it cannot be loaded; one line.
     """
+    keras_adapter.check_versions()
     if spec.path:
         loaded = _file(spec)
     elif spec.application:
@@ -103,7 +103,6 @@ def _application(spec: ModelSpec) -> Loaded:
     if name not in known:
         raise UserError(f"model.application: keras.applications has no {name}; {meant(name, known)}")
     build = getattr(keras.applications, name)
-    module = importlib.import_module(build.__module__)
     weights = None if spec.weights in (None, "none", "None") else spec.weights
     size = spec.input_size
     size = (size, size) if isinstance(size, int) else size
@@ -116,17 +115,15 @@ def _application(spec: ModelSpec) -> Loaded:
         reason = _one_line(error)
         raise UserError(f"model.application: {name} with weights {weights} cannot be built ({reason})") from None
     own = _imagenet_names() if weights == "imagenet" else None
-    return Loaded(name, model, module.preprocess_input, own)
+    return Loaded(name, model, keras_adapter.preprocessing(build), own)
 
 
 def _imagenet_names() -> list[str] | None:
     """Names behind ``decode_predictions``; those of two classes of one name carry their WordNet id."""
-    from keras.src.applications import imagenet_utils
-
     try:
         path = keras.utils.get_file(
             "imagenet_class_index.json",
-            imagenet_utils.CLASS_INDEX_PATH,
+            keras_adapter.imagenet_index_url(),
             cache_subdir="models",
             file_hash="c2c37ea517e94d9795004a39431a14cb",
         )

@@ -3,8 +3,7 @@
 Keras keeps a functional model as nodes between symbolic tensors, and a nested
 model as a single node. Here every call becomes a :class:`Step` between numbered
 slots, with nested models opened up, so that "all before this layer" and "all
-after it" are plain lists. Built on Keras' private graph records
-(``_nodes_by_depth``, ``arguments``, ``_functional``); the tests pin them.
+after it" are plain lists.
 """
 
 from __future__ import annotations
@@ -12,14 +11,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import tree
-from keras.src.models.functional import Functional
 
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.model import keras_adapter
 from activation_atlas.stages.vision.model.grouped import by_group
 from activation_atlas.stages.vision.model.leaky import keeping
 
@@ -145,7 +145,7 @@ def flatten(model: keras.Model, where: str) -> Program:
     Raises:
         UserError: a subclassed model, or one with several inputs or outputs.
     """
-    graph = _graph(model)
+    graph = keras_adapter.graph(model)
     if graph is None:
         reason = "has no input shape yet" if isinstance(model, keras.Sequential) else "is a subclassed model"
         raise UserError(
@@ -159,15 +159,6 @@ def flatten(model: keras.Model, where: str) -> Program:
     slot = builder.new()
     (output,) = builder.open(graph, [slot], "")
     return Program(tuple(builder.steps), slot, output, builder.names, builder.called, builder.count)
-
-
-def _graph(operation: Any) -> Any | None:
-    """The graph inside a model whose call is that graph and nothing else."""
-    if isinstance(operation, keras.Sequential) and type(operation).call is keras.Sequential.call:
-        return operation._functional
-    if isinstance(operation, Functional) and type(operation).call is Functional.call:
-        return operation
-    return None
 
 
 class _Builder:
@@ -184,20 +175,18 @@ class _Builder:
     def open(self, graph: Any, inputs: list[int], prefix: str) -> list[int]:
         """Appends the steps of ``graph``; the slots of its outputs."""
         held = {id(tensor): slot for tensor, slot in zip(graph.inputs, inputs, strict=True)}
-        by_depth = graph._nodes_by_depth
-        nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
         # A graph may start at a tensor that a layer outside of it made.
-        nodes = [node for node in nodes if not any(id(tensor) in held for tensor in node.outputs)]
-        calls, seen = Counter(id(node.operation) for node in nodes), Counter()
+        nodes = [node for node in keras_adapter.calls(graph) if not any(id(tensor) in held for tensor in node.outputs)]
+        times, seen = Counter(id(node.operation) for node in nodes), Counter()
         for node in nodes:
             operation = node.operation
             name = prefix + operation.name
-            if calls[id(operation)] > 1:
-                self.called[name] = calls[id(operation)]
+            if times[id(operation)] > 1:
+                self.called[name] = times[id(operation)]
                 name += f"#{seen[id(operation)]}"
                 seen[id(operation)] += 1
-            given = [held[id(tensor)] for tensor in node.input_tensors]
-            inner = _graph(operation)
+            given = [held[id(tensor)] for tensor in node.inputs]
+            inner = keras_adapter.graph(operation)
             if inner is not None and len(inner.inputs) == len(given):
                 outputs = self.open(inner, self._as(inner, node, given, name), name + "/")
             else:
@@ -210,7 +199,7 @@ class _Builder:
     def _as(self, inner: Any, node: Any, given: list[int], name: str) -> list[int]:
         """A nested model casts what it is given to the type of its input."""
         slots = []
-        for tensor, wanted, slot in zip(node.input_tensors, inner.inputs, given, strict=True):
+        for tensor, wanted, slot in zip(node.inputs, inner.inputs, given, strict=True):
             if tensor.dtype != wanted.dtype:
                 self.steps.append(call(f"{name}/cast", _Cast(wanted.dtype), [slot], slot := self.new()))
             slots.append(slot)
@@ -220,8 +209,8 @@ class _Builder:
         def place(x: Any) -> Any:
             return Slot(held[id(x)]) if isinstance(x, keras.KerasTensor) else x
 
-        args, kwargs = tree.map_structure(place, (list(node.arguments.args), dict(node.arguments.kwargs)))
-        if getattr(operation, "_call_has_training_arg", False):
+        args, kwargs = tree.map_structure(place, (node.args, node.kwargs))
+        if isinstance(operation, keras.layers.Layer) and "training" in signature(operation.call).parameters:
             # As in `predict`: inference wins even over a call that was recorded with training=True.
             kwargs["training"] = False
         outputs = [self.new() for _ in node.outputs]

@@ -10,12 +10,15 @@ from PIL import Image
 from activation_atlas.stages import tables
 from activation_atlas.stages.drawing.surface import FADED, OPACITY, Style, style_of, surface
 from activation_atlas.stages.explain.explained import Explained, Map
-from activation_atlas.stages.methods import Cam, GradCam, GradientXInput, Occlusion, Rise, Saliency
 from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.errors.cases import Case
 from activation_atlas.stages.report.errors.figures import _pictures
 from activation_atlas.stages.report.errors.maps import pooled, read_variant
 from activation_atlas.stages.report.errors.payload import describe_variant
+from activation_atlas.stages.vision.attribution.methods.cam import Cam, GradCam
+from activation_atlas.stages.vision.attribution.methods.gradients import GradientXInput, Saliency
+from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
+from activation_atlas.stages.vision.attribution.methods.rise import Rise
 from activation_atlas.stages.vision.place import Place
 from tests.memory import MemoryInputs
 

@@ -6,8 +6,10 @@ import numpy as np
 import pyarrow as pa
 
 from activation_atlas.stages import tables
-from activation_atlas.stages.methods import GradCam, Occlusion, Saliency
 from activation_atlas.stages.report import Params
+from activation_atlas.stages.vision.attribution.methods.cam import GradCam
+from activation_atlas.stages.vision.attribution.methods.gradients import Saliency
+from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
 from activation_atlas.stages.vision.place import Place
 from tests.memory import MemoryInputs
 from tests.stages.report.scene import EVIL, png

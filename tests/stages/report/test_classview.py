@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from activation_atlas.stages.drawing.sheet import Sheet
+from activation_atlas.stages.intervals import wilson
 from activation_atlas.stages.report import captions, classview, heatdata, lettering, names, validity
 from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.evidence import read_atlas
 from activation_atlas.stages.report.posters import place_names
 from activation_atlas.stages.report.presence import variety
-from activation_atlas.stages.shares import wilson
 from tests.stages.report.scene import scene
 from tests.stages.report.test_numbers import atlas_of, grid_of
 

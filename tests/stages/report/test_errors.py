@@ -11,10 +11,11 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from activation_atlas.stages import methods, tables
+from activation_atlas.stages import tables
 from activation_atlas.stages.drawing import captions
 from activation_atlas.stages.drawing.numbers import probability
 from activation_atlas.stages.drawing.surface import Style, Surface
+from activation_atlas.stages.intervals import wilson
 from activation_atlas.stages.report import STAGE
 from activation_atlas.stages.report.errors import cases
 from activation_atlas.stages.report.errors.cases import EACH, Case, chosen, read_audit
@@ -22,7 +23,9 @@ from activation_atlas.stages.report.errors.figures import _of_what
 from activation_atlas.stages.report.errors.maps import FINEST, Map, pooled, read_variant
 from activation_atlas.stages.report.errors.matrix import matrix, rates, shades
 from activation_atlas.stages.report.errors.payload import LOST, confusions, quantised
-from activation_atlas.stages.shares import wilson
+from activation_atlas.stages.vision.attribution.methods.gradients import GradientXInput, Saliency
+from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
+from activation_atlas.stages.vision.attribution.methods.rise import Rise
 from activation_atlas.stages.vision.place import Place
 from tests import quick
 from tests.stages.report.audit import CLASSES, METHODS, ROWS, SIZE, audit, maps, predictions
@@ -291,11 +294,11 @@ def test_red_and_blue_of_single_pixels_are_drawn_on_a_grey_print(made):
         row |= {"height": 12, "width": 12, "map": np.resize(row["map"], 144).tolist()}
         row |= Place.whole(SIZE).row()
     inputs.tables["maps/mine"] = [pa.Table.from_pylist(fine, tables.maps())]
-    found = read_variant(inputs, methods.GradientXInput(**{"as": "mine"}), ["b", "c"], SIZE)
+    found = read_variant(inputs, GradientXInput(**{"as": "mine"}), ["b", "c"], SIZE)
     assert found.style.faded
     assert not read_variant(inputs, METHODS[0], ["b", "c"], SIZE).style.faded
     inputs.tables["maps/dense"] = [maps(ROWS[0], (9, 9), None, True)]
-    dense = methods.Occlusion(patch=8, stride=2, **{"as": "dense"})
+    dense = Occlusion(patch=8, stride=2, **{"as": "dense"})
     assert not read_variant(inputs, dense, ["b", "c"], SIZE).style.faded, "windows of 8 pixels are no single ones"
 
 
@@ -346,14 +349,13 @@ def test_the_sheet_on_paper_says_which_classes_its_maps_are_for():
 
 
 def test_every_method_has_words():
-    assert set(captions.METHODS) == set(methods.METHODS)
-    assert captions.title(methods.Saliency(**{"as": "mine"})) == "Saliency (mine)"
+    assert captions.title(Saliency(**{"as": "mine"})) == "Saliency (mine)"
 
 
 def test_blue_of_rise_does_not_speak_against_the_class():
-    said = captions.meaning(methods.Rise())
+    said = captions.meaning(Rise())
     assert "blue less" in said and "against" not in said
-    assert "blue against it" in captions.meaning(methods.Occlusion())
+    assert "blue against it" in captions.meaning(Occlusion())
 
 
 def test_probabilities_do_not_round_to_certainty():

@@ -7,7 +7,6 @@ import pyarrow as pa
 import pytest
 from playwright.sync_api import expect
 
-from activation_atlas.stages import methods
 from activation_atlas.stages.drawing import captions
 from activation_atlas.stages.drawing.surface import Style, Surface
 from activation_atlas.stages.report import STAGE
@@ -15,6 +14,8 @@ from activation_atlas.stages.report.errors.cases import Audit, Case
 from activation_atlas.stages.report.errors.figures import _choices, confusion_sheet
 from activation_atlas.stages.report.errors.maps import Map, _place
 from activation_atlas.stages.report.trust import trust_figure
+from activation_atlas.stages.vision.attribution.methods.cam import GradCam
+from activation_atlas.stages.vision.attribution.methods.eigen_cam import EigenCam
 from activation_atlas.stages.vision.place import Place
 from tests.stages.report.audit import METHODS, audit
 from tests.stages.report.browser import opened, written
@@ -40,9 +41,9 @@ def test_the_sheet_names_the_second_class():
 
 
 def test_red_of_a_pattern_speaks_for_no_class():
-    said = captions.meaning(methods.EigenCam())
+    said = captions.meaning(EigenCam())
     assert "red with the pattern, blue against it" in said and "speaks for" not in said
-    assert "the lighter the colour" in captions.meaning(methods.GradCam())
+    assert "the lighter the colour" in captions.meaning(GradCam())
 
 
 def test_the_sheet_on_trust_says_how_to_read_shuffled_layers():

@@ -8,11 +8,12 @@ import keras
 import pytest
 from keras import layers
 
-from activation_atlas.stages.explain.settled import warnings
-from activation_atlas.stages.methods import GradCam, Saliency
+from activation_atlas.stages.explain.configured import warnings
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.default_layer import before_tokens, default_layer
 from activation_atlas.stages.vision.attribution.methods import METHODS
+from activation_atlas.stages.vision.attribution.methods.cam import GradCam
+from activation_atlas.stages.vision.attribution.methods.gradients import Saliency
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import opened
 
@@ -129,6 +130,6 @@ def test_the_patch_embedding_of_a_transformer_is_told_from_a_last_layer(tmp_path
 def test_maps_at_a_patch_embedding_are_said_to_say_little(tmp_path):
     model = opened(_transformer(2), tmp_path)
     cam = METHODS["grad_cam"]
-    told = warnings(GradCam(), cam.settle(model, GradCam(), None))
+    told = warnings(GradCam(), cam.configure(model, GradCam(), None))
     assert len(told) == 1 and told[0].startswith("grad_cam: at patches, the patch embedding, in front of all blocks")
-    assert not warnings(Saliency(), METHODS["saliency"].settle(model, Saliency(), None))
+    assert not warnings(Saliency(), METHODS["saliency"].configure(model, Saliency(), None))

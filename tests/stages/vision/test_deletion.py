@@ -6,9 +6,11 @@ import pytest
 from keras import layers
 
 from activation_atlas.stages.evaluate.pointing import energy, pointing
-from activation_atlas.stages.methods import GREY, GradCam, Occlusion
 from activation_atlas.stages.specs import ModelSpec
-from activation_atlas.stages.vision.attribution.deletion import Walk, area, gaussian
+from activation_atlas.stages.vision.attribution.deletion import PixelCurves, area, gaussian
+from activation_atlas.stages.vision.attribution.methods.cam import GradCam
+from activation_atlas.stages.vision.attribution.methods.method import GREY
+from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
 from activation_atlas.stages.vision.attribution.pixels import at_input, draw, order
 from activation_atlas.stages.vision.model import open_model
 from activation_atlas.stages.vision.place import Place
@@ -44,7 +46,7 @@ def test_deletion_of_a_linear_model_is_its_closed_form(linear):
     model, weights = linear
     pixels = np.full((1, SIZE, SIZE, 1), 255, np.uint8)
     ranks = np.arange(16, dtype=np.int32).reshape(1, SIZE, SIZE)
-    found = Walk(model, 4, 8).__call__(pixels, ranks)
+    found = PixelCurves(model, 4, 8).__call__(pixels, ranks)
     left = [weights[2 * s :].sum() * (255 - GREY) for s in range(9)]  # two pixels in a step, the heaviest first
     expected = 1 / (1 + np.exp(-np.array(left)))
     assert found.deletion.shape == (1, 9, 2)
@@ -58,7 +60,7 @@ def test_a_perfect_map_is_better_than_random_and_random_than_the_worst(linear):
     model, weights = linear
     pixels = np.random.default_rng(0).integers(140, 256, (1, SIZE, SIZE, 1)).astype(np.uint8)
     effect = weights.reshape(SIZE, SIZE) * (pixels[0, :, :, 0] - GREY)
-    walk = Walk(model, 3, 16)
+    walk = PixelCurves(model, 3, 16)
     random = draw("00ff", 0, (SIZE, SIZE))
     ranks = np.stack([order(v, random) for v in (effect, random, -effect)])
     perfect, chance, worst = area(walk(np.repeat(pixels, 3, 0), ranks).deletion[:, :, 1])
@@ -69,7 +71,7 @@ def test_insertion_goes_from_the_blur_to_the_image(linear):
     model, _ = linear
     pixels = np.random.default_rng(1).integers(0, 256, (1, SIZE, SIZE, 1)).astype(np.uint8)
     ranks = np.arange(16, dtype=np.int32).reshape(1, SIZE, SIZE)
-    walk = Walk(model, 2, 5)
+    walk = PixelCurves(model, 2, 5)
     found = walk(pixels, ranks)
     blurs = gaussian(SIZE, 0.05 * SIZE)
     blurred = np.einsum("ij,jk,lk->il", blurs, pixels[0, :, :, 0].astype(float), blurs)
@@ -91,7 +93,7 @@ def test_curves_do_not_depend_on_their_companions(tmp_path_factory, kinds):
     model = small_models.opened("linear", tmp_path_factory.mktemp("models"))
     pixels = small_models.pixels().astype(np.uint8)
     ranks = np.stack([order(draw(f"{k:02x}", 0, (16, 16)), draw("00", 1, (16, 16))) for k in range(3)])
-    walk = Walk(model, 4, 3, *kinds)
+    walk = PixelCurves(model, 4, 3, *kinds)
     together = walk(pixels, ranks)
     for k in (2, 0):
         alone = walk(pixels[k : k + 1], ranks[k : k + 1])

@@ -49,6 +49,10 @@ def _margins(function, **options):
     return lambda x: function(x, **options)
 
 
+_adaptive = {}
+if hasattr(layers, "AdaptiveAveragePooling2D"):  # the lowest Keras that is allowed has none
+    _adaptive["adaptive"] = (layers.AdaptiveAveragePooling2D((5, 7)), (4, 4), (1.5, 1.5))
+
 BRANCHES = {  # what is done to 20 x 28 pixels; stride and offset, down and right
     "same": (_conv(padding="same"), (1, 1), (0, 0)),
     "same, stride 2": (_conv(strides=2, padding="same"), (2, 2), (1, 1)),
@@ -63,7 +67,7 @@ BRANCHES = {  # what is done to 20 x 28 pixels; stride and offset, down and righ
     "maximum": (layers.MaxPooling2D(3, 2), (2, 2), (1, 1)),
     "mean": (layers.AveragePooling2D((2, 4)), (2, 4), (0.5, 1.5)),
     "mean, same": (layers.AveragePooling2D(3, padding="same"), (3, 3), (1, 0)),
-    "adaptive": (layers.AdaptiveAveragePooling2D((5, 7)), (4, 4), (1.5, 1.5)),
+    **_adaptive,
     "padding": (layers.ZeroPadding2D(((7, 1), (0, 12))), (1, 1), (-7, 0)),
     "pad": (lambda x: ops.pad(x, ((0, 0), (2, 0), (5, 1), (0, 0))), (1, 1), (-2, -5)),
     "cropping": (layers.Cropping2D(((3, 1), (9, 2))), (1, 1), (3, 9)),

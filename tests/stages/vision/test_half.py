@@ -10,7 +10,6 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from activation_atlas.stages.methods import METHODS as OPTIONS
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision.attribution.choice import choose
 from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
@@ -72,11 +71,11 @@ def _pixels(count: int = 3, seed: int = 4) -> np.ndarray:
 
 
 def _maps(model: Model, name: str, pixels: np.ndarray) -> np.ndarray:
-    options = OPTIONS[name](name=name, **METHODS_OF_GRADIENTS[name])
+    options = METHODS[name].options(name=name, **METHODS_OF_GRADIENTS[name])
     if "layer" in type(options).model_fields:
         options = options.model_copy(update={"layer": "maps"})
-    settled = METHODS[name].settle(model, options, lambda n: pixels[:n])
-    explain = METHODS[name].build(Setting(model, options, settled, 3, 2, 0, _pixels(2, seed=5)))
+    configured = METHODS[name].configure(model, options, lambda n: pixels[:n])
+    explain = METHODS[name].build(Setting(model, options, configured, 3, 2, 0, _pixels(2, seed=5)))
     targets = np.tile(np.array([[0, 2]], np.int32), (len(pixels), 1))
     return explain(pixels, targets, [f"{k:016x}" for k in range(len(pixels))]).values
 

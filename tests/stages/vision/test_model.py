@@ -161,7 +161,7 @@ def test_a_graph_that_cannot_be_frozen_runs_as_it_is(monkeypatch, caplog):
     def refuse(*args):
         raise ValueError("no such luck")
 
-    monkeypatch.setattr("activation_atlas.stages.vision.model.freezing.convert_variables_to_constants_v2", refuse)
+    monkeypatch.setattr("activation_atlas.stages.vision.model.freezing.with_constants", refuse)
     double = freeze(lambda x: {"y": 2 * x}, tf.TensorSpec((1,), "float32"))
     assert double(tf.constant([2.0]))["y"].numpy() == 4
     assert "no such luck" in caplog.text
@@ -169,7 +169,7 @@ def test_a_graph_that_cannot_be_frozen_runs_as_it_is(monkeypatch, caplog):
 
 def test_calls_at_once_each_have_their_own_copy_of_the_graph(monkeypatch):
     """A kernel of oneDNN keeps tensors between its steps: two calls in one graph have crashed the process."""
-    made, convert, both = [], freezing.convert_variables_to_constants_v2, Barrier(2, timeout=60)
+    made, convert, both = [], freezing.with_constants, Barrier(2, timeout=60)
 
     def counted(*args):
         made.append(convert(*args))
@@ -179,7 +179,7 @@ def test_calls_at_once_each_have_their_own_copy_of_the_graph(monkeypatch):
         both.wait()
         return x
 
-    monkeypatch.setattr(freezing, "convert_variables_to_constants_v2", counted)
+    monkeypatch.setattr(freezing, "with_constants", counted)
     double = freeze(lambda x: 2 * tf.ensure_shape(tf.numpy_function(meet, [x], x.dtype), x.shape), tf.TensorSpec((1,)))
     with ThreadPoolExecutor(2) as pool:
         for _ in range(2):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from activation_atlas.stages.vision import quiet as _quiet  # noqa: F401 - before what imports TensorFlow
 from activation_atlas.stages.vision.attribution.blocks.insertion import Insertion, InsertionMode
 from activation_atlas.stages.vision.attribution.blocks.removal import Removal, RemovalMode
 from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode, Way

@@ -3,8 +3,8 @@ the logits of that map alone.
 
 The gradient and a removal ask what the rest of the image leaves for a position to change; here there is no rest. As
 Petsiuk et al. (2018) put pixels into a blurred image, a block of the image's map is put into a map of nothing: that
-of the grey with which occlusion hides (:data:`~stages.methods.GREY`), through the whole network, so that all branches
-agree on it. The ways are a removal's, begun from the grey image instead of the image.
+of the grey with which occlusion hides, through the whole network, so that all branches agree on it. The ways are a
+removal's, begun from the grey image instead of the image.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from activation_atlas.stages.methods import GREY
 from activation_atlas.stages.vision.attribution.blocks.removal import Removal, RemovalMode
 from activation_atlas.stages.vision.attribution.forward_mode import Way
+from activation_atlas.stages.vision.attribution.methods.method import GREY
 from activation_atlas.stages.vision.attribution.windows import Places
 from activation_atlas.stages.vision.model import Model
 

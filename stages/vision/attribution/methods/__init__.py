@@ -1,7 +1,7 @@
-"""METHODS: every attribution method by its name.
+"""METHODS: every attribution method by its name; light to import.
 
-A new one is a function and its :class:`Method` record in a family's file, and a class of options in
-:mod:`stages.methods`; the contract test over this dict finds it.
+A new one is one file here, with its options, its functions and its :class:`Method` record, and its name in
+:data:`FILES`: whatever lists, checks, draws or tells of methods reads the record.
 """
 
 from __future__ import annotations
@@ -9,50 +9,59 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from importlib import import_module
 
 import numpy as np
 
-from activation_atlas.stages.methods import Options
 from activation_atlas.stages.specs import ModelSpec
-from activation_atlas.stages.vision.attribution.methods import (
-    cam,
-    eigen_cam,
-    gradients,
-    guided,
-    occlusion,
-    path,
-    rise,
-    score_cam,
-    smooth_grad,
+from activation_atlas.stages.vision.attribution.methods.method import (
+    Configured,
+    Explain,
+    Maps,
+    Method,
+    Options,
+    Setting,
 )
-from activation_atlas.stages.vision.attribution.methods.method import Explain, Maps, Method, Setting, Settled
-from activation_atlas.stages.vision.model import open_model
 
-FAMILIES = (cam, eigen_cam, score_cam, gradients, smooth_grad, path, guided, occlusion, rise)
-METHODS: dict[str, Method] = {m.name: m for family in FAMILIES for m in family.METHODS}
+FILES = (
+    "cam",
+    "eigen_cam",
+    "score_cam",
+    "gradients",
+    "smooth_grad",
+    "path",
+    "guided",
+    "occlusion",
+    "rise",
+)
+"""Files of this folder that declare methods as ``METHODS``, in the order in which methods are listed anywhere."""
 
-__all__ = ["METHODS", "Explain", "Maps", "Method", "Setting", "Settled", "explainer"]
+METHODS: dict[str, Method] = {m.name: m for file in FILES for m in import_module(f"{__name__}.{file}").METHODS}
+
+__all__ = ["METHODS", "Configured", "Explain", "Maps", "Method", "Setting", "explainer"]
 
 
 def explainer(
     spec: ModelSpec,
     options: Options,
-    settled: Settled,
+    configured: Configured,
     batch: int,
     targets: int,
     seed: int = 0,
     background: np.ndarray | None = None,
 ) -> Explain:
     """A method ready to work, kept within the process: compiled once for all shards."""
+    from activation_atlas.stages.vision.model import open_model
+
     model = open_model(spec)
-    what = hashlib.sha256(json.dumps(settled, sort_keys=True, default=_listed).encode())
+    what = hashlib.sha256(json.dumps(configured, sort_keys=True, default=_listed).encode())
     what.update(b"" if background is None else np.ascontiguousarray(background).tobytes())
     key = (model, options.model_dump_json(), what.hexdigest(), batch, targets, seed)
     with _lock:
         if key not in _built:
             while len(_built) >= KEPT:
                 del _built[next(iter(_built))]
-            setting = Setting(model, options, settled, batch, targets, seed, background)
+            setting = Setting(model, options, configured, batch, targets, seed, background)
             _built[key] = METHODS[options.name].build(setting)
         _built[key] = _built.pop(key)  # what was asked for last goes last
         return _built[key]

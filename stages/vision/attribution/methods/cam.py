@@ -7,69 +7,94 @@ affine, no backward pass at all, because its Jacobian is the same for every imag
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import tensorflow as tf
 
 from activation_atlas.stages.stage import UserError
-from activation_atlas.stages.vision.attribution.affine import is_affine, jacobian
-from activation_atlas.stages.vision.attribution.default_layer import before_tokens, default_layer
-from activation_atlas.stages.vision.attribution.gradient_path import require_gradient
 from activation_atlas.stages.vision.attribution.methods.method import (
+    AtLayer,
+    Configured,
     Explain,
     Maps,
     Method,
+    Pair,
     Sample,
     Setting,
-    Settled,
     padded,
 )
-from activation_atlas.stages.vision.model import Model, freeze
+from activation_atlas.stages.vision.lazy import tf
 
-Weigh = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+if TYPE_CHECKING:
+    from activation_atlas.stages.vision.model import Model
+
+Weigh = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
 """Activations (n, 1, H, W, C) and gradients (n, k, H, W, C), or (n, k, 1, 1, C) where all positions have the same,
 to maps (n, k, H, W)."""
 
 
-def at_layer(model: Model, options: Any, sample: Sample) -> Settled:
+class GradCam(AtLayer):
+    name: Literal["grad_cam"] = "grad_cam"
+
+
+class GradCamPlusPlus(AtLayer):
+    name: Literal["grad_cam_plus_plus"] = "grad_cam_plus_plus"
+
+
+class LayerCam(AtLayer):
+    name: Literal["layer_cam"] = "layer_cam"
+
+
+class Cam(AtLayer):
+    name: Literal["cam"] = "cam"
+
+    def passes(self, size: Pair | None) -> None:
+        return None
+
+
+def at_layer(model: Model, options: Any, sample: Sample) -> Configured:
     """The layer, its size and its place; ``tokens`` where it is the patch embedding of a transformer.
 
     Raises:
         UserError: no such layer, it has no positions, or numbers show them elsewhere than the graph does.
     """
+    from activation_atlas.stages.vision.attribution.default_layer import before_tokens, default_layer
+
     info = model.placed(options.layer or default_layer(model))
-    found = {"layer": info.name, "height": info.height, "width": info.width, "place": info.place.row()}
-    return found | ({"tokens": True} if before_tokens(model, info.name) else {})
+    at = {"layer": info.name, "height": info.height, "width": info.width, "place": info.place.row()}
+    return at | ({"tokens": True} if before_tokens(model, info.name) else {})
 
 
-def settle(model: Model, options: Any, sample: Sample) -> Settled:
+def configure(model: Model, options: Any, sample: Sample) -> Configured:
     """The layer, its size, and whether the head behind it is affine.
 
     Raises:
         UserError: no such layer, it has no positions, or no gradient reaches it.
     """
-    found = at_layer(model, options, sample)
-    slot = model.slot(found["layer"])
-    require_gradient(model, slot, f"layer {found['layer']}")
+    from activation_atlas.stages.vision.attribution.affine import is_affine
+    from activation_atlas.stages.vision.attribution.gradient_path import require_gradient
+
+    at = at_layer(model, options, sample)
+    slot = model.slot(at["layer"])
+    require_gradient(model, slot, f"layer {at['layer']}")
     natives = {model.native[i] for step in model.program.after(slot) for i in step.outputs}
-    affine = is_affine(model.head(found["layer"]), _shapes(model, found["layer"]), model.dtype, natives)
-    return {**found, "affine": bool(affine)}
+    affine = is_affine(model.head(at["layer"]), _shapes(model, at["layer"]), model.dtype, natives)
+    return {**at, "affine": bool(affine)}
 
 
-def settle_linear(model: Model, options: Any, sample: Sample) -> Settled:
-    """As :func:`settle`, for a method that has a meaning only where the head is affine.
+def configure_linear(model: Model, options: Any, sample: Sample) -> Configured:
+    """As :func:`configure`, for a method that has a meaning only where the head is affine.
 
     Raises:
         UserError: it is not.
     """
-    found = settle(model, options, sample)
-    if not found["affine"]:
+    configured = configure(model, options, sample)
+    if not configured["affine"]:
         raise UserError(
-            f"cam: between layer {found['layer']} and the logits model {model.name} is not linear, so a class has no "
-            "weights of its own for the layer's channels; use grad_cam, which is the same where it is"
+            f"cam: between layer {configured['layer']} and the logits model {model.name} is not linear, so a class has "
+            "no weights of its own for the layer's channels; use grad_cam, which is the same where it is"
         )
-    return found
+    return configured
 
 
 def _shapes(model: Model, layer: str) -> list[tuple]:
@@ -77,16 +102,19 @@ def _shapes(model: Model, layer: str) -> list[tuple]:
     return [model.shapes[i][1:] for i in (slot, *model.program.frontier(slot))]
 
 
-class Cam:
+class ChannelMaps:
     """A method of this family at work."""
 
     def __init__(self, setting: Setting, weigh: Weigh) -> None:
-        model, layer = setting.model, setting.settled["layer"]
+        from activation_atlas.stages.vision.attribution.affine import jacobian
+        from activation_atlas.stages.vision.model import freeze
+
+        model, layer = setting.model, setting.configured["layer"]
         self.model, self.batch, self.weigh = model, setting.batch, weigh
         self.trunk, self.head = model.trunk(layer), model.head(layer)
-        self.size = (setting.settled["height"], setting.settled["width"])
+        self.size = (setting.configured["height"], setting.configured["width"])
         matrix = None
-        if setting.settled["affine"]:
+        if setting.configured["affine"]:
             scores = lambda tensors: model.scores(self.head(tensors))  # noqa: E731
             matrix = jacobian(scores, _shapes(model, layer), len(model.classes), model.dtype)
         # (K, 1 or H * W, C): what an image needs of it are rows. Given to the graph, which would else hold a copy.
@@ -121,16 +149,16 @@ class Cam:
 
     def __call__(self, pixels: np.ndarray, targets: np.ndarray, ids: Sequence[str]) -> Maps:
         count = len(pixels)
-        found = self.apply(
+        batch = self.apply(
             tf.constant(padded(pixels, self.batch)), tf.constant(padded(targets, self.batch)), *self.rows
         )
-        maps, scores = (x.numpy()[:count] for x in found)
+        maps, scores = (x.numpy()[:count] for x in batch)
         return Maps(maps, scores)
 
 
 def grad_cam(setting: Setting) -> Explain:
     """ReLU(sum_k w_k A_k), w_k = mean over positions of d logit / d A_k (Selvaraju et al. 2017, eq. 1 and 2)."""
-    return Cam(setting, lambda a, g: tf.nn.relu(weighted(a, tf.reduce_mean(g, (2, 3), keepdims=True))))
+    return ChannelMaps(setting, lambda a, g: tf.nn.relu(weighted(a, tf.reduce_mean(g, (2, 3), keepdims=True))))
 
 
 def grad_cam_plus_plus(setting: Setting) -> Explain:
@@ -138,7 +166,7 @@ def grad_cam_plus_plus(setting: Setting) -> Explain:
 
     Chattopadhay et al. 2018, eq. 9 to 19, for the logit itself: the paper's exp(logit) is one factor per image.
     """
-    return Cam(setting, lambda a, g: tf.nn.relu(weighted(a, _plus_plus_weights(a, g))))
+    return ChannelMaps(setting, lambda a, g: tf.nn.relu(weighted(a, _plus_plus_weights(a, g))))
 
 
 SMALLEST_DENOMINATOR = 1e-6
@@ -162,7 +190,7 @@ def _plus_plus_weights(activation: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
 
 def layer_cam(setting: Setting) -> Explain:
     """ReLU(sum_k ReLU(g) A_k), a weight for each position of each channel (Jiang et al. 2021, eq. 5 to 7)."""
-    return Cam(setting, lambda a, g: tf.nn.relu(weighted(a, tf.nn.relu(g))))
+    return ChannelMaps(setting, lambda a, g: tf.nn.relu(weighted(a, tf.nn.relu(g))))
 
 
 def cam(setting: Setting) -> Explain:
@@ -171,8 +199,8 @@ def cam(setting: Setting) -> Explain:
     w = H W g, which for pooling and a Dense are the Dense's weights: the mean of the map plus what does not come from
     the layer (the bias) is the logit. Also where each position has weights of its own.
     """
-    height, width = setting.settled["height"], setting.settled["width"]
-    return Cam(setting, lambda a, g: weighted(a, g * (height * width)))
+    height, width = setting.configured["height"], setting.configured["width"]
+    return ChannelMaps(setting, lambda a, g: weighted(a, g * (height * width)))
 
 
 def weighted(activation: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
@@ -187,32 +215,61 @@ def weighted(activation: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 
 METHODS = (
     Method(
-        "grad_cam",
-        "channels of a layer, weighted by the mean gradient of the target's logit",
-        "Selvaraju et al. 2017",
-        grad_cam,
-        settle,
+        name="grad_cam",
+        title="Grad-CAM",
+        about="channels of a layer, weighted by the mean gradient of the target's logit",
+        meaning="where the layer’s channels that raise the class’s logit are active",
+        formula="ReLU(sum_k w_k A_k), w_k = mean over positions of d logit / d A_k (eq. 1 and 2)",
+        source="Selvaraju et al. 2017",
+        options=GradCam,
+        build=grad_cam,
+        configure=configure,
+        resolution="layer",
+        grain="smooth",
+        needs=("gradient",),
     ),
     Method(
-        "grad_cam_plus_plus",
-        "channels of a layer, weighted by where the logit's gradient is positive",
-        "Chattopadhay et al. 2018",
-        grad_cam_plus_plus,
-        settle,
+        name="grad_cam_plus_plus",
+        title="Grad-CAM++",
+        about="channels of a layer, weighted by where the logit's gradient is positive",
+        meaning="as Grad-CAM, weighting each position by how strongly it raises the logit",
+        formula="ReLU(sum_k w_k A_k), w_k = sum over positions of ReLU(g) / (2 + g sum(A_k)), g = d logit / d A_k "
+        "(eq. 9 to 19, for the logit itself: the paper's exp(logit) is one factor per image)",
+        source="Chattopadhay et al. 2018",
+        options=GradCamPlusPlus,
+        build=grad_cam_plus_plus,
+        configure=configure,
+        resolution="layer",
+        grain="smooth",
+        needs=("gradient",),
     ),
     Method(
-        "layer_cam",
-        "a layer's activations, weighted one by one by the positive part of the logit's gradient",
-        "Jiang et al. 2021",
-        layer_cam,
-        settle,
+        name="layer_cam",
+        title="Layer-CAM",
+        about="a layer's activations, weighted one by one by the positive part of the logit's gradient",
+        meaning="where the layer’s activations themselves raise the class’s logit",
+        formula="ReLU(sum_k ReLU(g) A_k), g = d logit / d A_k at each position (eq. 5 to 7)",
+        source="Jiang et al. 2021",
+        options=LayerCam,
+        build=layer_cam,
+        configure=configure,
+        resolution="layer",
+        grain="smooth",
+        needs=("gradient",),
     ),
     Method(
-        "cam",
-        "channels of a layer, weighted as the linear head weights them",
-        "Zhou et al. 2016",
-        cam,
-        settle_linear,
+        name="cam",
+        title="CAM",
+        about="channels of a layer, weighted as the linear head weights them",
+        meaning="what each position of the layer adds to the class’s logit",
+        formula="sum_k w_k A_k, w_k = H W d logit / d A_k: the weights of a Dense behind a pooling (eq. 2)",
+        source="Zhou et al. 2016",
+        options=Cam,
+        build=cam,
+        configure=configure_linear,
+        resolution="layer",
+        grain="smooth",
         signed=True,
+        needs=("gradient", "linear head"),
     ),
 )

@@ -15,7 +15,7 @@ import numpy as np
 
 from activation_atlas.stages.vision.attribution.methods.hiding import Windows
 from activation_atlas.stages.vision.model import Model
-from activation_atlas.stages.vision.model.geometry import Reach, operations, window
+from activation_atlas.stages.vision.model.geometry import Reach, Window, operations, sliding
 from activation_atlas.stages.vision.model.program import Step
 
 
@@ -57,11 +57,10 @@ class Margin:
     front: int
     back: int
 
-    def through(self, span: int, stride: int, before: int, inside: int, outside: int) -> Margin:
-        """Of the outputs of a windowed operation with ``inside`` inputs and ``outside`` outputs."""
-        first = -(-(self.front + before) // stride)
-        last = (inside - 1 - self.back - (span - 1) + before) // stride
-        return Margin(max(0, first), max(0, outside - 1 - last))
+    def through(self, window: Window, inside: int, outside: int) -> Margin:
+        """Of the outputs of an operation with ``inside`` inputs and ``outside`` outputs."""
+        first, last = window.decides(self.front, inside - 1 - self.back)
+        return Margin(max(0, int(first)), max(0, outside - 1 - int(last)))
 
 
 def local(model: Model) -> dict[int, tuple[Margin, Margin]]:
@@ -77,19 +76,18 @@ def local(model: Model) -> dict[int, tuple[Margin, Margin]]:
         shape = shapes.get(step.outputs[0], ())
         if len(step.outputs) != 1 or len(shape) != 4 or not step.inputs or not all(i in found for i in step.inputs):
             continue
-        sizes = {shapes[i][1:3] for i in step.inputs}
-        if len(sizes) != 1:
+        given = shapes[step.inputs[0]]
+        if any(shapes[i][1:3] != given[1:3] for i in step.inputs):
             continue
-        (size,) = sizes
         if step.outputs[0] not in seen or not seen[step.outputs[0]].upright:
             continue
         margins = []
-        for axis, (inside, outside) in enumerate(zip(size, shape[1:3], strict=True)):
+        for axis, (inside, outside) in enumerate(zip(given[1:3], shape[1:3], strict=True)):
             parts = [found[i][axis] for i in step.inputs]
             margin = Margin(max(p.front for p in parts), max(p.back for p in parts))
-            reach = window(step, axis, inside)
-            if reach is not None:
-                margins.append(margin.through(*reach, inside, outside))
+            slides = sliding(step, axis + 1, given)
+            if slides is not None:
+                margins.append(margin.through(slides.window, inside, outside))
             elif inside == outside:
                 margins.append(margin)
         if len(margins) == 2:
@@ -105,8 +103,7 @@ def along(starts: np.ndarray, patch: int, size: int, reach: Reach, margin: Margi
         reach, margin, positions: of the layer.
     """
     stride, ends = int(reach.stride), np.minimum(starts + patch, size) - 1
-    lowest = np.ceil((starts - reach.last) / stride).astype(np.int64)
-    highest = np.floor((ends - reach.first) / stride).astype(np.int64)
+    lowest, highest = reach.influences(starts, ends)
     block = int(np.clip((np.clip(highest, 0, positions - 1) - np.clip(lowest, 0, positions - 1)).max() + 1, 1, None))
     at = np.clip(lowest, 0, positions - block)
     for shorter in range((size - 1) // stride, -1, -1):

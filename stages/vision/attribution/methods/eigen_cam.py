@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
-import tensorflow as tf
+from pydantic import Field
 
 from activation_atlas.stages.vision.attribution.methods.cam import at_layer
-from activation_atlas.stages.vision.attribution.methods.method import Explain, Maps, Method, Setting, padded
-from activation_atlas.stages.vision.model import freeze
+from activation_atlas.stages.vision.attribution.methods.method import (
+    AtLayer,
+    Explain,
+    Maps,
+    Method,
+    Pair,
+    Setting,
+    padded,
+)
+from activation_atlas.stages.vision.lazy import tf
 
 
-class EigenCam:
+class EigenCam(AtLayer):
+    name: Literal["eigen_cam"] = "eigen_cam"
+    center: bool = Field(False, description="subtract each channel's mean over positions first")
+
+    def passes(self, size: Pair | None) -> None:
+        return None
+
+
+class Principal:
     """The method at work: one forward pass, and one small eigenproblem for each image."""
 
     def __init__(self, setting: Setting) -> None:
+        from activation_atlas.stages.vision.model import freeze
+
         self.model, self.batch, self.center = setting.model, setting.batch, setting.options.center
-        self.slot = setting.model.slot(setting.settled["layer"])
+        self.slot = setting.model.slot(setting.configured["layer"])
         pixels = tf.TensorSpec((setting.batch, *self.model.input_size, self.model.channels), tf.uint8)
         self.apply = freeze(self._apply, pixels)
 
@@ -66,16 +85,24 @@ def principal(activation: tf.Tensor, center: bool = False) -> tf.Tensor:
 
 def eigen_cam(setting: Setting) -> Explain:
     """A v, v the first right singular vector of A (positions x channels); the same map for every target."""
-    return EigenCam(setting)
+    return Principal(setting)
 
 
 METHODS = (
     Method(
-        "eigen_cam",
-        "what a layer's positions have most in common; the same for every class",
-        "Muhammad & Yeasin 2020",
-        eigen_cam,
-        at_layer,
+        name="eigen_cam",
+        title="Eigen-CAM",
+        about="what a layer's positions have most in common; the same for every class",
+        meaning="the layer’s main pattern over positions; the same for every class",
+        formula="A v, v the first right singular vector of A (positions x channels), its sign that of the mean of A v",
+        source="Muhammad & Yeasin 2020",
+        options=EigenCam,
+        build=eigen_cam,
+        configure=at_layer,
+        resolution="layer",
+        grain="smooth",
         signed=True,
+        colours="red with the pattern, blue against it",
+        by_class=False,
     ),
 )

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
+from typing import Literal
 
-from activation_atlas.stages.vision.attribution.methods.input_gradient import InputGradient, largest_colour, settle
-from activation_atlas.stages.vision.attribution.methods.method import Explain, Method, Setting
+from activation_atlas.stages.vision.attribution.methods.input_gradient import InputGradient, configure, largest_colour
+from activation_atlas.stages.vision.attribution.methods.method import Explain, Method, Options, Setting
+from activation_atlas.stages.vision.lazy import tf
+
+
+class Saliency(Options):
+    name: Literal["saliency"] = "saliency"
+
+
+class GradientXInput(Options):
+    name: Literal["gradient_x_input"] = "gradient_x_input"
 
 
 def saliency(setting: Setting) -> Explain:
@@ -20,18 +29,32 @@ def gradient_x_input(setting: Setting) -> Explain:
 
 METHODS = (
     Method(
-        "saliency",
-        "how strongly the target's logit depends on each pixel",
-        "Simonyan, Vedaldi & Zisserman 2014",
-        saliency,
-        settle,
+        name="saliency",
+        title="Saliency",
+        about="how strongly the target's logit depends on each pixel",
+        meaning="how strongly the class’s logit reacts to a small change of each pixel, either way",
+        formula="max over colour of |g|, g = d logit / d x (section 3.1)",
+        source="Simonyan, Vedaldi & Zisserman 2014",
+        options=Saliency,
+        build=saliency,
+        configure=configure,
+        resolution="input",
+        grain="pixels",
+        needs=("gradient",),
     ),
     Method(
-        "gradient_x_input",
-        "the gradient of the target's logit, times what the model receives",
-        "Shrikumar, Greenside, Shcherbina & Kundaje 2016",
-        gradient_x_input,
-        settle,
+        name="gradient_x_input",
+        title="Gradient × input",
+        about="the gradient of the target's logit, times what the model receives",
+        meaning="what each pixel adds to the class’s logit, to first order",
+        formula="sum over colour of g x, g = d logit / d x, x what the model receives (eq. 4)",
+        source="Shrikumar, Greenside, Shcherbina & Kundaje 2016",
+        options=GradientXInput,
+        build=gradient_x_input,
+        configure=configure,
+        resolution="input",
+        grain="pixels",
         signed=True,
+        needs=("gradient",),
     ),
 )

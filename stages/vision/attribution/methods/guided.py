@@ -10,24 +10,47 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.methods import cam, input_gradient
 from activation_atlas.stages.vision.attribution.methods.input_gradient import InputGradient, largest_colour
-from activation_atlas.stages.vision.attribution.methods.method import Explain, Maps, Method, Sample, Setting, Settled
-from activation_atlas.stages.vision.model import Model
-from activation_atlas.stages.vision.model.half import leaning
-from activation_atlas.stages.vision.model.program import Program, Step
+from activation_atlas.stages.vision.attribution.methods.method import (
+    AtLayer,
+    Configured,
+    Explain,
+    Maps,
+    Method,
+    Options,
+    Sample,
+    Setting,
+)
+from activation_atlas.stages.vision.lazy import tf
 from activation_atlas.stages.vision.place import Place
 
-Function = Callable[..., tf.Tensor]
+if TYPE_CHECKING:
+    import keras
+
+    from activation_atlas.stages.vision.model import Model
+    from activation_atlas.stages.vision.model.program import Program, Step
+
+Function = Callable[..., "tf.Tensor"]
 Rule = Callable[[Function], Function]
 """A ReLU to a function with the same values and the rule's gradient."""
+
+
+class GuidedBackprop(Options):
+    name: Literal["guided_backprop"] = "guided_backprop"
+
+
+class Deconvnet(Options):
+    name: Literal["deconvnet"] = "deconvnet"
+
+
+class GuidedGradCam(AtLayer):
+    name: Literal["guided_grad_cam"] = "guided_grad_cam"
 
 
 def guided(relu: Function) -> Function:
@@ -50,7 +73,6 @@ def deconv(relu: Function) -> Function:
     return apply
 
 
-RULES: dict[str, Rule] = {"guided_backprop": guided, "deconvnet": deconv, "guided_grad_cam": guided}
 _RELU = {"ReLU", "Relu", "Relu6", "relu", "relu6"}
 
 
@@ -62,6 +84,8 @@ def is_relu(operation: Any) -> bool:
 
 def under_rule(model: Model, rule: Rule) -> Model:
     """The model with the rule at each of its ReLUs; its other layers and all weights are the same."""
+    from activation_atlas.stages.vision.model.half import leaning
+
     twins: dict[int, keras.layers.Layer] = {}
 
     def ruled(step: Step) -> Step:
@@ -74,11 +98,11 @@ def under_rule(model: Model, rule: Rule) -> Model:
             twins[id(operation)] = _with_activation(operation, rule(operation.activation))
         return replace(step, operation=twins[id(operation)])
 
-    found = copy.copy(model)
+    other = copy.copy(model)
     steps = tuple(ruled(step) for step in model.program.steps)
-    found.program = replace(model.program, steps=steps, _made_by={})
-    found.lean = leaning(found.program, found.native)
-    return found
+    other.program = replace(model.program, steps=steps, _made_by={})
+    other.lean = leaning(other.program, other.native)
+    return other
 
 
 def _with_activation(layer: keras.layers.Layer, activation: Function) -> keras.layers.Layer:
@@ -107,6 +131,8 @@ def require_relu(model: Model, name: str) -> None:
 
 def activations(program: Program) -> list[str]:
     """Names of the activations on the way to the logits."""
+    import keras
+
     known = {name.lower().replace("_", "") for name in dir(keras.activations)} - {"linear", "softmax"}
     found = []
     for step in program.before([program.output]):
@@ -117,19 +143,19 @@ def activations(program: Program) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def settle(model: Model, options: Any, sample: Sample) -> Settled:
+def configure(model: Model, options: Any, sample: Sample) -> Configured:
     """The input's size.
 
     Raises:
         UserError: the model has no ReLU, or no gradient reaches its input.
     """
     require_relu(model, options.name)
-    return input_gradient.settle(model, options, sample)
+    return input_gradient.configure(model, options, sample)
 
 
-def settle_at_layer(model: Model, options: Any, sample: Sample) -> Settled:
-    """The input's size, and for the Grad-CAM what it settles, its own size and place as ``cam``."""
-    at_input, at_layer = settle(model, options, sample), cam.settle(model, options, sample)
+def configure_at_layer(model: Model, options: Any, sample: Sample) -> Configured:
+    """The input's size, and for the Grad-CAM what it decides, its own size and place as ``cam``."""
+    at_input, at_layer = configure(model, options, sample), cam.configure(model, options, sample)
     return {**at_layer, **at_input, "cam": {name: at_layer[name] for name in at_input}}
 
 
@@ -138,7 +164,7 @@ def guided_backprop(setting: Setting) -> Explain:
 
     Springenberg et al. 2015, section 3.4. The paper shows g in colour; reduced as saliency is.
     """
-    return _backprop(setting)
+    return _backprop(setting, guided)
 
 
 def deconvnet(setting: Setting) -> Explain:
@@ -146,21 +172,21 @@ def deconvnet(setting: Setting) -> Explain:
 
     Max pooling passes it to where the largest value was, the paper's switches. Reduced as saliency is.
     """
-    return _backprop(setting)
+    return _backprop(setting, deconv)
 
 
-def _backprop(setting: Setting) -> Explain:
-    model = under_rule(setting.model, RULES[setting.options.name])
+def _backprop(setting: Setting, rule: Rule) -> Explain:
+    model = under_rule(setting.model, rule)
     return InputGradient(setting, largest_colour, model)
 
 
-class GuidedGradCam:
+class GuidedTimesGradCam:
     """Guided backprop's map times Grad-CAM's, laid over the input."""
 
     def __init__(self, setting: Setting) -> None:
-        self.place = Place.of(setting.settled["cam"]["place"])
-        self.cam = cam.grad_cam(replace(setting, settled={**setting.settled, **setting.settled["cam"]}))
-        self.guided = _backprop(setting)
+        self.place = Place.of(setting.configured["cam"]["place"])
+        self.cam = cam.grad_cam(replace(setting, configured={**setting.configured, **setting.configured["cam"]}))
+        self.guided = _backprop(setting, guided)
 
     def __call__(self, pixels: np.ndarray, targets: np.ndarray, ids: Sequence[str]) -> Maps:
         fine, coarse = self.guided(pixels, targets, ids), self.cam(pixels, targets, ids)
@@ -174,29 +200,52 @@ def guided_grad_cam(setting: Setting) -> Explain:
 
     Selvaraju et al. 2017, section 3.3. Grad-CAM is not negative, so that reducing colour after the product is the same.
     """
-    return GuidedGradCam(setting)
+    return GuidedTimesGradCam(setting)
 
 
 METHODS = (
     Method(
-        "guided_backprop",
-        "saliency through ReLUs that pass no negative gradient",
-        "Springenberg, Dosovitskiy, Brox & Riedmiller 2015",
-        guided_backprop,
-        settle,
+        name="guided_backprop",
+        title="Guided backprop",
+        about="saliency through ReLUs that pass no negative gradient",
+        meaning="gradient that flowed through active, raising units only",
+        formula="max over colour of |g|, g = d logit / d x through ReLUs that pass gradient where their input and the "
+        "gradient are positive (section 3.4)",
+        source="Springenberg, Dosovitskiy, Brox & Riedmiller 2015",
+        options=GuidedBackprop,
+        build=guided_backprop,
+        configure=configure,
+        resolution="input",
+        grain="pixels",
+        needs=("gradient", "ReLU"),
     ),
     Method(
-        "deconvnet",
-        "saliency through ReLUs that pass every positive gradient",
-        "Zeiler & Fergus 2014",
-        deconvnet,
-        settle,
+        name="deconvnet",
+        title="Deconvnet",
+        about="saliency through ReLUs that pass every positive gradient",
+        meaning="gradient that flowed where it raises the logit",
+        formula="max over colour of |g|, g = d logit / d x through ReLUs that pass gradient where it is positive "
+        "(section 2.1)",
+        source="Zeiler & Fergus 2014",
+        options=Deconvnet,
+        build=deconvnet,
+        configure=configure,
+        resolution="input",
+        grain="pixels",
+        needs=("gradient", "ReLU"),
     ),
     Method(
-        "guided_grad_cam",
-        "guided backprop where Grad-CAM is",
-        "Selvaraju et al. 2017",
-        guided_grad_cam,
-        settle_at_layer,
+        name="guided_grad_cam",
+        title="Guided Grad-CAM",
+        about="guided backprop where Grad-CAM is",
+        meaning="guided backprop where Grad-CAM points",
+        formula="guided backprop x Grad-CAM laid over the input by bilinear interpolation (section 3.3)",
+        source="Selvaraju et al. 2017",
+        options=GuidedGradCam,
+        build=guided_grad_cam,
+        configure=configure_at_layer,
+        resolution="input",
+        grain="pixels",
+        needs=("gradient", "ReLU"),
     ),
 )

@@ -5,16 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
-from activation_atlas.stages.methods import Occlusion, pair
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables.flags import ROUNDING
-from activation_atlas.stages.vision.attribution.methods.method import Maps, Setting, packed, padded
-from activation_atlas.stages.vision.model import Model, freeze
+from activation_atlas.stages.vision.attribution.methods.method import Maps, Setting, packed, padded, pair
+from activation_atlas.stages.vision.lazy import tf
 from activation_atlas.stages.vision.place import Place
+
+if TYPE_CHECKING:
+    from activation_atlas.stages.vision.model import Model
 
 
 def starts(size: int, patch: int, stride: int, edges: str) -> np.ndarray:
@@ -42,7 +44,7 @@ class Windows:
     fill: np.ndarray
 
     @staticmethod
-    def of(model: Model, options: Occlusion) -> Windows:
+    def of(model: Model, options: Any) -> Windows:
         """The windows that the options ask for.
 
         Raises:
@@ -103,6 +105,8 @@ class Hiding(ABC):
     """Scores with each window hidden; windows of several images share a batch, targets share the pass."""
 
     def __init__(self, setting: Setting) -> None:
+        from activation_atlas.stages.vision.model import freeze
+
         model, self.batch = setting.model, setting.batch
         self.model, self.windows = model, Windows.of(model, setting.options)
         # A call of few images must not pay for a whole batch of clean ones.

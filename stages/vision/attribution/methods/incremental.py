@@ -16,7 +16,7 @@ class Incremental(Hiding):
     """
 
     def __init__(self, setting: Setting) -> None:
-        model, layer = setting.model, setting.settled["cut"]
+        model, layer = setting.model, setting.configured["cut"]
         self.trunk, self.head = model.trunk(layer), model.head(layer)
         cut = at_layer(model, Windows.of(model, setting.options), layer)
         self.down, self.right = cut.down, cut.right

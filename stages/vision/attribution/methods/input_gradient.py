@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
 from activation_atlas.stages.stage import UserError
-from activation_atlas.stages.vision.attribution.gradient_path import require_gradient
-from activation_atlas.stages.vision.attribution.methods.abreast import abreast
-from activation_atlas.stages.vision.attribution.methods.method import Maps, Sample, Setting, Settled, at_input, padded
-from activation_atlas.stages.vision.model import Model, freeze
+from activation_atlas.stages.vision.attribution.methods.method import (
+    Configured,
+    Maps,
+    Sample,
+    Setting,
+    at_input,
+    padded,
+)
+from activation_atlas.stages.vision.attribution.methods.parallel import in_parallel
+from activation_atlas.stages.vision.lazy import tf
 
-Reduce = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+if TYPE_CHECKING:
+    from activation_atlas.stages.vision.model import Model
+
+Reduce = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
 """What the model received (n, 1, h, w, c) and gradients (n, k, h, w, c) to maps (n, k, h, w)."""
 
 
-def settle(model: Model, options: Any, sample: Sample) -> Settled:
+def configure(model: Model, options: Any, sample: Sample) -> Configured:
     """The input's size and place.
 
     Raises:
@@ -31,6 +39,8 @@ def settle(model: Model, options: Any, sample: Sample) -> Settled:
 
 def require_smooth(model: Model) -> None:
     """UserError where the logits have no gradient with respect to what the model receives."""
+    from activation_atlas.stages.vision.attribution.gradient_path import require_gradient
+
     native = model.native[model.program.input]
     if not tf.as_dtype(native).is_floating:
         raise UserError(
@@ -71,10 +81,12 @@ class InputGradient:
     """
 
     def __init__(self, setting: Setting, reduce: Reduce, model: Model | None = None) -> None:
+        from activation_atlas.stages.vision.model import freeze
+
         self.model, self.batch, self.reduce = model or setting.model, setting.batch, reduce
         pixels = tf.TensorSpec((setting.batch, *self.model.input_size, self.model.channels), tf.uint8)
         targets = tf.TensorSpec((setting.batch, setting.targets), tf.int32)
-        self.apply = freeze(lambda *batch: abreast(self._apply, *batch), pixels, targets)
+        self.apply = freeze(lambda *batch: in_parallel(self._apply, *batch), pixels, targets)
 
     def _apply(self, pixels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x = self.model.to_input(pixels)

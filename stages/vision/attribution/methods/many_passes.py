@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 
 from activation_atlas.stages.vision.attribution.methods.input_gradient import gradients
 from activation_atlas.stages.vision.attribution.methods.method import Maps, Setting, packed, padded
-from activation_atlas.stages.vision.model import freeze
+from activation_atlas.stages.vision.lazy import tf
 
 Jobs = tuple[np.ndarray, ...]
 """What distinguishes the passes of n images: arrays (n, passes, ...)."""
@@ -56,6 +55,8 @@ class ManyPasses(ABC):
         sums: Sequence[tf.TensorSpec],
         given: Sequence[tf.Tensor] = (),
     ) -> None:
+        from activation_atlas.stages.vision.model import freeze
+
         model, batch, k = setting.model, setting.batch, setting.targets
         self.model, self.batch, self.seed, self.passes = model, batch, setting.seed, passes
         shape = (batch, *model.input_size, model.channels)

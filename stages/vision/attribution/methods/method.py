@@ -1,16 +1,102 @@
-"""What every attribution method is declared with: settled once for a run, built once a process, called on batches."""
+"""What every attribution method is declared with: configured once for a run, built once a process, called on batches.
+
+Light to import, as all files of this folder are that declare methods: what is heavy is imported in functions, or by
+:mod:`stages.vision.lazy`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
+from pydantic import Field, field_validator
 
-from activation_atlas.stages.methods import Options
-from activation_atlas.stages.vision.model import Model
+from activation_atlas.stages.specs import Spec
 from activation_atlas.stages.vision.place import Place
+
+if TYPE_CHECKING:
+    from activation_atlas.stages.vision.model import Model
+
+VARIANT = re.compile(r"[A-Za-z0-9]([\w.+-]*[\w+-])?", re.ASCII)
+"""What may name a folder anywhere: Windows drops a last dot, macOS writes accents in its own way."""
+
+GREY = 127.5
+"""What stands for nothing in an image, in [0, 255], before preprocessing."""
+
+Pair = tuple[int, int]
+"""(height, width), or down and right."""
+
+Edges = Literal["whole", "clip"]
+"""Which windows there are: those inside the image, or also those that reach past its border."""
+
+
+class Options(Spec):
+    """Base of all methods' options. ``name`` is the method; ``as`` the variant's own name where one is used twice."""
+
+    name: str
+    as_: str | None = Field(None, alias="as", description="the variant's name, where a method is used twice")
+
+    model_config = {**Spec.model_config, "populate_by_name": True}
+
+    @field_validator("as_")
+    @classmethod
+    def _plain(cls, value: str | None) -> str | None:
+        if value is not None and not VARIANT.fullmatch(value):
+            raise ValueError(f"{value!r} must be of letters a to z, digits and . _ + - (it names a folder)")
+        return value
+
+    @property
+    def variant(self) -> str:
+        """Name of the table of maps: ``maps/<variant>``."""
+        return self.as_ or self.name
+
+    def at(self, size: Pair) -> Self:
+        """The same with every size that was left open chosen for a model's input of ``size`` (height, width)."""
+        return self
+
+    @property
+    def windows(self) -> tuple[Pair, Pair, Edges] | None:
+        """Patch and stride in pixels, and :data:`Edges`, where a map's values are of windows of the input; else None.
+
+        A pixel then has the mean of the windows over it. Needs sizes that are given, see :meth:`at`.
+        """
+        return None
+
+    def detail(self, size: Pair, stride: tuple[float, float]) -> float:
+        """Pixels that the smallest thing spans which a map can tell apart, on an input of ``size``.
+
+        Args:
+            stride: pixels from one value of the map to the next, down and right.
+        """
+        return min(stride)
+
+    def passes(self, size: Pair | None) -> int | None:
+        """Passes through the network for one map, on an input of ``size``; None where only the open model tells."""
+        return 1
+
+    def looks(self, configured: Configured) -> str | None:
+        """Where and how finely the maps look, in words; None where that is at every pixel of the input."""
+        if "layer" not in configured:
+            return None
+        return f"at {configured['layer']} ({configured['height']} x {configured['width']})"
+
+    def finer(self, configured: Configured) -> str:
+        """What to do where a map has one position only."""
+        return "give another layer" if "layer" in configured else "give a model with larger images"
+
+
+class AtLayer(Options):
+    """Methods that explain at a layer."""
+
+    layer: str | None = Field(None, min_length=1, description="default: the last layer that has positions")
+
+
+def pair(value: int | Pair) -> Pair:
+    """A side as (height, width)."""
+    return (value, value) if isinstance(value, int) else tuple(value)
 
 
 @dataclass(frozen=True)
@@ -45,7 +131,7 @@ class Explain(Protocol):
 Sample = Callable[[int], np.ndarray]
 """The first n of the images to be explained, uint8 (<= n, h, w, c); read only if called."""
 
-Settled = dict[str, Any]
+Configured = dict[str, Any]
 """What holds for a whole run: numbers, strings, lists, arrays. ``layer`` where there is one, ``height``, ``width``, and
 ``place``, where the map lies (:meth:`stages.vision.place.Place.row`)."""
 
@@ -55,8 +141,8 @@ class Setting:
     """What a method is built for.
 
     Attributes:
-        options: of the method's class in :mod:`stages.methods`.
-        settled: what :attr:`Method.settle` returned.
+        options: of the method's class, :attr:`Method.options`.
+        configured: what :attr:`Method.configure` returned.
         batch: images of one call at most, and of one forward pass.
         targets: k, targets of every image.
         seed: of the run; what is drawn for an image depends on it and on the image's id alone.
@@ -65,47 +151,80 @@ class Setting:
 
     model: Model
     options: Any
-    settled: Mapping[str, Any]
+    configured: Mapping[str, Any]
     batch: int
     targets: int
     seed: int = 0
     background: np.ndarray | None = None
 
 
-def at_input(model: Model) -> Settled:
+def at_input(model: Model) -> Configured:
     """Of maps with a value for each pixel of the model's input: their size and place."""
     height, width = model.input_size
     return {"height": height, "width": width, "place": Place.whole((height, width)).row()}
 
 
-def _at_input(model: Model, options: Options, sample: Sample) -> Settled:
+def _at_input(model: Model, options: Options, sample: Sample) -> Configured:
     return at_input(model)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Method:
-    """An attribution method.
+    """An attribution method: all that is known of it, and the two functions that make its maps.
+
+    The command, the configuration and its JSON Schema, the README's table, panels, the page of mistakes and the
+    contract test read it; none of them names a method.
 
     Attributes:
-        about: one line.
-        source: where its formula comes from.
+        name: in configurations, of tables and of files.
+        title: its name in prose.
+        about: one line for those who choose a method; in the README's table.
+        meaning: what a map's values say, for those who look at one.
+        formula: in plain text. g = d logit / d what is differentiated, A_k = channel k of a layer.
+        source: where the formula comes from.
+        options: class of its options; its field ``name`` is a ``Literal`` of :attr:`name`.
         build: makes it ready for one setting; what is compiled is compiled here or at the first call.
-        settle: decides, before any shard, what must hold for all: the layer, the size of the maps, whether a quick
+        configure: decides, before any shard, what must hold for all: the layer, the size of the maps, whether a quick
             way is exact. Raises UserError for what this model cannot do.
-        background: images of the data it wants, given its options.
+        resolution: what a map has a value for: each position of a ``layer``, each pixel of the ``input``, or each of
+            the ``windows`` laid over it (:attr:`Options.windows`).
+        grain: how a map looks: ``smooth`` between its values, ``blocky`` as the windows or cells it is made of,
+            ``pixels`` that differ from one to the next. Maps are held against a random map as smooth as they are.
         signed: whether values below zero mean "against".
-        by_weights: whether what is settled is right for these very weights only, and a model with others must settle
-            anew: a quick way that was proven. Where a map lies is the same for all.
+        around: what stands for nothing: ``zero``, or the map's own ``mean``, around which it is then drawn.
+        colours: what red and blue say, where that is not for and against the class.
+        unit: of the values, where they have one that a reader knows.
+        needs: what a model must have: a ``gradient`` from its logits back to where the map is, a ``linear head``
+            behind the layer, a ``ReLU``.
+        by_class: whether another target has another map.
+        draws: whether something is drawn at random for each image, by the run's seed and the image's id.
+        background: images of the data it wants, given its options.
+        by_weights: whether what is configured is right for these very weights only, and a model with others must be
+            configured anew: a quick way that was proven. Where a map lies is the same for all.
+        quick: options that keep the work small, for trials and tests.
     """
 
     name: str
+    title: str
     about: str
+    meaning: str
+    formula: str
     source: str
+    options: type[Options]
     build: Callable[[Setting], Explain]
-    settle: Callable[[Model, Any, Sample], Settled] = _at_input
-    background: Callable[[Any], int] = field(default=lambda options: 0)
+    configure: Callable[[Model, Any, Sample], Configured] = _at_input
+    resolution: Literal["layer", "input", "windows"]
+    grain: Literal["smooth", "blocky", "pixels"]
     signed: bool = False
+    around: Literal["zero", "mean"] = "zero"
+    colours: str | None = None
+    unit: str | None = None
+    needs: tuple[Literal["gradient", "linear head", "ReLU"], ...] = ()
+    by_class: bool = True
+    draws: bool = False
+    background: Callable[[Any], int] = field(default=lambda options: 0)
     by_weights: bool = False
+    quick: Mapping[str, Any] = field(default_factory=dict)
 
 
 def padded(array: np.ndarray, size: int) -> np.ndarray:

@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
-import tensorflow as tf
+from pydantic import Field
 
-from activation_atlas.stages.vision.attribution.methods.input_gradient import settle
+from activation_atlas.stages.specs import PositiveInt
+from activation_atlas.stages.vision.attribution.methods.input_gradient import configure
 from activation_atlas.stages.vision.attribution.methods.many_passes import Jobs, ManyPasses, generator
-from activation_atlas.stages.vision.attribution.methods.method import Explain, Maps, Method, Setting
+from activation_atlas.stages.vision.attribution.methods.method import Explain, Maps, Method, Options, Pair, Setting
+from activation_atlas.stages.vision.lazy import tf
 
 
-class IntegratedGradients(ManyPasses):
+class IntegratedGradients(Options):
+    name: Literal["integrated_gradients"] = "integrated_gradients"
+    steps: PositiveInt = Field(50, description="intervals from the baseline to the image")
+    baseline: Literal["black", "zero"] = Field(
+        "black", description="black: before preprocessing; zero: what the model receives is zero"
+    )
+
+    def passes(self, size: Pair | None) -> int:
+        return self.steps
+
+
+class ExpectedGradients(Options):
+    name: Literal["expected_gradients"] = "expected_gradients"
+    samples: PositiveInt = Field(50, description="points between the image and images of the background")
+    background: PositiveInt = Field(32, description="images of the data, a seeded sample")
+
+    def passes(self, size: Pair | None) -> int:
+        return self.samples
+
+
+class PathFromBaseline(ManyPasses):
     """n intervals, n + 1 points, the two ends with half a weight."""
 
     def __init__(self, setting: Setting) -> None:
@@ -44,7 +67,7 @@ class IntegratedGradients(ManyPasses):
         return Maps(maps, total.scores, gap.astype(np.float32))
 
 
-class ExpectedGradients(ManyPasses):
+class PathsFromBackground(ManyPasses):
     """A point at a uniform share of the way from a uniformly drawn background image, for each sample."""
 
     def __init__(self, setting: Setting) -> None:
@@ -83,7 +106,7 @@ def integrated_gradients(setting: Setting) -> Explain:
     x' is black before preprocessing, or zero. Colours are summed, so that the whole map adds up to
     score(x) - score(x') (completeness, their proposition 1); ``gap`` is what it adds up to, less that.
     """
-    return IntegratedGradients(setting)
+    return PathFromBaseline(setting)
 
 
 def expected_gradients(setting: Setting) -> Explain:
@@ -91,25 +114,44 @@ def expected_gradients(setting: Setting) -> Explain:
 
     Summed over pixels it is score(x) less the background's mean score, in expectation.
     """
-    return ExpectedGradients(setting)
+    return PathsFromBackground(setting)
 
 
 METHODS = (
     Method(
-        "integrated_gradients",
-        "gradients summed on the way from black to the image",
-        "Sundararajan, Taly & Yan 2017",
-        integrated_gradients,
-        settle,
+        name="integrated_gradients",
+        title="Integrated gradients",
+        about="gradients summed on the way from black to the image",
+        meaning="what each pixel adds to the class’s logit on the way from an empty image",
+        formula="sum over colour of (x - x') integral of g(x' + a (x - x')) da, a from 0 to 1, by the trapezoid rule; "
+        "summed over pixels: logit(x) - logit(x') (proposition 1)",
+        source="Sundararajan, Taly & Yan 2017",
+        options=IntegratedGradients,
+        build=integrated_gradients,
+        configure=configure,
+        resolution="input",
+        grain="pixels",
         signed=True,
+        needs=("gradient",),
+        quick={"steps": 4},
     ),
     Method(
-        "expected_gradients",
-        "gradients on the ways from other images of the data to this one",
-        "Erion, Janizek, Sturmfels, Lundberg & Lee 2021",
-        expected_gradients,
-        settle,
-        background=lambda options: options.background,
+        name="expected_gradients",
+        title="Expected gradients",
+        about="gradients on the ways from other images of the data to this one",
+        meaning="what each pixel adds to the class’s logit compared with other images",
+        formula="sum over colour of the mean of (x - b) g(b + a (x - b)), a uniform in [0, 1], b an image of the "
+        "background",
+        source="Erion, Janizek, Sturmfels, Lundberg & Lee 2021",
+        options=ExpectedGradients,
+        build=expected_gradients,
+        configure=configure,
+        resolution="input",
+        grain="pixels",
         signed=True,
+        needs=("gradient",),
+        draws=True,
+        background=lambda options: options.background,
+        quick={"samples": 3, "background": 2},
     ),
 )

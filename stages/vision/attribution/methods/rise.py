@@ -4,28 +4,58 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import tensorflow as tf
+from pydantic import Field
 
-from activation_atlas.stages.methods import Rise as Options
+from activation_atlas.stages.specs import PositiveInt
 from activation_atlas.stages.tables.flags import ROUNDING
 from activation_atlas.stages.vision.attribution.methods.many_passes import generator
 from activation_atlas.stages.vision.attribution.methods.method import (
+    Configured,
     Explain,
     Maps,
     Method,
+    Options,
+    Pair,
     Sample,
     Setting,
-    Settled,
     at_input,
     packed,
     padded,
 )
-from activation_atlas.stages.vision.model import Model, freeze
+from activation_atlas.stages.vision.lazy import tf
+
+if TYPE_CHECKING:
+    from activation_atlas.stages.vision.model import Model
 
 CHUNK = 512
 """Masks of one image that are summed at once."""
+
+
+class Rise(Options):
+    name: Literal["rise"] = "rise"
+    masks: PositiveInt = Field(1000, description="random masks for each image")
+    cells: PositiveInt | None = Field(
+        None,
+        description="cells of a mask along one side, before it is enlarged; "
+        "default: 8, fewer where a cell would have less than 4 pixels",
+    )
+    keep: float = Field(0.5, gt=0, lt=1, description="share of the cells that show the image")
+
+    def at(self, size: Pair) -> Rise:
+        """Eight cells, as Petsiuk et al. 2018 have it; of an input below 32 pixels fewer, but two."""
+        return self.model_copy(update={"cells": self.cells or min(8, max(2, min(size) // 4))})
+
+    def detail(self, size: Pair, stride: tuple[float, float]) -> float:
+        return min(size) / self.cells
+
+    def passes(self, size: Pair | None) -> int:
+        return self.masks
+
+    def looks(self, configured: Configured) -> str:
+        return f"masks of {configured['cells']} x {configured['cells']} cells"
 
 
 def enlargement(cells: int, size: int) -> np.ndarray:
@@ -57,7 +87,7 @@ def draw(
     return grids, shifts.astype(np.int32)
 
 
-class Rise:
+class MaskedScores:
     """Masked images of several images share a batch, all targets the pass.
 
     A mask is rows x grid x columns', with a shift's part of :func:`enlargement` down and right. So the sum of mask x
@@ -66,6 +96,8 @@ class Rise:
     """
 
     def __init__(self, setting: Setting) -> None:
+        from activation_atlas.stages.vision.model import freeze
+
         model, batch, k = setting.model, setting.batch, setting.targets
         options = setting.options.at(model.input_size)
         self.model, self.options, self.seed, self.batch = model, options, setting.seed, batch
@@ -152,7 +184,7 @@ class Rise:
         return total / np.float32(self.options.masks * self.options.keep)
 
 
-def settle(model: Model, options: Options, sample: Sample) -> Settled:
+def configure(model: Model, options: Rise, sample: Sample) -> Configured:
     """The size of the maps, and ``cells``."""
     return {**at_input(model), "cells": options.at(model.input_size).cells}
 
@@ -162,16 +194,26 @@ def rise(setting: Setting) -> Explain:
 
     An image is masked before preprocessing: where a mask is 0 it is black.
     """
-    return Rise(setting)
+    return MaskedScores(setting)
 
 
 METHODS = (
     Method(
-        "rise",
-        "how high the logit is when a pixel is among those that random masks show",
-        "Petsiuk et al. 2018",
-        rise,
-        settle,
+        name="rise",
+        title="RISE",
+        about="how high the logit is when a pixel is among those that random masks show",
+        meaning="how high the class’s logit stays where random masks leave a pixel visible",
+        formula="mean over masks of mask x logit(image x mask), divided by the share that a mask keeps (section 3.1)",
+        source="Petsiuk et al. 2018",
+        options=Rise,
+        build=rise,
+        configure=configure,
+        resolution="input",
+        grain="smooth",
         signed=True,
+        around="mean",
+        colours="red more than the map’s mean, blue less",
+        draws=True,
+        quick={"masks": 12, "cells": 4},
     ),
 )

@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
-import tensorflow as tf
+from pydantic import Field
 
+from activation_atlas.stages.specs import PositiveInt
 from activation_atlas.stages.vision.attribution.methods.cam import at_layer
-from activation_atlas.stages.vision.attribution.methods.method import Explain, Maps, Method, Setting, packed, padded
-from activation_atlas.stages.vision.model import freeze
+from activation_atlas.stages.vision.attribution.methods.method import (
+    AtLayer,
+    Explain,
+    Maps,
+    Method,
+    Pair,
+    Setting,
+    packed,
+    padded,
+)
+from activation_atlas.stages.vision.lazy import tf
 from activation_atlas.stages.vision.place import Place
 
 
-class ScoreCam:
+class ScoreCam(AtLayer):
+    name: Literal["score_cam"] = "score_cam"
+    channels: PositiveInt | None = Field(None, description="only the channels that vary most; default: all")
+
+    def passes(self, size: Pair | None) -> None:
+        return None
+
+
+class ChannelScores:
     """The method at work: (image, channel) pairs of several images share a batch, targets share the forwards."""
 
     def __init__(self, setting: Setting) -> None:
+        from activation_atlas.stages.vision.model import freeze
+
         model, self.batch, self.channels = setting.model, setting.batch, setting.options.channels
-        self.model, self.slot = model, model.slot(setting.settled["layer"])
-        size = (setting.settled["height"], setting.settled["width"])
-        place = Place.of(setting.settled["place"])
+        self.model, self.slot = model, model.slot(setting.configured["layer"])
+        size = (setting.configured["height"], setting.configured["width"])
+        place = Place.of(setting.configured["place"])
         self.enlarge = place.matrices(size, model.input_size)
         self.covers = place.covered((0, 0, *model.input_size[::-1]), model.input_size)
         pixels = tf.TensorSpec((setting.batch, *model.input_size, model.channels), tf.uint8)
@@ -89,15 +110,23 @@ def score_cam(setting: Setting) -> Explain:
     constant).
     ``channels``: softmax and sum run over those alone.
     """
-    return ScoreCam(setting)
+    return ChannelScores(setting)
 
 
 METHODS = (
     Method(
-        "score_cam",
-        "channels of a layer, weighted by the logit of the image seen through each",
-        "Wang et al. 2020",
-        score_cam,
-        at_layer,
+        name="score_cam",
+        title="Score-CAM",
+        about="channels of a layer, weighted by the logit of the image seen through each",
+        meaning="where channels are active that raise the class’s logit when only they show the image",
+        formula="ReLU(sum_k w_k A_k), w = softmax over channels of logit(image x mask_k) - logit(black image), "
+        "mask_k = A_k laid over the image, from 0 at its least to 1 at its most",
+        source="Wang et al. 2020",
+        options=ScoreCam,
+        build=score_cam,
+        configure=at_layer,
+        resolution="layer",
+        grain="smooth",
+        quick={"channels": 3},
     ),
 )

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil, pi, prod
+from typing import Literal
 
 import numpy as np
-import tensorflow as tf
+from pydantic import Field
 
-from activation_atlas.stages.vision.attribution.methods.input_gradient import settle
+from activation_atlas.stages.specs import PositiveInt
+from activation_atlas.stages.vision.attribution.methods.input_gradient import configure
 from activation_atlas.stages.vision.attribution.methods.many_passes import Jobs, ManyPasses, generator
-from activation_atlas.stages.vision.attribution.methods.method import Explain, Maps, Method, Setting
+from activation_atlas.stages.vision.attribution.methods.method import Explain, Maps, Method, Options, Pair, Setting
+from activation_atlas.stages.vision.lazy import tf
 
 
-class SmoothGrad(ManyPasses):
+class SmoothGrad(Options):
+    name: Literal["smooth_grad"] = "smooth_grad"
+    samples: PositiveInt = Field(25, description="noisy copies of each image")
+    noise: float = Field(0.2, ge=0, description="standard deviation, as a share of the image's range of values")
+    statistic: Literal["mean", "squared", "variance"] = Field("mean", description="of the copies' gradients")
+
+    def passes(self, size: Pair | None) -> int:
+        return self.samples
+
+
+class NoisyGradients(ManyPasses):
     """Mean, mean square or variance of the gradients of noisy copies; then the largest of each pixel's colours.
 
     The mean is summed in float32. The variance, mean of g^2 less the square of the mean of g over all copies, is
@@ -52,8 +65,8 @@ class SmoothGrad(ManyPasses):
     def __call__(self, pixels: np.ndarray, targets: np.ndarray, ids: Sequence[str]) -> Maps:
         total = self.total(pixels, targets, ids)
         mean, *square = (s / s.dtype.type(self.passes) for s in total.sums)
-        found = np.maximum(square[0] - mean**2, 0) if square else np.abs(mean)
-        return Maps(found.max(-1).astype(np.float32), total.scores)
+        values = np.maximum(square[0] - mean**2, 0) if square else np.abs(mean)
+        return Maps(values.max(-1).astype(np.float32), total.scores)
 
 
 def normal(seeds: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
@@ -79,15 +92,26 @@ def smooth_grad(setting: Setting) -> Explain:
     The noise's standard deviation is ``noise`` times (largest - smallest value) of what the model receives (Smilkov et
     al. 2017, section 3; squared: Hooker et al. 2019; variance: Adebayo et al. 2018).
     """
-    return SmoothGrad(setting)
+    return NoisyGradients(setting)
 
 
 METHODS = (
     Method(
-        "smooth_grad",
-        "saliency over noisy copies of the image",
-        "Smilkov, Thorat, Kim, Viégas & Wattenberg 2017",
-        smooth_grad,
-        settle,
+        name="smooth_grad",
+        title="SmoothGrad",
+        about="saliency over noisy copies of the image",
+        meaning="how the class’s logit reacts to each pixel, over noisy copies of the image",
+        formula="max over colour of |mean g|, of mean g^2 or of the variance of g, over copies with Gaussian noise of "
+        "standard deviation noise x (largest - smallest value) of what the model receives (section 3; squared: "
+        "Hooker et al. 2019; variance: Adebayo et al. 2018)",
+        source="Smilkov, Thorat, Kim, Viégas & Wattenberg 2017",
+        options=SmoothGrad,
+        build=smooth_grad,
+        configure=configure,
+        resolution="input",
+        grain="pixels",
+        needs=("gradient",),
+        draws=True,
+        quick={"samples": 3},
     ),
 )

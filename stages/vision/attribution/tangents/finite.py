@@ -16,7 +16,7 @@ from activation_atlas.stages.vision.attribution.tangents.neighbourhoods import (
     can_convolve,
     convolved,
     cut,
-    layer_frame,
+    frame_of,
     seen,
 )
 from activation_atlas.stages.vision.attribution.tangents.pointwise import (
@@ -79,9 +79,9 @@ def convolution(step: Step, changes: list[Tangent | None], push: Push) -> Tangen
     layer, (window,) = step.operation, changes
     if activation_of(step) == "linear":
         return neighbourhoods.convolution(step, changes, push)
-    if not can_convolve(step, window):
+    frame = frame_of(step, window, push)
+    if frame is None or not can_convolve(step):
         return None
-    frame = layer_frame(window, step, push)
     out = convolved(step, seen(step.inputs[0], frame, push) + cut(window, frame, push), push)
     if layer.bias is not None:
         out += push.tensor(layer.bias)
@@ -92,9 +92,9 @@ def convolution(step: Step, changes: list[Tangent | None], push: Push) -> Tangen
 def maximum(step: Step, changes: list[Tangent | None], push: Push) -> Tangent | None:
     """The largest of the changed inputs, less the largest there was."""
     layer, (window,) = step.operation, changes
-    if layer.data_format != "channels_last" or not isinstance(window, Window):
+    frame = frame_of(step, window, push)
+    if frame is None:
         return None
-    frame = layer_frame(window, step, push)
     within = seen(step.inputs[0], frame, push, push.value(step.inputs[0]).dtype.min)
     largest = tf.nn.max_pool2d(within + cut(window, frame, push), layer.pool_size, layer.strides, "VALID")
     found = Window(largest, frame.down, frame.right)

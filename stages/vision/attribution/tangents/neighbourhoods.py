@@ -10,7 +10,8 @@ import tensorflow as tf
 from activation_atlas.stages.vision.attribution.tangents.pointwise import activated, known_slope
 from activation_atlas.stages.vision.attribution.tangents.push import Push, Tangent
 from activation_atlas.stages.vision.attribution.windows import Span, Window
-from activation_atlas.stages.vision.model.geometry import padding_before
+from activation_atlas.stages.vision.model.geometry import Window as Slid
+from activation_atlas.stages.vision.model.geometry import sliding
 from activation_atlas.stages.vision.model.program import Step
 
 
@@ -24,23 +25,21 @@ class Frame:
     size: tuple[int, int]
 
 
-def _frame(window: Window, step: Step, push: Push, spans: list[int], strides: list[int], before: list[int]) -> Frame:
+def slid(step: Step, push: Push) -> list[Slid] | None:
+    """How a step slides down and right, or pads or cuts; None for what does not, or not over these axes."""
+    found = [sliding(step, axis, push.shape[step.inputs[0]]) for axis in (1, 2)]
+    return None if None in found else [each.window for each in found]
+
+
+def frame_of(step: Step, window: Tangent | None, push: Push) -> Frame | None:
+    """The frame in which a step is computed where a window of its input changes; None where the rules do not apply."""
+    slides = slid(step, push)
+    if slides is None or not isinstance(window, Window):
+        return None
     full = push.shape[step.outputs[0]][1:3]
-    sides = [
-        side.through(spans[k], strides[k], before[k], full[k]) for k, side in enumerate((window.down, window.right))
-    ]
-    first = tuple(side.start * strides[k] - before[k] for k, side in enumerate(sides))
-    size = tuple((side.size - 1) * strides[k] + spans[k] for k, side in enumerate(sides))
-    return Frame(*sides, first, size)
-
-
-def layer_frame(window: Window, step: Step, push: Push) -> Frame:
-    layer = step.operation
-    size = layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size
-    spans = [(k - 1) * d + 1 for k, d in zip(size, getattr(layer, "dilation_rate", (1, 1)), strict=True)]
-    inside = push.shape[step.inputs[0]][1:3]
-    before = [padding_before(*args, layer.padding) for args in zip(inside, spans, layer.strides, strict=True)]
-    return _frame(window, step, push, spans, list(layer.strides), before)
+    sides = [side.through(*each) for side, *each in zip((window.down, window.right), slides, full, strict=True)]
+    reads = [each.reads(side.start, side.start + side.size - 1) for each, side in zip(slides, sides, strict=True)]
+    return Frame(*sides, tuple(low for low, _ in reads), tuple(int((high - low)[0]) + 1 for low, high in reads))
 
 
 def cut(window: Window, frame: Frame, push: Push) -> tf.Tensor:
@@ -62,17 +61,16 @@ def seen(slot: int, frame: Frame, push: Push, outside: float = 0) -> tf.Tensor:
 
 def convolution(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
     (window,) = tangents
-    if not known_slope(step) or not can_convolve(step, window):
+    frame = frame_of(step, window, push)
+    if frame is None or not known_slope(step) or not can_convolve(step):
         return None
-    frame = layer_frame(window, step, push)
     return activated(Window(convolved(step, cut(window, frame, push), push), frame.down, frame.right), step, push)
 
 
-def can_convolve(step: Step, window: Tangent | None) -> bool:
+def can_convolve(step: Step) -> bool:
     """Whether :func:`convolved` does what the step does: unequal strides of a depthwise convolution it cannot do."""
-    layer = step.operation
-    square = step.kind == "Conv2D" or layer.strides[0] == layer.strides[1]
-    return isinstance(window, Window) and layer.data_format == "channels_last" and square
+    strides = step.operation.strides
+    return step.kind == "Conv2D" or strides[0] == strides[1]
 
 
 def convolved(step: Step, x: tf.Tensor, push: Push) -> tf.Tensor:
@@ -93,33 +91,28 @@ def convolved(step: Step, x: tf.Tensor, push: Push) -> tf.Tensor:
 
 def padded(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
     layer, (window,) = step.operation, tangents
-    if not isinstance(window, Window) or getattr(layer, "data_format", "channels_last") != "channels_last":
+    frame = frame_of(step, window, push)
+    if frame is None:
         return None
-    if step.kind == "Cropping2D":
-        before = [-side[0] for side in layer.cropping]
-    elif step.kind == "ZeroPadding2D":
-        before = [side[0] for side in layer.padding]
-    else:
+    if step.kind == "Pad":
         widths = layer.pad_width
         if layer.mode != "constant" or len(widths) != 4 or any(widths[0]) or any(widths[3]):
             return None
-        before = [widths[1][0], widths[2][0]]
-    frame = _frame(window, step, push, [1, 1], [1, 1], [int(b) for b in before])
     return Window(cut(window, frame, push), frame.down, frame.right)
 
 
 def average(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
     layer, (window,) = step.operation, tangents
-    if layer.data_format != "channels_last" or not isinstance(window, Window):
+    frame = frame_of(step, window, push)
+    if frame is None:
         return None
-    frame = layer_frame(window, step, push)
     out = tf.nn.avg_pool2d(cut(window, frame, push), layer.pool_size, layer.strides, "VALID")
     if layer.padding == "same":
         # Padding is not averaged: outputs at the border divide by fewer inputs.
         for axis, (side, size) in enumerate(zip((frame.down, frame.right), layer.pool_size, strict=True)):
-            inside, stride = push.shape[step.inputs[0]][axis + 1], layer.strides[axis]
-            first = np.arange(side.full) * stride - padding_before(inside, size, stride, "same")
-            counted = np.minimum(first + size, inside) - np.maximum(first, 0)
+            place, inside = np.arange(side.full), push.shape[step.inputs[0]][axis + 1]
+            low, high = slid(step, push)[axis].reads(place, place)
+            counted = np.minimum(high, inside - 1) - np.maximum(low, 0) + 1
             factor = tf.gather(
                 tf.constant(size / counted, push.dtype), push.places.indices(side.start, side.size, axis)
             )
@@ -130,9 +123,9 @@ def average(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent |
 def maximum(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
     """The change of the largest input; the first of equals."""
     layer, (window,) = step.operation, tangents
-    if layer.data_format != "channels_last" or not isinstance(window, Window):
+    frame = frame_of(step, window, push)
+    if frame is None:
         return None
-    frame = layer_frame(window, step, push)
     x = cut(window, frame, push)
     within = seen(step.inputs[0], frame, push, push.value(step.inputs[0]).dtype.min)
     largest = push.beside(step.outputs[0], Window(x, frame.down, frame.right))

@@ -11,25 +11,25 @@ from __future__ import annotations
 import numpy as np
 
 from activation_atlas.stages.vision.model.geometry import proof
-from activation_atlas.stages.vision.model.geometry.reach import Reach, Window
+from activation_atlas.stages.vision.model.geometry.reach import Reach
 from activation_atlas.stages.vision.model.geometry.reckoning import Seen, Shapes, loses, reaches
-from activation_atlas.stages.vision.model.geometry.sliding import padding_before, window
 from activation_atlas.stages.vision.model.geometry.upright import View, upright
+from activation_atlas.stages.vision.model.geometry.windows import Sliding, Window, sliding
 from activation_atlas.stages.vision.model.program import Step
 
 __all__ = [
     "Reach",
     "Seen",
     "Shapes",
+    "Sliding",
     "View",
     "Window",
     "loses",
     "operations",
-    "padding_before",
     "proof",
     "reaches",
+    "sliding",
     "upright",
-    "window",
 ]
 
 

@@ -6,27 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
+from activation_atlas.stages.vision.model.geometry.windows import Window
 
 
 @dataclass(frozen=True)
-class Window:
-    """Position p of an operation's output sees the positions ``first + stride p`` to ``last + stride p`` of its input.
-
-    Whole numbers for what slides or cuts; fractions where a map is resized. A negative stride turns round.
-    """
-
-    stride: float = 1.0
-    first: float = 0.0
-    last: float = 0.0
-
-
-SAME = Window()
-
-
-@dataclass(frozen=True)
-class Reach:
-    """What a map sees along one axis, in input pixels (which sit at whole numbers).
+class Reach(Window):
+    """The window of a map on the image, along one axis: in pixels, which sit at whole numbers.
 
     Attributes:
         stride: pixels from one position to the next; negative where the map runs the other way.
@@ -34,19 +19,8 @@ class Reach:
         low, high: outermost pixels that positions stand for: what was cut off on the way is not seen.
     """
 
-    stride: float
-    first: float
-    last: float
     low: float = -math.inf
     high: float = math.inf
-
-    @property
-    def size(self) -> float:
-        return self.last - self.first + 1
-
-    @property
-    def centre(self) -> float:
-        return (self.first + self.last) / 2
 
     def through(self, window: Window, count: int) -> Reach:
         """Of an operation's output with ``count`` positions, from the reach of its input."""
@@ -95,31 +69,3 @@ def union(parts: Sequence[Reach]) -> Reach | None:
         return None
     first, last = min(p.first for p in parts), max(p.last for p in parts)
     return Reach(stride, first, last, min(p.low for p in parts), max(p.high for p in parts))
-
-
-def fitted(first: np.ndarray, last: np.ndarray, stride: float) -> Window:
-    """The narrowest window of a stride that holds what each output sees, ``first`` to ``last`` (outputs,)."""
-    along = stride * np.arange(len(first))
-    return Window(stride, float((first - along).min()), float((last - along).max()))
-
-
-RADIUS = {"nearest": 0.5, "area": 0.5, "bilinear": 1.0, "bicubic": 2.0, "lanczos3": 3.0, "lanczos5": 5.0}
-"""Positions to either side that an interpolation takes part of."""
-
-
-def resized(inside: int, outside: int, interpolation: str = "bilinear", antialias: bool = False) -> Window:
-    """``inside`` positions resized to ``outside``, half-pixel centres: p lies at (p + 1/2) inside / outside - 1/2."""
-    ratio = inside / outside
-    centre = (np.arange(outside) + 0.5) * ratio - 0.5
-    if interpolation == "nearest":
-        taken = np.floor(centre + 0.5)
-        return _around(centre, taken, taken, ratio)
-    radius = RADIUS.get(interpolation, 1.0) * (max(1.0, ratio) if antialias or interpolation == "area" else 1.0)
-    first, last = np.floor(centre - radius) + 1, np.ceil(centre + radius) - 1
-    return _around(centre, np.minimum(first, np.floor(centre)), np.maximum(last, np.ceil(centre)), ratio)
-
-
-def _around(centre: np.ndarray, first: np.ndarray, last: np.ndarray, ratio: float) -> Window:
-    """As :func:`fitted`, and as wide on both sides: where the centre lies is known."""
-    radius = float(max((centre - first).max(), (last - centre).max(), 0.0))
-    return Window(ratio, float(centre[0]) - radius, float(centre[0]) + radius)

@@ -12,30 +12,39 @@ from typing import Any
 
 import numpy as np
 
-from activation_atlas.stages.vision.model.geometry.reach import SAME, Window, fitted, resized
-from activation_atlas.stages.vision.model.geometry.sliding import (
+from activation_atlas.stages.vision.model.geometry.windows import (
     FUNCTIONS,
-    WINDOWED,
-    Traced,
+    LAYERS,
+    SAME,
+    Window,
+    fitted,
+    resized,
     side_of,
     sliding,
-    transposed_convolution,
-    widths_of,
+    transposed,
 )
+from activation_atlas.stages.vision.model.keras_adapter import home, is_own
 from activation_atlas.stages.vision.model.program import Slot, Step
+
+Traced = tuple[int, Window]
+"""The axis of an operation's output that one of its input's becomes, and what positions along it see."""
 
 Rule = Callable[[Step, int, tuple, tuple], Traced | None]
 
 
+def slid(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
+    """Convolutions and poolings: along the channels they sum, also where these lie down or right in the image."""
+    found = sliding(step, axis, given)
+    return None if found is None else (axis, found.window)
+
+
 def padded(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
-    side = side_of(step, axis, len(given))
-    if step.kind == "Pad":
-        widths = widths_of(step.operation)
-        return axis, _from(-widths[axis % len(widths)][0])
-    if side is None:
-        return axis, SAME
-    ends = step.operation.padding[side] if step.kind == "ZeroPadding2D" else step.operation.cropping[side]
-    return axis, _from(-ends[0] if step.kind == "ZeroPadding2D" else ends[0])
+    return slid(step, axis, given, made) or (axis, SAME)
+
+
+def spread(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
+    found = transposed(step, axis, given, made)
+    return None if found is None else (axis, found)
 
 
 def _from(start: float, step: float = 1.0) -> Window:
@@ -228,8 +237,8 @@ def guessed(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys((*WINDOWED, *FUNCTIONS), sliding),
-    **dict.fromkeys(("Conv2DTranspose", "ConvTranspose"), transposed_convolution),
+    **dict.fromkeys((*LAYERS, *FUNCTIONS), slid),
+    **dict.fromkeys(("Conv2DTranspose", "ConvTranspose"), spread),
     **dict.fromkeys(("ZeroPadding2D", "Cropping2D", "Pad"), padded),
     **dict.fromkeys(("PadImages", "CropImages"), margins),
     "CenterCrop": centre_crop,
@@ -253,7 +262,7 @@ RULES: dict[str, Rule] = {
 """Class name of one of Keras' layers or operations to its rule."""
 
 _VALUES = tuple(
-    f"keras.src.layers.{room}"
+    f"layers.{room}"
     for room in ("activations", "normalization", "regularization", "merging", "core.identity", "preprocessing")
 )
 """Layers that work on each position alone, or on all of them alike; the random ones do nothing in a prediction."""
@@ -267,13 +276,12 @@ _VALUE_FUNCTIONS = set(
 
 def is_known(step: Step) -> bool:
     """Whether what a step does to positions is known, and not guessed from shapes."""
-    operation, kind = step.operation, step.kind
-    module = getattr(operation, "__module__", "") or type(operation).__module__
-    if not module.startswith("keras.src."):
-        return module.startswith("activation_atlas.")
+    kind, module = step.kind, home(step.operation)
+    if module is None:
+        return is_own(step.operation)
     if kind in RULES:
         return True
-    if module.startswith(("keras.src.layers.", "keras.src.applications.")):
+    if module.startswith(("layers.", "applications.")):
         return (module.startswith(_VALUES) and kind != "Dot") or kind in ("LayerScale", "StochasticDepth")
     return kind in _VALUE_FUNCTIONS
 

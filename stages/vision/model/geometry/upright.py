@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import tensorflow as tf
 from keras import tree
 
-from activation_atlas.stages.vision.model.geometry.reach import SAME, Window
 from activation_atlas.stages.vision.model.geometry.reckoning import Seen, Shapes, reaches
 from activation_atlas.stages.vision.model.geometry.rules import RULES, Traced
+from activation_atlas.stages.vision.model.geometry.windows import SAME, Window
 from activation_atlas.stages.vision.model.program import Program, Slot, Step, call
 
 

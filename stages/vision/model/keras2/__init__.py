@@ -17,7 +17,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.saving.serialization_lib import SafeModeScope
 
 from activation_atlas.stages.saved import Saved
 from activation_atlas.stages.vision.model.keras2.rewording import reworded
@@ -37,10 +36,10 @@ def load(saved: Saved) -> keras.Model:
         model = keras.saving.load_model(saved.path, compile=False, safe_mode=True)
     except Exception as as_it_stands:
         config = reworded(saved.config)
-        build = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
+        build = "Sequential" if config["class_name"] == "Sequential" else "Model"
+        own = {"module": "keras", "class_name": build, "config": config["config"], "registered_name": None}
         try:
-            with SafeModeScope(True):
-                model = build.from_config(config["config"])
+            model = keras.saving.deserialize_keras_object(own, safe_mode=True)
             model.load_weights(saved.path)
         except Exception as error:
             raise error from as_it_stands

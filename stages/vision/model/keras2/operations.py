@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from activation_atlas.stages.saved import Config
+from activation_atlas.stages.vision.model.keras_adapter import OPERATIONS
 
 _OPERATIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "math.truediv": ("numpy", "TrueDivide", ("y",)),
@@ -61,7 +62,7 @@ def operation(layer: Config) -> None:
     if any(value not in _NEUTRAL.get(key, ()) for key, value in rest.items()):
         raise ValueError(f"layer {layer['name']}: tf.{function} with {', '.join(rest)}")
     layer.update(
-        module=f"keras.src.ops.{module}",
+        module=f"{OPERATIONS}.{module}",
         class_name=kind,
         registered_name=kind,
         config={"name": layer["name"], **own},

@@ -11,11 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import tree
-from keras.src.layers.convolutional.base_conv import BaseConv
-from keras.src.layers.convolutional.base_conv_transpose import BaseConvTranspose
-from keras.src.layers.convolutional.base_depthwise_conv import BaseDepthwiseConv
-from keras.src.layers.convolutional.base_separable_conv import BaseSeparableConv
 
+from activation_atlas.stages.vision.model.keras_adapter import with_attributes
 from activation_atlas.stages.vision.model.logits.meaning import Meaning, precision, tell
 from activation_atlas.stages.vision.model.program import Program, Slot, Step, call, flatten, run
 
@@ -23,10 +20,8 @@ _LINEAR = (
     keras.layers.Dense,
     keras.layers.EinsumDense,
     keras.layers.BatchNormalization,
-    BaseConv,
-    BaseConvTranspose,
-    BaseDepthwiseConv,
-    BaseSeparableConv,
+    *(getattr(keras.layers, f"Conv{k}D{way}") for k in (1, 2, 3) for way in ("", "Transpose")),
+    *(getattr(keras.layers, f"{kind}Conv{k}D") for k in (1, 2) for kind in ("Depthwise", "Separable")),
 )
 
 
@@ -226,25 +221,15 @@ def parted(layer: Any) -> tuple[Any, Callable[..., Any]] | None:
     """A layer without its activation, with these very weights, and the activation; None where it has none."""
     if isinstance(layer, keras.layers.Wrapper):
         inner = parted(layer.layer)
-        return None if inner is None else (_with(layer, layer=inner[0]), inner[1])
+        return None if inner is None else (with_attributes(layer, layer=inner[0]), inner[1])
     activation = getattr(layer, "activation", None)
     if not callable(activation) or _is_plain(layer):
         return None
-    return _with(layer, activation=keras.activations.linear), activation
+    return with_attributes(layer, activation=keras.activations.linear), activation
 
 
 def _is_plain(layer: Any) -> bool:
     return getattr(layer, "activation", None) in (None, keras.activations.linear)
-
-
-def _with(layer: Any, /, **attributes: Any) -> Any:
-    """A shallow copy: it shares its weights, so that whatever changes them changes both.
-
-    Not from its config, which would draw new weights, and not by ``copy``, which in Keras saves and loads.
-    """
-    twin = object.__new__(type(layer))
-    twin.__dict__.update(layer.__dict__ | attributes)
-    return twin
 
 
 def _function(operation: Any) -> Callable[..., Any]:

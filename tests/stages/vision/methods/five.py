@@ -10,7 +10,6 @@ import keras
 import numpy as np
 from keras import layers
 
-from activation_atlas.stages.methods import METHODS as OPTIONS
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision.attribution.methods import METHODS, Explain, Maps, Setting
 from activation_atlas.stages.vision.model import Model, open_model
@@ -56,11 +55,11 @@ def opened(model: keras.Model, folder: Path, **options: Any) -> Model:
     return open_model(ModelSpec(path=small.save(model, folder), output="logits", **options))
 
 
-def built(name: str, model: Model, batch: int = 3, targets: int = 2, settled: dict | None = None, **options: Any):
-    """A method ready to work, with what it settled and ``settled`` over it."""
-    chosen = OPTIONS[name](**options)
-    found = METHODS[name].settle(model, chosen, lambda count: np.zeros((count, *model.input_size, model.channels)))
-    return METHODS[name].build(Setting(model, chosen, found | (settled or {}), batch, targets))
+def built(name: str, model: Model, batch: int = 3, targets: int = 2, configured: dict | None = None, **options: Any):
+    """A method ready to work, with what it configured and ``configured`` over it."""
+    chosen = METHODS[name].options(**options)
+    found = METHODS[name].configure(model, chosen, lambda count: np.zeros((count, *model.input_size, model.channels)))
+    return METHODS[name].build(Setting(model, chosen, found | (configured or {}), batch, targets))
 
 
 def explained(explain: Explain, pixels: np.ndarray, targets: Any, batch: int = 3) -> Maps:

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from activation_atlas.stages.methods import METHODS as OPTIONS
 from activation_atlas.stages.vision.attribution.methods import METHODS, Explain, Maps, Setting
 from activation_atlas.stages.vision.model import Model
 
@@ -48,9 +47,9 @@ def ready(
     **options: Any,
 ) -> Explain:
     """A method ready to work."""
-    chosen = OPTIONS[name](**options)
-    settled = METHODS[name].settle(model, chosen, lambda count: photographs(model, count))
-    return METHODS[name].build(Setting(model, chosen, settled, batch, targets, seed, background))
+    chosen = METHODS[name].options(**options)
+    configured = METHODS[name].configure(model, chosen, lambda count: photographs(model, count))
+    return METHODS[name].build(Setting(model, chosen, configured, batch, targets, seed, background))
 
 
 def maps_of(explain: Explain, pixels: np.ndarray, targets: Any = (0, 1), batch: int = 3, rows: Any = None) -> Maps:

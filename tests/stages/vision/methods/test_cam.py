@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from activation_atlas.stages.methods import GradCam
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution import affine
 from activation_atlas.stages.vision.attribution.methods import METHODS
 from activation_atlas.stages.vision.attribution.methods import cam as family
+from activation_atlas.stages.vision.attribution.methods.cam import GradCam
 from activation_atlas.stages.vision.model import open_model
 from tests import quick
 from tests.stages.vision import small_models as small
@@ -136,7 +136,7 @@ def test_maps_are_those_of_the_papers_loops(name, model, layer, kept):
 def test_jacobian_and_tape_agree(name, model, tmp_path):
     model = small.opened(model, tmp_path)
     pixels, targets = images(model), [[0, 1], [1, 2], [2, 0], [0, 2]]
-    quick, plain = built(name, model), built(name, model, settled={"affine": False})
+    quick, plain = built(name, model), built(name, model, configured={"affine": False})
     assert quick.rows and not plain.rows
     quick, plain = explained(quick, pixels, targets), explained(plain, pixels, targets)
     np.testing.assert_allclose(quick.values, plain.values, rtol=1e-4, atol=1e-6 * np.abs(plain.values).max())
@@ -192,8 +192,8 @@ def test_half_precision_models_have_linear_heads_too(dtype, tmp_path):
 def test_half_precision_does_not_make_a_deep_head_linear(tmp_path):
     model = small.opened("deep", tmp_path, "mixed_float16")
     for layer in ("tap", "mid"):
-        settled = METHODS["grad_cam"].settle(model, GradCam(layer=layer), lambda count: None)
-        assert not settled["affine"]
+        configured = METHODS["grad_cam"].configure(model, GradCam(layer=layer), lambda count: None)
+        assert not configured["affine"]
 
 
 @pytest.mark.parametrize("model", ["linear", "deep"])
@@ -256,7 +256,7 @@ def test_mobilenet_is_explained_at_its_last_convolution(shared):
         )
     )
     pixels, targets = images(model, 2), [[3, 700], [9, 30]]
-    quick, plain = built("grad_cam", model), built("grad_cam", model, settled={"affine": False})
+    quick, plain = built("grad_cam", model), built("grad_cam", model, configured={"affine": False})
     assert quick.rows and quick.size == (7, 7)
     quick, plain = explained(quick, pixels, targets), explained(plain, pixels, targets)
     np.testing.assert_allclose(quick.values, plain.values, rtol=1e-4, atol=1e-5 * plain.values.max())

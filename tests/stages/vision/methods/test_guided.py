@@ -52,8 +52,8 @@ def chain(form: str) -> keras.Model:
     image = keras.Input((1, 1, 1))
     x = FORMS[form](image)
     model = keras.Model(image, layers.Dense(2, use_bias=False, name="sum")(layers.Flatten()(x)))
-    layer = model._flatten_layers()
-    (signs,) = [found for found in layer if found.name == "signs"]
+    inside = [layer for outer in model.layers for layer in (outer, *getattr(outer, "layers", ()))]
+    (signs,) = [layer for layer in inside if layer.name == "signs"]
     signs_of = np.array([1.0, 1.0, -1.0, -1.0])
     weights = [
         w.reshape(s.shape)

@@ -12,16 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from activation_atlas.stages.methods import Occlusion
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision.attribution.methods import METHODS, Setting, crops
 from activation_atlas.stages.vision.attribution.methods.crops import Margin, along
 from activation_atlas.stages.vision.attribution.methods.hiding import Windows, starts
 from activation_atlas.stages.vision.attribution.methods.incremental import Incremental
-from activation_atlas.stages.vision.attribution.methods.occlusion import TOLERANCE, Full
+from activation_atlas.stages.vision.attribution.methods.occlusion import TOLERANCE, Full, Occlusion
 from activation_atlas.stages.vision.images import decode_to
 from activation_atlas.stages.vision.model import Model, open_model
-from activation_atlas.stages.vision.model.geometry import Reach, padding_before
+from activation_atlas.stages.vision.model.geometry import Reach, Sliding, Window
 from tests.stages.vision import small_models as small
 
 # -- the arithmetic, along one axis -------------------------------------------------------------------
@@ -31,7 +30,8 @@ def windowed(x: np.ndarray, span: int, stride: int, padding: str) -> np.ndarray:
     """Every output is a hash of the values it sees, zeros outside, as in TensorFlow."""
     before, count = 0, (len(x) - span) // stride + 1
     if padding == "same":
-        before, count = padding_before(len(x), span, stride, padding), -(-len(x) // stride)
+        count = -(-len(x) // stride)
+        before = max((count - 1) * stride + span - len(x), 0) // 2
     x = np.concatenate([np.zeros(before), x, np.zeros(span + stride)])
     return np.array([hash(tuple(x[p * stride : p * stride + span])) % 10007 for p in range(count)], np.float64)
 
@@ -53,13 +53,12 @@ def test_crops_and_blocks_rebuild_every_hidden_map(operations, size, data):
 
     reach, margin, inside = Reach(1, 0, 0), Margin(0, 0), size
     for span, step, padding in operations:
-        outside = -(-inside // step) if padding == "same" else (inside - span) // step + 1
+        slides = Sliding.over(inside, span, step, 1, padding)
+        outside = slides.count(inside)
         if outside < 1:
             return
-        before = padding_before(inside, span, step, padding)
-        margin = margin.through(span, step, before, inside, outside)
-        first, last = reach.first - reach.stride * before, reach.last + reach.stride * (span - 1 - before)
-        reach, inside = Reach(reach.stride * step, first, last), outside
+        margin = margin.through(slides.window, inside, outside)
+        reach, inside = reach.through(slides.window, outside), outside
     begins = starts(size, patch, stride, edges)
     plan, clean = along(begins, patch, size, reach, margin, inside), through(image)
     for k, begin in enumerate(begins):
@@ -73,7 +72,7 @@ def test_crops_and_blocks_rebuild_every_hidden_map(operations, size, data):
 
 def test_a_small_window_needs_a_small_crop():
     # MobileNet's first convolution: 3 wide, every second pixel, zeros at the end only.
-    reach, margin = Reach(2, 0, 2), Margin(0, 0).through(3, 2, 0, 224, 112)
+    reach, margin = Reach(2, 0, 2), Margin(0, 0).through(Window(2, 0, 2), 224, 112)
     assert margin == Margin(0, 1)
     plan = along(starts(224, 32, 16, "whole"), 32, 224, reach, margin, 112)
     # Outputs 2p to 2p + 2 meet pixels 16 to 47: p from 7 to 23.
@@ -156,8 +155,8 @@ def test_it_equals_whole_passes_at_every_cut_of_every_model(models, name):
 def test_a_model_of_half_precision_is_explained_one_way_or_the_other(models, dtype):
     model = models("nested", dtype)
     pixels, targets = drawn(model)
-    settled = METHODS["occlusion"].settle(model, TINY, lambda count: pixels[:count])
-    ways = [METHODS["occlusion"].build(Setting(model, TINY, s, 5, 3)) for s in (settled, {"mode": "full"})]
+    configured = METHODS["occlusion"].configure(model, TINY, lambda count: pixels[:count])
+    ways = [METHODS["occlusion"].build(Setting(model, TINY, s, 5, 3)) for s in (configured, {"mode": "full"})]
     found, expected = (way(pixels, targets, ["", ""]) for way in ways)
     np.testing.assert_allclose(found.values, expected.values, rtol=0, atol=TOLERANCE * np.abs(expected.scores).max())
 
@@ -201,26 +200,26 @@ def grouped() -> keras.Model:
 OWN |= {"gated": gated, "gated_later": gated_later, "normalised": normalised, "grouped": grouped}
 
 
-def settle(model: Model, mode: str, read: list | None = None) -> dict:
+def configured_by(model: Model, mode: str, read: list | None = None) -> dict:
     def sample(count: int) -> np.ndarray:
         (read if read is not None else []).append(count)
         return drawn(model)[0][:count]
 
-    return METHODS["occlusion"].settle(model, Occlusion(patch=4, stride=8, mode=mode), sample)
+    return METHODS["occlusion"].configure(model, Occlusion(patch=4, stride=8, mode=mode), sample)
 
 
 def test_it_is_chosen_where_it_pays_and_proves_exact(models):
-    settled = settle(models("gated_later"), "auto")
-    assert settled | {"height": 3, "width": 3, "mode": "incremental", "cut": "last"} == settled
+    configured = configured_by(models("gated_later"), "auto")
+    assert configured | {"height": 3, "width": 3, "mode": "incremental", "cut": "last"} == configured
     # Windows of 4 pixels, 8 apart.
-    assert settled["place"] == {"stride": [8, 8], "offset": [1.5, 1.5], "covers": [0, 0, 20, 20]}
-    assert max(settled["crop"]) < 24
+    assert configured["place"] == {"stride": [8, 8], "offset": [1.5, 1.5], "covers": [0, 0, 20, 20]}
+    assert max(configured["crop"]) < 24
 
 
 @pytest.mark.parametrize(("name", "how"), [("normalised", "does not run"), ("grouped", "differs by")])
 def test_a_normalisation_over_positions_is_found_out(models, caplog, name, how):
     with caplog.at_level(logging.WARNING):
-        assert settle(models(name), "incremental")["mode"] == "full"
+        assert configured_by(models(name), "incremental")["mode"] == "full"
     (line,) = caplog.messages
     assert line.startswith(f"occlusion: full mode: the incremental way {how}") and "inf" not in line and " at " in line
 
@@ -230,22 +229,22 @@ def test_a_blank_first_image_proves_nothing(models):
     model = models("grouped")
     black = np.zeros((1, *model.input_size, model.channels), np.uint8)
     options = Occlusion(patch=4, stride=8, fill=0, mode="incremental")
-    settled = METHODS["occlusion"].settle(model, options, lambda count: black)
-    assert settled["mode"] == "full"
+    configured = METHODS["occlusion"].configure(model, options, lambda count: black)
+    assert configured["mode"] == "full"
 
 
 def test_where_nothing_is_local_it_says_so_when_asked(models, caplog):
     with caplog.at_level(logging.WARNING):
-        assert settle(models("gated"), "auto")["mode"] == "full"
+        assert configured_by(models("gated"), "auto")["mode"] == "full"
         assert not caplog.messages
-        assert settle(models("gated"), "incremental")["mode"] == "full"
+        assert configured_by(models("gated"), "incremental")["mode"] == "full"
     assert "no layer with only local operations" in caplog.text
 
 
 def test_full_mode_reads_no_image(models):
     read: list = []
-    settled = settle(models("gated_later"), "full", read)
-    assert settled | {"height": 3, "width": 3, "mode": "full"} == settled and "cut" not in settled and not read
+    configured = configured_by(models("gated_later"), "full", read)
+    assert configured | {"height": 3, "width": 3, "mode": "full"} == configured and "cut" not in configured and not read
 
 
 @pytest.mark.slow
@@ -254,10 +253,10 @@ def test_on_mobilenet_it_equals_whole_passes(shared):
     files = sorted((shared / "data/imagenet_sample/images").rglob("*.jpg"))[:3]
     pixels = np.stack([decode_to(f.read_bytes(), (224, 224), "center", 3, 10**9) for f in files])
     options, targets = Occlusion(patch=32, stride=16), np.array([[1, 2], [3, 4], [5, 6]], np.int32)
-    settled = METHODS["occlusion"].settle(model, options, lambda count: pixels[:count])
-    assert settled["mode"] == "incremental" and settled["crop"] == [112, 112]
-    assert Windows.of(model, options).shape == (settled["height"], settled["width"]) == (13, 13)
-    setting = Setting(model, options, settled, 32, 2)
+    configured = METHODS["occlusion"].configure(model, options, lambda count: pixels[:count])
+    assert configured["mode"] == "incremental" and configured["crop"] == [112, 112]
+    assert Windows.of(model, options).shape == (configured["height"], configured["width"]) == (13, 13)
+    setting = Setting(model, options, configured, 32, 2)
     expected, found = (way(setting)(pixels, targets, [""] * 3) for way in (Full, Incremental))
     largest = np.abs(expected.scores).max(1)[:, None, None, None]
     assert (np.abs(found.values - expected.values) <= TOLERANCE * largest).all()

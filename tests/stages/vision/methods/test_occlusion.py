@@ -8,11 +8,12 @@ import pytest
 from keras import layers
 from pydantic import TypeAdapter, ValidationError
 
-from activation_atlas.stages.methods import Method, Occlusion
+from activation_atlas.stages.methods import MethodSpec
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.methods import METHODS, Maps, Setting
 from activation_atlas.stages.vision.attribution.methods.hiding import starts
+from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
 from activation_atlas.stages.vision.model import Model, open_model
 from tests.stages.vision import small_models as small
 
@@ -20,10 +21,10 @@ OCCLUSION = METHODS["occlusion"]
 
 
 def explained(model: Model, options: Occlusion, pixels: np.ndarray, targets: np.ndarray, batch: int = 4) -> Maps:
-    settled = OCCLUSION.settle(model, options, lambda count: pixels[:count])
-    explain = OCCLUSION.build(Setting(model, options, settled, batch, targets.shape[1]))
+    configured = OCCLUSION.configure(model, options, lambda count: pixels[:count])
+    explain = OCCLUSION.build(Setting(model, options, configured, batch, targets.shape[1]))
     maps = explain(pixels, targets, [""] * len(pixels))
-    assert maps.values.shape[2:] == (settled["height"], settled["width"])
+    assert maps.values.shape[2:] == (configured["height"], configured["width"])
     return maps
 
 
@@ -153,15 +154,15 @@ def test_what_is_given_stays():
 
 def test_a_window_larger_than_the_image_is_refused(sums):
     with pytest.raises(UserError, match="occlusion.patch: a window of 6 x 2 pixels is larger than the 5 x 5 images"):
-        OCCLUSION.settle(sums, Occlusion(patch=(6, 2)), lambda count: COUNTING)
+        OCCLUSION.configure(sums, Occlusion(patch=(6, 2)), lambda count: COUNTING)
 
 
 def test_a_colour_for_a_model_of_one_channel_is_refused(sums):
     with pytest.raises(UserError, match="occlusion.fill: .* one channel; give one number"):
-        OCCLUSION.settle(sums, Occlusion(patch=2, fill=(1, 2, 3)), lambda count: COUNTING)
+        OCCLUSION.configure(sums, Occlusion(patch=2, fill=(1, 2, 3)), lambda count: COUNTING)
 
 
 @pytest.mark.parametrize("wrong", [{"stride": 0}, {"patch": 0}, {"stride": (4, 0)}, {"edges": "wrap"}])
 def test_a_window_that_cannot_be_is_refused_with_the_configuration(wrong):
     with pytest.raises(ValidationError):
-        TypeAdapter(Method).validate_python({"name": "occlusion", **wrong})
+        TypeAdapter(MethodSpec).validate_python({"name": "occlusion", **wrong})

@@ -11,10 +11,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from activation_atlas.stages.methods import Rise
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision.attribution.methods import METHODS, Maps, Setting, rise
-from activation_atlas.stages.vision.attribution.methods.rise import draw, enlargement
+from activation_atlas.stages.vision.attribution.methods.rise import Rise, draw, enlargement
 from activation_atlas.stages.vision.model import Model, open_model
 from tests.stages.vision import small_models as small
 

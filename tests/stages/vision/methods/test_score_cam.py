@@ -8,10 +8,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from activation_atlas.stages.methods import ScoreCam
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision.attribution.methods import METHODS
-from activation_atlas.stages.vision.attribution.methods.score_cam import combined, most_varied
+from activation_atlas.stages.vision.attribution.methods.score_cam import ScoreCam, combined, most_varied
 from activation_atlas.stages.vision.model import Model, open_model
 from tests.stages.vision import small_models as small
 from tests.stages.vision.laid import laid
@@ -136,7 +135,7 @@ def test_a_map_has_no_companions(channels, tmp_path):
 @pytest.mark.slow
 def test_mobilenets_maps_have_no_companions(shared):
     model = open_model(ModelSpec(path=str(shared / "models" / "mobilenet_075_224_imagenet.keras"), range=(-1, 1)))
-    assert METHODS["score_cam"].settle(model, ScoreCam(), lambda count: None)["layer"] == "conv_pw_13_relu"
+    assert METHODS["score_cam"].configure(model, ScoreCam(), lambda count: None)["layer"] == "conv_pw_13_relu"
     pixels = images(model, 3)
     whole = explained(built("score_cam", model, batch=8, channels=12), pixels, [3, 700], 8)
     other = explained(built("score_cam", model, batch=5, channels=12), pixels[::-1], [3, 700], 5)

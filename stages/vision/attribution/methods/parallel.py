@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import tensorflow as tf
+from activation_atlas.stages.vision.lazy import tf
 
 PIECE = 8
 """Images of one piece: measured with MobileNet on two cores, pieces of 8, 16 and 64."""
 
 
-def abreast(function: Callable[..., Sequence[tf.Tensor]], *rows: tf.Tensor, piece: int = PIECE) -> Sequence[tf.Tensor]:
+def in_parallel(
+    function: Callable[..., Sequence[tf.Tensor]], *rows: tf.Tensor, piece: int = PIECE
+) -> Sequence[tf.Tensor]:
     """What ``function`` gives for all rows, as nodes of the graph for each piece that do not wait for one another.
 
     Args:

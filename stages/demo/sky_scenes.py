@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from activation_atlas.stages.demo import craft, nature
+from activation_atlas.stages.demo import manmade, nature
 from activation_atlas.stages.demo.backdrops import an_hour, conifers, hills, mirror, sky, stars
 from activation_atlas.stages.demo.canvas import Canvas, blend, colour, ramp
 
@@ -24,9 +24,9 @@ def balloon(c: Canvas) -> None:
     else:
         mirror(c, horizon, hour.middle * 0.8)
     for _ in range(int(rng.choice([0, 0, 1, 2, 3]))):
-        craft.balloon(c, hour, rng.uniform(0.08, 0.92), rng.uniform(0.1, 0.5), rng.uniform(0.045, 0.1))
+        manmade.balloon(c, hour, rng.uniform(0.08, 0.92), rng.uniform(0.1, 0.5), rng.uniform(0.045, 0.1))
     r = rng.uniform(0.16, 0.30)
-    craft.balloon(c, hour, rng.uniform(0.28, 0.72), rng.uniform(r + 0.03, 0.46), r)
+    manmade.balloon(c, hour, rng.uniform(0.28, 0.72), rng.uniform(r + 0.03, 0.46), r)
 
 
 def owl(c: Canvas) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 def decoded(
     data: Iterable[bytes | ImageError], decode: Callable[[bytes], T], ahead: int, threads: int
-) -> Iterator[T | ImageError]:
+) -> Generator[T | ImageError, None, None]:
     """``decode`` of each item, in order; an :class:`ImageError` stands in an image's place.
 
     Reading and decoding run in the background while the caller works. At most
@@ -24,7 +24,7 @@ def decoded(
     Args:
         decode: may raise ImageError; must release the GIL to be worth a thread.
     """
-    waiting: queue.Queue[Future | BaseException | None] = queue.Queue(maxsize=max(1, ahead))
+    waiting: queue.Queue[Future[T | ImageError] | BaseException | None] = queue.Queue(maxsize=max(1, ahead))
     stopped = threading.Event()
 
     def one(item: bytes | ImageError) -> T | ImageError:
@@ -35,7 +35,7 @@ def decoded(
         except ImageError as error:
             return error
 
-    def put(item: Future | BaseException | None) -> None:
+    def put(item: Future[T | ImageError] | BaseException | None) -> None:
         while not stopped.is_set():
             try:
                 return waiting.put(item, timeout=0.1)

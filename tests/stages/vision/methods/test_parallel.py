@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from activation_atlas.stages.vision.attribution.methods.abreast import abreast
+from activation_atlas.stages.vision.attribution.methods.parallel import in_parallel
 from activation_atlas.stages.vision.model import freeze
 
 
@@ -18,7 +18,7 @@ def test_every_row_comes_back_in_its_place(rows):
         return tf.reduce_sum(x, 1), 2 * t
 
     specs = tf.TensorSpec(images.shape, tf.float32), tf.TensorSpec(targets.shape, tf.int32)
-    call = freeze(lambda x, t: abreast(one, x, t, piece=4), *specs)
+    call = freeze(lambda x, t: in_parallel(one, x, t, piece=4), *specs)
     sums, doubled = call(tf.constant(images), tf.constant(targets))
     assert sum(sizes) == rows and set(sizes[:-1]) <= {4}
     np.testing.assert_allclose(sums, images.sum(1), rtol=1e-5)

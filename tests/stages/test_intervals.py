@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from activation_atlas.stages.shares import clustered, intervals, wilson
+from activation_atlas.stages.intervals import clustered_share, wilson, wilson_bounds
 
 
 def test_wilson_interval_by_hand():
@@ -13,7 +13,7 @@ def test_wilson_interval_by_hand():
 
 
 def test_intervals_of_arrays():
-    low, high = intervals([0.1, 0.0, 1.0, 0.5], [10, 10, 10, 0])
+    low, high = wilson_bounds([0.1, 0.0, 1.0, 0.5], [10, 10, 10, 0])
     assert low == pytest.approx([0.01788, 0.0, 0.72247, 0.0], abs=1e-4)
     assert high == pytest.approx([0.40415, 0.27753, 1.0, 1.0], abs=1e-4)
 
@@ -21,17 +21,17 @@ def test_intervals_of_arrays():
 def test_clustered_share_by_hand():
     # Five photographs, the first two and the last hit, of 4, 2, 2, 1 and 0 rows: p = 6 / 9; Kish: 81 / 25 = 3.24.
     hit, rows = np.array([True, True, False, False, True]), np.array([4, 2, 2, 1, 0])
-    share, low, high, effective = clustered(hit, rows)
+    share, low, high, effective = clustered_share(hit, rows)
     # x = 4/3, 2/3, -4/3, -2/3, 0: V = 5 / 4 (40 / 9) / 81, and p (1 - p) / V = 3.24 again.
     assert (share, effective) == pytest.approx((6 / 9, 3.24))
     assert (low, high) == pytest.approx(wilson(6 / 9 * 3.24, 3.24))
     # Those last chosen are of none: x = 4, 2, 0, 0, 0 of mean 1.2: V = 5 / 4 (12.8) / 81.
-    assert clustered(hit, rows, 0.0)[3] == pytest.approx(2 / 9 / (16 / 81))
-    assert clustered(hit[:2], rows[:2])[0::2] == (1.0, 1.0) and clustered(hit[:2], rows[:2])[3] == pytest.approx(
-        36 / 20
-    )
-    assert clustered(hit[:1], rows[:1])[3] == 1
-    assert clustered(hit[4:], rows[4:])[1:] == (0.0, 1.0, 0.0)
+    assert clustered_share(hit, rows, 0.0)[3] == pytest.approx(2 / 9 / (16 / 81))
+    assert clustered_share(hit[:2], rows[:2])[0::2] == (1.0, 1.0) and clustered_share(hit[:2], rows[:2])[
+        3
+    ] == pytest.approx(36 / 20)
+    assert clustered_share(hit[:1], rows[:1])[3] == 1
+    assert clustered_share(hit[4:], rows[4:])[1:] == (0.0, 1.0, 0.0)
 
 
 def purities(rng, photographs, positions, prevalence, shift, alike, times):
@@ -52,6 +52,6 @@ def test_the_interval_of_a_purity_covers_where_rows_taken_as_independent_would_n
     own, rows, _ = purities(np.random.default_rng(0), 30 * photographs, *rest, times=10)
     truth = (own * rows).sum() / rows.sum()
     drawn = list(zip(*purities(np.random.default_rng(1), photographs, *rest, times=400), strict=True))
-    covers = [low <= truth <= high for _, low, high, _ in (clustered(*each) for each in drawn)]
+    covers = [low <= truth <= high for _, low, high, _ in (clustered_share(*each) for each in drawn)]
     taken = [low <= truth <= high for low, high in (wilson((o * r).sum(), r.sum()) for o, r, _ in drawn)]
     assert np.mean(covers) >= 0.93 and np.mean(taken) < 0.85

@@ -8,39 +8,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
 
 from activation_atlas.stages import tables
-from activation_atlas.stages.specs import ModelSpec, PositiveInt, Spec, ViewSpec
+from activation_atlas.stages.render.section import RenderSpec, cost, steps
+from activation_atlas.stages.specs import OpenedModel, PositiveInt, Spec, ViewSpec
 from activation_atlas.stages.stage import Inputs, Shard, Shared, Stage, State, UserError
-
-
-class RenderSpec(Spec):
-    """How icons are drawn."""
-
-    grids: list[PositiveInt] = Field([10, 20], min_length=1, description="grids that get icons")
-    size: int | None = Field(
-        None, ge=8, description="side of an icon, pixels; default 96, or the model's own side where that is less"
-    )
-    steps: PositiveInt = Field(256, description="steps of the optimiser; 256 to 1024")
-    tries: PositiveInt = Field(1, description="starts per icon; the one with the best objective is kept")
-    batch: PositiveInt = Field(32, description="icons drawn at once; a kill costs at most these")
-    whiten: float = Field(1e-3, gt=0, description="ridge of the whitening, as a share of the mean second moment")
-    raw: float = Field(0.2, ge=0, le=1, description="share of the plain cell mean in the direction; 0: all whitened")
-    power: float = Field(4.0, ge=0, description="of the cosine in the objective")
-    learning_rate: float = Field(0.05, gt=0, description="of Adam at first; it falls to zero along half a cosine")
-    decay: float = Field(1.5, ge=0, description="exponent of the spectrum's fall; more is smoother")
-    amplitude: float = Field(0.55, gt=0, description="of the coarsest waves before the sigmoid; more is more contrast")
-    finest: float = Field(1 / 3, gt=0, le=0.5, description="highest frequency drawn, cycles per pixel")
-    pad: float = Field(1 / 6, ge=0, le=1, description="grey frame around the icon, as a share of its side")
-    rotate: float = Field(15.0, ge=0, le=180, description="random rotation, degrees to either side")
-    scale: float = Field(0.2, ge=0, lt=1, description="random change of size, as a share")
-    shift: float = Field(1 / 8, ge=0, le=1, description="random shift, as a share of the side")
 
 
 class Params(Spec):
     view: ViewSpec
-    model: ModelSpec
+    model: OpenedModel
     min_count: PositiveInt = 5
     seed: int = 0
     render: RenderSpec = RenderSpec()
@@ -295,4 +272,6 @@ STAGE = Stage(
     libraries=("tensorflow", "keras", "numpy", "pillow"),
     model=True,
     threads=False,
+    steps=steps,
+    cost=cost,
 )

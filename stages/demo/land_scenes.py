@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from activation_atlas.stages.demo import craft, nature
+from activation_atlas.stages.demo import manmade, nature
 from activation_atlas.stages.demo.backdrops import an_hour, conifers, ground_plane, hills, meadow, mirror, sky
 from activation_atlas.stages.demo.canvas import Canvas, blend, colour, pick, ramp
 
@@ -195,6 +195,6 @@ def windmill(c: Canvas) -> None:
     elif kind < 0.85:
         mirror(c, rng.uniform(0.84, 0.9), hour.middle * 0.6)
     if rng.random() < 0.3:
-        craft.windmill(c, hour, rng.choice([0.1, 0.9]), horizon + 0.01, rng.uniform(0.14, 0.22), sun[0])
+        manmade.windmill(c, hour, rng.choice([0.1, 0.9]), horizon + 0.01, rng.uniform(0.14, 0.22), sun[0])
     foot = horizon + rng.uniform(0.02, 0.1)
-    craft.windmill(c, hour, rng.uniform(0.32, 0.68), foot, rng.uniform(0.48, 0.62), sun[0])
+    manmade.windmill(c, hour, rng.uniform(0.32, 0.68), foot, rng.uniform(0.48, 0.62), sun[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from activation_atlas.stages.demo import craft, nature
+from activation_atlas.stages.demo import manmade, nature
 from activation_atlas.stages.demo.backdrops import Hour, an_hour, ground_plane, mirror, sea, sky
 from activation_atlas.stages.demo.canvas import WHITE, Canvas, blend, colour, pick, ramp
 
@@ -63,7 +63,7 @@ def lighthouse(c: Canvas) -> None:
                 foot - w * 0.05,
                 colour(1, 0.85, 0.4) if hour.dark else colour(0.2, 0.25, 0.3),
             )
-    craft.lighthouse(c, hour, x, foot + 0.03, min(rng.uniform(0.5, 0.78), foot - 0.02), sun[0])
+    manmade.lighthouse(c, hour, x, foot + 0.03, min(rng.uniform(0.5, 0.78), foot - 0.02), sun[0])
 
 
 def sailboat(c: Canvas) -> None:
@@ -76,12 +76,12 @@ def sailboat(c: Canvas) -> None:
     sea(c, hour, horizon, sun)
     if rng.random() < 0.2:
         x = rng.choice([rng.uniform(0.05, 0.2), rng.uniform(0.8, 0.95)])
-        craft.lighthouse(c, hour, float(x), horizon, rng.uniform(0.12, 0.2), sun[0])
+        manmade.lighthouse(c, hour, float(x), horizon, rng.uniform(0.12, 0.2), sun[0])
     _far_sail(c, hour, horizon)
     if rng.random() < 0.3:
-        craft.sailboat(c, hour, rng.uniform(0.1, 0.9), horizon + 0.05, rng.uniform(0.2, 0.3))
+        manmade.sailboat(c, hour, rng.uniform(0.1, 0.9), horizon + 0.05, rng.uniform(0.2, 0.3))
     water = rng.uniform(horizon + 0.12, 0.86)
-    craft.sailboat(c, hour, rng.uniform(0.32, 0.68), water, min(rng.uniform(0.45, 0.75), water - 0.03))
+    manmade.sailboat(c, hour, rng.uniform(0.32, 0.68), water, min(rng.uniform(0.45, 0.75), water - 0.03))
 
 
 def city(c: Canvas) -> None:
@@ -100,7 +100,7 @@ def city(c: Canvas) -> None:
                 h = height * rng.uniform(0.45, 1.45) * (1.15 if shore > 1 else 0.85)
                 wall = blend(base * rng.uniform(0.65, 1.35), hour.low * 0.5, haze)
                 if layer < 2 or rng.random() < 0.6:
-                    craft.tower(
+                    manmade.tower(
                         c, pen, x, x + w, shore - h, shore, wall, rng.uniform(0.25, 0.75) * (0.6 + 0.2 * layer), pane
                     )
                 x += w * rng.uniform(0.85, 1.25)

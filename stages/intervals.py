@@ -1,4 +1,7 @@
-"""Shares and their intervals. A leaf."""
+"""95 % intervals of shares, and how wide those of means are by Student's t. A leaf.
+
+Those of correlations and lifts are drawn: :mod:`stages.validity.bootstrap`.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,11 @@ def wilson(successes: float, n: int, z: float = Z) -> tuple[float, float]:
     Returns:
         lower and upper bound in [0, 1]; (0, 1) where n is 0.
     """
-    low, high = intervals(successes / n if n > 0 else 0.0, n, z)
+    low, high = wilson_bounds(successes / n if n > 0 else 0.0, n, z)
     return float(low), float(high)
 
 
-def intervals(share: Any, n: Any, z: float = Z) -> tuple[np.ndarray, np.ndarray]:
+def wilson_bounds(share: Any, n: Any, z: float = Z) -> tuple[np.ndarray, np.ndarray]:
     """:func:`wilson` of arrays: bounds of ``share`` among ``n`` each, which need not be whole; (0, 1) where n is 0."""
     share, n = np.asarray(share, np.float64), np.asarray(n, np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -31,7 +34,7 @@ def intervals(share: Any, n: Any, z: float = Z) -> tuple[np.ndarray, np.ndarray]
     return np.where(known & (share > 0), low, 0.0), np.where(known & (share < 1), high, 1.0)
 
 
-def clustered(hit: np.ndarray, rows: np.ndarray, last: float | None = None) -> tuple[float, float, float, float]:
+def clustered_share(hit: np.ndarray, rows: np.ndarray, last: float | None = None) -> tuple[float, float, float, float]:
     """A share of rows that come in clusters, each wholly hit or not, with :func:`wilson`'s interval over the clusters.
 
     The clusters' effective number is the smaller of Kish's, (sum n_g)^2 / sum n_g^2 (Kish 1965), and the one at which
@@ -59,7 +62,7 @@ def clustered(hit: np.ndarray, rows: np.ndarray, last: float | None = None) -> t
     return share, *wilson(share * effective, effective), effective
 
 
-def student(clusters: np.ndarray) -> np.ndarray:
+def student_t(clusters: np.ndarray) -> np.ndarray:
     """Standard errors on either side that hold 95 %, clustered by so many; NaN for fewer than two.
 
     By Student's t of one degree of freedom less than there are clusters (Cameron & Miller 2015).

@@ -1,0 +1,42 @@
+"""How the method of a run is configured, in words."""
+
+from __future__ import annotations
+
+from activation_atlas.stages.methods import Options
+from activation_atlas.stages.stage import State
+
+
+def chosen_for(options: Options, configured: State) -> State:
+    """What options leave open by default, such as a layer or a size that follows from the model's input."""
+    fields = type(options).model_fields
+    return {k: configured[k] for k in fields if k in configured and fields[k].default is None}
+
+
+def looks(options: Options, configured: State) -> str | None:
+    """Where and how finely the maps look; None where that is at every pixel."""
+    words = options.looks(configured)
+    return words and f"{options.variant}: {words}"
+
+
+def warnings(options: Options, configured: State) -> list[str]:
+    """What makes the maps of a method say little, and what to do."""
+    return [words for words in (single(options, configured), tokens(options, configured)) if words]
+
+
+def tokens(options: Options, configured: State) -> str | None:
+    """What to do where the maps are at a layer in front of blocks that hold tokens; None where they are not."""
+    if not configured.get("tokens"):
+        return None
+    return (
+        f"{options.variant}: at {configured['layer']}, the patch embedding, in front of all blocks, which hold "
+        "sequences of tokens and no maps; so its maps say little of what the network found. Methods that explain at "
+        "the input need no layer: integrated_gradients, smooth_grad, occlusion, rise"
+    )
+
+
+def single(options: Options, configured: State) -> str | None:
+    """What to do where every map has one position alone; None where they have more."""
+    if configured["height"] * configured["width"] > 1:
+        return None
+    mend = options.finer(configured)
+    return f"{options.variant}: maps of a single position tell nothing of where, and are not scored; {mend}"

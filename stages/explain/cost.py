@@ -1,0 +1,19 @@
+"""What the maps that are asked for take: passes through the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from activation_atlas.stages import saved
+from activation_atlas.stages.sections import Sections
+
+
+def cost(asked: Sections, images: int) -> Iterator[str]:
+    """Images at most, their targets, and of each method the passes for one map."""
+    section, model = asked.config.explain, asked.model
+    count = images if section.limit is None else min(images, section.limit)
+    size = None
+    if model.path and (found := saved.description(model.path)):
+        size = saved.input_size(found.config)
+    each = [m.variant + (f" {n:,}" if (n := m.passes(size)) else "") for m in section.methods]
+    yield f"maps of at most {count:,} images for {', '.join(section.targets)}, passes for each: {', '.join(each)}"

@@ -1,0 +1,48 @@
+"""What a model file's own description tells to be wrong in a configuration, before the model is opened."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from activation_atlas.stages import saved
+from activation_atlas.stages.sections import Sections
+from activation_atlas.stages.specs import meant
+from activation_atlas.stages.stage import UserError
+
+
+def foreseen_classes(asked: Sections) -> list[str] | None:
+    """Names of the model's classes; None where neither the configuration nor the model's description tells.
+
+    Raises:
+        UserError: a file that cannot be opened here, a layer that is not the model's, names that are not its number.
+    """
+    spec = asked.model
+    if spec.path and Path(spec.path).is_dir():
+        raise UserError(f"model.path: {spec.path} {saved.folder(spec.path)}")
+    described = saved.description(spec.path) if spec.path else None
+    if described is not None and (obstacle := saved.obstacle(described)):
+        raise UserError(f"model.path: {described.path} {obstacle}")
+    if described is not None:
+        _check_layers(asked.config, described)
+    names = list(spec.classes) if spec.classes is not None else None
+    count = saved.outputs(described.config) if described is not None else None
+    if names is not None and count is not None and len(names) != count:
+        told = f"{len(names)} names for model {Path(described.path).name}, which returns {count} classes"
+        raise UserError(f"model.classes: {told}; give one name per class")
+    return names or (None if count is None else [f"class {k}" for k in range(count)])
+
+
+def _check_layers(config: Any, described: saved.Saved) -> None:
+    known = saved.layers(described.config)
+    if known is None:
+        return
+    known = [name.replace("/", "_") if "/" in name else name for name in known] if described.old else known
+    asked = [*(a.layer for a in config.atlases), *config.extract.layers]
+    asked += [layer for m in (config.explain.methods if config.explain else ()) if (layer := getattr(m, "layer", None))]
+    for layer in asked:
+        # conv#1 is the second call of conv, at whatever depth.
+        if not {layer, re.sub(r"#\d+(?=/|$)", "", layer)} & set(known):
+            where = f"layer {layer} of model {Path(described.path).name}"
+            raise UserError(f"{where}: there is none; {meant(layer, known)}")

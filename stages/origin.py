@@ -1,0 +1,39 @@
+"""Which model is meant, however somebody names it. A leaf."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.stage import UserError
+
+
+def origin(model: str) -> dict[str, str]:
+    """A model as the command line names it (a file, application:NAME, preset:NAME) as a field of ModelSpec."""
+    kind, colon, name = model.partition(":")
+    return {kind: name} if colon and kind in ("application", "preset") else {"path": model}
+
+
+def model_spec(model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str]) -> ModelSpec:
+    """A model however it was named: as :func:`origin` takes it, as a section ``model``, or as a mapping of its keys.
+
+    Raises:
+        UserError: it is none of these, or cannot be so; one line.
+    """
+    if isinstance(model, ModelSpec):
+        return model
+    try:
+        return ModelSpec(**(model if isinstance(model, Mapping) else origin(os.fspath(model))))
+    except TypeError:
+        what = f"a {type(model).__name__}"
+        raise UserError(
+            f"model: {what} is no file; save it first, model.save('model.keras'), and give the path"
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(("model", *map(str, first["loc"])))
+        raise UserError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -1,0 +1,40 @@
+"""A configuration as the stages read it, each to declare its own steps. A leaf."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from activation_atlas.stages.groups import Given
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec
+
+
+@dataclass(frozen=True)
+class Sections:
+    """The sections, and what comes of them once for all stages.
+
+    Attributes:
+        config: the whole configuration: every section by its name.
+        model: its section, with the names of the classes (None: not given) in the place of the file that holds them.
+        also: other names of the classes, which labels may have.
+        groups: what is said of groups of classes.
+        about: how the run was made: configuration and versions.
+        written: the tables that the stages before write, in the order of their steps.
+    """
+
+    config: Any
+    model: ModelSpec
+    also: list[str] | None = None
+    groups: Given | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    written: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> ImagesSpec:
+        return self.config.images
+
+    @property
+    def opened(self) -> dict[str, Any]:
+        """What every stage is given that opens the model and reads images."""
+        return {"model": self.model, "images": self.images, "seed": self.config.run.seed}

@@ -1,0 +1,183 @@
+"""What Keras and TensorFlow keep to themselves and is needed all the same: no other file names any of it.
+
+Everything else goes by their public interface. A private record may move with any release: :data:`TESTED` says with
+which ones the tests of models pass, and pyproject.toml asks for these. Of another one the log says so when a model is
+opened; a record that is no longer there is one line that names the version. What saved files hold (``inbound_nodes``,
+``keras_history``) is a format and no record: :mod:`stages.saved` reads it, and ``keras2`` that of Keras 2.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from activation_atlas.stages.stage import UserError
+
+log = logging.getLogger(__name__)
+
+TESTED = {"keras": ("3.10", "3.15"), "tensorflow": ("2.20", "2.21")}
+"""The lowest and the highest release of each library with which the tests of models pass."""
+
+OPERATIONS = "keras.src.ops"
+"""Where a saved model says that the classes behind ``keras.ops`` are: ``keras.src.ops.numpy``, ``keras.src.ops.nn``."""
+
+_OWN = "keras.src."
+
+
+# -- versions ------------------------------------------------------------------
+
+
+def bounds(library: str) -> str:
+    """What to ask an installer for: ``keras>=3.10,<3.16``."""
+    low, high = TESTED[library]
+    major, minor = _release(high)
+    return f"{library}>={low},<{major}.{minor + 1}"
+
+
+@cache
+def check_versions() -> None:
+    """Says in the log which library is of a release that was not tested; once per process.
+
+    Raises:
+        UserError: Keras computes with something else than TensorFlow.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise UserError(
+            f"Keras computes with {keras.backend.backend()}, and this with TensorFlow: set KERAS_BACKEND=tensorflow, "
+            "or leave it out"
+        )
+    for library, (low, high) in TESTED.items():
+        if not _release(low) <= _release(_version(library)) <= _release(high):
+            log.warning(
+                "%s %s was not tested, %s to %s were: should a model be refused or look wrong, pip install '%s'",
+                *(library, _version(library), low, high, bounds(library)),
+            )
+
+
+def _version(library: str) -> str:
+    return {"keras": keras.__version__, "tensorflow": tf.__version__}[library]
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"\d+", version)[:2])
+
+
+def _missing(library: str, what: str) -> UserError:
+    return UserError(f"{library} {_version(library)} has no {what}, which is needed: pip install '{bounds(library)}'")
+
+
+def _private(path: str) -> Any:
+    """What a private module calls by the last name of ``path``.
+
+    Raises:
+        UserError: this version has it no longer, or not yet.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise _missing(path.partition(".")[0], path) from error
+
+
+# -- graphs --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of an operation in a model's graph.
+
+    Attributes:
+        operation: a Keras layer or operation.
+        args, kwargs: what it was called with; tensors are ``keras.KerasTensor``, also deep inside.
+        inputs, outputs: the tensors it was given and those it made.
+    """
+
+    operation: Any
+    args: list[Any]
+    kwargs: dict[str, Any]
+    inputs: list[keras.KerasTensor]
+    outputs: list[keras.KerasTensor]
+
+
+def graph(operation: Any) -> Any | None:
+    """The graph inside a model whose call is that graph and nothing else: has ``inputs`` and ``outputs``.
+
+    None for any other operation, and for a Sequential model that was never built.
+    """
+    functional = _private("keras.src.models.functional.Functional")
+    try:
+        if isinstance(operation, keras.Sequential) and type(operation).call is keras.Sequential.call:
+            return operation._functional
+    except AttributeError as error:
+        raise _missing("keras", "Sequential._functional") from error
+    return operation if isinstance(operation, functional) and type(operation).call is functional.call else None
+
+
+def calls(graph: Any) -> list[Call]:
+    """The calls of a graph in an order in which they can run; its inputs are none."""
+    try:
+        by_depth = graph._nodes_by_depth
+        nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
+        return [
+            Call(n.operation, list(n.arguments.args), dict(n.arguments.kwargs), n.input_tensors, n.outputs)
+            for n in nodes
+        ]
+    except AttributeError as error:
+        raise _missing("keras", f"graph that can be read ({error})") from error
+
+
+# -- layers and operations -----------------------------------------------------
+
+
+def home(operation: Any) -> str | None:
+    """The module of Keras that defines an operation, ``layers.pooling.max_pooling2d``; None for what is not Keras's."""
+    module = _module(operation)
+    return module.removeprefix(_OWN) if module.startswith(_OWN) else None
+
+
+def is_own(operation: Any) -> bool:
+    """Whether an operation is defined in this project."""
+    return _module(operation).startswith("activation_atlas.")
+
+
+def _module(operation: Any) -> str:
+    return getattr(operation, "__module__", "") or type(operation).__module__
+
+
+def with_attributes(layer: Any, /, **attributes: Any) -> Any:
+    """A shallow copy of a layer, with other attributes. It shares its weights: whatever changes them changes both.
+
+    Not from its config, which would draw new weights, and not by ``copy``, which in Keras saves and loads.
+    """
+    twin = object.__new__(type(layer))
+    twin.__dict__.update(layer.__dict__ | attributes)
+    return twin
+
+
+# -- applications --------------------------------------------------------------
+
+
+def preprocessing(application: Callable[..., keras.Model]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The ``preprocess_input`` that belongs to a function of ``keras.applications``: it is beside it in its module."""
+    return _private(f"{application.__module__}.preprocess_input")
+
+
+def imagenet_index_url() -> str:
+    """Where ``decode_predictions`` has the names of ImageNet's classes from."""
+    return _private("keras.src.applications.imagenet_utils.CLASS_INDEX_PATH")
+
+
+# -- TensorFlow ----------------------------------------------------------------
+
+
+def with_constants(traced: Any) -> Any:
+    """A ``ConcreteFunction`` with its variables turned into constants; it returns a flat list of tensors."""
+    return _private("tensorflow.python.framework.convert_to_constants.convert_variables_to_constants_v2")(traced)
