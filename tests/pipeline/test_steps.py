@@ -7,13 +7,14 @@ import pytest
 
 from activation_atlas import stages
 from activation_atlas.pipeline import runner
-from activation_atlas.pipeline.config import Config
+from activation_atlas.pipeline.config import Config, load
 from activation_atlas.pipeline.cost import line
 from activation_atlas.pipeline.plan import Planner
 from activation_atlas.pipeline.progress import Progress
 from activation_atlas.pipeline.runner import together
 from activation_atlas.pipeline.steps import steps
 from activation_atlas.pipeline.store import Store
+from activation_atlas.stages.stage import UserError
 
 STAGE = '''
 """numbers -> rejects and doubts: a stage as anyone may write it."""
@@ -24,12 +25,16 @@ from activation_atlas.stages.specs import Spec
 from activation_atlas.stages.stage import Shard, Stage
 
 
-class Params(Spec):
+class Section(Spec):
+    numbers: int = 3
+
+
+class Params(Section):
     seed: int
 
 
 def shards(inputs, params):
-    return [Shard(k, k, k + 1) for k in range(3)]
+    return [Shard(k, k, k + 1) for k in range(params.numbers)]
 
 
 def run(inputs, params, shard):
@@ -50,8 +55,9 @@ STAGE = Stage(
     run=run,
     reads=lambda params: {},
     writes=lambda params: ("images", "rejects/mine", "odd"),
-    stamps=lambda params: ["same"] * 3,
-    steps=lambda asked: [("", {"seed": asked.config.run.seed})],
+    stamps=lambda params: ["same"] * params.numbers,
+    section=Section,
+    steps=lambda asked: [("", {"seed": asked.config.run.seed, "numbers": asked.config.mine.numbers})],
     rejects=lambda params: ("rejects/mine",),
     doubts="odd",
     cost=lambda asked, images: [f"{images} numbers"],
@@ -65,7 +71,9 @@ def config(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(STAGE)
     monkeypatch.setattr(stages, "__path__", [*stages.__path__, str(tmp_path)])
     monkeypatch.setattr(stages, "ORDER", ("mine",))
-    yield Config.model_validate({"run": {"seed": 1}, "model": {"path": "m.keras"}, "images": {"path": "images"}})
+    text = "{run: {seed: 1}, model: {path: m.keras}, images: {path: images}, mine: {numbers: 3}}"
+    (tmp_path / "mine.yaml").write_text(text)
+    yield load(str(tmp_path / "mine.yaml"))
     sys.modules.pop("activation_atlas.stages.mine", None)
 
 
@@ -76,6 +84,10 @@ def test_a_stage_of_ones_own_is_run_resumed_counted_and_told(config, tmp_path):
     done = runner.run(config, str(store.root), Progress())
     assert (done.ran, done.images, done.rejected) == (3, 3, 1)
     assert done.doubts == [{"message": "it looks odd", "remedy": "look again"}]
+    more = load(str(tmp_path / "mine.yaml"), ["mine.numbers=2"])
+    assert [len(plan.todo) for plan in Planner(store).preview(steps(more))] == [2], "a parameter is in the fingerprint"
+    with pytest.raises(UserError, match="mine.number: unknown key; did you mean numbers?"):
+        load(str(tmp_path / "mine.yaml"), ["mine.number=2"])
     store.part_path("odd", 2).unlink()
     assert runner.run(config, str(store.root), Progress()).ran == 1
     assert json.loads((store.root / "run.json").read_text())["tables"]["odd"]["rows"] == 1
