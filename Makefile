@@ -6,6 +6,7 @@
 #   make test-oldest the tests of models on the lowest versions that pyproject.toml allows, with Python 3.11
 #   make test-peers our maps beside those of tf-keras-vis, tf-explain and SHAP, which it installs
 #   make notebooks  runs the notebooks and keeps what they give
+#   make described  what is written from the code: the README's table of methods, configs/schema.json
 #   make lint       style, format and types
 #   make docs       the site of the documentation, build/docs/index.html; strict
 #   make bench      side by side with the machine's limit; BENCH="extract run" chooses
@@ -27,7 +28,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: setup demo test test-slow test-oldest test-peers notebooks lint docs bench lock clean
+.PHONY: setup demo test test-slow test-oldest test-peers notebooks described lint docs bench lock clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -82,6 +83,10 @@ test-oldest: $(OLDEST)/.installed
 
 notebooks: $(STAMP)
 	$(BIN)/python -m tests.notebooks
+
+described: $(STAMP)
+	$(BIN)/python -m activation_atlas.stages.methods README.md
+	$(BIN)/activation-atlas schema > configs/schema.json.new && mv configs/schema.json.new configs/schema.json
 
 # mypy knows a module by its place: links put the folders where pyproject.toml maps them to.
 lint: $(STAMP)

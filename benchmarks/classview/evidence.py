@@ -22,6 +22,7 @@ from activation_atlas.stages.specs import folder
 from activation_atlas.stages.tables import to_numpy
 from activation_atlas.stages.validity.measures import centred, correlation, moments
 from activation_atlas.stages.validity.telling import WORDS
+from activation_atlas.stages.vision.batching import padded
 from benchmarks.classview.networks import Kept, medians, table
 
 BATCH, TILE = 20, 50
@@ -102,7 +103,7 @@ class Passes:
 
         from activation_atlas.stages.vision.attribution.choice import choose
         from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
-        from activation_atlas.stages.vision.attribution.windows import Places
+        from activation_atlas.stages.vision.attribution.local_maps import Positions
         from activation_atlas.stages.vision.model import freeze, open_model
 
         self.kept, self.own = kept, own
@@ -123,7 +124,7 @@ class Passes:
         def forward(places: tuple[tf.Tensor, ...], *tensors: tf.Tensor) -> tf.Tensor:
             known = dict(zip(slots, tensors, strict=True))
             known |= dict(zip([s for s in others if s not in slots], resumed(list(tensors)), strict=True))
-            return mode([known[s] for s in mode.slots], Places(*places))[1]
+            return mode([known[s] for s in mode.slots], Positions(*places))[1]
 
         self._forward = tf.function(forward, autograph=False)
         self._constant = tf.constant
@@ -135,8 +136,7 @@ class Passes:
         for batch in feed.batches(dict(enumerate(self.own.uris)), BATCH):
             assert not batch.rejected, batch.rejected
             number, pixels = np.array(batch.keys), np.stack(batch.images)
-            pixels = np.concatenate([pixels, np.zeros((BATCH - len(number), *pixels.shape[1:]), np.uint8)])
-            yield number, [np.asarray(t)[: len(number)] for t in self._trunk(self._constant(pixels))]
+            yield number, [np.asarray(t)[: len(number)] for t in self._trunk(self._constant(padded(pixels, BATCH)))]
 
     def grey(self) -> list[np.ndarray]:
         """What the layer and its frontier give of a plain grey image, each (1, ...)."""

@@ -23,8 +23,8 @@ def page() -> str:
     parts = [
         "# Methods",
         "`explain.methods` names them, each alone (`grad_cam`) or with its options (`{name: occlusion, patch: 32}`); "
-        "`as` names a variant where one is used twice. Each writes its raw maps to `maps/VARIANT`. In formulas, g is the "
-        "gradient of the logit that is explained with respect to what is differentiated, A_k channel k of a layer.",
+        "`as` names a variant where one is used twice. Each writes its raw maps to `maps/VARIANT`. In formulas, g is "
+        "the gradient of the logit that is explained with respect to what is differentiated, A_k channel k of a layer.",
         table(("method", "what its map is", "source"), [_link(m) for m in METHODS.values()]),
     ]
     for method in METHODS.values():
@@ -40,17 +40,12 @@ def _link(method: Method) -> tuple[str, str, str]:
 
 
 def _facts(method: Method) -> list[tuple[str, str]]:
-    against = (
-        "around the map's own mean" if method.around == "mean" else "around zero" if method.signed else "from zero"
-    )
+    around = "around the map's own mean" if method.around == "mean" else "around zero" if method.signed else "from zero"
     colours = method.colours or ("red speaks for the class, blue against it" if method.signed else "lighter is more")
     return [
         ("name", code(method.name)),
         ("source", method.source),
-        (
-            "map",
-            f"{RESOLUTIONS[method.resolution]}; drawn {method.grain if method.grain != 'pixels' else 'pixel by pixel'}",
-        ),
+        ("map", f"{RESOLUTIONS[method.resolution]}; {GRAINS[method.grain]}"),
         ("values", f"{'signed' if method.signed else 'not negative'}, shown {around}: {colours}"),
         *([("unit", method.unit)] if method.unit else []),
         ("the model must have", ", ".join(f"a {need}" for need in method.needs) or "nothing special"),

@@ -7,13 +7,14 @@ Every step of every map is one forward pass; steps of several maps share a batch
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 
 import numpy as np
 
+from activation_atlas.stages.caches import cached
 from activation_atlas.stages.specs import ModelSpec
-from activation_atlas.stages.vision.attribution.methods.method import GREY, packed, padded
+from activation_atlas.stages.vision.attribution.methods.method import GREY
+from activation_atlas.stages.vision.batching import packed, padded
 from activation_atlas.stages.vision.lazy import tf
 from activation_atlas.stages.vision.model import Model, freeze, open_model
 
@@ -72,13 +73,13 @@ class PixelCurves:
         held = tf.constant(padded(ranks, self.batch))
         # Deletion's steps, then insertion's but for the last: that is the image, deletion's first.
         jobs = (steps + 1) * self.deletion + (steps + (not self.deletion)) * self.insertion
-        found = []
+        batches = []
         for own, job, real in packed([jobs] * n, self.batch):
             insert = job > steps if self.deletion else np.ones(len(job), bool)
             count = self.counts[job - (steps + 1) * (insert & self.deletion)].astype(np.int32)
             made = self.step(x, blurred, held, *(tf.constant(v) for v in (own, count, insert)))
-            found.append(made.numpy()[:real])
-        all_of = np.concatenate(found).reshape(n, jobs, -1)
+            batches.append(made.numpy()[:real])
+        all_of = np.concatenate(batches).reshape(n, jobs, -1)
         deleted = all_of[:, : steps + 1] if self.deletion else None
         inserted = all_of[:, (steps + 1) * self.deletion :] if self.insertion else None
         if self.deletion and self.insertion:
@@ -101,14 +102,9 @@ def area(curve: np.ndarray) -> np.ndarray:
 
 def pixel_curves(spec: ModelSpec, batch: int, steps: int, deletion: bool, insertion: bool) -> PixelCurves:
     """A :class:`PixelCurves`, kept within the process: compiled once for all shards."""
-    model = open_model(spec)
-    key = (model, batch, steps, deletion, insertion)
-    with _lock:
-        if key not in _built:
-            _built.clear()
-            _built[key] = PixelCurves(model, batch, steps, deletion, insertion)
-        return _built[key]
+    return _compiled(open_model(spec), batch, steps, deletion, insertion)
 
 
-_built: dict[tuple, PixelCurves] = {}
-_lock = threading.Lock()
+@cached(1)
+def _compiled(model: Model, batch: int, steps: int, deletion: bool, insertion: bool) -> PixelCurves:
+    return PixelCurves(model, batch, steps, deletion, insertion)

@@ -13,8 +13,8 @@ from keras import layers
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision.attribution.choice import choose
 from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
+from activation_atlas.stages.vision.attribution.local_maps import Positions
 from activation_atlas.stages.vision.attribution.methods import METHODS, Setting
-from activation_atlas.stages.vision.attribution.windows import Places
 from activation_atlas.stages.vision.featurevis.receptive_crop import receptive_crop
 from activation_atlas.stages.vision.model.classifier import Model
 from activation_atlas.stages.vision.model.half import ScaledStep, powers
@@ -99,7 +99,7 @@ def test_maps_are_those_of_the_float32_twin(name):
     ("way", "layer"), [("windows", "maps"), ("windows", "first"), ("accumulator", "maps"), ("backprop", "first")]
 )
 def test_attributions_are_those_of_the_float32_twin(way, layer):
-    at = Places(*(tf.constant(x, tf.int32) for x in ([0, 1, 2, 2], [0, 8, 15, 3], [0, 5, 15, 9])))
+    at = Positions(*(tf.constant(x, tf.int32) for x in ([0, 1, 2, 2], [0, 8, 15, 3], [0, 5, 15, 9])))
     found = []
     for dtype in ("mixed_float16", "float32"):
         model, mode = opened(dtype), ForwardMode(opened(dtype), layer, way)

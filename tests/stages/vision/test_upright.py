@@ -10,7 +10,7 @@ from keras import layers, ops
 
 from activation_atlas.stages.vision.attribution.choice import choose
 from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
-from activation_atlas.stages.vision.attribution.windows import Places
+from activation_atlas.stages.vision.attribution.local_maps import Positions
 from activation_atlas.stages.vision.featurevis.receptive_crop import receptive_crop
 from activation_atlas.stages.vision.model import Model
 from activation_atlas.stages.vision.model.geometry import upright
@@ -82,7 +82,7 @@ def test_maps_are_the_twins(name, twins):
 def test_attributions_are_the_twins(twins):
     pixels, found = images(twins[0], 2), []
     grid = np.indices((2, 5, 8)).reshape(3, -1)
-    places = Places(*(tf.constant(axis, tf.int32) for axis in grid))
+    places = Positions(*(tf.constant(axis, tf.int32) for axis in grid))
     for model in twins:
         mode = ForwardMode(model, "seen", choose(model, "seen"))
         apply = _graph(lambda x, m=model, mode=mode: mode(m.values(m.to_input(x), mode.slots), places)[1])

@@ -134,13 +134,13 @@ def activations(program: Program) -> list[str]:
     import keras
 
     known = {name.lower().replace("_", "") for name in dir(keras.activations)} - {"linear", "softmax"}
-    found = []
+    names = []
     for step in program.before([program.output]):
         own = getattr(step.operation, "activation", None)
         name = step.kind if own is None else getattr(own, "__name__", type(own).__name__)
         if name.lower().replace("_", "") in known | {"prelu"}:
-            found.append(name)
-    return list(dict.fromkeys(found))
+            names.append(name)
+    return list(dict.fromkeys(names))
 
 
 def configure(model: Model, options: Any, sample: Sample) -> Configured:
