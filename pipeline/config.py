@@ -22,8 +22,7 @@ from activation_atlas.stages.methods import RANDOM
 from activation_atlas.stages.reduce import ReduceSpec
 from activation_atlas.stages.render import RenderSpec
 from activation_atlas.stages.report import ReportSpec
-from activation_atlas.stages.report.payload import plain
-from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec, folder
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec, folder, slug
 from activation_atlas.stages.stage import UserError
 
 NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
@@ -82,8 +81,8 @@ class Config(Spec):
 
     @model_validator(mode="after")
     def _checks(self) -> Config:
-        _differ("atlas names", [a.name for a in self.atlases], plain)
-        _differ("explain: variants", [m.variant for m in self.explain.methods] if self.explain else [], plain)
+        _differ("atlas names", [a.name for a in self.atlases], slug)
+        _differ("explain: variants", [m.variant for m in self.explain.methods] if self.explain else [], slug)
         _differ("layers", sorted({*self.extract.layers, *(a.layer for a in self.atlases)}), folder)
         for atlas in self.atlases:
             asks = atlas.class_ is not None or atlas.pair is not None

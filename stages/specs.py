@@ -208,6 +208,11 @@ def folder(layer: str) -> str:
     return layer.replace("/", "__")
 
 
+def slug(name: str) -> str:
+    """A name as part of a file name: ASCII letters, digits, ``.``, ``_`` and ``-``; never empty."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "atlas"
+
+
 def near(name: str, known: Sequence[str], count: int = 3) -> list[str]:
     """The names that may have been meant, at most ``count``, the nearest first; empty where none is near.
 
