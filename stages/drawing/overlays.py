@@ -117,7 +117,8 @@ def _dilated(mask: np.ndarray) -> np.ndarray:
 
 def seen(upright: tuple[int, int], size: tuple[int, int], crop: Crop) -> tuple[int, int, int, int]:
     """What the model sees of a photograph: (left, top, right, bottom) in pixels of the upright image."""
-    return tuple(round(v) for v in source_box((0, 0, size[1], size[0]), upright, size, crop))
+    left, top, right, bottom = source_box((0, 0, size[1], size[0]), upright, size, crop)
+    return round(left), round(top), round(right), round(bottom)
 
 
 def placed(
