@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, create_model, model_validator
 
 from activation_atlas import stages
 from activation_atlas.pipeline.invalid import one_line
@@ -96,6 +96,15 @@ class Config(Spec):
         return self
 
 
+def whole() -> type[Config]:
+    """:class:`Config` with the sections that stages bring along, each called as its stage."""
+    own = {name: section for name in stages.ORDER if (section := stages.stage(name).section) is not None}
+    fields: dict[str, Any] = {
+        name: (section | None, Field(None, description=stages.stage(name).about)) for name, section in own.items()
+    }
+    return create_model("Config", __base__=Config, **fields) if fields else Config
+
+
 def _differ(what: str, names: Sequence[str], form: Callable[[str], str]) -> None:
     """Refuses names of which two would be one folder or file: those of macOS and Windows do not tell A from a.
 
@@ -150,7 +159,7 @@ def load(source: Source, overrides: Sequence[str] = ()) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: cannot be read ({error})") from None
     if not isinstance(data, dict):
-        raise UserError(f"{file}: must be a mapping with the sections {', '.join(Config.model_fields)}")
+        raise UserError(f"{file}: must be a mapping with the sections {', '.join(whole().model_fields)}")
     return _checked(data, overrides, str(file), file.resolve().parent)
 
 
@@ -158,9 +167,9 @@ def _checked(data: dict[str, Any], overrides: Sequence[str], where: str, folder:
     for override in overrides:
         _override(data, override)
     try:
-        config = Config.model_validate(data)
+        config = whole().model_validate(data)
     except ValidationError as error:
-        raise UserError(f"{where}: {one_line(error, Config)}") from None
+        raise UserError(f"{where}: {one_line(error, whole())}") from None
     return _rooted(config, folder)
 
 

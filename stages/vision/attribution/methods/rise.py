@@ -22,9 +22,8 @@ from activation_atlas.stages.vision.attribution.methods.method import (
     Sample,
     Setting,
     at_input,
-    packed,
-    padded,
 )
+from activation_atlas.stages.vision.batching import packed, padded
 from activation_atlas.stages.vision.lazy import tf
 
 if TYPE_CHECKING:
