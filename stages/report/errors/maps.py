@@ -89,25 +89,25 @@ def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tup
     Args:
         size: (height, width) of the model's input.
     """
-    found = Variant(options.variant, options, size=size)
+    variant = Variant(options.variant, options, size=size)
     wanted = pa.array(sorted(ids), pa.string())
-    for part in inputs.stream(f"maps/{found.name}"):
-        found.rows += len(part)
-        found.flags.update(f for f in part["flag"].to_pylist() if f)
+    for part in inputs.stream(f"maps/{variant.name}"):
+        variant.rows += len(part)
+        variant.flags.update(f for f in part["flag"].to_pylist() if f)
         for row in _rows(part.filter(pc.is_in(part["image_id"], wanted))):
-            found.layer, found.raw = row["layer"], (row["height"], row["width"])
-            whole = surface(row["map"].reshape(found.raw), options, size, Place.of(row))
+            variant.layer, variant.raw = row["layer"], (row["height"], row["width"])
+            whole = surface(row["map"].reshape(variant.raw), options, size, Place.of(row))
             values = pooled(whole.values)
             drawn = replace(whole, values=values, place=whole.place.pooled(whole.values.shape, values.shape))
-            found.place, found.style, found.shown = drawn.place, drawn.style, drawn.values.shape
+            variant.place, variant.style, variant.shown = drawn.place, drawn.style, drawn.values.shape
             shown = Map(row["target"], row["target_kinds"], drawn, row["score"], row["flag"])
-            found.maps.setdefault(row["image_id"], []).append(shown)
-    for maps in found.maps.values():
+            variant.maps.setdefault(row["image_id"], []).append(shown)
+    for maps in variant.maps.values():
         maps.sort(key=_place)
     if options.windows:
         _, stride, _ = options.windows
-        found.step = tuple(s * shown / side for s, shown, side in zip(stride, found.shown, size, strict=True))
-    return found
+        variant.step = tuple(s * shown / side for s, shown, side in zip(stride, variant.shown, size, strict=True))
+    return variant
 
 
 def _rows(part: pa.Table):
