@@ -96,7 +96,7 @@ def _sampled(mode: Any, x: Any, count: int, rng: np.random.Generator) -> tuple[A
     """A mode's call at ``count`` positions of the images ``x``, and what it is given."""
     import tensorflow as tf
 
-    from activation_atlas.stages.vision.attribution.windows import Places
+    from activation_atlas.stages.vision.attribution.local_maps import Positions
 
     info, slots = mode.info, len(mode.slots)
     drawn = [rng.integers(0, top, count) for top in (len(x), info.height, info.width)]
@@ -105,7 +105,7 @@ def _sampled(mode: Any, x: Any, count: int, rng: np.random.Generator) -> tuple[A
     given = [*pass_(x), *(tf.constant(axis, tf.int32) for axis in drawn)]
     if mode.jacobian is not None:
         given.append(tf.constant(mode.jacobian))
-    return lambda *t: mode(t[:slots], Places(*t[slots : slots + 3]), *t[slots + 3 :])[1], given
+    return lambda *t: mode(t[:slots], Positions(*t[slots : slots + 3]), *t[slots + 3 :])[1], given
 
 
 def _blocks(model: Any, layer: str) -> dict[str, float]:

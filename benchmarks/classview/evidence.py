@@ -103,7 +103,7 @@ class Passes:
 
         from activation_atlas.stages.vision.attribution.choice import choose
         from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
-        from activation_atlas.stages.vision.attribution.windows import Places
+        from activation_atlas.stages.vision.attribution.local_maps import Positions
         from activation_atlas.stages.vision.model import freeze, open_model
 
         self.kept, self.own = kept, own
@@ -124,7 +124,7 @@ class Passes:
         def forward(places: tuple[tf.Tensor, ...], *tensors: tf.Tensor) -> tf.Tensor:
             known = dict(zip(slots, tensors, strict=True))
             known |= dict(zip([s for s in others if s not in slots], resumed(list(tensors)), strict=True))
-            return mode([known[s] for s in mode.slots], Places(*places))[1]
+            return mode([known[s] for s in mode.slots], Positions(*places))[1]
 
         self._forward = tf.function(forward, autograph=False)
         self._constant = tf.constant

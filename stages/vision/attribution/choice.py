@@ -1,4 +1,4 @@
-"""Which way a layer's attributions are computed: settled once for a run, on numbers, with a word on what it costs."""
+"""By which algorithm a layer's attributions are computed: chosen once for a run, on numbers; what it costs is said."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from activation_atlas.stages.vision import quiet as _quiet  # noqa: F401 - befor
 from activation_atlas.stages.vision.attribution.affine import is_affine
 from activation_atlas.stages.vision.attribution.blocks import Block, Insertion, mode_of
 from activation_atlas.stages.vision.attribution.blocks.proof import BlockTrial
-from activation_atlas.stages.vision.attribution.forward_mode import Way
+from activation_atlas.stages.vision.attribution.forward_mode import Algorithm
 from activation_atlas.stages.vision.attribution.gradient_path import require_gradient
+from activation_atlas.stages.vision.attribution.local_maps import Positions
 from activation_atlas.stages.vision.attribution.methods.method import GREY
 from activation_atlas.stages.vision.attribution.proof import Trial, noise, one_line
-from activation_atlas.stages.vision.attribution.windows import Places
 from activation_atlas.stages.vision.lazy import tf
 from activation_atlas.stages.vision.model import Model
 
 log = logging.getLogger(__name__)
 
 INSTEAD = "set extract.by: insertion or removal, which need none, or extract.attribution: none, or choose a later layer"
-WAYS: tuple[Way, ...] = ("windows", "accumulator", "backprop")
+ALGORITHMS: tuple[Algorithm, ...] = ("windows", "accumulator", "backprop")
 WORTH = 0.6
 """Where windows hold a larger share of the layer and what lies behind it, the head as it is was as quick or quicker:
 of MobileNet at conv_pw_11_relu they hold 0.2 to 0.3 and take half to three quarters of its time, of a CIFAR network at
@@ -45,15 +45,15 @@ def choose(
     positions: int = 100,
     classes: Sequence[int] | None = None,
     block: Block | None = None,
-) -> Way:
-    """The quickest way whose numbers are confirmed; the log says what another than the usual one costs.
+) -> Algorithm:
+    """The quickest algorithm whose numbers are confirmed; the log says what another than the usual one costs.
 
     Args:
         positions: sampled of each image, and ``classes`` attributed (None: all), for the cost.
         block: what is done to it, where attributions are not the gradient's: the head itself then confirms.
 
     Raises:
-        UserError: no gradient of the logits reaches the layer, or no way agrees with it.
+        UserError: no gradient of the logits reaches the layer, or none agrees with it.
     """
     if block is not None:
         return _of_block(model, layer, positions, classes, block)
@@ -66,18 +66,18 @@ def choose(
     reasons: list[str] = []
     affine = is_affine(model.head(layer), _shapes(model, layer), model.dtype)
     count = len(model.classes if classes is None else classes)
-    for way in ("affine", *WAYS) if affine else WAYS:
-        reason = trial.against(way)
+    for algorithm in ("affine", *ALGORITHMS) if affine else ALGORITHMS:
+        reason = trial.against(algorithm)
         if reason is None:
             loops = ", ".join(dict.fromkeys(f"{step.name} ({step.kind})" for step in trial.tried.twice))
-            if loops and count <= 2 * positions:  # counted, not measured: the same configuration takes the same way
-                reasons.append(f"{way} in two reverse passes for each position, through {loops}")
+            if loops and count <= 2 * positions:  # counted, not measured: the same configuration takes the same one
+                reasons.append(f"{algorithm} in two reverse passes for each position, through {loops}")
                 continue
             if trial.reference.flat:
                 log.warning(FLAT, layer)
             reasons += [f"in two reverse passes for each position, through {loops}"] * bool(loops)
-            return _said(way, reasons, model, layer, positions, classes, None)
-        reasons.append(f"{way} {reason}")
+            return _said(algorithm, reasons, model, layer, positions, classes, None)
+        reasons.append(f"{algorithm} {reason}")
     reason = f"no way gives the attributions that backprop gives ({', '.join(reasons)})"
     raise UserError(f"layer {layer} of model {model.name}: {reason}; {INSTEAD}")
 
@@ -100,7 +100,7 @@ def _require_plain(model: Model, layer: str) -> None:
             )
 
 
-def _of_block(model: Model, layer: str, positions: int, classes: Sequence[int] | None, block: Block) -> Way:
+def _of_block(model: Model, layer: str, positions: int, classes: Sequence[int] | None, block: Block) -> Algorithm:
     if isinstance(block, Insertion):
         _require_plain(model, layer)
     trial = BlockTrial(model, layer, block)
@@ -108,31 +108,31 @@ def _of_block(model: Model, layer: str, positions: int, classes: Sequence[int] |
         log.warning(FLAT, layer)
     affine = is_affine(model.head(layer), _shapes(model, layer), model.dtype)
     reasons: list[str] = []
-    for way in (*(["affine"] if affine else []), "windows"):
-        reason = trial.against(way)
+    for algorithm in (*(["affine"] if affine else []), "windows"):
+        reason = trial.against(algorithm)
         if reason is None:
             # In half precision the difference of two runs of the head is mostly rounding, and windows' is not.
-            worth = way == "affine" or trial.tried.share < WORTH or trial.coarsest not in ("float32", "float64")
-            return _said(way if worth else "whole", reasons, model, layer, positions, classes, block)
-        reasons.append(f"{way} {reason}")
+            worth = algorithm == "affine" or trial.tried.share < WORTH or trial.coarsest not in ("float32", "float64")
+            return _said(algorithm if worth else "whole", reasons, model, layer, positions, classes, block)
+        reasons.append(f"{algorithm} {reason}")
     return _said("whole", reasons, model, layer, positions, classes, block)
 
 
 def _said(
-    way: Way,
+    algorithm: Algorithm,
     reasons: Sequence[str],
     model: Model,
     layer: str,
     positions: int,
     classes: Sequence[int] | None,
     block: Block | None,
-) -> Way:
-    """The way, and a word in the log where something spoke against the usual one."""
+) -> Algorithm:
+    """The algorithm, and a word in the log where something spoke against the usual one."""
     if reasons:
-        spent = cost(model, layer, way, positions, classes, block)
+        spent = cost(model, layer, algorithm, positions, classes, block)
         text = "layer %s: attributions by %s (%s); for an image %.1f times as long as its forward pass"
-        log.warning(text, layer, SPOKEN[way], ", ".join(reasons), spent)
-    return way
+        log.warning(text, layer, SPOKEN[algorithm], ", ".join(reasons), spent)
+    return algorithm
 
 
 def _shapes(model: Model, layer: str) -> list[tuple]:
@@ -143,25 +143,25 @@ def _shapes(model: Model, layer: str) -> list[tuple]:
 def cost(
     model: Model,
     layer: str,
-    way: Way,
+    algorithm: Algorithm,
     positions: int,
     classes: Sequence[int] | None = None,
     block: Block | None = None,
 ) -> float:
-    """How many times its forward pass the attributions of one image take by this way; measured, here and now."""
+    """How many times its forward pass the attributions of one image take by this algorithm; measured, here and now."""
     info, few = model.layer(layer), None
     asked = list(range(len(model.classes))) if classes is None else list(classes)
-    if way == "backprop":
+    if algorithm == "backprop":
         few = asked[:32]
-    mode = mode_of(model, layer, way, few, block)
+    mode = mode_of(model, layer, algorithm, few, block)
     count = min(positions, info.height * info.width)
     size = min(count, mode.most)
     at = np.arange(size) * (info.height * info.width) // size
-    places = Places(*(tf.constant(x, tf.int32) for x in (0 * at, at // info.width, at % info.width)))
+    sampled = Positions(*(tf.constant(x, tf.int32) for x in (0 * at, at // info.width, at % info.width)))
     pixels = tf.constant(noise(np.random.default_rng(0), (*model.input_size, model.channels))[:1])
     values = model.values(model.to_input(pixels), mode.slots)
     forward = tf.function(lambda p: model.values(model.to_input(p), [model.program.output])[0], autograph=False)
-    tile = tf.function(lambda *held: mode(held, places)[1], autograph=False)
+    tile = tf.function(lambda *held: mode(held, sampled)[1], autograph=False)
     shares = len(asked) / len(few) if few else count / size
     return shares * _seconds(lambda: tile(*values)) / _seconds(lambda: forward(pixels))
 

@@ -1,7 +1,7 @@
-"""Whether a way to a layer's attributions holds, by another road: backprop of random combinations of the logits.
+"""Whether an algorithm gives a layer's attributions, by another road: backprop of random combinations of the logits.
 
 The sum over classes of w times the attributions is activation . d (w . logits) / d activation, for any w, so a few
-reverse passes tell of all classes at once whether a forward way is right, and share nothing with it: TensorFlow has
+reverse passes tell of all classes at once whether a forward one is right, and share nothing with it: TensorFlow has
 no forward derivative of some operations (a bilinear resize, loops over positions), and gives zero or fails.
 """
 
@@ -12,22 +12,22 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode, Way
-from activation_atlas.stages.vision.attribution.windows import Places
+from activation_atlas.stages.vision.attribution.forward_mode import Algorithm, ForwardMode
+from activation_atlas.stages.vision.attribution.local_maps import Positions
 from activation_atlas.stages.vision.model import Model
 
 CLOSE = {"float64": 1e-9, "float32": 1e-4, "float16": 2e-2, "bfloat16": 8e-2}
 """Largest difference over the largest attribution of an image, by the coarsest type behind the layer."""
 CANCELLED = 1e-2
 """Where channels cancel, an attribution is no larger than its rounding: at least this share of |a| . |g| is allowed."""
-IMAGES, COMBINATIONS, PLACES, STRONGEST = 3, 3, 8, 3
+IMAGES, COMBINATIONS, POSITIONS, STRONGEST = 3, 3, 8, 3
 SAMPLED = 4
-"""Classes by which a way that takes one pass for each class is tried."""
+"""Classes by which an algorithm that takes one pass for each class is tried."""
 
 
-def disagreement(model: Model, layer: str, way: Way) -> float:
-    """Largest difference between a way and backprop, over the largest attribution of the same image; may be inf."""
-    return Trial(model, layer).gap(way)
+def disagreement(model: Model, layer: str, algorithm: Algorithm) -> float:
+    """Largest difference from backprop, over the largest attribution of the same image; may be inf."""
+    return Trial(model, layer).gap(algorithm)
 
 
 def one_line(error: BaseException) -> str:
@@ -50,10 +50,10 @@ class Reference:
         self.expected, self.known = expected, np.isfinite(expected)
         self.flat = bool(self.known.any() and not expected[self.known].any())
         own, parts = (
-            np.where(self.known, x, 0).reshape(-1, PLACES, x.shape[1]).max(1) for x in (np.abs(expected), sizes)
+            np.where(self.known, x, 0).reshape(-1, POSITIONS, x.shape[1]).max(1) for x in (np.abs(expected), sizes)
         )
         found = np.maximum(own, CANCELLED * parts)
-        self.largest = np.repeat(np.maximum(found, 1e-6 * found.max(initial=0)), PLACES, 0)
+        self.largest = np.repeat(np.maximum(found, 1e-6 * found.max(initial=0)), POSITIONS, 0)
 
     def off(self, found: np.ndarray) -> float:
         """Largest difference over the largest of the same image; where backprop gives no finite number none counts."""
@@ -64,7 +64,7 @@ class Reference:
 
 
 class Drawn:
-    """Noise at which the ways to a layer's attributions are tried.
+    """Noise at which algorithms for a layer's attributions are tried.
 
     A layer is tried on what images of noise make of it (pixel by pixel, smooth, and dark), and on noise of its own of
     the same size and of three times it: bends are met on both sides. Other tensors that the head reads are the
@@ -111,16 +111,16 @@ class Drawn:
         for k in self.images:
             strongest = np.argsort(-strength[k].reshape(-1), kind="stable")[:STRONGEST]
             strongest = np.stack(np.unravel_index(strongest, (height, width)), 1)
-            fixed = grid[(k + np.arange(PLACES - len(strongest)) * 3) % len(grid)]
+            fixed = grid[(k + np.arange(POSITIONS - len(strongest)) * 3) % len(grid)]
             found.append(np.concatenate([fixed, strongest]))
-        image = np.repeat(self.images, PLACES)
+        image = np.repeat(self.images, POSITIONS)
         return np.concatenate([image[:, None], np.concatenate(found)], 1).astype(np.int32)
 
-    def attributions(self, mode: ForwardMode, places: np.ndarray) -> np.ndarray:
-        """(m, k) of ``places`` as :meth:`at` gives them, in parts of as many as one call may take."""
+    def attributions(self, mode: ForwardMode, positions: np.ndarray) -> np.ndarray:
+        """(m, k) of ``positions`` as :meth:`at` gives them, in parts of as many as one call may take."""
         model = self.model
-        size = min(mode.most, len(places))
-        parts = np.concatenate([places, places[-1:].repeat(-len(places) % size, 0)])
+        size = min(mode.most, len(positions))
+        parts = np.concatenate([positions, positions[-1:].repeat(-len(positions) % size, 0)])
         resumed = model.resumed(self.layer, mode.slots)
 
         @tf.function(autograph=False)
@@ -128,17 +128,17 @@ class Drawn:
             held = resumed(tensors)
 
             def part(at: tf.Tensor) -> tf.Tensor:
-                return mode(held, Places(*tf.unstack(at, axis=1)))[1]
+                return mode(held, Positions(*tf.unstack(at, axis=1)))[1]
 
             signature = tf.TensorSpec((size, mode.count), model.dtype)
             return tf.map_fn(part, parts, fn_output_signature=signature, parallel_iterations=1)
 
         found = apply(tf.constant(parts.reshape(-1, size, 3)), *self.tensors).numpy()
-        return found.reshape(-1, found.shape[-1])[: len(places)]
+        return found.reshape(-1, found.shape[-1])[: len(positions)]
 
 
 class Trial(Drawn):
-    """What backprop says of a layer, at some positions of noise, to hold the ways against.
+    """What backprop says of a layer, at some positions of noise, to hold the algorithms against.
 
     Attributes:
         tried: what :meth:`gap` looked at last.
@@ -146,7 +146,7 @@ class Trial(Drawn):
 
     def __init__(self, model: Model, layer: str) -> None:
         super().__init__(model, layer)
-        self.places: np.ndarray | None = None
+        self.positions: np.ndarray | None = None
         self.weights = self._combined(self.rng, self.logits)
         self.reverse = tf.function(self._reverse, autograph=False)
         self.reference = self._reference(self.weights)
@@ -176,31 +176,31 @@ class Trial(Drawn):
         found = [
             x.numpy().astype(np.float64) for x in self.reverse(tf.constant(weights, self.model.dtype), *self.tensors)
         ]
-        if self.places is None:
-            self.places = self.at(np.nan_to_num(found[1]).sum(0))
-        return Reference(*(x[:, *self.places.T].T for x in found))
+        if self.positions is None:
+            self.positions = self.at(np.nan_to_num(found[1]).sum(0))
+        return Reference(*(x[:, *self.positions.T].T for x in found))
 
-    def against(self, way: Way) -> str | None:
-        """What speaks against a way; None where backprop confirms it."""
-        if way != "backprop" and not self.reference.known.any():
+    def against(self, algorithm: Algorithm) -> str | None:
+        """What speaks against an algorithm; None where backprop confirms it."""
+        if algorithm != "backprop" and not self.reference.known.any():
             return "cannot be checked: no gradient on noise is finite"
         try:
-            gap = self.gap(way)
+            gap = self.gap(algorithm)
         except Exception as error:  # whatever TensorFlow, or a user's layer, finds wrong with it
             return f"cannot be computed ({one_line(error)})"
         return None if gap <= self.close else f"off by {gap:.1e}"
 
-    def gap(self, way: Way) -> float:
-        """Largest difference over the largest attribution of the same image; inf where the way alone is not finite."""
+    def gap(self, algorithm: Algorithm) -> float:
+        """Largest difference over the largest attribution of the same image; inf where it alone is not finite."""
         weights, reference, few = self.weights, self.reference, None
-        if way == "backprop":
+        if algorithm == "backprop":
             few = np.linspace(0, len(weights) - 1, min(SAMPLED, len(weights))).astype(int)
             others = np.setdiff1d(np.arange(len(weights)), few)
             weights = weights.copy()
             weights[others] = 0
             reference, weights = self._reference(weights), weights[few]
-        self.tried = ForwardMode(self.model, self.layer, way, few)
-        found = self.attributions(self.tried, self.places)
+        self.tried = ForwardMode(self.model, self.layer, algorithm, few)
+        found = self.attributions(self.tried, self.positions)
         return reference.off(found.astype(np.float64) @ weights)
 
 

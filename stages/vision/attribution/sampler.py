@@ -12,8 +12,8 @@ from activation_atlas.stages.caches import cached
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision import quiet as _quiet  # noqa: F401 - before what imports TensorFlow
 from activation_atlas.stages.vision.attribution.blocks import Block, mode_of
-from activation_atlas.stages.vision.attribution.forward_mode import Way
-from activation_atlas.stages.vision.attribution.windows import Places
+from activation_atlas.stages.vision.attribution.forward_mode import Algorithm
+from activation_atlas.stages.vision.attribution.local_maps import Positions
 from activation_atlas.stages.vision.batching import padded
 from activation_atlas.stages.vision.lazy import tf
 from activation_atlas.stages.vision.model import Model, freeze, open_model
@@ -65,7 +65,7 @@ class Sampler:
     def __init__(
         self,
         model: Model,
-        layers: Mapping[str, Way | None],
+        layers: Mapping[str, Algorithm | None],
         features: Sequence[str],
         batch: int,
         positions: int,
@@ -76,7 +76,8 @@ class Sampler:
         self.model, self.batch, self.dtype = model, batch, dtype
         self._features = list(features)
         self._modes = {
-            layer: mode_of(model, layer, way, classes, block) if way else None for layer, way in layers.items()
+            layer: mode_of(model, layer, algorithm, classes, block) if algorithm else None
+            for layer, algorithm in layers.items()
         }
         slots = [model.slot(layer) for layer in layers]
         slots += [slot for mode in self._modes.values() if mode for slot in mode.slots]
@@ -133,11 +134,11 @@ class Sampler:
         count = len(slots)
 
         def tile(*tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]:
-            values, places, given = tensors[:count], Places(*tensors[count : count + 3]), tensors[count + 3 :]
+            values, sampled, given = tensors[:count], Positions(*tensors[count : count + 3]), tensors[count + 3 :]
             if mode is None:
-                rows = [tf.gather_nd(values[0], tf.stack([places.image, places.row, places.col], 1))]
+                rows = [tf.gather_nd(values[0], tf.stack([sampled.image, sampled.row, sampled.col], 1))]
             else:
-                rows = list(mode(values, places, *given))
+                rows = list(mode(values, sampled, *given))
             stored = [tf.cast(x, self.dtype) for x in rows]
             sound, fits = (
                 tf.reduce_all([tf.reduce_all(tf.math.is_finite(x), 1) for x in each], 0) for each in (rows, stored)
@@ -184,7 +185,7 @@ class _Tile:
 
 def open_sampler(
     spec: ModelSpec,
-    layers: Mapping[str, Way | None],
+    layers: Mapping[str, Algorithm | None],
     features: Sequence[str],
     batch: int,
     positions: int,

@@ -16,9 +16,9 @@ from activation_atlas.stages.vision.attribution.blocks import Block, Insertion, 
 from activation_atlas.stages.vision.attribution.blocks.proof import BlockTrial
 from activation_atlas.stages.vision.attribution.choice import choose
 from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
+from activation_atlas.stages.vision.attribution.local_maps import Positions
 from activation_atlas.stages.vision.attribution.sampler import Sampler
 from activation_atlas.stages.vision.attribution.tangents import FINITE
-from activation_atlas.stages.vision.attribution.windows import Places
 from activation_atlas.stages.vision.model import Model
 from activation_atlas.stages.vision.model.loading import Loaded
 from tests import quick
@@ -66,7 +66,7 @@ def rerun(model: Model, layer: str, x: np.ndarray, what: Block) -> np.ndarray:
 def everywhere(mode: ForwardMode, x: np.ndarray) -> np.ndarray:
     info = mode.info
     grid = np.indices((len(x), info.height, info.width)).reshape(3, -1)
-    places = Places(*(tf.constant(axis, tf.int32) for axis in grid))
+    places = Positions(*(tf.constant(axis, tf.int32) for axis in grid))
     model = mode.model
     apply = tf.function(lambda x: mode(model.values(model.to_input(x), mode.slots), places)[1], autograph=False)
     return apply(tf.constant(x)).numpy().reshape(len(x), info.height, info.width, -1)

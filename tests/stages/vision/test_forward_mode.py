@@ -9,8 +9,8 @@ import tensorflow as tf
 from activation_atlas.stages.vision.attribution.affine import is_affine
 from activation_atlas.stages.vision.attribution.choice import choose
 from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
+from activation_atlas.stages.vision.attribution.local_maps import Positions
 from activation_atlas.stages.vision.attribution.proof import disagreement
-from activation_atlas.stages.vision.attribution.windows import Places
 from tests import quick
 from tests.stages.vision import small_models as small
 
@@ -29,7 +29,7 @@ AFFINE = {
 def _everywhere(info, images=2):
     """Every position of every image."""
     grid = np.indices((images, info.height, info.width)).reshape(3, -1)
-    return Places(*(tf.constant(axis, tf.int32) for axis in grid))
+    return Positions(*(tf.constant(axis, tf.int32) for axis in grid))
 
 
 def _attributions(model, layer, way, x):
@@ -117,7 +117,7 @@ def test_a_position_does_not_depend_on_its_companions(way, tmp_path):
     model = small.opened("deep", tmp_path)
     mode = ForwardMode(model, "mid", way)
     values = model.values(model.to_input(small.pixels()), mode.slots)
-    apply = tf.function(lambda i, r, c: mode(values, Places(i, r, c))[1], autograph=False)
+    apply = tf.function(lambda i, r, c: mode(values, Positions(i, r, c))[1], autograph=False)
     at = np.array([[0, 1, 2], [1, 7, 0], [2, 3, 3], [0, 0, 7], [2, 3, 4]], "int32")
     together = apply(*tf.constant(at.T)).numpy()
     reversed_ = apply(*tf.constant(at[::-1].T)).numpy()[::-1]

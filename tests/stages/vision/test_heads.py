@@ -12,10 +12,10 @@ from activation_atlas.stages.vision.attribution import proof
 from activation_atlas.stages.vision.attribution.affine import is_affine
 from activation_atlas.stages.vision.attribution.choice import choose
 from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
+from activation_atlas.stages.vision.attribution.local_maps import Positions
 from activation_atlas.stages.vision.attribution.methods.input_gradient import gradients
 from activation_atlas.stages.vision.attribution.sampler import Sampler
 from activation_atlas.stages.vision.attribution.tangents import RULES
-from activation_atlas.stages.vision.attribution.windows import Places
 from activation_atlas.stages.vision.model import freeze, freezing
 from activation_atlas.stages.vision.model.classifier import Model
 from activation_atlas.stages.vision.model.loading import Loaded
@@ -36,7 +36,7 @@ def opened(name: str, dtype: str = "float32") -> Model:
 def everywhere(model: Model, way: str, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Attributions of every position by a way and by backprop of one class after another, (n, h, w, K) both."""
     mode = ForwardMode(model, "seen", way)
-    at = Places(*(tf.constant(x, tf.int32) for x in np.indices((len(pixels), SIZE, SIZE)).reshape(3, -1)))
+    at = Positions(*(tf.constant(x, tf.int32) for x in np.indices((len(pixels), SIZE, SIZE)).reshape(3, -1)))
 
     @tf.function(autograph=False)
     def both(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -104,7 +104,7 @@ def test_a_loop_is_followed_backwards_twice_where_classes_are_many(caplog):
 def test_chosen_classes_alone_are_gone_back_for():
     model = opened("upsampling bilinear")
     x = model.to_input(small.pixels(count=2, size=SIZE))
-    places = Places(*(tf.constant(x, tf.int32) for x in ([1, 0, 1, 1], [0, 3, 7, 2], [7, 3, 0, 5])))
+    places = Positions(*(tf.constant(x, tf.int32) for x in ([1, 0, 1, 1], [0, 3, 7, 2], [7, 3, 0, 5])))
 
     def found(way: str, classes: list[int] | None = None) -> np.ndarray:
         mode = ForwardMode(model, "seen", way, classes)

@@ -10,13 +10,13 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from activation_atlas.stages.methods import Occlusion
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision.attribution.choice import choose
 from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
+from activation_atlas.stages.vision.attribution.local_maps import Positions
 from activation_atlas.stages.vision.attribution.methods import METHODS, Setting
-from activation_atlas.stages.vision.attribution.windows import Places
-from activation_atlas.stages.vision.featurevis.studio import nearest
+from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
+from activation_atlas.stages.vision.featurevis.visualizer import proved_crop
 from activation_atlas.stages.vision.model import Model, freeze, open_model
 from activation_atlas.stages.vision.model.agreement import agree
 from activation_atlas.stages.vision.model.folding import Folding, Padded
@@ -88,7 +88,7 @@ def test_attributions_are_those_of_the_layers(built, model):
     assert way != "windows", "its rule for convolutions knows of no doubling"
     mode, info = ForwardMode(model, layer, way), model.layer(layer)
     pixels = tf.constant(small.pixels()[:1], tf.float32)
-    places = Places(*(tf.constant(x, tf.int32) for x in np.indices((1, info.height, info.width)).reshape(3, -1)))
+    places = Positions(*(tf.constant(x, tf.int32) for x in np.indices((1, info.height, info.width)).reshape(3, -1)))
     _, found = tf.function(lambda x: mode(model.values(x, mode.slots), places), autograph=False)(pixels)
     maps = keras.Model(built.input, built.get_layer(layer).output)(pixels)
     head = keras.Model(built.get_layer(layer).output, built.output)
@@ -103,10 +103,10 @@ def test_occlusion_is_that_of_whole_passes(built, model, caplog):
     options = Occlusion(patch=4, stride=4, fill=0, mode="incremental")
     pixels = np.random.default_rng(1).integers(0, 256, (1, 16, 16, 3), np.uint8)
     with caplog.at_level(logging.WARNING):
-        settled = METHODS["occlusion"].settle(model, options, lambda count: pixels[:count])
-    assert settled["mode"] == "full" and "the incremental way differs by" in caplog.text
+        configured = METHODS["occlusion"].configure(model, options, lambda count: pixels[:count])
+    assert configured["mode"] == "full" and "the incremental way differs by" in caplog.text
     targets = np.array([[0, 1, 2]], np.int32)
-    found = METHODS["occlusion"].build(Setting(model, options, settled, 4, 3))(pixels, targets, [""])
+    found = METHODS["occlusion"].build(Setting(model, options, configured, 4, 3))(pixels, targets, [""])
     hidden = np.repeat(pixels, 16, 0).astype(np.float32)
     for k in range(16):
         hidden[k, k // 4 * 4 : k // 4 * 4 + 4, k % 4 * 4 : k % 4 * 4 + 4] = 0
@@ -116,7 +116,7 @@ def test_occlusion_is_that_of_whole_passes(built, model, caplog):
 
 def test_icons_see_whole_maps(model, caplog):
     with caplog.at_level(logging.WARNING):
-        respond = nearest(model, "relu", (24, 24))
+        respond = proved_crop(model, "relu", (24, 24))
     assert "icons by whole maps" in caplog.text
     assert respond(tf.zeros((1, 24, 24, 3))).shape[1:3] == (24, 24)
 

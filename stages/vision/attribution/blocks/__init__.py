@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from activation_atlas.stages.vision import quiet as _quiet  # noqa: F401 - before what imports TensorFlow
 from activation_atlas.stages.vision.attribution.blocks.insertion import Insertion, InsertionMode
 from activation_atlas.stages.vision.attribution.blocks.removal import Removal, RemovalMode
-from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode, Way
+from activation_atlas.stages.vision.attribution.forward_mode import Algorithm, ForwardMode
 from activation_atlas.stages.vision.model import Model
 
 __all__ = ["Block", "Insertion", "InsertionMode", "Removal", "RemovalMode", "mode_of"]
@@ -17,10 +17,10 @@ Block = Insertion | Removal
 
 
 def mode_of(
-    model: Model, layer: str, way: Way, classes: Sequence[int] | None = None, block: Block | None = None
+    model: Model, layer: str, algorithm: Algorithm, classes: Sequence[int] | None = None, block: Block | None = None
 ) -> ForwardMode:
     """What computes a layer's attributions: by the gradient, or by what is done to a position's block."""
     if block is None:
-        return ForwardMode(model, layer, way, classes)
+        return ForwardMode(model, layer, algorithm, classes)
     kind = InsertionMode if isinstance(block, Insertion) else RemovalMode
-    return kind(model, layer, way, classes, block)
+    return kind(model, layer, algorithm, classes, block)

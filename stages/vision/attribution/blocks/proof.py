@@ -1,4 +1,4 @@
-"""Whether a way to a layer's removals or insertions holds: by running the head on noise with the block and without."""
+"""Whether an algorithm gives a layer's removals or insertions: held against the head, with the block and without."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import tensorflow as tf
 
 from activation_atlas.stages.vision.attribution.affine import EPSILON
 from activation_atlas.stages.vision.attribution.blocks import Block, InsertionMode, mode_of
-from activation_atlas.stages.vision.attribution.forward_mode import Way
-from activation_atlas.stages.vision.attribution.proof import CLOSE, PLACES, Drawn, one_line
+from activation_atlas.stages.vision.attribution.forward_mode import Algorithm
+from activation_atlas.stages.vision.attribution.proof import CLOSE, POSITIONS, Drawn, one_line
 from activation_atlas.stages.vision.model import Model
 
 ROUNDING = 8
 """By how many of the last digits of its largest logit the difference of two runs of a head may be off: up to 4 in
-float32 and 2 in half precision were seen, and the way that was right was the windows'."""
+float32 and 2 in half precision were seen, and the one that was right was the windows'."""
 
 
 class BlockTrial(Drawn):
-    """What the head says of a block that is removed or put in, at some positions of noise, to hold the ways against.
+    """What the head says of a block that is removed or put in, at some positions of noise, to hold others against.
 
     Attributes:
         tried: what :meth:`gap` looked at last.
@@ -27,21 +27,21 @@ class BlockTrial(Drawn):
     def __init__(self, model: Model, layer: str, block: Block) -> None:
         super().__init__(model, layer)
         self.block = block
-        self.places = self.at(self._strength())
+        self.positions = self.at(self._strength())
         whole = mode_of(model, layer, "whole", None, block)
-        self.expected = self.attributions(whole, self.places).astype(np.float64)
+        self.expected = self.attributions(whole, self.positions).astype(np.float64)
         self.known = np.isfinite(self.expected)
         if isinstance(whole, InsertionMode):
             logits = whole.begins_at.repeat(len(self.images), 0).astype(np.float64)
         else:
             logits = tf.function(model.head(layer), autograph=False)(self.tensors).numpy().astype(np.float64)
-        highest = np.where(np.isfinite(logits), np.abs(logits), 0).max(1)[self.places[:, 0]]
+        highest = np.where(np.isfinite(logits), np.abs(logits), 0).max(1)[self.positions[:, 0]]
         self.slack = ROUNDING * EPSILON[self.coarsest] * highest[:, None]
         own = np.where(self.known, np.abs(self.expected), 0)
         self.flat = bool(self.known.any() and (own <= self.slack / 4).all())
-        largest = own.reshape(-1, PLACES * own.shape[1]).max(1)
+        largest = own.reshape(-1, POSITIONS * own.shape[1]).max(1)
         largest = np.maximum(largest, 1e-6 * max(largest.max(), np.finfo(np.float64).tiny))
-        self.largest = np.repeat(largest, PLACES)[:, None]
+        self.largest = np.repeat(largest, POSITIONS)[:, None]
 
     def _strength(self) -> np.ndarray:
         """(n, H, W): how much the logits hang on a position, by their gradient, or, without one, how large it is."""
@@ -62,21 +62,21 @@ class BlockTrial(Drawn):
             found = np.zeros(1)
         return found if found.any() else np.nan_to_num(np.abs(maps)).sum(3)
 
-    def against(self, way: Way) -> str | None:
-        """What speaks against a way; None where the head confirms it."""
+    def against(self, algorithm: Algorithm) -> str | None:
+        """What speaks against an algorithm; None where the head confirms it."""
         if not self.known.any():
             return "cannot be checked: no logit on noise is finite"
         try:
-            gap = self.gap(way)
+            gap = self.gap(algorithm)
         except Exception as error:  # whatever TensorFlow, or a user's layer, finds wrong with it
             return f"cannot be computed ({one_line(error)})"
         return None if gap <= CLOSE[self.coarsest] else f"off by {gap:.1e}"
 
-    def gap(self, way: Way) -> float:
-        """Largest difference beyond rounding, over the largest effect of the same image; inf where a way alone is
-        not finite."""
-        self.tried = mode_of(self.model, self.layer, way, None, self.block)
-        found = self.attributions(self.tried, self.places).astype(np.float64)
+    def gap(self, algorithm: Algorithm) -> float:
+        """Largest difference beyond rounding, over the largest effect of the same image; inf where the algorithm
+        alone is not finite."""
+        self.tried = mode_of(self.model, self.layer, algorithm, None, self.block)
+        found = self.attributions(self.tried, self.positions).astype(np.float64)
         with np.errstate(invalid="ignore"):
             off = np.maximum(np.abs(found - self.expected) - self.slack, 0) / self.largest
         return float(np.nan_to_num(off[self.known], nan=np.inf, posinf=np.inf).max(initial=0))

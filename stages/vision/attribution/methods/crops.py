@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from activation_atlas.stages.vision.attribution.methods.hiding import Windows
+from activation_atlas.stages.vision.attribution.methods.ablation import Windows
 from activation_atlas.stages.vision.model import Model
 from activation_atlas.stages.vision.model.geometry import Reach, Window, operations, sliding
 from activation_atlas.stages.vision.model.program import Step
 
 
 @dataclass(frozen=True)
-class Along:
+class AxisCrops:
     """The crops of all windows, and the blocks of the layer's map that they decide, along one axis.
 
     Attributes:
@@ -41,12 +41,12 @@ class Along:
 
 
 @dataclass(frozen=True)
-class Cut:
+class CropPlan:
     """A layer to stop at; ``gain``: how many times fewer operations than whole passes take."""
 
     layer: str
-    down: Along
-    right: Along
+    down: AxisCrops
+    right: AxisCrops
     gain: float
 
 
@@ -95,7 +95,7 @@ def local(model: Model) -> dict[int, tuple[Margin, Margin]]:
     return found
 
 
-def along(starts: np.ndarray, patch: int, size: int, reach: Reach, margin: Margin, positions: int) -> Along:
+def axis_crops(starts: np.ndarray, patch: int, size: int, reach: Reach, margin: Margin, positions: int) -> AxisCrops:
     """The smallest crops of one size that decide every position which a window can change.
 
     Args:
@@ -114,13 +114,13 @@ def along(starts: np.ndarray, patch: int, size: int, reach: Reach, margin: Margi
         if np.all((at + block - 1 <= last) | (whole & (at + block <= first + positions - shorter))) and np.all(
             ends < first * stride + crop
         ):
-            return Along(stride, crop, block, first * stride, at, at - first)
+            return AxisCrops(stride, crop, block, first * stride, at, at - first)
     raise AssertionError("the whole image is a crop that decides everything")
 
 
-def at_layer(model: Model, windows: Windows, layer: str) -> Cut:
+def at_layer(model: Model, windows: Windows, layer: str) -> CropPlan:
     """The crops and blocks of the windows at a layer, which must be local, and what stopping there saves."""
-    return _cut(model, windows, layer, local(model))
+    return _plan(model, windows, layer, local(model))
 
 
 def layers(model: Model) -> list[str]:
@@ -130,18 +130,18 @@ def layers(model: Model) -> list[str]:
     return [name for name, slot in slots.items() if slot in maps and not model.program.frontier(slot)]
 
 
-def best(model: Model, windows: Windows) -> Cut | None:
+def best(model: Model, windows: Windows) -> CropPlan | None:
     """Of :func:`layers` the one that saves most; None where there is none."""
     maps = local(model)
-    cuts = [_cut(model, windows, name, maps) for name in layers(model)]
+    cuts = [_plan(model, windows, name, maps) for name in layers(model)]
     return max(cuts, key=lambda cut: cut.gain, default=None)
 
 
-def _cut(model: Model, windows: Windows, layer: str, maps: dict[int, tuple[Margin, Margin]]) -> Cut:
+def _plan(model: Model, windows: Windows, layer: str, maps: dict[int, tuple[Margin, Margin]]) -> CropPlan:
     slot, shapes, program = model.slot(layer), model.shapes, model.program
     reach = model.seen[slot].sides
     down, right = (
-        along(
+        axis_crops(
             starts, windows.patch[axis], model.input_size[axis], reach[axis], maps[slot][axis], shapes[slot][axis + 1]
         )
         for axis, starts in enumerate((windows.rows, windows.cols))
@@ -153,7 +153,7 @@ def _cut(model: Model, windows: Windows, layer: str, maps: dict[int, tuple[Margi
     pasted = float(np.prod(shapes[slot][1:]))
     whole = before + after + MOVING * pixels
     part = before * crop / pixels + after + MOVING * (crop + pasted)
-    return Cut(layer, down, right, float(whole / part))
+    return CropPlan(layer, down, right, float(whole / part))
 
 
 MOVING = 10.0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from activation_atlas.stages.vision.attribution.methods.crops import Along, at_layer
-from activation_atlas.stages.vision.attribution.methods.hiding import Hiding, Windows, hidden
+from activation_atlas.stages.vision.attribution.methods.ablation import WindowAblation, Windows, ablated
+from activation_atlas.stages.vision.attribution.methods.crops import AxisCrops, at_layer
 from activation_atlas.stages.vision.attribution.methods.method import Setting
 
 
-class Incremental(Hiding):
+class Incremental(WindowAblation):
     """A window's crop through the trunk, its block pasted into the clean image's activation, the head from there.
 
     Exact: what the crop gets wrong near its own edges is not pasted (see :mod:`~.crops`).
@@ -27,14 +27,14 @@ class Incremental(Hiding):
         (activation,) = self.trunk(x)
         return self.scores(self.head([activation]), targets), x, activation
 
-    def hide(
+    def ablate(
         self, targets: tf.Tensor, image: tf.Tensor, window: tf.Tensor, x: tf.Tensor, activation: tf.Tensor
     ) -> tf.Tensor:
         number = (window // self.windows.shape[1], window % self.windows.shape[1])
         top, left = self.corners(window)
         above, before = self._table("first", number)
         crop = _cut(x, image, (above, before), (self.down, self.right))
-        (map_,) = self.trunk(hidden(crop, top - above, left - before, self.windows.patch, self.fill()))
+        (map_,) = self.trunk(ablated(crop, top - above, left - before, self.windows.patch, self.fill()))
         sizes = (self.down.block, self.right.block)
         block = _frames(map_, tf.range(self.batch), self._table("inside", number), sizes)
         pasted = _pasted(tf.gather(activation, image), block, self._table("at", number))
@@ -46,7 +46,9 @@ class Incremental(Hiding):
         return tuple(tf.gather(tf.constant(t, tf.int32), k) for t, k in zip(tables, number, strict=True))
 
 
-def _cut(x: tf.Tensor, image: tf.Tensor, first: tuple[tf.Tensor, tf.Tensor], axes: tuple[Along, Along]) -> tf.Tensor:
+def _cut(
+    x: tf.Tensor, image: tf.Tensor, first: tuple[tf.Tensor, tf.Tensor], axes: tuple[AxisCrops, AxisCrops]
+) -> tf.Tensor:
     """Crops (batch, height, width, c) of images x, at pixels ``first`` down and right."""
     n, full, width, channels = x.shape
     down, right = axes

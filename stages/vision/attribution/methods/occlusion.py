@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from activation_atlas.stages.specs import PositiveInt
-from activation_atlas.stages.vision.attribution.methods.hiding import Hiding, Windows, hidden
+from activation_atlas.stages.vision.attribution.methods.ablation import WindowAblation, Windows, ablated
 from activation_atlas.stages.vision.attribution.methods.method import (
     GREY,
     Configured,
@@ -92,15 +92,15 @@ def _step(side: int) -> int:
     return min(exact, key=lambda step: abs(step - aim)) if exact else max(1, round(aim))
 
 
-class Full(Hiding):
+class Full(WindowAblation):
     """Every window by a whole forward pass."""
 
     def clean(self, pixels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x = self.model.to_input(pixels)
         return self._scored(x, targets), x
 
-    def hide(self, targets: tf.Tensor, image: tf.Tensor, window: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        x = hidden(tf.gather(x, image), *self.corners(window), self.windows.patch, self.fill())
+    def ablate(self, targets: tf.Tensor, image: tf.Tensor, window: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        x = ablated(tf.gather(x, image), *self.corners(window), self.windows.patch, self.fill())
         return self._scored(x, tf.gather(targets, image))
 
     def _scored(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:

@@ -34,10 +34,10 @@ from activation_atlas.stages.vision.attribution.tangents.pointwise import (
     same,
     scaled,
 )
-from activation_atlas.stages.vision.attribution.tangents.push import Push, Rule, Tangent
+from activation_atlas.stages.vision.attribution.tangents.primals import Primals, Rule, Tangent
 from activation_atlas.stages.vision.model.program import Step
 
-__all__ = ["FINITE", "RULES", "Push", "Tangent", "differentiated", "push_step"]
+__all__ = ["FINITE", "RULES", "Primals", "Tangent", "differentiated", "propagate"]
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("Identity", "identity", "Dropout", "SpatialDropout2D", "StochasticDepth", "GaussianNoise"), same),
@@ -73,11 +73,11 @@ _NOT_LINEAR: dict[Rule, Rule] = {
 FINITE: dict[str, Rule] = {kind: _NOT_LINEAR.get(rule, rule) for kind, rule in RULES.items()}
 """Class name of an operation to its rule for changes of any size."""
 
-Otherwise = Callable[[Step, list[Tangent | None], Push], list[Tangent | None]]
+Otherwise = Callable[[Step, list[Tangent | None], Primals], list[Tangent | None]]
 
 
-def push_step(
-    step: Step, tangents: list[Tangent | None], push: Push, rules: Mapping[str, Rule], otherwise: Otherwise
+def propagate(
+    step: Step, tangents: list[Tangent | None], primals: Primals, rules: Mapping[str, Rule], otherwise: Otherwise
 ) -> list[Tangent | None]:
     """The tangents, or changes, of a step's outputs; None where one does not change.
 
@@ -86,30 +86,30 @@ def push_step(
     """
     rule = rules.get(step.kind)
     moved = [slot for slot, tangent in zip(step.inputs, tangents, strict=True) if tangent is not None]
-    applies = rule and moved and len(step.outputs) == 1 and push.is_float([*moved, *step.outputs])
-    found = rule(step, tangents, push) if applies else None
-    return otherwise(step, tangents, push) if found is None else [found]
+    applies = rule and moved and len(step.outputs) == 1 and primals.is_float([*moved, *step.outputs])
+    found = rule(step, tangents, primals) if applies else None
+    return otherwise(step, tangents, primals) if found is None else [found]
 
 
-def differentiated(step: Step, tangents: list[Tangent | None], push: Push) -> list[Tangent | None]:
-    changed = {i: push.whole(t) for i, t in zip(step.inputs, tangents, strict=True) if t is not None}
-    smooth = [slot for slot in step.outputs if tf.as_dtype(push.native[slot]).is_floating]
+def differentiated(step: Step, tangents: list[Tangent | None], primals: Primals) -> list[Tangent | None]:
+    changed = {i: primals.whole(t) for i, t in zip(step.inputs, tangents, strict=True) if t is not None}
+    smooth = [slot for slot in step.outputs if tf.as_dtype(primals.native[slot]).is_floating]
     if not changed or not smooth:
         return [None] * len(step.outputs)
-    values = {i: tf.cast(push.own(i), push.native[i]) for i in dict.fromkeys(step.inputs)}
-    given, power = push.narrowed(changed, step)
+    values = {i: tf.cast(primals.own(i), primals.native[i]) for i in dict.fromkeys(step.inputs)}
+    given, power = primals.narrowed(changed, step)
     primals = [values[i] for i in changed]
     try:
         with tf.autodiff.ForwardAccumulator(primals, given) as accumulator:
             step(values)
         made = [accumulator.jvp(values[slot], tf.UnconnectedGradients.ZERO) for slot in smooth]
     except Exception:  # no forward derivative: of a loop, say
-        push.twice.append(step)
+        primals.twice.append(step)
         made = twice(step, values, primals, given, smooth)
     found: dict[int, Tangent] = {}
     for slot, out in zip(smooth, made, strict=True):
-        out = push.widened(out, power)
-        found[slot] = push.as_map(out) if out.shape.rank == 4 else out
+        out = primals.widened(out, power)
+        found[slot] = primals.as_map(out) if out.shape.rank == 4 else out
     return [found.get(slot) for slot in step.outputs]
 
 

@@ -4,48 +4,48 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from activation_atlas.stages.vision.attribution.tangents.push import Push, Tangent, values_of, with_values
+from activation_atlas.stages.vision.attribution.tangents.primals import Primals, Tangent, values_of, with_values
 from activation_atlas.stages.vision.model.program import Step
 
 
-def same(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+def same(step: Step, tangents: list[Tangent | None], primals: Primals) -> Tangent | None:
     return tangents[0]
 
 
-def reshaped(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
-    out = tf.reshape(push.whole(tangents[0]), (-1, *push.shape[step.outputs[0]][1:]))
-    return push.as_map(out) if out.shape.rank == 4 else out
+def reshaped(step: Step, tangents: list[Tangent | None], primals: Primals) -> Tangent | None:
+    out = tf.reshape(primals.whole(tangents[0]), (-1, *primals.shape[step.outputs[0]][1:]))
+    return primals.as_map(out) if out.shape.rank == 4 else out
 
 
-def scaled(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+def scaled(step: Step, tangents: list[Tangent | None], primals: Primals) -> Tangent | None:
     """Batch normalisation at inference."""
     layer, (tangent,) = step.operation, tangents
-    rank = len(push.shape[step.inputs[0]])
+    rank = len(primals.shape[step.inputs[0]])
     if layer.axis not in (-1, rank - 1):
         return None
-    scale = tf.math.rsqrt(push.tensor(layer.moving_variance) + layer.epsilon)
+    scale = tf.math.rsqrt(primals.tensor(layer.moving_variance) + layer.epsilon)
     if layer.gamma is not None:
-        scale *= push.tensor(layer.gamma)
+        scale *= primals.tensor(layer.gamma)
     return with_values(tangent, values_of(tangent) * scale)
 
 
-def rescaled(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+def rescaled(step: Step, tangents: list[Tangent | None], primals: Primals) -> Tangent | None:
     (tangent,) = tangents
-    return with_values(tangent, values_of(tangent) * tf.cast(step.operation.scale, push.dtype))
+    return with_values(tangent, values_of(tangent) * tf.cast(step.operation.scale, primals.dtype))
 
 
-def pointwise(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+def pointwise(step: Step, tangents: list[Tangent | None], primals: Primals) -> Tangent | None:
     """Any function of one position (all its channels): differentiated inside of the window only."""
     (tangent,), (slot,) = tangents, step.inputs
     if not is_by_position(step):
         return None
-    primal = tf.cast(push.beside(slot, tangent), push.native[slot])
+    primal = tf.cast(primals.beside(slot, tangent), primals.native[slot])
     values = {slot: primal}
-    (given,), power = push.narrowed({slot: values_of(tangent)}, step)
+    (given,), power = primals.narrowed({slot: values_of(tangent)}, step)
     with tf.autodiff.ForwardAccumulator(primal, given) as accumulator:
         step(values)
     out = accumulator.jvp(values[step.outputs[0]], tf.UnconnectedGradients.ZERO)
-    return with_values(tangent, push.widened(out, power))
+    return with_values(tangent, primals.widened(out, power))
 
 
 def is_by_position(step: Step) -> bool:
@@ -53,8 +53,8 @@ def is_by_position(step: Step) -> bool:
     return getattr(step.operation, "axis", -1) in (-1, [-1], (-1,), 3, [3])
 
 
-def relu(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
-    return _open(tangents[0], push, step, top(step)) if is_clip(step) else pointwise(step, tangents, push)
+def relu(step: Step, tangents: list[Tangent | None], primals: Primals) -> Tangent | None:
+    return _open(tangents[0], primals, step, top(step)) if is_clip(step) else pointwise(step, tangents, primals)
 
 
 def is_clip(step: Step) -> bool:
@@ -70,9 +70,9 @@ def top(step: Step) -> float | None:
     return None if highest is None else float(highest)
 
 
-def _open(tangent: Tangent, push: Push, step: Step, highest: float | None) -> Tangent:
+def _open(tangent: Tangent, primals: Primals, step: Step, highest: float | None) -> Tangent:
     """Passed on where the output lies strictly between 0 and ``highest``."""
-    out = push.beside(step.outputs[0], tangent)
+    out = primals.beside(step.outputs[0], tangent)
     passes = out > 0 if highest is None else (out > 0) & (out < highest)
     return with_values(tangent, tf.where(passes, values_of(tangent), 0))
 
@@ -81,11 +81,11 @@ MIXING = {"softmax", "log_softmax", "glu", "sparsemax"}
 """Activations that look at other channels."""
 
 
-def activation(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+def activation(step: Step, tangents: list[Tangent | None], primals: Primals) -> Tangent | None:
     name = activation_of(step)
     if name in ("linear", "relu", "relu6"):
-        return activated(tangents[0], step, push)
-    return pointwise(step, tangents, push) if name not in MIXING else None
+        return activated(tangents[0], step, primals)
+    return pointwise(step, tangents, primals) if name not in MIXING else None
 
 
 def activation_of(step: Step) -> str | None:
@@ -94,15 +94,15 @@ def activation_of(step: Step) -> str | None:
     return "linear" if inside is None else getattr(inside, "__name__", None)
 
 
-def activated(tangent: Tangent, step: Step, push: Push) -> Tangent | None:
+def activated(tangent: Tangent, step: Step, primals: Primals) -> Tangent | None:
     """The activation inside of a convolution or Dense, where its slope can be told from its value."""
     name = activation_of(step)
     if name == "linear":
         return tangent
     if name in ("relu", "relu6"):
-        return _open(tangent, push, step, top(step))
+        return _open(tangent, primals, step, top(step))
     if name in ("sigmoid", "tanh"):
-        out = push.beside(step.outputs[0], tangent)
+        out = primals.beside(step.outputs[0], tangent)
         return with_values(tangent, values_of(tangent) * (out * (1 - out) if name == "sigmoid" else 1 - out * out))
     return None
 
@@ -111,9 +111,9 @@ def known_slope(step: Step) -> bool:
     return activation_of(step) in ("linear", "relu", "relu6", "sigmoid", "tanh")
 
 
-def dense(step: Step, tangents: list[Tangent | None], push: Push) -> Tangent | None:
+def dense(step: Step, tangents: list[Tangent | None], primals: Primals) -> Tangent | None:
     if not known_slope(step):
         return None
     (tangent,) = tangents
-    out = tf.tensordot(values_of(tangent), push.tensor(step.operation.kernel), 1)
-    return activated(with_values(tangent, out), step, push)
+    out = tf.tensordot(values_of(tangent), primals.tensor(step.operation.kernel), 1)
+    return activated(with_values(tangent, out), step, primals)

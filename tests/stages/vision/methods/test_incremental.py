@@ -14,8 +14,8 @@ from keras import layers
 
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision.attribution.methods import METHODS, Setting, crops
-from activation_atlas.stages.vision.attribution.methods.crops import Margin, along
-from activation_atlas.stages.vision.attribution.methods.hiding import Windows, starts
+from activation_atlas.stages.vision.attribution.methods.ablation import Windows, starts
+from activation_atlas.stages.vision.attribution.methods.crops import Margin, axis_crops
 from activation_atlas.stages.vision.attribution.methods.incremental import Incremental
 from activation_atlas.stages.vision.attribution.methods.occlusion import TOLERANCE, Full, Occlusion
 from activation_atlas.stages.vision.images import decode_to
@@ -60,7 +60,7 @@ def test_crops_and_blocks_rebuild_every_hidden_map(operations, size, data):
         margin = margin.through(slides.window, inside, outside)
         reach, inside = reach.through(slides.window, outside), outside
     begins = starts(size, patch, stride, edges)
-    plan, clean = along(begins, patch, size, reach, margin, inside), through(image)
+    plan, clean = axis_crops(begins, patch, size, reach, margin, inside), through(image)
     for k, begin in enumerate(begins):
         hidden = image.copy()
         hidden[begin : begin + patch] = 0.5
@@ -74,7 +74,7 @@ def test_a_small_window_needs_a_small_crop():
     # MobileNet's first convolution: 3 wide, every second pixel, zeros at the end only.
     reach, margin = Reach(2, 0, 2), Margin(0, 0).through(Window(2, 0, 2), 224, 112)
     assert margin == Margin(0, 1)
-    plan = along(starts(224, 32, 16, "whole"), 32, 224, reach, margin, 112)
+    plan = axis_crops(starts(224, 32, 16, "whole"), 32, 224, reach, margin, 112)
     # Outputs 2p to 2p + 2 meet pixels 16 to 47: p from 7 to 23.
     assert (plan.block, plan.at[1], plan.crop) == (17, 7, 36)
 

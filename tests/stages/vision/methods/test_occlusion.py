@@ -12,7 +12,7 @@ from activation_atlas.stages.methods import MethodSpec
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.methods import METHODS, Maps, Setting
-from activation_atlas.stages.vision.attribution.methods.hiding import starts
+from activation_atlas.stages.vision.attribution.methods.ablation import starts
 from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
 from activation_atlas.stages.vision.model import Model, open_model
 from tests.stages.vision import small_models as small

@@ -2,7 +2,7 @@
 
 A position touches only a few neighbours of the next layer, a few more of the
 one after. Everything that changes when position (row, col) of the tapped layer
-changes lies in a window whose place depends on row and col alone, so the places
+changes lies in a window whose place depends on row and col alone, so the starts
 are tables made before any image is seen, and only the windows are computed.
 """
 
@@ -54,19 +54,19 @@ def union(spans: Sequence[Span]) -> Span:
 
 
 @dataclass(frozen=True)
-class Window:
+class LocalMap:
     """Values (m, down.size, right.size, channels), one window per sampled position; zero elsewhere."""
 
     values: tf.Tensor
     down: Span
     right: Span
 
-    def with_values(self, values: tf.Tensor) -> Window:
-        return Window(values, self.down, self.right)
+    def with_values(self, values: tf.Tensor) -> LocalMap:
+        return LocalMap(values, self.down, self.right)
 
 
 @dataclass(frozen=True)
-class Places:
+class Positions:
     """The sampled positions of one call: image (index into the batch), row and col, each (m,) int32."""
 
     image: tf.Tensor
@@ -78,7 +78,7 @@ class Places:
         start = tf.gather(tf.constant(table, tf.int32), self.col if axis else self.row)
         return start[:, None] + tf.range(size)[None]
 
-    def cut(self, window: Window, down: np.ndarray, height: int, right: np.ndarray, width: int) -> tf.Tensor:
+    def cut(self, window: LocalMap, down: np.ndarray, height: int, right: np.ndarray, width: int) -> tf.Tensor:
         """The window seen through a frame of height x width that starts at ``down``, ``right``; zero outside."""
         have_h, have_w = window.down.size, window.right.size
         shift_h, shift_w = down - window.down.start, right - window.right.start
@@ -96,9 +96,9 @@ class Places:
         rows = tf.pad(rows, [(0, 0), (0, 1), (0, 0)])  # what lies outside reads this row of zeros
         return tf.gather(rows, place, batch_dims=1)
 
-    def moved(self, window: Window, down: Span, right: Span) -> Window:
+    def moved(self, window: LocalMap, down: Span, right: Span) -> LocalMap:
         """The same window in another place and size that holds it."""
-        return Window(self.cut(window, down.start, down.size, right.start, right.size), down, right)
+        return LocalMap(self.cut(window, down.start, down.size, right.start, right.size), down, right)
 
     def read(self, maps: tf.Tensor, down: np.ndarray, height: int, right: np.ndarray, width: int) -> tf.Tensor:
         """Frames of each position's own map; maps (n, H, W, C) -> (m, height, width, C). They must lie inside."""

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 
 import tensorflow as tf
 
-from activation_atlas.stages.vision.attribution.windows import Places, Span, Window
+from activation_atlas.stages.vision.attribution.local_maps import LocalMap, Positions, Span
 from activation_atlas.stages.vision.model.half import NARROW, powers, times
 from activation_atlas.stages.vision.model.program import Step
 
-Tangent = Window | tf.Tensor
+Tangent = LocalMap | tf.Tensor
 """How a slot changes with the sampled position, at its slope or by a finite step: a window of a map, or a tensor
 (m, ...) for anything else."""
 
 
 @dataclass(frozen=True)
-class Push:
+class Primals:
     """One call: the sampled positions, and the values of the forward pass at the slots that rules ask for.
 
     Attributes:
@@ -29,7 +29,7 @@ class Push:
         twice: filled with the steps that took two reverse passes.
     """
 
-    places: Places
+    positions: Positions
     value: Callable[[int], tf.Tensor]
     shape: dict[int, tuple]
     native: dict[int, str]
@@ -39,35 +39,35 @@ class Push:
 
     def own(self, slot: int) -> tf.Tensor:
         """The value belonging to each sampled position's image: (m, ...)."""
-        return tf.gather(self.value(slot), self.places.image)
+        return tf.gather(self.value(slot), self.positions.image)
 
     def beside(self, slot: int, tangent: Tangent) -> tf.Tensor:
         """The forward pass' values where ``tangent`` lies."""
-        if not isinstance(tangent, Window):
+        if not isinstance(tangent, LocalMap):
             return self.own(slot)
         down, right = tangent.down, tangent.right
         if (down.size, right.size) == (down.full, right.full):
             return self.own(slot)
-        return self.places.read(self.value(slot), down.start, down.size, right.start, right.size)
+        return self.positions.read(self.value(slot), down.start, down.size, right.start, right.size)
 
     def whole(self, tangent: Tangent) -> tf.Tensor:
         """A tangent over the whole map."""
-        if not isinstance(tangent, Window):
+        if not isinstance(tangent, LocalMap):
             return tangent
         down, right = (
             Span.whole(n, span.full) for n, span in zip(self.tapped, (tangent.down, tangent.right), strict=True)
         )
-        return self.places.moved(tangent, down, right).values
+        return self.positions.moved(tangent, down, right).values
 
-    def laid(self, tangent: Window, other: Window) -> tf.Tensor:
+    def laid(self, tangent: LocalMap, other: LocalMap) -> tf.Tensor:
         """What of a change lies in the window of another of the same map."""
         down, right = other.down, other.right
-        return self.places.cut(tangent, down.start, down.size, right.start, right.size)
+        return self.positions.cut(tangent, down.start, down.size, right.start, right.size)
 
-    def as_map(self, tensor: tf.Tensor) -> Window:
+    def as_map(self, tensor: tf.Tensor) -> LocalMap:
         """A whole map as the widest window."""
         down, right = (Span.whole(n, full) for n, full in zip(self.tapped, tensor.shape[1:3], strict=True))
-        return Window(tensor, down, right)
+        return LocalMap(tensor, down, right)
 
     def narrowed(self, changed: Mapping[int, tf.Tensor], step: Step) -> tuple[list[tf.Tensor], tf.Tensor | None]:
         """Whole changes (m, ...) of slots, each in the type the network computes it in, and what they were divided by.
@@ -91,15 +91,15 @@ class Push:
         return tf.cast(tf.convert_to_tensor(weight), self.dtype)
 
 
-Rule = Callable[[Step, list[Tangent | None], Push], Tangent | None]
+Rule = Callable[[Step, list[Tangent | None], Primals], Tangent | None]
 """Tangents of a step's inputs (None where one does not change) -> the output's; None where the rule does not apply."""
 
 
 def values_of(tangent: Tangent) -> tf.Tensor:
     """The numbers of a tangent."""
-    return tangent.values if isinstance(tangent, Window) else tangent
+    return tangent.values if isinstance(tangent, LocalMap) else tangent
 
 
 def with_values(tangent: Tangent, values: tf.Tensor) -> Tangent:
     """Other numbers in the same place."""
-    return tangent.with_values(values) if isinstance(tangent, Window) else values
+    return tangent.with_values(values) if isinstance(tangent, LocalMap) else values

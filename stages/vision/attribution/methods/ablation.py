@@ -83,7 +83,7 @@ class Windows:
         return len(self.rows) * len(self.cols)
 
 
-def hidden(images: tf.Tensor, top: tf.Tensor, left: tf.Tensor, patch: tuple[int, int], fill: tf.Tensor) -> tf.Tensor:
+def ablated(images: tf.Tensor, top: tf.Tensor, left: tf.Tensor, patch: tuple[int, int], fill: tf.Tensor) -> tf.Tensor:
     """Images (n, h, w, c), each with a window of its own filled; what of a window lies outside is left out.
 
     Args:
@@ -102,7 +102,7 @@ def hidden(images: tf.Tensor, top: tf.Tensor, left: tf.Tensor, patch: tuple[int,
     return tf.reshape(flat, images.shape)
 
 
-class Hiding(ABC):
+class WindowAblation(ABC):
     """Scores with each window hidden; windows of several images share a batch, targets share the pass."""
 
     def __init__(self, setting: Setting) -> None:
@@ -117,14 +117,14 @@ class Hiding(ABC):
         _, *held = self._clean(tf.zeros(pixels.shape, tf.uint8), tf.zeros((self.some, setting.targets), tf.int32))
         jobs = tf.TensorSpec((self.batch,), tf.int32)
         kept = [tf.TensorSpec((self.batch, *x.shape[1:]), x.dtype) for x in held]
-        self._hide = freeze(self.hide, tf.TensorSpec((self.batch, setting.targets), tf.int32), jobs, jobs, *kept)
+        self._ablate = freeze(self.ablate, tf.TensorSpec((self.batch, setting.targets), tf.int32), jobs, jobs, *kept)
 
     @abstractmethod
     def clean(self, pixels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Scores (n, k) of the images as they are, and what is kept of them for :meth:`hide`."""
+        """Scores (n, k) of the images as they are, and what is kept of them for :meth:`ablate`."""
 
     @abstractmethod
-    def hide(self, targets: tf.Tensor, image: tf.Tensor, window: tf.Tensor, *held: tf.Tensor) -> tf.Tensor:
+    def ablate(self, targets: tf.Tensor, image: tf.Tensor, window: tf.Tensor, *held: tf.Tensor) -> tf.Tensor:
         """Scores (batch, k) of jobs: image (batch,), a row of ``held``, with window (batch,) of the grid hidden."""
 
     def scores(self, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
@@ -149,11 +149,11 @@ class Hiding(ABC):
         scores, *held = (tf.concat(x, 0)[:count] for x in zip(*parts, strict=True))
         held = [tf.pad(x, [(0, self.batch - count), *[(0, 0)] * (len(x.shape) - 1)]) for x in held]
         wanted = tf.constant(padded(targets, self.batch))
-        hidden = np.empty((count * each, targets.shape[1]), np.float32)
+        ablated = np.empty((count * each, targets.shape[1]), np.float32)
         done = 0
         for image, window, real in packed([each] * count, self.batch):
-            hidden[done : done + real] = self._hide(wanted, tf.constant(image), tf.constant(window), *held)[:real]
+            ablated[done : done + real] = self._ablate(wanted, tf.constant(image), tf.constant(window), *held)[:real]
             done += real
-        drops = scores.numpy()[:, :, None] - hidden.reshape(count, each, -1).transpose(0, 2, 1)
+        drops = scores.numpy()[:, :, None] - ablated.reshape(count, each, -1).transpose(0, 2, 1)
         idle = np.abs(drops).max(2) <= ROUNDING * np.abs(scores.numpy())
         return Maps(drops.reshape(count, -1, *self.windows.shape), scores.numpy(), idle=idle)
