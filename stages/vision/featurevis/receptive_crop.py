@@ -12,6 +12,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from activation_atlas.stages.vision.model import Model
+from activation_atlas.stages.vision.model.geometry import LAYERS, sliding
 from activation_atlas.stages.vision.model.program import Step, run
 
 Span = tuple[int, int]
@@ -21,7 +22,6 @@ Sizes = dict[int, tuple[int, int]]
 
 POINTWISE = {"BatchNormalization", "ReLU", "LeakyReLU", "ELU", "Activation", "Dropout"}
 POINTWISE |= {"Add", "Multiply", "Concatenate"}
-WINDOWED = {"Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D"}
 
 
 def receptive_crop(model: Model, layer: str, frame: tuple[int, int]) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -82,26 +82,14 @@ def _needs(step: Step, asked: dict[int, Window], sizes: Sizes) -> dict[int, Wind
     if step.kind in POINTWISE:
         alike = {slot for slot in inputs if sizes[slot] == sizes[output]}
         return {slot: asked[output] if slot in alike else _whole(sizes[slot]) for slot in inputs}
-    reach = _reach(step)
-    if reach is None or len(inputs) > 1:
+    slides = [sliding(step, axis, (1, *sizes[inputs[0]], 1)) for axis in (1, 2)]
+    if step.kind not in LAYERS or None in slides or any(each.stride > 1 for each in slides) or len(inputs) > 1:
         return {slot: _whole(sizes[slot]) for slot in inputs}
     spans = []
-    for (low, high), (before, after), side in zip(asked[output], reach, sizes[inputs[0]], strict=True):
-        spans.append((max(0, low - before), min(side, high + after)))
+    for (low, high), each, side in zip(asked[output], slides, sizes[inputs[0]], strict=True):
+        first, last = each.window.reads(low, high - 1)
+        spans.append((max(0, int(first)), min(side, int(last) + 1)))
     return {inputs[0]: tuple(spans)}
-
-
-def _reach(step: Step) -> tuple[Span, Span] | None:
-    """(before, after) per axis: how far a windowed step of stride 1 looks; None for any other step."""
-    layer = step.operation
-    if getattr(layer, "data_format", "channels_last") != "channels_last":
-        return None
-    if step.kind not in WINDOWED or {*_pair(layer.strides)} != {1}:
-        return None
-    kernel = _pair(layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size)
-    dilation = _pair(getattr(layer, "dilation_rate", 1))
-    further = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
-    return tuple((f // 2, f - f // 2) if layer.padding == "same" else (0, f) for f in further)
 
 
 def _made(step: Step, needs: dict[int, Window], asked: dict[int, Window], sizes: Sizes) -> Window:
@@ -132,7 +120,3 @@ def _hull(a: Window, b: Window) -> Window:
 
 def _whole(size: tuple[int, int]) -> Window:
     return (0, size[0]), (0, size[1])
-
-
-def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)

@@ -65,9 +65,13 @@ class Options(Spec):
         """
         return None
 
-    def distinct_rows(self, rows: int, height: int) -> float:
-        """How many different things a map of ``rows`` can say from top to bottom of an input of ``height`` pixels."""
-        return rows
+    def detail(self, size: Pair, stride: tuple[float, float]) -> float:
+        """Pixels that the smallest thing spans which a map can tell apart, on an input of ``size``.
+
+        Args:
+            stride: pixels from one value of the map to the next, down and right.
+        """
+        return min(stride)
 
     def passes(self, size: Pair | None) -> int | None:
         """Passes through the network for one map, on an input of ``size``; None where only the open model tells."""

@@ -98,14 +98,14 @@ def differentiated(step: Step, tangents: list[Tangent | None], primals: Primals)
         return [None] * len(step.outputs)
     values = {i: tf.cast(primals.own(i), primals.native[i]) for i in dict.fromkeys(step.inputs)}
     given, power = primals.narrowed(changed, step)
-    primals = [values[i] for i in changed]
+    plain = [values[i] for i in changed]
     try:
-        with tf.autodiff.ForwardAccumulator(primals, given) as accumulator:
+        with tf.autodiff.ForwardAccumulator(plain, given) as accumulator:
             step(values)
         made = [accumulator.jvp(values[slot], tf.UnconnectedGradients.ZERO) for slot in smooth]
     except Exception:  # no forward derivative: of a loop, say
         primals.twice.append(step)
-        made = twice(step, values, primals, given, smooth)
+        made = twice(step, values, plain, given, smooth)
     found: dict[int, Tangent] = {}
     for slot, out in zip(smooth, made, strict=True):
         out = primals.widened(out, power)
@@ -114,15 +114,15 @@ def differentiated(step: Step, tangents: list[Tangent | None], primals: Primals)
 
 
 def twice(
-    step: Step, values: dict[int, tf.Tensor], primals: list[tf.Tensor], given: list[tf.Tensor], slots: list[int]
+    step: Step, values: dict[int, tf.Tensor], plain: list[tf.Tensor], given: list[tf.Tensor], slots: list[int]
 ) -> list[tf.Tensor]:
     """J t of ``slots`` as the gradient, with respect to u, of t . J'u: two reverse passes (Townsend 2017)."""
     with tf.GradientTape() as outer:
         with tf.GradientTape() as inner:
-            inner.watch(primals)
+            inner.watch(plain)
             step(values)
         made = [values[slot] for slot in slots]
         dual = [tf.zeros_like(y) for y in made]
         outer.watch(dual)
-        slopes = inner.gradient(made, primals, output_gradients=dual, unconnected_gradients="zero")
+        slopes = inner.gradient(made, plain, output_gradients=dual, unconnected_gradients="zero")
     return outer.gradient(slopes, dual, output_gradients=given, unconnected_gradients="zero")

@@ -14,10 +14,11 @@ from activation_atlas.stages.vision.model.geometry import proof
 from activation_atlas.stages.vision.model.geometry.reach import Reach
 from activation_atlas.stages.vision.model.geometry.reckoning import Seen, Shapes, loses, reaches
 from activation_atlas.stages.vision.model.geometry.upright import Reorientation, upright
-from activation_atlas.stages.vision.model.geometry.windows import Sliding, Window, sliding
+from activation_atlas.stages.vision.model.geometry.windows import LAYERS, Sliding, Window, sliding
 from activation_atlas.stages.vision.model.program import Step
 
 __all__ = [
+    "LAYERS",
     "Reach",
     "Seen",
     "Shapes",
