@@ -23,15 +23,15 @@ def run() -> dict[str, Any]:
     from activation_atlas.stages.render import RenderSpec, colour_root, recipe
     from activation_atlas.stages.specs import ModelSpec
     from activation_atlas.stages.vision.featurevis.optimise import Adam
-    from activation_atlas.stages.vision.featurevis.studio import open_studio
+    from activation_atlas.stages.vision.featurevis.visualizer import open_visualizer
     from activation_atlas.stages.vision.model import freeze
 
     data = Path(os.environ.get("ATLAS_DATA") or Path(__file__).parent.parent.parent / "shared")
     spec = ModelSpec(path=str(data / "models/mobilenet_075_224_imagenet.keras"), range=(-1, 1))
     colour = np.array([[0.070, 0.062, 0.058], [0.062, 0.066, 0.063], [0.058, 0.063, 0.071]])  # of photographs
     drawing = recipe(RenderSpec(), 96, "centre")
-    studio = open_studio(spec, LAYER, drawing, colour_root(colour))
-    model, painter = studio.model, studio.painter
+    visualizer = open_visualizer(spec, LAYER, drawing, colour_root(colour))
+    model, maximization = visualizer.model, visualizer.maximization
     rng = np.random.default_rng(0)
     v = rng.standard_normal((BATCH, model.layer(LAYER).channels)).astype(np.float32)
     v = tf.constant(v / np.linalg.norm(v, axis=1, keepdims=True))
@@ -48,7 +48,10 @@ def run() -> dict[str, Any]:
     waves = drawing.spectrum.waves(drawing.size)
     drawn = Adam(rng.standard_normal((BATCH, 3, waves, waves)).astype(np.float32))
     view = tf.constant(drawing.jitter.matrix(0, 0))
-    tasks = {"limit": lambda: limit(images), "step": lambda: drawn.ascend(painter.climb(drawn.value, v, view), 0.05)}
+    tasks = {
+        "limit": lambda: limit(images),
+        "step": lambda: drawn.ascend(maximization.climb(drawn.value, v, view), 0.05),
+    }
     taken: dict[str, list[float]] = {name: [] for name in tasks}
     for lap in range(ROUNDS + 2):
         for name, task in tasks.items():

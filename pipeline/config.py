@@ -14,10 +14,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from activation_atlas import stages
 from activation_atlas.pipeline.invalid import one_line
-from activation_atlas.stages.evaluate import RANDOM, EvaluateSpec
+from activation_atlas.stages.evaluate import EvaluateSpec
 from activation_atlas.stages.explain import ExplainSpec
 from activation_atlas.stages.extract import ExtractSpec
 from activation_atlas.stages.groups import ClassesSpec
+from activation_atlas.stages.methods import RANDOM
 from activation_atlas.stages.reduce import ReduceSpec
 from activation_atlas.stages.render import RenderSpec
 from activation_atlas.stages.report import ReportSpec

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pyarrow as pa
 
-from activation_atlas.pipeline.record import NAME, rejected
+from activation_atlas.pipeline.record import read, rejected
 from activation_atlas.pipeline.store import Store
 from activation_atlas.stages.sources import read_image
 from activation_atlas.stages.specs import meant
@@ -143,7 +143,7 @@ class RunFolder:
     @property
     def record(self) -> dict[str, Any]:
         """``run.json``: configuration, versions, times, the tables' rows and digests, metrics, warnings."""
-        return self._store.read_json(NAME) or {}
+        return read(self._store)
 
     @property
     def config(self) -> dict[str, Any]:

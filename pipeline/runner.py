@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import resource
-import sys
-import threading
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from activation_atlas import stages
@@ -18,26 +13,13 @@ from activation_atlas.pipeline.cost import line
 from activation_atlas.pipeline.executors import Map, executor
 from activation_atlas.pipeline.foresight import foresee
 from activation_atlas.pipeline.inputs import StoreInputs, Unread
-from activation_atlas.pipeline.plan import STAMPS, Planner, Step, StepPlan, Work, library_version, stamped
-from activation_atlas.pipeline.progress import Progress, gathered
+from activation_atlas.pipeline.plan import STAMPS, Planner, Step, StepPlan, Work, stamped
+from activation_atlas.pipeline.progress import Progress
 from activation_atlas.pipeline.record import Record, about, counts, doubts, now
 from activation_atlas.pipeline.steps import steps
 from activation_atlas.pipeline.store import LOG, Store
-from activation_atlas.stages.stage import Stage, UserError
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a worker says of finished work; the data itself is already on disk."""
-
-    work: Work
-    seconds: float
-    rows: int
-    bytes: int
-    warnings: list[str]
-    process: str
-    peak_mib: float
-    notes: list[str] = field(default_factory=list)
+from activation_atlas.pipeline.worker import Done, peak_mib, work
+from activation_atlas.stages.stage import UserError
 
 
 @dataclass
@@ -58,53 +40,6 @@ class Outcome:
     page: str | None = None
 
 
-def work(task: Work) -> Done:
-    """Does one piece of work and writes its output. Runs in whichever process the executor chose."""
-    started = time.perf_counter()
-    store = Store(task.root)
-    stage = stages.stage(task.stage)
-    _check_versions(task, stage)
-    inputs = StoreInputs(store, task.stage, task.label)
-    rows = 0
-    # A Dask worker at an address may have several threads.
-    with nullcontext() if stage.threads else _ALONE, gathered(inputs.warn):
-        output = stage.run(inputs, task.params, task.shard) if task.shard else stage.fit(inputs, task.params)
-    if task.shard is None:
-        size = store.write_state(task.stage, task.label, output, task.fingerprint)
-    elif stage.files:
-        size = store.write_files(task.stage, output, task.fingerprint)
-    else:
-        declared = set(stage.writes(task.params))
-        if set(output) != declared:
-            raise RuntimeError(f"stage {task.stage} wrote {sorted(output)}, declares {sorted(declared)}")
-        size = sum(store.write(t, task.shard.index, output[t], task.fingerprint) for t in sorted(output))
-        rows = sum(table.num_rows for table in output.values())
-    return Done(task, time.perf_counter() - started, rows, size, inputs.warnings, _process(), _peak_mib(), inputs.notes)
-
-
-_ALONE = threading.Lock()
-"""Held by stages that set something of the whole process while they work."""
-
-
-def _check_versions(task: Work, stage: Stage) -> None:
-    """What stands in the fingerprint must be what works here: a worker's environment may be another."""
-    here = {"version": stage.version, **{f"library {name}": library_version(name) for name in stage.libraries}}
-    for key, value in here.items():
-        if task.fingerprint.get(key) != value:
-            raise UserError(
-                f"worker {_process()}: {key} of stage {task.stage} is {value} there and {task.fingerprint.get(key)} "
-                "here; give the workers this environment"
-            )
-
-
-def _process() -> str:
-    return f"{platform.node()}:{os.getpid()}"
-
-
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
-
-
 class Run:
     """One run of a configuration in a folder. Use :func:`run`."""
 
@@ -115,6 +50,7 @@ class Run:
         self.record = Record(store)
         self.outcome = Outcome()
         self.said: set[str] = set()
+        self.spent: dict[str, float] = {}
         self.listed: dict[str, StepPlan] = {}
 
     def execute(self, until: str | None, redo: Sequence[str]) -> Outcome:
@@ -132,7 +68,7 @@ class Run:
             for step in chosen:
                 if step.stage.name in redo:
                     self._forget(step)
-            groups = [group for name in order if (group := [s for s in chosen if s.stage.name == name])]
+            groups = together([step for step in chosen if step.stage.name in order])
             self._begin(order)
             for group in groups:
                 if all(_reads_nothing(step) for step in group):
@@ -186,7 +122,7 @@ class Run:
         if asked := {_key(w): None for w in todo if w.stamp is not None}:
             self.store.append(STAMPS, asked)  # what is half read when a run is killed is of no known time
         started, rows = time.perf_counter(), 0
-        before = self.record.spent(name)
+        before = self.spent.get(name, self.record.spent(name))
         for done in run(work, todo):
             rows += done.rows
             self.outcome.ran += 1
@@ -196,6 +132,7 @@ class Run:
             seconds = before + time.perf_counter() - started
             self.record.add(done.work, name, seconds, done.peak_mib, done.warnings)
             self.told.advance(name)
+        self.spent[name] = before + time.perf_counter() - started
         self.told.end(name, time.perf_counter() - started, rows)
 
     def _log(self, done: Done) -> None:
@@ -245,13 +182,28 @@ class Run:
 
     def _finish(self, done: list[Step]) -> None:
         outcome = self.outcome
-        self.record.finish(self.chosen, _peak_mib())
+        self.record.finish(self.chosen, peak_mib())
         self.planner.save()
         self.store.append(LOG, {"time": now(), "event": "finish", "ran": outcome.ran})
         outcome.images, outcome.rejected = counts(self.store, done)
         outcome.doubts = doubts(self.store, done)
         pages = (self.store.root / step.stage.page for step in self.chosen if step.stage.page)
         outcome.page = next((str(page) for page in pages if page.exists()), None)
+
+
+def together(steps: Sequence[Step]) -> list[list[Step]]:
+    """Steps of one stage, as long as none reads what another of them writes: their work may be done in any order."""
+    groups: list[list[Step]] = []
+    written: set[str] = set()
+    for step in steps:
+        stage, params = step.stage, step.params
+        reads = {*stage.fit_reads(params), *stage.reads(params)}
+        if not groups or groups[-1][0].stage is not stage or reads & written:
+            groups.append([])
+            written = set()
+        groups[-1].append(step)
+        written |= set(stage.writes(params))
+    return groups
 
 
 def _key(work: Work) -> str:

@@ -1,14 +1,13 @@
 """CONTRIBUTING's examples, followed to the letter in a copy of the house."""
 
-import os
 import re
-import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.grown import copied, shell
 
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -31,24 +30,7 @@ def changed(text: str, diff: str) -> str:
 
 @pytest.fixture
 def house(tmp_path) -> Path:
-    """A copy, with the commands of an environment that is set up."""
-    copy, code = tmp_path / "house", tmp_path / "code" / "activation_atlas"
-    for name in ("pipeline", "stages", "configs", "tests"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for path in ROOT.glob("*.*"):
-        if path.is_file():
-            shutil.copy(path, copy)
-    for name in ("docs", "notebooks", "benchmarks", "LICENSE"):
-        (copy / name).symlink_to(ROOT / name)
-    code.mkdir(parents=True)
-    for path in [*(copy / "pipeline" / "api").iterdir(), copy / "pipeline", copy / "stages", copy / "configs"]:
-        (code / path.name).symlink_to(path)
-    (copy / ".venv" / "bin").mkdir(parents=True)
-    for name, words in (("python", ""), ("activation-atlas", "-m activation_atlas ")):
-        command = copy / ".venv" / "bin" / name
-        command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {words}"$@"\n')
-        command.chmod(0o755)
-    return copy
+    return copied(tmp_path)
 
 
 def follow(house: Path, example: str) -> list[str]:
@@ -82,10 +64,8 @@ def test_examples_fit_the_house_as_it_is(house):
 @pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_works(house, example):
-    environment = {**os.environ, "PYTHONPATH": str(house.parent / "code")}
     for commands in follow(house, example):
-        done = subprocess.run(["sh", "-ec", commands], cwd=house, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+        shell(house, commands)
 
 
 def test_links_lead_somewhere():

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from activation_atlas import stages
@@ -28,12 +29,12 @@ def test_every_command_is_documented_and_has_help():
 
 
 def test_every_method_is_documented_as_it_describes_itself():
-    from activation_atlas.stages.methods import METHODS
+    from activation_atlas.stages.methods import table, written
 
-    table = re.findall(
-        r"^\| `(\w+)` \| (.+) \| (.+) \|$", README.split("## Where it looked")[1].split("\n## ")[0], re.M
-    )
-    assert table == [(m.name, m.about, m.source) for m in METHODS.values()]
+    assert f"\n{table()}\n" in README.split("## Where it looked")[1].split("\n## ")[0], "make described"
+    assert written(README) == README
+    with pytest.raises(ValueError, match="0 tables of methods"):
+        written("nothing")
 
 
 def test_every_stage_is_documented_in_running_order():

@@ -120,6 +120,11 @@ def source(tmp_path_factory) -> Path:
     return copy
 
 
+def test_the_oldest_say_which_python_they_need(tmp_path):
+    done = make("test-oldest", f"VENV={tmp_path}/venv", f"PYTHON311={tmp_path}/none")
+    assert done.returncode == 2 and "is not Python 3.11 with venv" in done.stderr
+
+
 @pytest.fixture(scope="module")
 def wheel(source, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("wheel")

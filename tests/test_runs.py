@@ -31,7 +31,7 @@ def command(*words) -> list[str]:
 
 
 def run(*words, **options) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     return subprocess.run(command("run", *words), capture_output=True, text=True, env=environment, **options)
 
 

@@ -123,13 +123,13 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, Any]:
     with threadpool_limits(limits=1):
         towards = directions(means, np.asarray(state["whitening"]), params.render.raw)
     here = slice(shard.start, shard.stop)
-    studio = _open(params, np.asarray(state["colour"]))
-    if studio.native and shard.index == 0:
+    visualizer = _open(params, np.asarray(state["colour"]))
+    if visualizer.native and shard.index == 0:
         inputs.warn(
             f"atlas {params.view.name}: the model takes images of its own size only, "
-            f"so icons are {studio.painter.recipe.size} pixels wide"
+            f"so icons are {visualizer.maximization.recipe.size} pixels wide"
         )
-    icons, answers, objective = _best_of(studio.painter, towards[here], keys[here], params)
+    icons, answers, objective = _best_of(visualizer.maximization, towards[here], keys[here], params)
     with threadpool_limits(limits=1):
         measured = fidelity(answers, keys[here], keys, means, towards)
     rows = {
@@ -140,7 +140,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, Any]:
         "objective": pa.array(objective.astype(np.float32)),
         **{column: pa.array(values) for column, values in measured.items()},
         "contrast": pa.array((icons / 255.0).std(axis=(1, 2, 3)).astype(np.float32)),
-        "predicted": pa.array(studio.predicted(icons)),
+        "predicted": pa.array(visualizer.predicted(icons)),
     }
     return {name: pa.table(rows, schema=tables.icons())}
 
@@ -152,7 +152,7 @@ def _means(cells: pa.Table, keys: np.ndarray) -> np.ndarray:
 
 
 def recipe(spec: RenderSpec, size: int, tap: str) -> Any:
-    """The painter's recipe for icons of ``size`` pixels; lengths in ``spec`` are shares of the side."""
+    """The recipe for icons of ``size`` pixels; lengths in ``spec`` are shares of the side."""
     from activation_atlas.stages.vision.featurevis.image_param import Spectrum
     from activation_atlas.stages.vision.featurevis.optimise import Recipe
     from activation_atlas.stages.vision.featurevis.transforms import Jitter
@@ -171,28 +171,28 @@ def recipe(spec: RenderSpec, size: int, tap: str) -> Any:
 
 
 def _open(params: Params, colour: np.ndarray) -> Any:
-    from activation_atlas.stages.vision.featurevis.studio import open_studio, smallest_side
+    from activation_atlas.stages.vision.featurevis.visualizer import open_visualizer, smallest_side
 
     size = params.render.size or min(96, smallest_side(params.model))
     drawing = recipe(params.render, size, "mean" if params.view.images else "centre")
-    return open_studio(params.model, params.view.layer, drawing, colour)
+    return open_visualizer(params.model, params.view.layer, drawing, colour)
 
 
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def _best_of(painter: Any, towards: np.ndarray, keys: np.ndarray, params: Params) -> Drawn:
+def _best_of(maximization: Any, towards: np.ndarray, keys: np.ndarray, params: Params) -> Drawn:
     """Icons, the layer's answers to them, their objectives: the best of ``tries`` starts of each cell."""
     best: Drawn | None = None
     for attempt in range(params.render.tries):
         seeds = [(params.seed, *key, attempt) for key in keys.tolist()]
-        icons = painter.draw(towards, seeds, params.seed)
-        found = (icons, *painter.answer(icons, towards))
+        icons = maximization.draw(towards, seeds, params.seed)
+        drawn = (icons, *maximization.answer(icons, towards))
         if best is None:
-            best = found
+            best = drawn
             continue
-        better = found[2] > best[2]
-        for kept, new in zip(best, found, strict=True):
+        better = drawn[2] > best[2]
+        for kept, new in zip(best, drawn, strict=True):
             kept[better] = new[better]
     return best
 

@@ -1,6 +1,7 @@
 """maps and their figures -> what holds of methods: means, agreement, whether maps change when the model forgets.
 
-One step for each variant (the model is shuffled layer by layer), and one over all of them.
+One step for each variant (the model is shuffled layer by layer, a shard for each depth), one that compares the maps of
+every two variants part by part, and one over all of them.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from pydantic import Field
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.methods import MethodSpec, baseline
-from activation_atlas.stages.sanity.agreement import agreement
+from activation_atlas.stages.sanity.agreement import agreement, correlations
 from activation_atlas.stages.sanity.faithfulness import summary
-from activation_atlas.stages.sanity.randomization import randomization
+from activation_atlas.stages.sanity.randomization import cascade, sample, shuffled
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec
-from activation_atlas.stages.stage import Inputs, Shard, Stage, State, one_shard
+from activation_atlas.stages.stage import Inputs, Shard, Shared, Stage, State, one_shard
 
 
 class Randomization(Spec):
@@ -29,7 +30,9 @@ class Randomization(Spec):
 
 
 class Params(Spec):
-    """``method`` given: that variant's randomisation check. None: what is said of all ``methods`` together."""
+    """``method`` given: that variant's maps of shuffled models. ``compared``: the maps of all ``methods``, image by
+    image. Neither: what holds of all methods together, which is made of what both wrote.
+    """
 
     model: OpenedModel
     images: ReadImages
@@ -37,6 +40,7 @@ class Params(Spec):
     method: MethodSpec | None = None
     randomization: Randomization | None = None
     methods: list[MethodSpec] = Field(default_factory=list)
+    compared: bool = False
     agreement: bool = False
     against: dict[str, str] = Field(default_factory=dict, description="each variant's random map, a variant too")
     batch: PositiveInt = Field(32, exclude=True)
@@ -45,15 +49,26 @@ class Params(Spec):
     def variants(self) -> list[str]:
         return [m.variant for m in self.methods]
 
+    @property
+    def randomized(self) -> list[str]:
+        return self.variants if self.randomization is not None else []
+
+
+COMPARED = "every two"
+"""Label of the step that compares the variants, none of which can be called so."""
+
 
 def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each variant's randomisation check, and what holds of all."""
+    """Each variant's maps of shuffled models, the comparison of all variants, and what holds of all."""
     if (section := asked.config.evaluate) is None:
         return
     methods = sorted(asked.config.explain.methods, key=lambda m: m.variant)
     common = {**asked.opened, "batch": section.batch}
+    common["randomization"] = section.randomization and section.randomization.model_dump()
     for method in methods if section.randomization is not None else ():
-        yield method.variant, {"method": method, "randomization": section.randomization.model_dump(), **common}
+        yield method.variant, {"method": method, **common}
+    if section.agreement:
+        yield COMPARED, {"compared": True, "methods": methods, **asked.opened}
     against = {m.variant: baseline(m) for m in methods}
     yield "", {"methods": methods, "against": against, "agreement": section.agreement, **common}
 
@@ -64,19 +79,20 @@ def _cost(asked: Sections, images: int) -> Iterator[str]:
 
 
 def fit(inputs: Inputs, params: Params) -> State:
-    """The rows of the tables that are written, and what of them belongs into the run's record."""
+    """Of a variant, the maps that are made again; of all, the rows of the tables, and what of them is recorded."""
     if params.method is not None:
-        rows = randomization(inputs, params)
-        said = {f"{r['depth']} of {r['layers']} layers": _short(r["mean"]) for r in rows}
-        said |= {"left out": rows[0]["left_out"]} if rows else {}
-        return {f"randomization/{params.method.variant}": rows, "metrics": said}
+        return sample(inputs, params)
+    if params.compared:
+        return {"chosen": inputs.state("evaluate", params.variants[0])["chosen"]}
     means = summary(inputs, params.against, params.seed)
     state: State = {"trust": means, "metrics": _metrics(means)}
+    for variant in params.randomized:
+        rows = state[f"randomization/{variant}"] = cascade(inputs, variant, params.seed)
+        said = {f"{r['depth']} of {r['layers']} layers": _short(r["mean"]) for r in rows}
+        said |= {"left out": rows[0]["left_out"]} if rows else {}
+        state["metrics"].setdefault("randomization", {})[variant] = said
     if params.agreement:
-        chosen = inputs.state("evaluate", params.variants[0])["chosen"]
-        size = tuple(inputs.state("extract", "")["input_size"])
-        variants = {m.variant: m.at(size) for m in params.methods}
-        state["agreement"] = agreement(inputs, variants, chosen, size, params.seed)
+        state["agreement"] = agreement(inputs, params.variants, params.seed)
         state["metrics"]["agreement"] = {f"{r['variant']}, {r['other']}": _short(r["mean"]) for r in state["agreement"]}
     return state
 
@@ -100,32 +116,59 @@ def _short(value: float | None) -> float | None:
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
-    """What ``fit`` found, as tables."""
-    state, found = inputs.state(), {}
+    """A variant's maps of one shuffled model; the maps of one part, compared; or what ``fit`` found, as tables."""
+    if params.method is not None:
+        return {f"shuffled/{params.method.variant}": shuffled(inputs, params, shard.index)}
+    if params.compared:
+        size = tuple(inputs.state("extract", "")["input_size"])
+        variants = {m.variant: m.at(size) for m in params.methods}
+        return {"correlations": correlations(inputs, variants, inputs.state()["chosen"], size, shard.index)}
+    state, made = inputs.state(), {}
     for name in _writes(params):
         schema = getattr(tables, name.partition("/")[0])()
         rows = sorted(state[name], key=lambda row: tuple(row[k] for k in tables.TABLES[name.partition("/")[0]].key))
-        found[name] = pa.Table.from_pylist(rows, schema=schema)
-    return found
+        made[name] = pa.Table.from_pylist(rows, schema=schema)
+    return made
+
+
+def _shards(inputs: Inputs, params: Params) -> list[Shard]:
+    if params.method is not None:
+        return [Shard(k, k, k + 1) for k in range(params.randomization.depths)]
+    if params.compared:
+        return [Shard(k, k, k + 1) for k in range(min(inputs.parts(f"maps/{v}") for v in params.variants))]
+    return one_shard(inputs, params)
 
 
 def _writes(params: Params) -> tuple[str, ...]:
     if params.method is not None:
-        return (f"randomization/{params.method.variant}",)
-    return ("agreement", "trust") if params.agreement else ("trust",)
+        return (f"shuffled/{params.method.variant}",)
+    if params.compared:
+        return ("correlations",)
+    kept = (*(f"randomization/{v}" for v in params.randomized), *(("agreement",) if params.agreement else ()))
+    return (*kept, "trust")
+
+
+def _reads(params: Params) -> dict[str, Shared]:
+    if params.method is not None:
+        return {"images": "all"}
+    return {f"maps/{v}": "part" for v in params.variants} if params.compared else {}
 
 
 def _fit_reads(params: Params) -> tuple[str, ...]:
     if params.method is not None:
-        return ("images", f"maps/{params.method.variant}")
-    maps = [f"maps/{v}" for v in params.variants] if params.agreement else []
-    return (*maps, *(f"faithfulness/{v}" for v in sorted({*params.against, *params.against.values()})))
+        return (f"maps/{params.method.variant}",)
+    if params.compared:
+        return ()
+    made = (*(f"shuffled/{v}" for v in params.randomized), *(("correlations",) if params.agreement else ()))
+    return (*made, *(f"faithfulness/{v}" for v in sorted({*params.against, *params.against.values()})))
 
 
 def _state_of(params: Params) -> tuple[tuple[str, str], ...]:
     if params.method is not None:
         return (("evaluate", params.method.variant), ("explain", params.method.variant))
-    return (("extract", ""), ("evaluate", params.variants[0]))
+    if params.compared:
+        return (("extract", ""), ("evaluate", params.variants[0]))
+    return ()
 
 
 STAGE = Stage(
@@ -133,9 +176,9 @@ STAGE = Stage(
     version=3,
     about="how far maps are to be trusted: means, agreement of methods, maps of a model that forgets",
     params=Params,
-    shards=one_shard,
+    shards=_shards,
     run=run,
-    reads=lambda params: {},
+    reads=_reads,
     writes=_writes,
     fit=fit,
     fit_reads=_fit_reads,

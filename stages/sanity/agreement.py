@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from activation_atlas.stages import tables
 from activation_atlas.stages.methods import Options
 from activation_atlas.stages.sanity.ranks import correlation, mean, standard
 from activation_atlas.stages.sanity.sample import sampled
@@ -20,40 +22,50 @@ from activation_atlas.stages.vision.place import COLUMNS, Place
 _COLUMNS = ["image_id", "target", "height", "width", *COLUMNS, "map", "flag"]
 
 
-def agreement(
-    inputs: Inputs, variants: Mapping[str, Options], chosen: Sequence[str], size: tuple[int, int], seed: int
-) -> list[dict[str, Any]]:
-    """A row for every two variants, in the order of their names.
+def correlations(
+    inputs: Inputs, variants: Mapping[str, Options], chosen: Sequence[str], size: tuple[int, int], part: int
+) -> pa.Table:
+    """A row for each chosen image of a part and every two variants that have maps of it.
 
-    Maps are compared on the pixels of the model's input, as deletion orders them; an image's targets are averaged
-    first. Flagged maps are left out, and counted where an image has no others. Of one part at a time, the chosen
-    images' maps are held.
+    Maps are compared on the pixels of the model's input, as deletion orders them; an image's targets are averaged.
+    Flagged maps are left out; without others the correlation is null.
     """
     names = sorted(variants)
-    pairs = [(a, b) for k, a in enumerate(names) for b in names[k + 1 :]]
-    found: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
-    without = Counter()
+    pairs = list(combinations(names, 2))
     wanted = pa.array(list(chosen), pa.string())
-    for part in range(min(inputs.parts(f"maps/{v}") for v in names) if pairs else 0):
-        tables = {v: sampled(inputs, f"maps/{v}", part, _COLUMNS, wanted) for v in names}
-        rows = {v: _rows(tables[v]) for v in names}
-        sound = {v: pc.is_null(tables[v]["flag"]).to_pylist() for v in names}
-        for image_id in sorted(set().union(*rows.values())):
-            own: dict[tuple[str, str], list[float]] = defaultdict(list)
-            for target in sorted(set().union(*(rows[v].get(image_id, {}) for v in names))):
-                ranked = {
-                    v: standard(_at_input(tables[v], k, variants[v], size))
-                    for v in names
-                    if (k := rows[v].get(image_id, {}).get(target)) is not None and sound[v][k]
-                }
-                for pair in pairs:
-                    value = correlation(*(ranked.get(v) for v in pair))
-                    if value is not None:
-                        own[pair].append(value)
-            for pair, values in own.items():
-                found[pair].append(float(np.mean(values)))
-            without.update(p for p in pairs if p not in own and all(image_id in rows[v] for v in p))
-    return [{"variant": a, "other": b, **asdict(mean(found[a, b], seed)), "left_out": without[a, b]} for a, b in pairs]
+    read = {v: sampled(inputs, f"maps/{v}", part, _COLUMNS, wanted) for v in names}
+    rows = {v: _rows(read[v]) for v in names}
+    sound = {v: pc.is_null(read[v]["flag"]).to_pylist() for v in names}
+    made = []
+    for image_id in sorted(set().union(*rows.values())):
+        own: dict[tuple[str, str], list[float]] = defaultdict(list)
+        for target in sorted(set().union(*(rows[v].get(image_id, {}) for v in names))):
+            ranked = {
+                v: standard(_at_input(read[v], k, variants[v], size))
+                for v in names
+                if (k := rows[v].get(image_id, {}).get(target)) is not None and sound[v][k]
+            }
+            for a, b in pairs:
+                value = correlation(ranked.get(a), ranked.get(b))
+                if value is not None:
+                    own[a, b].append(value)
+        for a, b in pairs:
+            if own[a, b] or (image_id in rows[a] and image_id in rows[b]):
+                value = float(np.mean(own[a, b])) if own[a, b] else None
+                made.append({"image_id": image_id, "variant": a, "other": b, "correlation": value})
+    return pa.Table.from_pylist(made, schema=tables.correlations())
+
+
+def agreement(inputs: Inputs, variants: Sequence[str], seed: int) -> list[dict[str, Any]]:
+    """A row for every two variants, in the order of their names; an image without a correlation is left out."""
+    values: dict[tuple[str, str], list[float | None]] = {pair: [] for pair in combinations(sorted(variants), 2)}
+    for part in inputs.stream("correlations"):
+        for row in part.to_pylist():
+            values[row["variant"], row["other"]].append(row["correlation"])
+    return [
+        {"variant": a, "other": b, **asdict(mean(own, seed)), "left_out": own.count(None)}
+        for (a, b), own in values.items()
+    ]
 
 
 def _rows(table: pa.Table) -> dict[str, dict[int, int]]:

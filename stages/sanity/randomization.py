@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from activation_atlas.stages import tables
 from activation_atlas.stages.feed import Feed, at_size
 from activation_atlas.stages.sanity.ranks import correlation, mean, standard
 from activation_atlas.stages.sanity.sample import sampled
-from activation_atlas.stages.stage import Inputs
+from activation_atlas.stages.stage import Inputs, State
 from activation_atlas.stages.vision.images import ImageError
 
 _COLUMNS = ["image_id", "target", "target_kinds", "height", "width", "map", "flag"]
@@ -44,52 +45,80 @@ def stored(inputs: Inputs, table: str, ids: Sequence[str]) -> tuple[dict[str, tu
     return {i: found[i] for i in ids if i in found}, flagged
 
 
-def randomization(inputs: Inputs, params: Any) -> list[dict[str, Any]]:
-    """A row for each depth of the cascade, from the last layer alone to all layers.
+def sample(inputs: Inputs, params: Any) -> State:
+    """The maps that are made again, n of them: their images, targets (n,), maps (n, h, w) float32; how many are
+    left out.
+    """
+    variant = params.method.variant
+    chosen = inputs.state("evaluate", variant)["chosen"][: params.randomization.images]
+    maps, flagged = stored(inputs, f"maps/{variant}", chosen)
+    if not maps:
+        # That a method's maps say nothing was told before.
+        inputs.note(_not_compared(variant, "all maps of the sample say nothing"))
+    values = np.stack([v for _, v in maps.values()]) if maps else np.zeros((0, 0, 0), np.float32)
+    targets = np.array([target for target, _ in maps.values()], np.int32)
+    return {"images": list(maps), "targets": targets, "maps": values, "left_out": flagged}
+
+
+def _not_compared(variant: str, why: str) -> str:
+    return f"sanity: {variant} is not compared with shuffled models: {why}"
+
+
+def shuffled(inputs: Inputs, params: Any, number: int) -> pa.Table:
+    """A row for each image of the sample at one depth of the cascade, from 0: the last layer alone.
 
     Random masks and noise are those of the image's own map: what of a map is their trace (of RISE with few masks, how
-    often each pixel was shown) stays whatever the model knows, and counts. No rows where no map of the table can be
-    made again.
+    often each pixel was shown) stays whatever the model knows, and counts. No rows where no map can be made again.
     """
     from activation_atlas.stages.vision.attribution.methods import METHODS, Setting
-    from activation_atlas.stages.vision.model.randomised import cascade
+    from activation_atlas.stages.vision.model.randomised import at_depth
 
-    method, options = METHODS[params.method.name], params.method
-    chosen = inputs.state("evaluate", options.variant)["chosen"][: params.randomization.images]
-    made = inputs.state("explain", options.variant)
-    maps, flagged = stored(inputs, f"maps/{options.variant}", chosen)
-    first = {i: (standard(v), standard(np.abs(v)) if method.signed else None) for i, (_, v) in maps.items()}
-    pixels: dict[str, np.ndarray] = {}
+    method, options, state = METHODS[params.method.name], params.method, inputs.state()
+    empty = tables.shuffled().empty_table()
+    if not state["images"]:
+        return empty
+    deep = at_depth(params.model, params.randomization.depths, number, params.seed)
+    if deep is None:  # the model has fewer layers
+        return empty
+    depth, layers, name, model = deep
+    pixels = _pixels(inputs, params, state["images"], model.input_size, model.channels)
+    if not pixels:
+        inputs.warn(_not_compared(options.variant, "no image of the sample can be read again"))
+        return empty
+    made, ids = inputs.state("explain", options.variant), list(pixels)
+    # The layer and its place are the run's: a shuffled model might be asked elsewhere, or lie so by its numbers.
+    configured = made["settled"]
+    if method.by_weights:
+        configured = method.configure(model, options, lambda count: np.stack([pixels[i] for i in ids[:count]]))
+    explain = method.build(Setting(model, options, configured, params.batch, 1, params.seed, made.get("background")))
+    place = {image_id: k for k, image_id in enumerate(state["images"])}
+    about = {"depth": depth, "layers": layers, "layer": name, "left_out": int(state["left_out"])}
     rows = []
-    for depth, layers, name, model in cascade(params.model, params.randomization.depths, params.seed):
-        pixels = pixels or _pixels(inputs, params, list(maps), model.input_size, model.channels)
-        ids = list(pixels)
-        if not ids:
-            # That a method's maps say nothing was told before.
-            why = "no image of the sample can be read again" if maps else "all maps of the sample say nothing"
-            say = inputs.warn if maps else inputs.note
-            say(f"sanity: {options.variant} is not compared with shuffled models: {why}")
-            return []
-        # The layer and its place are the run's: a shuffled model might be asked elsewhere, or lie so by its numbers.
-        configured = made["settled"]
-        if method.by_weights:
-            configured = method.configure(model, options, lambda count: np.stack([pixels[i] for i in ids[:count]]))  # noqa: B023
-        explain = method.build(
-            Setting(model, options, configured, params.batch, 1, params.seed, made.get("background"))
-        )
-        plain, absolute = [], []
-        for start in range(0, len(ids), params.batch):
-            group = ids[start : start + params.batch]
-            targets = np.array([[maps[i][0]] for i in group], np.int32)
-            for i, (values,) in zip(
-                group, explain(np.stack([pixels[i] for i in group]), targets, group).values, strict=True
-            ):
-                sound = np.isfinite(values).all()
-                plain.append(correlation(first[i][0], standard(values)) if sound else None)
-                absolute.append(correlation(first[i][1], standard(np.abs(values))) if sound else None)
-        about = {"depth": depth, "layers": layers, "layer": name, "images": len(ids), "left_out": flagged}
-        signless = {f"{key}_abs": v for key, v in asdict(mean(absolute, params.seed)).items()}
-        rows.append({**about, **asdict(mean(plain, params.seed)), **signless})
+    for start in range(0, len(ids), params.batch):
+        group = ids[start : start + params.batch]
+        targets = state["targets"][[place[i] for i in group]][:, None]
+        again = explain(np.stack([pixels[i] for i in group]), targets, group).values
+        for image_id, (values,) in zip(group, again, strict=True):
+            first, row = state["maps"][place[image_id]], {"place": place[image_id], "image_id": image_id, **about}
+            if np.isfinite(values).all():
+                row["correlation"] = correlation(standard(first), standard(values))
+                if method.signed:
+                    row["correlation_abs"] = correlation(standard(np.abs(first)), standard(np.abs(values)))
+            rows.append(row)
+    return pa.Table.from_pylist(rows, schema=tables.shuffled())
+
+
+def cascade(inputs: Inputs, variant: str, seed: int) -> list[dict[str, Any]]:
+    """A row for each depth, from the last layer alone to all layers: means over the images of the sample."""
+    rows = []
+    for part in inputs.stream(f"shuffled/{variant}"):
+        if not part.num_rows:
+            continue
+        first = part.slice(0, 1).to_pylist()[0]
+        about = {name: first[name] for name in ("depth", "layers", "layer", "left_out")} | {"images": part.num_rows}
+        plain, absolute = (part[name].to_pylist() for name in ("correlation", "correlation_abs"))
+        signless = {f"{key}_abs": v for key, v in asdict(mean(absolute, seed)).items()}
+        rows.append({**about, **asdict(mean(plain, seed)), **signless})
     return rows
 
 

@@ -238,6 +238,19 @@ def randomization() -> pa.Schema:
     return pa.schema([*head, *MEAN, *signless])
 
 
+def shuffled() -> pa.Schema:
+    """What :func:`randomization` is the means of."""
+    head = [("depth", pa.int32()), ("place", pa.int32()), ("image_id", pa.string()), ("layers", pa.int32())]
+    values = [(name, pa.float64()) for name in ("correlation", "correlation_abs")]
+    return pa.schema([*head, ("layer", pa.string()), LEFT_OUT, *values])
+
+
+def correlations() -> pa.Schema:
+    """What :func:`agreement` is the means of."""
+    head = [(name, pa.string()) for name in ("image_id", "variant", "other")]
+    return pa.schema([*head, ("correlation", pa.float64())])
+
+
 def agreement() -> pa.Schema:
     return pa.schema([("variant", pa.string()), ("other", pa.string()), *MEAN, LEFT_OUT])
 

@@ -63,6 +63,22 @@ MAPS = (
         },
     ),
     Table(
+        "shuffled",
+        ("depth", "place"),
+        "each image's part in randomization: a part for each depth",
+        {
+            "depth": "layers shuffled, counted from the logits",
+            "place": "of the image in the sample",
+            "image_id": _IMAGE,
+            "layers": "layers with weights that there are",
+            "layer": "the earliest one shuffled",
+            **_LEFT_OUT,
+            "correlation": "rank correlation of the image's map with its map of the shuffled model (null: one has no "
+            "ranks)",
+            "correlation_abs": "the same of absolute values (null for unsigned methods too)",
+        },
+    ),
+    Table(
         "randomization",
         ("depth",),
         "rank correlation of a variant's maps with those of the model when its last layers are shuffled; "
@@ -75,6 +91,17 @@ MAPS = (
             **_LEFT_OUT,
             **_RANKED,
             **{f"{name}_abs": f"the same of absolute values: {what}" for name, what in _RANKED.items()},
+        },
+    ),
+    Table(
+        "correlations",
+        ("image_id", "variant", "other"),
+        "each image's part in agreement",
+        {
+            "image_id": _IMAGE,
+            "variant": "one of two variants that have maps of it",
+            "other": "the other, later in the alphabet",
+            "correlation": "rank correlation, the mean over its classes (null: a map of each class says nothing)",
         },
     ),
     Table(

@@ -170,11 +170,11 @@ def test_what_is_evaluated_follows_from_what_is_explained(write, tmp_path):
     names = [s.name for s in steps(load(path))]
     each = ["grad_cam", "saliency"]
     expected = [f"evaluate/{v}" for v in (*each, "random", "random_pixels")] + [f"sanity/{v}" for v in each]
-    assert names[-8:] == [*expected, "sanity", "report"]
+    assert names[-9:] == [*expected, "sanity/every two", "sanity", "report"]
     assert "sanity/grad_cam" not in [s.name for s in steps(load(path, ["evaluate.randomization=null"]))]
     stamp = [s.params.masks_stamp for s in steps(load(path)) if s.stage.name == "evaluate"]
     (tmp_path / "masks/1.png").write_bytes(b"more")
-    assert len(set(stamp)) == 1 and stamp[0] != steps(load(path))[-8].params.masks_stamp
+    assert len(set(stamp)) == 1 and stamp[0] != steps(load(path))[-9].params.masks_stamp
 
 
 def test_a_section_that_is_missing_and_files_that_are_no_yaml(write):

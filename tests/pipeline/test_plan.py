@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from activation_atlas.pipeline.plan import STAMPS, Planner, differs
-from activation_atlas.pipeline.runner import work
 from activation_atlas.pipeline.store import Store
+from activation_atlas.pipeline.worker import work
 from activation_atlas.stages.stage import UserError
 from tests.pipeline import toy
 

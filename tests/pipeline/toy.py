@@ -103,7 +103,8 @@ def steps(file, power=2, title="sum", fail_at=None):
 
 def install(monkeypatch):
     """Puts these stages in the place of the real ones."""
-    from activation_atlas.pipeline import runner
+    from activation_atlas.pipeline import runner, worker
 
     fake = SimpleNamespace(ORDER=tuple(STAGES), stage=STAGES.__getitem__)
     monkeypatch.setattr(runner, "stages", fake)
+    monkeypatch.setattr(worker, "stages", fake)

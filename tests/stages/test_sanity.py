@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from activation_atlas.stages import tables
-from activation_atlas.stages.sanity import STAGE, Params
+from activation_atlas.stages.sanity import COMPARED, STAGE, Params
 from activation_atlas.stages.sanity.randomization import stored
 from activation_atlas.stages.sanity.ranks import correlation, mean, ranks, share, standard
 from activation_atlas.stages.vision.attribution.methods.cam import GradCam
@@ -102,10 +102,10 @@ def test_of_the_maps_that_are_compared_one_part_is_held():
     methods = [GradCam(**{"as": v}) for v in "abc"]
     states = {("extract", ""): {"input_size": [32, 32]}, ("evaluate", "a"): {"chosen": ["0102", "0405", "0400"]}}
     inputs = CountedInputs({f"maps/{v}": parts for v in "abc"}, states)
-    found = inputs.run(STAGE, overall(methods=methods, against={}))["agreement"]
+    found = agreement_of(inputs, methods=methods, against={})
     assert [(r["n"], round(r["mean"], 5)) for r in found.to_pylist()] == [(3, 1.0)] * 3
     assert inputs.pool.max_memory() < 1.2 * most_of_one(parts[0])
-    assert {part for _, part, columns in inputs.read if "map" in columns} == {1, 4}
+    assert {part for _, part, columns in inputs.read if "map" in (columns or ())} == {1, 4}
 
 
 # -- over all methods ------------------------------------------------------------------
@@ -142,6 +142,12 @@ def overall(**changes) -> Params:
     return Params(**{**common, "agreement": True, **changes})
 
 
+def agreement_of(inputs, **changes) -> pa.Table:
+    """The two steps, one after the other."""
+    inputs.run(STAGE, overall(compared=True, **changes), COMPARED)
+    return inputs.run(STAGE, overall(**changes))["agreement"]
+
+
 @pytest.fixture
 def everything():
     rng = np.random.default_rng(0)
@@ -164,7 +170,7 @@ def everything():
 
 def test_agreement_by_hand(everything):
     inputs, maps = everything
-    found = inputs.run(STAGE, overall())["agreement"]
+    found = agreement_of(inputs)
     assert found.schema == tables.agreement()
     rows = {(r["variant"], r["other"]): r for r in found.to_pylist()}
     assert list(rows) == [("a", "b"), ("a", "o"), ("b", "o")]
@@ -181,7 +187,7 @@ def test_agreement_by_hand(everything):
 def test_agreement_keeps_to_the_chosen_images(everything):
     inputs, _ = everything
     inputs.states["evaluate", "a"]["chosen"] = ["01", "02"]
-    rows = inputs.run(STAGE, overall())["agreement"].to_pylist()
+    rows = agreement_of(inputs).to_pylist()
     assert rows[0]["mean"] == pytest.approx(1, abs=1e-6) and {r["n"] for r in rows} == {2}
 
 
@@ -280,9 +286,16 @@ def forgetting(network, method, maps=None, unconfigured=None):
     if unconfigured is not None:
         unconfigured.setitem(METHODS, method.name, replace(METHODS[method.name], configure=None))
     again = {"images": 5, "depths": 4}
-    params = Params(model=spec, images={"path": "x"}, method=method, randomization=again, batch=4)
-    name = f"randomization/{method.variant}"
-    return inputs.run(STAGE, params, method.variant)[name]
+    return randomization_of(inputs, method, {"model": spec, "randomization": again, "batch": 4})
+
+
+def randomization_of(inputs, method, changes) -> pa.Table:
+    """The two steps, one after the other."""
+    changes = {"images": {"path": "x"}, **changes}
+    inputs.run(STAGE, Params(method=method, **changes), method.variant)
+    inputs.tables |= {f"faithfulness/{v}": [of_figures([])] for v in (method.variant, "random")}
+    whole = Params(methods=[method], against={method.variant: "random"}, **changes)
+    return inputs.run(STAGE, whole)[f"randomization/{method.variant}"]
 
 
 def test_a_gradient_forgets_with_the_model(network):
@@ -334,6 +347,6 @@ def test_without_a_map_that_says_anything_nothing_is_compared(network):
     )
     again = {"images": 1, "depths": 2}
     method = Occlusion(patch=SIZE // 2, stride=SIZE // 2, mode="incremental")
-    params = Params(model={"path": str(path)}, images={"path": "x"}, method=method, randomization=again)
-    assert inputs.run(STAGE, params, "occlusion")["randomization/occlusion"].num_rows == 0
+    asked = {"model": {"path": str(path)}, "randomization": again}
+    assert randomization_of(inputs, method, asked).num_rows == 0
     assert "all maps of the sample say nothing" in inputs.notes[0] and not inputs.warnings

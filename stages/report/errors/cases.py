@@ -48,8 +48,9 @@ class Audit:
     Attributes:
         cases: shown: mistakes first, then the rest; the most confident first, ties by image_id.
         possible: images that could be shown: with a map, or mistakes.
-        counts: (label, prediction) -> labelled images, the right ones among them.
-        images: with a prediction. explained: with a map. mistakes, explained_mistakes: of these the mistakes.
+        counts: (label, prediction) -> images that are of one class and taken for one, the right ones among them.
+        images: with a prediction, and ``labelled`` with a label, too. explained: with a map. mistakes,
+            explained_mistakes: of these the mistakes.
         worst: so many cases are the worst of those with maps, then of the others; further ones stand for their
             confusion.
         lost: chosen images that could not be read again, so that a variant has no map of them: (uri, reason) by id.
@@ -58,16 +59,13 @@ class Audit:
     cases: list[Case] = field(default_factory=list)
     counts: Counter[tuple[int, int]] = field(default_factory=Counter)
     images: int = 0
+    labelled: int = 0
     possible: int = 0
     explained: int = 0
     mistakes: int = 0
     explained_mistakes: int = 0
     worst: int = 0
     lost: dict[str, tuple[str, str]] = field(default_factory=dict)
-
-    @property
-    def labelled(self) -> int:
-        return sum(self.counts.values())
 
 
 _COLUMNS = ["image_id", "label", "pred", "prob", "correct", "top_classes", "top_probs", "label_prob"]
@@ -88,8 +86,8 @@ def read_audit(inputs: Inputs, variants: Sequence[str], most: int) -> Audit:
         part = inputs.part("predictions", number, _COLUMNS)
         audit.images += len(part)
         audit.mistakes += int(mistaken(part["correct"]).sum())
-        known = part.filter(pa.array(labelled(part["label"])))
-        audit.counts.update(_confusions(known))
+        audit.labelled += int(labelled(part["label"]).sum())
+        audit.counts.update(pair for pair in _confusions(part) if min(pair) >= 0)
         ids = [inputs.part(t, number, ["image_id"])["image_id"] for t, count in parts.items() if number < count]
         among = pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string())
         part = part.append_column("mapped", pc.is_in(part["image_id"], value_set=among))

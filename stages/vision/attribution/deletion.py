@@ -72,13 +72,13 @@ class PixelCurves:
         held = tf.constant(padded(ranks, self.batch))
         # Deletion's steps, then insertion's but for the last: that is the image, deletion's first.
         jobs = (steps + 1) * self.deletion + (steps + (not self.deletion)) * self.insertion
-        found = []
+        batches = []
         for own, job, real in packed([jobs] * n, self.batch):
             insert = job > steps if self.deletion else np.ones(len(job), bool)
             count = self.counts[job - (steps + 1) * (insert & self.deletion)].astype(np.int32)
             made = self.step(x, blurred, held, *(tf.constant(v) for v in (own, count, insert)))
-            found.append(made.numpy()[:real])
-        all_of = np.concatenate(found).reshape(n, jobs, -1)
+            batches.append(made.numpy()[:real])
+        all_of = np.concatenate(batches).reshape(n, jobs, -1)
         deleted = all_of[:, : steps + 1] if self.deletion else None
         inserted = all_of[:, (steps + 1) * self.deletion :] if self.insertion else None
         if self.deletion and self.insertion:

@@ -8,24 +8,25 @@ from dataclasses import replace
 import tensorflow as tf
 
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.methods import METHODS
 from activation_atlas.stages.vision.model import Model
 from activation_atlas.stages.vision.model.program import Step
 
-MAPS = "use a method without gradients: occlusion, rise, score_cam or eigen_cam"
 
-
-def require_gradient(model: Model, slot: int, where: str, instead: str = MAPS) -> None:
+def require_gradient(model: Model, slot: int, where: str, instead: str | None = None) -> None:
     """Refuses a model whose logits have no gradient with respect to ``slot``; traces the head, runs nothing.
 
     Args:
         where: what the slot is, in the message: ``layer conv_5``, ``the image``.
-        instead: what to do about it.
+        instead: what to do about it; default: to use a method that needs no gradient.
 
     Raises:
         UserError: an operation on every path from there to the logits has no gradient; it is named.
     """
     step = blocked_by(model, slot)
     if step is not None:
+        *names, last = (m.name for m in METHODS.values() if "gradient" not in m.needs)
+        instead = instead or f"use a method without gradients: {', '.join(names)} or {last}"
         raise UserError(
             f"model {model.name}: no gradient of the logits reaches {where}, because {step.name} ({step.kind}) has "
             f"none; {instead}"

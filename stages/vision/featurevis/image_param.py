@@ -1,4 +1,4 @@
-"""What may be drawn. ``Paint``: (coefficients) -> (pixels): numbers an optimiser may move freely, as an image.
+"""What may be drawn. ``ImageParam``: (coefficients) -> (pixels): numbers an optimiser may move freely, as an image.
 
 Natural images have a spectrum that falls with frequency and colours that vary
 together. Steps of equal size in the coordinates used here are therefore steps
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-Paint = Callable[[tf.Tensor], tf.Tensor]
+ImageParam = Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def start(seed: tuple[int, ...], size: int, channels: int, spectrum: Spectrum, d
     return (deviation * np.random.default_rng(list(seed)).standard_normal((channels, waves, waves))).astype(np.float32)
 
 
-def painter(size: int, colour: np.ndarray, spectrum: Spectrum) -> Paint:
+def cosine_image(size: int, colour: np.ndarray, spectrum: Spectrum) -> ImageParam:
     """Coefficients (n, c, waves, waves), rows first -> pixels in (0, 1) of shape (n, c, size, size).
 
     Every product is of one image's matrices, never of several images' stacked
@@ -73,7 +73,7 @@ def painter(size: int, colour: np.ndarray, spectrum: Spectrum) -> Paint:
     waves, channels = spectrum.waves(size), len(colour)
     basis, scale = cosines(size, waves), spectrum.scale(size)
 
-    def paint(coefficients: tf.Tensor) -> tf.Tensor:
+    def image(coefficients: tf.Tensor) -> tf.Tensor:
         real = coefficients.dtype
         scaled = coefficients * tf.constant(scale, real)
         coloured = tf.matmul(tf.constant(colour, real), tf.reshape(scaled, (-1, channels, waves * waves)))
@@ -81,4 +81,4 @@ def painter(size: int, colour: np.ndarray, spectrum: Spectrum) -> Paint:
         down = tf.matmul(tf.constant(basis, real), across)
         return tf.reshape(tf.sigmoid(down), (-1, channels, size, size))
 
-    return paint
+    return image

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
-from activation_atlas.stages.vision.featurevis.image_param import Spectrum, painter, start
+from activation_atlas.stages.vision.featurevis.image_param import Spectrum, cosine_image, start
 from activation_atlas.stages.vision.featurevis.objectives import TAPS, Objective, direction
 from activation_atlas.stages.vision.featurevis.transforms import GREY, Jitter, affine
 
@@ -47,14 +47,14 @@ def plain(function: Callable, *signature: tf.TensorSpec) -> Callable:
     return tf.function(function, input_signature=signature, autograph=False)
 
 
-LOT = 16
+BATCH = 16
 """Images are computed in multiples of this. Small matrices are summed in another order than large ones, so the
 bytes of a single image would differ from those of the same image in a batch; from 16 rows on they do not."""
 
 
 def filled(rows: np.ndarray) -> np.ndarray:
-    """Rows repeated from the last one up to a multiple of :data:`LOT`."""
-    return np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % LOT, axis=0)])
+    """Rows repeated from the last one up to a multiple of :data:`BATCH`."""
+    return np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % BATCH, axis=0)])
 
 
 class Adam:
@@ -88,16 +88,16 @@ class Adam:
         )
 
 
-class Painter:
-    """One model, one layer, one recipe: directions in, icons out.
+class ActivationMaximization:
+    """One model, one layer, one recipe: directions in, icons out (Erhan et al. 2009; Olah et al. 2017).
 
     ``climb`` is :meth:`slope`, compiled.
 
     Args:
         respond: (n, frame height, width, c) in [0, 1] -> the layer's maps (n, H, W, C); traceable.
-        colour: (c, c), see :func:`~stages.vision.featurevis.image_param.painter`.
+        colour: (c, c), see :func:`~stages.vision.featurevis.image_param.cosine_image`.
         channels: C.
-        closely: as ``respond``, but maps of which only what is tapped need be right; what is climbed.
+        cropped: as ``respond``, but maps of which only what is tapped need be right; what is climbed.
         compiler: ``(function, *signature) -> callable``, e.g. one that freezes the model's weights.
     """
 
@@ -108,12 +108,12 @@ class Painter:
         channels: int,
         recipe: Recipe,
         compiler: Callable[..., Callable] = plain,
-        closely: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        cropped: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ) -> None:
         self.recipe, self.colours = recipe, len(colour)
-        self.respond, self.closely, self.tap = respond, closely or respond, TAPS[recipe.tap]
+        self.respond, self.cropped, self.tap = respond, cropped or respond, TAPS[recipe.tap]
         self.objective: Objective = direction(recipe.power)
-        self.paint = painter(recipe.size, colour, recipe.spectrum)
+        self.image = cosine_image(recipe.size, colour, recipe.spectrum)
         self.transform = affine(recipe.size, recipe.frame)
         waves = recipe.spectrum.waves(recipe.size)
         coefficients = tf.TensorSpec((None, self.colours, waves, waves), tf.float32)
@@ -121,12 +121,12 @@ class Painter:
         framed = tf.TensorSpec((None, *recipe.frame, self.colours), tf.float32)
         self.climb = compiler(self.slope, coefficients, vectors, tf.TensorSpec((2, 3), tf.float32))
         self._measure = compiler(self._answer, framed, vectors)
-        self._finish = compiler(self.paint, coefficients)
+        self._finish = compiler(self.image, coefficients)
 
     def value(self, coefficients: tf.Tensor, directions: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
         """The objective of each image (n,) as seen through ``matrix``."""
-        seen = self.framed(self.paint(coefficients), matrix)
-        return self.objective(self.tap(self.closely(seen)), directions)
+        seen = self.framed(self.image(coefficients), matrix)
+        return self.objective(self.tap(self.cropped(seen)), directions)
 
     def framed(self, pixels: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
         """Pixels (n, c, size, size) -> what the model is shown (n, frame height, width, c), in [0, 1]."""

@@ -11,7 +11,7 @@ import tensorflow as tf
 from activation_atlas.stages.specs import ModelSpec, meant
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.model.geometry import Seen, loses, reaches, upright
-from activation_atlas.stages.vision.model.half import leaning, widened
+from activation_atlas.stages.vision.model.half import simplifier, widened
 from activation_atlas.stages.vision.model.layers import LayerInfo, described, is_spatial, placed
 from activation_atlas.stages.vision.model.loading import Loaded, class_names
 from activation_atlas.stages.vision.model.logits import Ending, ends_in_one, probabilities, to_logits
@@ -35,7 +35,7 @@ class Model:
         program: the steps, ending in the logits; every layer's map lies in it as the image does.
         shapes: slot number to tensor shape, for two images of ``input_size``.
         native: slot number to the dtype the network itself computes it in.
-        lean: steps of the program -> fewer that give the same, with gradients that do not vanish in float16.
+        simplify: steps of the program -> fewer that give the same, with gradients that do not vanish in float16.
     """
 
     def __init__(self, loaded: Loaded, spec: ModelSpec, ending: Ending | None = None) -> None:
@@ -55,7 +55,7 @@ class Model:
         self.program = upright(program, self.shapes)
         if self.program is not program:
             self.shapes, self.native = self._facts(self.program)
-        self.lean = leaning(self.program, self.native)
+        self.simplify = simplifier(self.program, self.native)
         self._placed: dict[str, LayerInfo] = {}
         self._one_output = ends_in_one(self.program)
         self.dtype = self.native[self.program.output]
@@ -200,13 +200,13 @@ class Model:
     def tap(self, layer: str) -> Callable[[tf.Tensor], tf.Tensor]:
         """x in the model's range (n, h, w, c), any h and w the graph accepts -> the layer's output."""
         slot = self.slot(layer)
-        steps = self.lean(self.program.before([slot]), [slot])
+        steps = self.simplify(self.program.before([slot]), [slot])
         return lambda x: self._out(run(steps, self._begin(x))[slot])
 
     def trunk(self, layer: str) -> Callable[[tf.Tensor], list[tf.Tensor]]:
         """x in the model's range -> [the layer's output, then whatever else :meth:`head` needs]."""
         wanted = [self.slot(layer), *self.program.frontier(self.slot(layer))]
-        steps = self.lean(self.program.before(wanted), wanted)
+        steps = self.simplify(self.program.before(wanted), wanted)
 
         def apply(x: tf.Tensor) -> list[tf.Tensor]:
             values = run(steps, self._begin(x))
@@ -222,7 +222,7 @@ class Model:
     def resumed(self, layer: str, slots: Sequence[int]) -> Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]:
         """What :meth:`trunk` returned -> the tensors in ``slots``, of those that it computes and those behind."""
         given = [self.slot(layer), *self.program.frontier(self.slot(layer))]
-        steps = self.lean(self.program.after(given[0]), [*given, *slots])
+        steps = self.simplify(self.program.after(given[0]), [*given, *slots])
 
         def apply(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
             values = {slot: tf.cast(x, widened(self.native[slot])) for slot, x in zip(given, tensors, strict=True)}
@@ -233,7 +233,7 @@ class Model:
 
     def values(self, x: tf.Tensor, slots: Sequence[int]) -> list[tf.Tensor]:
         """x in the model's range -> the tensors in ``slots``, in one pass; half precision is widened."""
-        held = run(self.lean(self.program.before(slots), slots), self._begin(x))
+        held = run(self.simplify(self.program.before(slots), slots), self._begin(x))
         return [self._out(held[slot]) for slot in slots]
 
     def forward(self, layers: Sequence[str] = ()) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]:

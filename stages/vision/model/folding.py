@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from activation_atlas.stages.vision.model.agreement import agree
-from activation_atlas.stages.vision.model.geometry import Sliding, View
+from activation_atlas.stages.vision.model.geometry import Reorientation, Sliding
 from activation_atlas.stages.vision.model.program import Program, Step
 
 _CONVOLUTIONS = {keras.layers.Conv2D: ("filters", "groups"), keras.layers.DepthwiseConv2D: ("depth_multiplier",)}
@@ -186,4 +186,4 @@ def _padded(padding: Any, layer: Any) -> bool:
 
 def _undone(view: Any, back: Any) -> bool:
     """Whether a map is turned as the image lies, which nobody asks for, and turned back."""
-    return isinstance(view, View) and back == view.inverse
+    return isinstance(view, Reorientation) and back == view.inverse

@@ -27,7 +27,7 @@ _EXPONENT = 0x7F800000
 _plain: ContextVar[bool] = ContextVar("plain", default=False)
 
 
-def leaning(program: Program, native: Mapping[int, str]) -> Callable[[Iterable[Step], Iterable[int]], list[Step]]:
+def simplifier(program: Program, native: Mapping[int, str]) -> Callable[[Iterable[Step], Iterable[int]], list[Step]]:
     """Steps of the program -> fewer that give the same, with gradients that do not vanish in float16.
 
     Where a step reads or writes float16 its slots hold float32: the same numbers.

@@ -23,7 +23,7 @@ from activation_atlas.stages.stage import UserError
 
 log = logging.getLogger(__name__)
 
-TESTED = {"keras": ("3.10", "3.15"), "tensorflow": ("2.20", "2.21")}
+TESTED = {"keras": ("3.11", "3.15"), "tensorflow": ("2.20", "2.21")}
 """The lowest and the highest release of each library with which the tests of models pass."""
 
 OPERATIONS = "keras.src.ops"
@@ -36,7 +36,7 @@ _OWN = "keras.src."
 
 
 def bounds(library: str) -> str:
-    """What to ask an installer for: ``keras>=3.10,<3.16``."""
+    """What to ask an installer for: ``keras>=3.11,<3.16``."""
     low, high = TESTED[library]
     major, minor = _release(high)
     return f"{library}>={low},<{major}.{minor + 1}"

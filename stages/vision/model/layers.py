@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from activation_atlas.stages.stage import UserError
-from activation_atlas.stages.vision.model.geometry import Reach, Seen, View, operations, proof
+from activation_atlas.stages.vision.model.geometry import Reach, Reorientation, Seen, operations, proof
 from activation_atlas.stages.vision.model.program import Program
 from activation_atlas.stages.vision.place import Place
 
@@ -63,7 +63,7 @@ def described(program: Program, shapes: dict[int, tuple], seen: Mapping[int, See
         if slot not in maker or not is_spatial(shapes.get(slot, ())) or slot not in seen:
             continue
         step = maker[slot]
-        if isinstance(step.operation, View):
+        if isinstance(step.operation, Reorientation):
             step = maker[step.inputs[0]]
         _, height, width, channels = shapes[slot]
         found[name] = LayerInfo(

@@ -9,12 +9,15 @@ weight stood for is gone.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import keras
 import numpy as np
 
+from activation_atlas.stages.caches import Cache
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision.model.classifier import Model
 from activation_atlas.stages.vision.model.loading import Loaded, load
@@ -60,6 +63,35 @@ def cascade(spec: ModelSpec, count: int, seed: int) -> Iterator[tuple[int, int, 
             shuffle(layer, name, seed)
         done = depth
         yield depth, len(layers), layers[depth - 1][0], Model(loaded, spec, ending)
+
+
+def at_depth(spec: ModelSpec, count: int, number: int, seed: int) -> tuple[int, int, str, Model] | None:
+    """One depth of :func:`cascade`, by its number from 0; None where it has fewer.
+
+    The cascade is kept between calls, so that depths asked for in their order cost what the cascade does. Each model
+    is to be used before the next is asked for.
+    """
+    stat = os.stat(spec.path) if spec.path and os.path.exists(spec.path) else None
+    key = (spec.model_dump_json(), stat and (stat.st_mtime_ns, stat.st_size), count, seed)
+    begun = _BEGUN.get(key, lambda: _Begun(cascade(spec, count, seed)), valid=lambda kept: kept.passed <= number)
+    return begun.at(number)
+
+
+class _Begun:
+    """A cascade, and how many of its models were asked for or passed over."""
+
+    def __init__(self, models: Iterator[tuple[int, int, str, Model]]) -> None:
+        self.models, self.passed = models, 0
+
+    def at(self, number: int) -> tuple[int, int, str, Model] | None:
+        found = next(islice(self.models, number - self.passed, None), None)
+        self.passed = number + 1
+        if found is None or found[0] == found[1]:
+            self.models = iter(())  # nothing follows: the model need not be held
+        return found
+
+
+_BEGUN: Cache[tuple, _Begun] = Cache(1)
 
 
 def shuffle(layer: Any, name: str, seed: int) -> None:

@@ -106,8 +106,9 @@ def audit(folder: Path, rows=ROWS, methods=METHODS, lost=(), **report) -> tuple[
         "occlusion": ((5, 5), None, True),
         "saliency": ((72, 72), None, False),
     }
+    other = ((6, 4), None, True)
     for method in methods:
-        found[f"maps/{method.variant}"] = [maps(part, *kinds[method.name]) for part in rows]
+        found[f"maps/{method.variant}"] = [maps(part, *kinds.get(method.name, other)) for part in rows]
     states = {("extract", ""): {"classes": CLASSES, "attributed": [], "input_size": list(SIZE), "layers": {}}}
     params = Params(
         title=f"A run {EVIL}",

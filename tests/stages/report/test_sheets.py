@@ -22,7 +22,7 @@ CLASSES = ["cat", "dog", "horse"]
 
 
 def test_the_confusion_matrix_says_whole_what_it_counts():
-    found = Audit(counts=Counter({(0, 0): 900, (0, 1): 300}), mistakes=300)
+    found = Audit(counts=Counter({(0, 0): 900, (0, 1): 300}), labelled=1200, mistakes=300)
     said = [t.get_text() for t in confusion_sheet(found, CLASSES, "a_model_with_quite_a_long_name").axes.texts]
     assert "a_model_with_quite_a_long_name" in said
     assert "1,200 labelled images, 300 mistakes; rows: label, columns: prediction" in said

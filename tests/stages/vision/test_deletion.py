@@ -60,10 +60,10 @@ def test_a_perfect_map_is_better_than_random_and_random_than_the_worst(linear):
     model, weights = linear
     pixels = np.random.default_rng(0).integers(140, 256, (1, SIZE, SIZE, 1)).astype(np.uint8)
     effect = weights.reshape(SIZE, SIZE) * (pixels[0, :, :, 0] - GREY)
-    walk = PixelCurves(model, 3, 16)
+    curves = PixelCurves(model, 3, 16)
     random = draw("00ff", 0, (SIZE, SIZE))
     ranks = np.stack([order(v, random) for v in (effect, random, -effect)])
-    perfect, chance, worst = area(walk(np.repeat(pixels, 3, 0), ranks).deletion[:, :, 1])
+    perfect, chance, worst = area(curves(np.repeat(pixels, 3, 0), ranks).deletion[:, :, 1])
     assert perfect < chance < worst
 
 
@@ -71,8 +71,8 @@ def test_insertion_goes_from_the_blur_to_the_image(linear):
     model, _ = linear
     pixels = np.random.default_rng(1).integers(0, 256, (1, SIZE, SIZE, 1)).astype(np.uint8)
     ranks = np.arange(16, dtype=np.int32).reshape(1, SIZE, SIZE)
-    walk = PixelCurves(model, 2, 5)
-    found = walk(pixels, ranks)
+    curves = PixelCurves(model, 2, 5)
+    found = curves(pixels, ranks)
     blurs = gaussian(SIZE, 0.05 * SIZE)
     blurred = np.einsum("ij,jk,lk->il", blurs, pixels[0, :, :, 0].astype(float), blurs)
     for step, share in enumerate((0, 3, 6, 9, 12, 16)):  # floor(s x 16 / 5)
@@ -93,10 +93,10 @@ def test_curves_do_not_depend_on_their_companions(tmp_path_factory, kinds):
     model = small_models.opened("linear", tmp_path_factory.mktemp("models"))
     pixels = small_models.pixels().astype(np.uint8)
     ranks = np.stack([order(draw(f"{k:02x}", 0, (16, 16)), draw("00", 1, (16, 16))) for k in range(3)])
-    walk = PixelCurves(model, 4, 3, *kinds)
-    together = walk(pixels, ranks)
+    curves = PixelCurves(model, 4, 3, *kinds)
+    together = curves(pixels, ranks)
     for k in (2, 0):
-        alone = walk(pixels[k : k + 1], ranks[k : k + 1])
+        alone = curves(pixels[k : k + 1], ranks[k : k + 1])
         for name, asked in zip(("deletion", "insertion"), kinds, strict=True):
             if asked:
                 assert np.array_equal(getattr(alone, name)[0], getattr(together, name)[k])

@@ -50,7 +50,7 @@ def opened(build, folder, dtype="float32"):
 
 
 def kinds(model, *slots):
-    return [step.kind for step in model.lean(model.program.before([model.program.output]), slots)]
+    return [step.kind for step in model.simplify(model.program.before([model.program.output]), slots)]
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -189,8 +189,8 @@ def test_paddings_as_they_are_in_a_program(tmp_path):
     built, model = opened(build, tmp_path)
     steps = model.program.before([model.program.output])
     whole = ["Padded", "ReLU", "Padded", "Padded", "GlobalAveragePooling2D", "Dense"]
-    assert [step.kind for step in model.lean(steps, [])] == whole
-    asked = model.lean(steps, [model.slot("asked")])
+    assert [step.kind for step in model.simplify(steps, [])] == whole
+    asked = model.simplify(steps, [model.slot("asked")])
     assert [step.kind for step in asked[3:5]] == ["ZeroPadding2D", "DepthwiseConv2D"]
     x = tf.constant(small.pixels(), tf.float32)
     np.testing.assert_allclose(model.forward()(x)[1], built(x), rtol=5e-6)

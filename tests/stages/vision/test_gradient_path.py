@@ -10,7 +10,7 @@ from keras import layers, ops
 
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.gradient_path import blocked_by, require_gradient
-from activation_atlas.stages.vision.featurevis.studio import require_slope
+from activation_atlas.stages.vision.featurevis.visualizer import require_slope
 from activation_atlas.stages.vision.model import Model
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import opened

@@ -15,7 +15,7 @@ from activation_atlas.stages.vision.attribution.choice import choose
 from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
 from activation_atlas.stages.vision.attribution.local_maps import Positions
 from activation_atlas.stages.vision.attribution.methods import METHODS, Setting
-from activation_atlas.stages.vision.featurevis.close_up import close_up
+from activation_atlas.stages.vision.featurevis.receptive_crop import receptive_crop
 from activation_atlas.stages.vision.model.classifier import Model
 from activation_atlas.stages.vision.model.half import ScaledStep, powers
 from activation_atlas.stages.vision.model.loading import Loaded
@@ -113,7 +113,7 @@ def test_attributions_are_those_of_the_float32_twin(way, layer):
 def test_icons_climb_as_those_of_the_float32_twin():
     slopes = []
     for dtype in ("mixed_float16", "float32"):
-        respond = close_up(opened(dtype), "maps", (SIZE, SIZE))
+        respond = receptive_crop(opened(dtype), "maps", (SIZE, SIZE))
         x = tf.constant(_pixels(2) / np.float32(255))
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -130,8 +130,8 @@ def test_the_forward_pass_is_as_it_was():
     slots = [slot for slot in raw if raw[slot].dtype.is_floating]
     for slot, value in zip(slots, model.values(x, slots), strict=True):
         np.testing.assert_array_equal(value, tf.cast(raw[slot], tf.float32))
-    assert any(isinstance(step, ScaledStep) for step in model.lean(steps, slots))
-    assert not any(isinstance(step, ScaledStep) for step in plain.lean(steps, slots))
+    assert any(isinstance(step, ScaledStep) for step in model.simplify(steps, slots))
+    assert not any(isinstance(step, ScaledStep) for step in plain.simplify(steps, slots))
 
 
 def _slope(function, x: tf.Tensor, arriving: tf.Tensor) -> np.ndarray:

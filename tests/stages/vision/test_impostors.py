@@ -16,7 +16,7 @@ from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
 from activation_atlas.stages.vision.attribution.local_maps import Positions
 from activation_atlas.stages.vision.attribution.methods import METHODS, Setting
 from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
-from activation_atlas.stages.vision.featurevis.studio import nearest
+from activation_atlas.stages.vision.featurevis.visualizer import proved_crop
 from activation_atlas.stages.vision.model import Model, freeze, open_model
 from activation_atlas.stages.vision.model.agreement import agree
 from activation_atlas.stages.vision.model.folding import Folding, Padded
@@ -116,7 +116,7 @@ def test_occlusion_is_that_of_whole_passes(built, model, caplog):
 
 def test_icons_see_whole_maps(model, caplog):
     with caplog.at_level(logging.WARNING):
-        respond = nearest(model, "relu", (24, 24))
+        respond = proved_crop(model, "relu", (24, 24))
     assert "icons by whole maps" in caplog.text
     assert respond(tf.zeros((1, 24, 24, 3))).shape[1:3] == (24, 24)
 

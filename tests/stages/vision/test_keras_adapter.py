@@ -33,6 +33,9 @@ def test_the_project_asks_for_the_versions_that_are_tested():
     assert {keras_adapter.bounds(library) for library in keras_adapter.TESTED} <= set(project["dependencies"])
     (gpu,) = project["optional-dependencies"]["gpu"]
     assert gpu.split(";")[0] == keras_adapter.bounds("tensorflow").replace("tensorflow", "tensorflow[and-cuda]")
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    for keras_, tensorflow in zip(keras_adapter.TESTED["keras"], keras_adapter.TESTED["tensorflow"], strict=True):
+        assert f"Keras {keras_} on TensorFlow {tensorflow}" in readme
 
 
 @pytest.mark.parametrize("version", ["3.9.2", "3.10.0", "3.15.9", "3.16.0"])

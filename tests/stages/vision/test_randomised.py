@@ -7,7 +7,7 @@ import pytest
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision.model import open_model
 from activation_atlas.stages.vision.model.loading import load
-from activation_atlas.stages.vision.model.randomised import cascade, depths, shuffle, weighted
+from activation_atlas.stages.vision.model.randomised import at_depth, cascade, depths, shuffle, weighted
 from tests.stages.vision import small_models
 
 
@@ -67,6 +67,11 @@ def test_the_cascade_goes_down_from_the_logits_and_leaves_the_model_as_it_was(sp
         (4, 4, "backbone/conv_a", [True, True, True]),
     ]
     assert all(np.array_equal(a, b) for a, b in zip(first, taps(own), strict=True))
+    for number in (0, 2, 1, 3):  # in whatever order they are asked for
+        depth, count, name, model = at_depth(spec, 6, number, seed=0)
+        changed[number] = changed[number][:3] == (depth, count, name) and taps(model)[2].tolist()
+    again = [taps(model)[2].tolist() for _, _, _, model in cascade(spec, 6, seed=0)]
+    assert changed == again and at_depth(spec, 6, 4, seed=0) is None
 
 
 def test_the_same_seed_shuffles_alike_and_another_does_not(spec):

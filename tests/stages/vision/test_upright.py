@@ -11,7 +11,7 @@ from keras import layers, ops
 from activation_atlas.stages.vision.attribution.choice import choose
 from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
 from activation_atlas.stages.vision.attribution.local_maps import Positions
-from activation_atlas.stages.vision.featurevis.close_up import close_up
+from activation_atlas.stages.vision.featurevis.receptive_crop import receptive_crop
 from activation_atlas.stages.vision.model import Model
 from activation_atlas.stages.vision.model.geometry import upright
 from tests import quick
@@ -95,7 +95,7 @@ def test_icons_see_the_middle_of_the_turned_map(twins):
     model = twins[0]
     whole = model.tap("seen")(model.to_input(x))
     height, width = whole.shape[1:3]
-    middle = close_up(model, "seen", (17, 21))(model.to_input(x))
+    middle = receptive_crop(model, "seen", (17, 21))(model.to_input(x))
     np.testing.assert_allclose(middle[:, 0, 0], whole[:, height // 2, width // 2], rtol=1e-4, atol=1e-3)
 
 

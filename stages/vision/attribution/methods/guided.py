@@ -84,7 +84,7 @@ def is_relu(operation: Any) -> bool:
 
 def under_rule(model: Model, rule: Rule) -> Model:
     """The model with the rule at each of its ReLUs; its other layers and all weights are the same."""
-    from activation_atlas.stages.vision.model.half import leaning
+    from activation_atlas.stages.vision.model.half import simplifier
 
     twins: dict[int, keras.layers.Layer] = {}
 
@@ -101,7 +101,7 @@ def under_rule(model: Model, rule: Rule) -> Model:
     other = copy.copy(model)
     steps = tuple(ruled(step) for step in model.program.steps)
     other.program = replace(model.program, steps=steps, _made_by={})
-    other.lean = leaning(other.program, other.native)
+    other.simplify = simplifier(other.program, other.native)
     return other
 
 
@@ -134,13 +134,13 @@ def activations(program: Program) -> list[str]:
     import keras
 
     known = {name.lower().replace("_", "") for name in dir(keras.activations)} - {"linear", "softmax"}
-    found = []
+    names = []
     for step in program.before([program.output]):
         own = getattr(step.operation, "activation", None)
         name = step.kind if own is None else getattr(own, "__name__", type(own).__name__)
         if name.lower().replace("_", "") in known | {"prelu"}:
-            found.append(name)
-    return list(dict.fromkeys(found))
+            names.append(name)
+    return list(dict.fromkeys(names))
 
 
 def configure(model: Model, options: Any, sample: Sample) -> Configured:

@@ -64,13 +64,13 @@ def gradients(model: Model, x: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor
         tape.watch(x)
         (logits,) = model.values(x, [model.program.output])
         scores = model.scores(logits)
-    found = []
+    each = []
     for target in tf.unstack(targets, axis=1):
         of_one = tf.one_hot(target, scores.shape[1], dtype=scores.dtype)
         gradient = tape.gradient(scores, x, output_gradients=of_one)
-        found.append(tf.cast(tf.convert_to_tensor(gradient), tf.float32))
+        each.append(tf.cast(tf.convert_to_tensor(gradient), tf.float32))
     chosen = tf.gather(scores, targets, axis=1, batch_dims=1)
-    return tf.cast(chosen, tf.float32), tf.stack(found, 1)
+    return tf.cast(chosen, tf.float32), tf.stack(each, 1)
 
 
 class InputGradient:
@@ -94,8 +94,8 @@ class InputGradient:
         return self.reduce(x[:, None], gradient), scores
 
     def __call__(self, pixels: np.ndarray, targets: np.ndarray, ids: Sequence[str]) -> Maps:
-        found = self.apply(tf.constant(padded(pixels, self.batch)), tf.constant(padded(targets, self.batch)))
-        maps, scores = (x.numpy()[: len(pixels)] for x in found)
+        batch = self.apply(tf.constant(padded(pixels, self.batch)), tf.constant(padded(targets, self.batch)))
+        maps, scores = (x.numpy()[: len(pixels)] for x in batch)
         return Maps(maps, scores)
 
 

@@ -76,14 +76,14 @@ def normal(seeds: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
     a million), all of them their angle. A fraction of the time of ``tf.random.stateless_normal``. Each row is drawn by
     operations of its own: the end of a tensor is computed by other instructions, and rounds differently.
     """
-    count, half, found = prod(shape), ceil(prod(shape) / 2), []
+    count, half, rows = prod(shape), ceil(prod(shape) / 2), []
     for seed in tf.unstack(seeds):
         bits = tf.random.stateless_uniform((half,), seed, minval=None, maxval=None, dtype=tf.int32)
         low = tf.cast(tf.bitwise.bitwise_and(bits, 2**16 - 1), tf.float32)
         radius = tf.sqrt(-2 * tf.math.log((low + 0.5) * 2**-16))
         angle = tf.cast(bits, tf.float32) * (pi * 2**-31)
-        found.append(tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 0)[:count])
-    return tf.reshape(tf.concat(found, 0), (-1, *shape))
+        rows.append(tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 0)[:count])
+    return tf.reshape(tf.concat(rows, 0), (-1, *shape))
 
 
 def smooth_grad(setting: Setting) -> Explain:

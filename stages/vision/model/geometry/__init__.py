@@ -13,7 +13,7 @@ import numpy as np
 from activation_atlas.stages.vision.model.geometry import proof
 from activation_atlas.stages.vision.model.geometry.reach import Reach
 from activation_atlas.stages.vision.model.geometry.reckoning import Seen, Shapes, loses, reaches
-from activation_atlas.stages.vision.model.geometry.upright import View, upright
+from activation_atlas.stages.vision.model.geometry.upright import Reorientation, upright
 from activation_atlas.stages.vision.model.geometry.windows import LAYERS, Sliding, Window, sliding
 from activation_atlas.stages.vision.model.program import Step
 
@@ -23,7 +23,7 @@ __all__ = [
     "Seen",
     "Shapes",
     "Sliding",
-    "View",
+    "Reorientation",
     "Window",
     "loses",
     "operations",
@@ -36,7 +36,7 @@ __all__ = [
 
 def operations(step: Step, shapes: Shapes) -> float:
     """Floating-point operations of a step for one image: two per weight and position, one per output value."""
-    shape = shapes.get(step.outputs[0], ()) if not isinstance(step.operation, View) else ()
+    shape = shapes.get(step.outputs[0], ()) if not isinstance(step.operation, Reorientation) else ()
     if any(n is None for n in shape):
         return 0.0
     values = float(np.prod(shape[1:])) if len(shape) > 1 else 0.0

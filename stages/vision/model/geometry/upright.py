@@ -19,7 +19,7 @@ from activation_atlas.stages.vision.model.program import Program, Slot, Step, ca
 
 
 @dataclass(frozen=True)
-class View:
+class Reorientation:
     """A tensor with its axes in another order, then read from the other end along some of them.
 
     Attributes:
@@ -35,25 +35,25 @@ class View:
         return tf.reverse(x, self.back) if self.back else x
 
     @property
-    def inverse(self) -> View:
+    def inverse(self) -> Reorientation:
         """What undoes it."""
         order = tuple(self.order.index(k) for k in range(len(self.order)))
-        return View(order, tuple(self.order[k] for k in self.back))
+        return Reorientation(order, tuple(self.order[k] for k in self.back))
 
 
-def _viewed(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
+def _reoriented(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
     view = step.operation
     out = view.order.index(axis)
     return out, Window(-1.0, given[axis] - 1.0, given[axis] - 1.0) if out in view.back else SAME
 
 
-RULES["View"] = _viewed
+RULES["Reorientation"] = _reoriented
 
 
 def upright(program: Program, shapes: Shapes) -> Program:
     """The program with every named map that does not lie as the image does turned; the same one where all do."""
     found = reaches(program, shapes)
-    views = {slot: _view(found[slot]) for slot in program.names.values() if _lies(slot, found, shapes)}
+    views = {slot: _reorientation(found[slot]) for slot in program.names.values() if _lies(slot, found, shapes)}
     if not views:
         return program
     steps: list[Step] = []
@@ -79,9 +79,11 @@ def _lies(slot: int, found: dict[int, Seen], shapes: Shapes) -> bool:
     return not seen.upright and any(shapes[slot][axis] > 1 for axis in seen.axes)
 
 
-def _view(seen: Seen) -> View:
+def _reorientation(seen: Seen) -> Reorientation:
     (channels,) = {1, 2, 3} - set(seen.axes)
-    return View((0, *seen.axes, channels), tuple(k + 1 for k, side in enumerate(seen.sides) if side.stride < 0))
+    return Reorientation(
+        (0, *seen.axes, channels), tuple(k + 1 for k, side in enumerate(seen.sides) if side.stride < 0)
+    )
 
 
 def _reading(step: Step, undone: dict[int, int]) -> Step:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from activation_atlas.stages.vision.featurevis.image_param import Spectrum, cosines, painter, start
+from activation_atlas.stages.vision.featurevis.image_param import Spectrum, cosine_image, cosines, start
 
 
 def slow_paint(coefficients: np.ndarray, size: int, colour: np.ndarray, spectrum: Spectrum) -> np.ndarray:
@@ -31,7 +31,7 @@ def test_paint_equals_its_slow_twin(channels):
     waves = spectrum.waves(9)
     assert waves == 7
     coefficients = rng.normal(size=(2, channels, waves, waves))
-    got = painter(9, colour, spectrum)(tf.constant(coefficients)).numpy()
+    got = cosine_image(9, colour, spectrum)(tf.constant(coefficients)).numpy()
     for image, own in zip(got, coefficients, strict=True):
         np.testing.assert_allclose(image, slow_paint(own, 9, colour, spectrum), rtol=1e-9)
 
@@ -51,7 +51,7 @@ def test_waves_are_orthogonal_with_root_mean_square_one():
 
 def test_nothing_finer_than_asked_is_drawn():
     spectrum = Spectrum(finest=0.25)
-    pixels = painter(32, np.eye(1), spectrum)(tf.random.normal((1, 1, 16, 16), dtype=tf.float64)).numpy()[0, 0]
+    pixels = cosine_image(32, np.eye(1), spectrum)(tf.random.normal((1, 1, 16, 16), dtype=tf.float64)).numpy()[0, 0]
     logit = np.log(pixels / (1 - pixels))
     waves = cosines(32, 32).T @ logit @ cosines(32, 32) / 32**2
     assert np.abs(waves[16:]).max() < 1e-12 and np.abs(waves[:, 16:]).max() < 1e-12

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from activation_atlas.stages.vision.featurevis.image_param import Spectrum
-from activation_atlas.stages.vision.featurevis.optimise import Adam, Painter, Recipe
+from activation_atlas.stages.vision.featurevis.optimise import ActivationMaximization, Adam, Recipe
 from activation_atlas.stages.vision.featurevis.transforms import Jitter
 
 RECIPE = Recipe(size=12, frame=(16, 16), steps=12, jitter=Jitter(10, 0.1, 1), spectrum=Spectrum(finest=0.5))
@@ -21,12 +21,12 @@ def respond(images: tf.Tensor) -> tf.Tensor:
     return tf.nn.softplus(tf.nn.conv2d(images * 2 - 1, tf.constant(KERNELS, images.dtype), 2, "SAME"))
 
 
-def make(recipe: Recipe = RECIPE) -> Painter:
-    return Painter(respond, np.eye(3), 6, recipe)
+def make(recipe: Recipe = RECIPE) -> ActivationMaximization:
+    return ActivationMaximization(respond, np.eye(3), 6, recipe)
 
 
 @pytest.fixture(scope="module")
-def painter() -> Painter:
+def maximization() -> ActivationMaximization:
     return make()
 
 
@@ -37,14 +37,14 @@ def towards(n: int) -> np.ndarray:
 
 @pytest.mark.parametrize("tap", ["centre", "mean"])
 def test_gradient_by_finite_differences(tap):
-    painter = make(dataclasses.replace(RECIPE, tap=tap))
+    maximization = make(dataclasses.replace(RECIPE, tap=tap))
     rng = np.random.default_rng(0)
     at, v = rng.normal(size=(2, 3, 12, 12)), towards(2).astype(np.float64)
     view = tf.constant(RECIPE.jitter.matrix(0, 3).astype(np.float64))
-    slope = painter.slope(tf.constant(at), tf.constant(v), view).numpy()
+    slope = maximization.slope(tf.constant(at), tf.constant(v), view).numpy()
 
     def value(coefficients: np.ndarray) -> float:
-        return float(tf.reduce_sum(painter.value(tf.constant(coefficients), tf.constant(v), view)))
+        return float(tf.reduce_sum(maximization.value(tf.constant(coefficients), tf.constant(v), view)))
 
     for index in map(tuple, rng.integers((0, 0, 0, 0), (2, 3, 12, 12), size=(20, 4))):
         bump = np.zeros_like(at)
@@ -53,27 +53,27 @@ def test_gradient_by_finite_differences(tap):
         assert slope[index] == pytest.approx(numeric, rel=1e-5, abs=1e-8)
 
 
-def test_the_objective_rises(painter):
+def test_the_objective_rises(maximization):
     seeds = [(0, k) for k in range(4)]
     few, many = (make(dataclasses.replace(RECIPE, steps=n)).draw(towards(4), seeds, 0) for n in (1, 60))
-    assert (painter.answer(many, towards(4))[1] > painter.answer(few, towards(4))[1] + 0.1).all()
+    assert (maximization.answer(many, towards(4))[1] > maximization.answer(few, towards(4))[1] + 0.1).all()
 
 
-def test_an_icon_does_not_depend_on_its_companions(painter):
+def test_an_icon_does_not_depend_on_its_companions(maximization):
     v, seeds = towards(7), [(0, k) for k in range(7)]
-    together = painter.draw(v, seeds, 0)
-    apart = [painter.draw(v[k : k + n], seeds[k : k + n], 0) for k, n in ((0, 1), (1, 2), (3, 4))]
+    together = maximization.draw(v, seeds, 0)
+    apart = [maximization.draw(v[k : k + n], seeds[k : k + n], 0) for k, n in ((0, 1), (1, 2), (3, 4))]
     np.testing.assert_array_equal(together, np.concatenate(apart))
-    np.testing.assert_array_equal(together[::-1], painter.draw(v[::-1], seeds[::-1], 0))
-    assert not np.array_equal(together, painter.draw(v, seeds, 1)), "another seed shows other views"
+    np.testing.assert_array_equal(together[::-1], maximization.draw(v[::-1], seeds[::-1], 0))
+    assert not np.array_equal(together, maximization.draw(v, seeds, 1)), "another seed shows other views"
 
 
-def test_what_is_measured_is_the_stored_icon(painter):
+def test_what_is_measured_is_the_stored_icon(maximization):
     icons = np.random.default_rng(1).integers(0, 256, (2, 12, 12, 3)).astype(np.uint8)
     framed = np.full((2, 16, 16, 3), 0.5, np.float32)
     framed[:, 2:14, 2:14] = icons / np.float32(255)
     expected = respond(tf.constant(framed)).numpy()[:, 4, 4]
-    np.testing.assert_allclose(painter.answer(icons, towards(2))[0], expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(maximization.answer(icons, towards(2))[0], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_adam_equals_the_paper():

@@ -28,7 +28,11 @@ vectorised functions (the gelu of a Dense of 7) round the last few of a batch ot
 UNSIGNED_GRADIENT = {"saliency", "smooth_grad"}
 """Methods of |g|: of a single sigmoid, whose two scores are z and -z, both classes have one map."""
 
-LACKING = {"linear head": ("not linear", "deep", "residual"), "ReLU": ("has none", "plain")}
+LACKING = {
+    "gradient": ("no gradient of the logits", "stepped"),
+    "linear head": ("not linear", "deep", "residual"),
+    "ReLU": ("has none", "plain"),
+}
 """What a method may need -> words of the line that refuses a model without it, and such models."""
 
 
@@ -56,10 +60,19 @@ def plain() -> keras.Model:
     return keras.Model(image, layers.Dense(CLASSES, activation="softmax")(x))
 
 
+def stepped() -> keras.Model:
+    """No gradient passes the rounding behind all layers that have positions."""
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(6, 3, strides=2, activation="relu", name="conv")(layers.Rescaling(1 / 255)(image))
+    x = keras.ops.round(64 * layers.GlobalAveragePooling2D()(x)) / 64
+    return keras.Model(image, layers.Dense(CLASSES, activation="softmax")(x))
+
+
 OWN: dict[str, tuple[Callable[[], keras.Model], str]] = {
     "wide": (wide, "float32"),
     "sigmoids": (sigmoids, "float32"),
     "plain": (plain, "float32"),
+    "stepped": (stepped, "float32"),
     "mixed_float16": (small.nested, "mixed_float16"),
     "mixed_bfloat16": (small.nested, "mixed_bfloat16"),
 }

@@ -1,4 +1,4 @@
-"""The painter of one layer of one model, compiled once per process."""
+"""What draws the icons of one layer of one model, compiled once per process."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.gradient_path import blocked_by
 from activation_atlas.stages.vision.attribution.proof import one_line
-from activation_atlas.stages.vision.featurevis.close_up import close_up
 from activation_atlas.stages.vision.featurevis.objectives import centre
-from activation_atlas.stages.vision.featurevis.optimise import Painter, Recipe
+from activation_atlas.stages.vision.featurevis.optimise import ActivationMaximization, Recipe
+from activation_atlas.stages.vision.featurevis.receptive_crop import receptive_crop
 from activation_atlas.stages.vision.model import Model, freeze, open_model
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Studio:
-    """A painter with what belongs to its model.
+class Visualizer:
+    """The optimiser of a layer's icons with what belongs to its model.
 
     Attributes:
         model: the classifier.
-        painter: draws and measures icons.
+        maximization: draws and measures icons.
         native: the model cannot take the size that was asked for; icons have its own.
     """
 
     model: Model
-    painter: Painter
+    maximization: ActivationMaximization
     native: bool
 
     def predicted(self, icons: np.ndarray) -> np.ndarray:
@@ -43,13 +43,13 @@ class Studio:
         return np.argmax(logits.numpy(), axis=1).astype(np.int32)
 
 
-def open_studio(spec: ModelSpec, layer: str, recipe: Recipe, colour: np.ndarray) -> Studio:
-    """The studio of one layer; kept, so that a second call costs nothing.
+def open_visualizer(spec: ModelSpec, layer: str, recipe: Recipe, colour: np.ndarray) -> Visualizer:
+    """The visualizer of one layer; kept, so that a second call costs nothing.
 
     Args:
         colour: (3, 3) colour root; a model of grey images takes the plain 1.
     """
-    return _studio(open_model(spec), layer, recipe, np.asarray(colour, np.float64).tobytes())
+    return _visualizer(open_model(spec), layer, recipe, np.asarray(colour, np.float64).tobytes())
 
 
 def smallest_side(spec: ModelSpec) -> int:
@@ -58,23 +58,23 @@ def smallest_side(spec: ModelSpec) -> int:
 
 
 @functools.lru_cache(maxsize=4)
-def _studio(model: Model, layer: str, recipe: Recipe, colour: bytes) -> Studio:
+def _visualizer(model: Model, layer: str, recipe: Recipe, colour: bytes) -> Visualizer:
     native = not model.accepts(layer, *recipe.frame)
     if native:
         recipe = dataclasses.replace(recipe, size=min(model.input_size), frame=tuple(model.input_size))
     root = np.frombuffer(colour).reshape(3, 3) if model.channels == 3 else np.ones((1, 1))
     tap = model.tap(layer)
     require_slope(model, layer)
-    near = nearest(model, layer, recipe.frame) if recipe.tap == "centre" else tap
+    cropped = proved_crop(model, layer, recipe.frame) if recipe.tap == "centre" else tap
 
     def respond(images: tf.Tensor) -> tf.Tensor:
         return tf.cast(tap(model.from_unit(images)), tf.float32)
 
-    def closely(images: tf.Tensor) -> tf.Tensor:
-        return tf.cast(near(model.from_unit(images)), tf.float32)
+    def respond_cropped(images: tf.Tensor) -> tf.Tensor:
+        return tf.cast(cropped(model.from_unit(images)), tf.float32)
 
-    painter = Painter(respond, root, model.layer(layer).channels, recipe, freeze, closely)
-    return Studio(model, painter, native)
+    maximization = ActivationMaximization(respond, root, model.layer(layer).channels, recipe, freeze, respond_cropped)
+    return Visualizer(model, maximization, native)
 
 
 def require_slope(model: Model, layer: str) -> None:
@@ -99,22 +99,22 @@ CLOSE = 1e-3
 """Largest difference of the two ways' answers, over the largest, on noise; in half precision twenty times that."""
 
 
-def nearest(model: Model, layer: str, frame: tuple[int, int]) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The close-up where it answers noise as the middle of the whole map does; else the whole map, said in the log."""
-    tap, near = model.tap(layer), close_up(model, layer, frame)
+def proved_crop(model: Model, layer: str, frame: tuple[int, int]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The receptive crop where it answers noise as the middle of the whole map; else that map, said in the log."""
+    tap, crop = model.tap(layer), receptive_crop(model, layer, frame)
     pixels = tf.constant(np.random.default_rng(0).uniform(size=(2, *frame, model.channels)), tf.float32)
     narrow = {"float16", "bfloat16"}.intersection(model.native.values())
     try:
-        found, expected = (
+        answer, expected = (
             tf.function(lambda x, respond=respond: centre(respond(model.from_unit(x))), autograph=False)(pixels).numpy()
-            for respond in (near, tap)
+            for respond in (crop, tap)
         )
     except Exception as error:  # whichever step objects to a window, and however
         log.warning("layer %s: icons by whole maps (its middle alone cannot be computed: %s)", layer, one_line(error))
         return tap
-    gap = np.abs(found - expected).max() / max(np.abs(expected).max(), np.finfo(np.float32).tiny)
-    if np.array_equal(found, expected, equal_nan=True) or gap <= CLOSE * (20 if narrow else 1):
-        return near
+    gap = np.abs(answer - expected).max() / max(np.abs(expected).max(), np.finfo(np.float32).tiny)
+    if np.array_equal(answer, expected, equal_nan=True) or gap <= CLOSE * (20 if narrow else 1):
+        return crop
     log.warning("layer %s: icons by whole maps (its middle alone is off by %.1e)", layer, gap)
     return tap
 

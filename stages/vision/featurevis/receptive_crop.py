@@ -24,14 +24,14 @@ POINTWISE = {"BatchNormalization", "ReLU", "LeakyReLU", "ELU", "Activation", "Dr
 POINTWISE |= {"Add", "Multiply", "Concatenate"}
 
 
-def close_up(model: Model, layer: str, frame: tuple[int, int]) -> Callable[[tf.Tensor], tf.Tensor]:
+def receptive_crop(model: Model, layer: str, frame: tuple[int, int]) -> Callable[[tf.Tensor], tf.Tensor]:
     """x in the model's range (n, *frame, c) -> the layer's output at (H // 2, W // 2) alone: (n, 1, 1, C).
 
     Equal to the middle of ``model.tap(layer)`` up to rounding. Steps that are not
     known to act locally get, and give, whole maps.
     """
     target, start = model.slot(layer), model.program.input
-    steps = model.lean(model.program.before([target]), [target])
+    steps = model.simplify(model.program.before([target]), [target])
     sizes = _sizes(model, steps, frame)
     asked: dict[int, Window] = {target: tuple((side // 2, side // 2 + 1) for side in sizes[target])}
     for step in reversed(steps):

@@ -9,10 +9,10 @@ import tensorflow as tf
 from keras import layers
 
 from activation_atlas.stages.specs import ModelSpec
-from activation_atlas.stages.vision.featurevis import close_up as module
-from activation_atlas.stages.vision.featurevis.close_up import close_up
+from activation_atlas.stages.vision.featurevis import receptive_crop as module
 from activation_atlas.stages.vision.featurevis.objectives import centre
-from activation_atlas.stages.vision.featurevis.studio import nearest
+from activation_atlas.stages.vision.featurevis.receptive_crop import receptive_crop
+from activation_atlas.stages.vision.featurevis.visualizer import proved_crop
 from activation_atlas.stages.vision.model import Model, open_model
 from tests.stages.vision import small_models
 
@@ -51,7 +51,7 @@ def test_on_every_layer_of_small_models(name, tmp_path):
 def _compare(model: Model, layer: str, frame: tuple[int, int]) -> None:
     x = tf.constant(np.random.default_rng(0).uniform(size=(2, *frame, model.channels)).astype(np.float32))
     values, slopes = [], []
-    for respond in (model.tap(layer), close_up(model, layer, frame)):
+    for respond in (model.tap(layer), receptive_crop(model, layer, frame)):
         with tf.GradientTape() as tape:
             tape.watch(x)
             middle = centre(respond(x))
@@ -65,10 +65,10 @@ def test_a_middle_that_is_not_the_whole_maps_is_not_climbed(monkeypatch, tmp_pat
     """Where a step is wrongly taken to work on each position alone, as a norm over the whole map would be."""
     model = small_models.opened("deep", tmp_path)
     pixels = tf.constant(np.random.default_rng(3).uniform(size=(1, 24, 24, 3)).astype(np.float32))
-    assert nearest(model, "mid", (24, 24))(pixels).shape[1] == 1
+    assert proved_crop(model, "mid", (24, 24))(pixels).shape[1] == 1
     assert not caplog.text
     monkeypatch.setattr(module, "POINTWISE", {*module.POINTWISE, "AveragePooling2D"})
-    assert nearest(model, "mid", (24, 24))(pixels).shape[1] > 1
+    assert proved_crop(model, "mid", (24, 24))(pixels).shape[1] > 1
     assert "layer mid: icons by whole maps (its middle alone is off by" in caplog.text
 
 
@@ -79,6 +79,6 @@ def test_it_computes_less(tmp_path):
     outputs = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(x))
     model = open_model(ModelSpec(path=small_models.save(keras.Model(image, outputs), tmp_path)))
     spec = tf.TensorSpec((2, 16, 16, 3))
-    graph = tf.function(close_up(model, "conv2", (16, 16)), autograph=False).get_concrete_function(spec).graph
+    graph = tf.function(receptive_crop(model, "conv2", (16, 16)), autograph=False).get_concrete_function(spec).graph
     heights = [op.outputs[0].shape[1] for op in graph.get_operations() if op.type == "Conv2D"]
     assert heights == [7, 5, 3]
