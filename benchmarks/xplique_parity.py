@@ -109,7 +109,7 @@ def occlusion(case: Any, theirs: Xplique) -> dict[str, float]:
     from xplique.attributions import Occlusion as Theirs
 
     from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
-    from activation_atlas.stages.vision.overlays import spread
+    from activation_atlas.stages.vision.place import spread
 
     found = {}
     for patch, stride in ((3, 3), (6, 2)):

@@ -151,12 +151,13 @@ def layers(
     input_size: InputSize = None,
 ) -> None:
     """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it."""
-    from activation_atlas.pipeline import commands, few
+    from activation_atlas.pipeline import commands
+    from activation_atlas.stages.explain.command import model_of
     from activation_atlas.stages.origin import origin
 
     if "path" in origin(model) and not Path(model).exists():
         raise UserError(f"{model}: no such file; give a .keras or .h5 file, application:NAME, or preset:NAME")
-    rows = commands.layers(few.model_of(model, output=output, input_size=input_size))
+    rows = commands.layers(model_of(model, output=output, input_size=input_size))
     width = max([len(r.name) for r in rows] + [5])
     shape, field, share = "height x width x channels", "receptive field", "compute before"
     typer.echo(f"{'layer':<{width}}  {shape:>25}  {field:>15}  {share:>14}")
@@ -193,19 +194,20 @@ def explain(
     seed: Annotated[int, typer.Option(min=0, help="every random choice follows from it")] = 0,
 ) -> None:
     """Maps of a few images: an overlay for each class and method, a panel for each image, and the raw maps."""
-    from activation_atlas.pipeline import few
+    from activation_atlas.stages.explain.command import crop_of, levels_of, methods_of, model_of
+    from activation_atlas.stages.explain.export import Request, export
 
-    asked = few.Asked(
+    request = Request(
         images=images,
-        model=few.model_of(model, classes=classes, range=value_range, output=output, input_size=input_size),
-        methods=few.methods_of(method or ["grad_cam"], layer, option or []),
+        model=model_of(model, classes=classes, range=value_range, output=output, input_size=input_size),
+        methods=methods_of(method or ["grad_cam"], layer, option or []),
         targets=target or ["predicted"],
         label=label,
-        crop=few.crop_of(crop),
+        crop=crop_of(crop),
         seed=seed,
-        levels=few.levels_of(levels),
+        levels=levels_of(levels),
     )
-    explained, rejected = few.explain(asked, out, typer.echo, lambda line: typer.echo(line, err=True))
+    explained, rejected = export(request, out, typer.echo, lambda line: typer.echo(line, err=True))
     if rejected:
         raise typer.Exit(3 if explained else 2)
 

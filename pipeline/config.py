@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, create_model, model_validator
 
 from activation_atlas import stages
 from activation_atlas.pipeline.invalid import one_line
@@ -22,8 +22,7 @@ from activation_atlas.stages.methods import RANDOM
 from activation_atlas.stages.reduce import ReduceSpec
 from activation_atlas.stages.render import RenderSpec
 from activation_atlas.stages.report import ReportSpec
-from activation_atlas.stages.report.payload import plain
-from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec, folder
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec, folder, slug
 from activation_atlas.stages.stage import UserError
 
 NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
@@ -82,8 +81,8 @@ class Config(Spec):
 
     @model_validator(mode="after")
     def _checks(self) -> Config:
-        _differ("atlas names", [a.name for a in self.atlases], plain)
-        _differ("explain: variants", [m.variant for m in self.explain.methods] if self.explain else [], plain)
+        _differ("atlas names", [a.name for a in self.atlases], slug)
+        _differ("explain: variants", [m.variant for m in self.explain.methods] if self.explain else [], slug)
         _differ("layers", sorted({*self.extract.layers, *(a.layer for a in self.atlases)}), folder)
         for atlas in self.atlases:
             asks = atlas.class_ is not None or atlas.pair is not None
@@ -95,6 +94,15 @@ class Config(Spec):
             if variant.casefold() in RANDOM:
                 raise ValueError(f"explain: a variant cannot be called {variant}: evaluate calls the random map so")
         return self
+
+
+def whole() -> type[Config]:
+    """:class:`Config` with the sections that stages bring along, each called as its stage."""
+    own = {name: section for name in stages.ORDER if (section := stages.stage(name).section) is not None}
+    fields: dict[str, Any] = {
+        name: (section | None, Field(None, description=stages.stage(name).about)) for name, section in own.items()
+    }
+    return create_model("Config", __base__=Config, **fields) if fields else Config
 
 
 def _differ(what: str, names: Sequence[str], form: Callable[[str], str]) -> None:
@@ -151,7 +159,7 @@ def load(source: Source, overrides: Sequence[str] = ()) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: cannot be read ({error})") from None
     if not isinstance(data, dict):
-        raise UserError(f"{file}: must be a mapping with the sections {', '.join(Config.model_fields)}")
+        raise UserError(f"{file}: must be a mapping with the sections {', '.join(whole().model_fields)}")
     return _checked(data, overrides, str(file), file.resolve().parent)
 
 
@@ -159,9 +167,9 @@ def _checked(data: dict[str, Any], overrides: Sequence[str], where: str, folder:
     for override in overrides:
         _override(data, override)
     try:
-        config = Config.model_validate(data)
+        config = whole().model_validate(data)
     except ValidationError as error:
-        raise UserError(f"{where}: {one_line(error, Config)}") from None
+        raise UserError(f"{where}: {one_line(error, whole())}") from None
     return _rooted(config, folder)
 
 

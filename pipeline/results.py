@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from activation_atlas.pipeline.record import read, rejected
 from activation_atlas.pipeline.store import Store
-from activation_atlas.stages.sources import read_image
-from activation_atlas.stages.specs import meant
+from activation_atlas.stages.feed import Feed, upright
+from activation_atlas.stages.specs import ImagesSpec, meant
 from activation_atlas.stages.stage import UserError
-from activation_atlas.stages.vision.images import MAX_PIXELS, ImageError, decode
+from activation_atlas.stages.vision.images import ImageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,12 +118,11 @@ class RunFolder:
 
         if image_id not in self._uris:
             raise UserError(f"{self.path}: no image {image_id!r}; the column image_id of the table images has them")
-        images, uri = self.config.get("images", {}), self._uris[image_id]
-        try:
-            data = read_image(uri, self.storage_options)
-            pixels = decode(data, max_pixels=images.get("max_pixels", MAX_PIXELS), levels=images.get("levels"))
-        except ImageError as error:
-            raise UserError(f"{uri}: {error.reason}") from None
+        images = ImagesSpec(**self.config["images"], storage_options=self.storage_options)
+        uri = self._uris[image_id]
+        ((_, pixels),) = Feed(images, upright(images)).stream({image_id: uri})
+        if isinstance(pixels, ImageError):
+            raise UserError(f"{uri}: {pixels.reason}")
         return Image.fromarray(pixels)
 
     @cached_property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from activation_atlas.pipeline.config import Config
+from activation_atlas.pipeline.config import whole
 
 Schema = dict[str, Any]
 
@@ -23,7 +23,7 @@ _KEPT = ("description", "default", "deprecated")
 
 def schema() -> Schema:
     """The JSON Schema (draft 2020-12) of a configuration."""
-    found = _untitled(Config.model_json_schema())
+    found = _untitled(whole().model_json_schema())
     for section in [found, *found["$defs"].values()]:
         _describe(section)
         section["properties"] = {

@@ -193,6 +193,11 @@ class ViewSpec(Spec):
         return ("features/" if self.images else "activations/") + folder(self.layer)
 
     @property
+    def moments_table(self) -> str:
+        """The table of the second moments of this view's layer."""
+        return ("feature_moments/" if self.images else "moments/") + folder(self.layer)
+
+    @property
     def vector_column(self) -> str:
         """The column of :attr:`rows_table` that holds the vector."""
         return "features" if self.images else "activation"
@@ -201,6 +206,11 @@ class ViewSpec(Spec):
 def folder(layer: str) -> str:
     """A layer's path as a folder name: ``/`` becomes ``__``."""
     return layer.replace("/", "__")
+
+
+def slug(name: str) -> str:
+    """A name as part of a file name: ASCII letters, digits, ``.``, ``_`` and ``-``; never empty."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "atlas"
 
 
 def near(name: str, known: Sequence[str], count: int = 3) -> list[str]:

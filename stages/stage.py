@@ -122,6 +122,8 @@ class Stage:
             or a layer. Called as soon as its fit is current, before its shards: not hours later. Raises UserError.
         stamps: ``(params) -> one string per shard`` for a stage that reads the outside world
             instead of tables: a shard whose stamp changed is stale. Cheap: names, sizes, times.
+        section: the model of a section of the configuration that is called as the stage, and None where it is not
+            given. (Those of the stages that ship are fields of :class:`pipeline.config.Config`.)
         steps: ``(sections) -> (label, values of params)`` of each of its steps, see :class:`stages.sections.Sections`.
         rejects: ``(params) -> table names`` among ``writes`` that hold what could not be used.
         doubts: a table of ``message`` and ``remedy``: each row says that the whole run cannot be right.
@@ -150,6 +152,7 @@ class Stage:
     end: Callable[[Inputs, Any], object] | None = None
     check: tuple[str, Callable[[Inputs, Any], object]] | None = None
     stamps: Callable[[Any], list[str]] | None = None
+    section: type[BaseModel] | None = None
     steps: Callable[[Any], Iterable[tuple[str, Mapping[str, Any]]]] = lambda sections: ()
     rejects: Callable[[Any], Sequence[str]] = lambda params: ()
     doubts: str | None = None

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parent.parent
 CODE = sorted(p for top in ("pipeline", "stages") for p in (ROOT / top).rglob("*.py"))
 LEAVES = {"stages.stage", "stages.specs", "stages.classes", "stages.tables", "stages.keys", "stages.sections"}
 LEAVES |= {"stages.intervals", "stages.tasks", "stages.saved", "stages.groups", "stages.clusters", "stages.ranked"}
-LEAVES |= {"stages.caches", "stages.origin"}
+LEAVES |= {"stages.caches", "stages.origin", "stages.moments"}
+SEEN = ("stages.vision.place", "stages.vision.images")  # where a map lies on a photograph: all that is drawn needs
 DOORS = {  # what is heavy, and the only place that may open it
     "tensorflow": "stages/vision/",
     "keras": "stages/vision/",
@@ -68,10 +69,23 @@ def test_imports_point_one_way(path):
             assert fine or not other.startswith("stages."), f"{own} imports {other}"
         elif own.startswith("stages.demo"):
             assert not other.startswith("stages.") or family(other) == "stages.demo", f"{own} imports {other}"
+        elif own.startswith("stages.drawing"):
+            fine = family(other) in LEAVES | {"stages.drawing", "stages.methods"} or other.startswith(SEEN)
+            assert fine or not other.startswith("stages."), f"{own} imports {other}"
         elif own.startswith("stages.") and other.startswith("stages."):
             allowed = LEAVES | {"stages.vision", "stages.methods", "stages.sources", "stages.viewer", family(own)}
-            allowed |= {"stages.demo"} if family(own) == "stages.sources" else {"stages.feed"}
+            allowed |= {"stages.demo"} if family(own) == "stages.sources" else {"stages.feed", "stages.drawing"}
             assert family(other) in allowed, f"stages meet in tables, but {own} imports {other}"
+
+
+def test_the_pipeline_computes_and_draws_nothing():
+    tools, inner = {"numpy", "scipy", "pandas", "PIL", "matplotlib"}, {name(p) for p in CODE} - {"stages.report"}
+    handed = {"pipeline.store": {"numpy"}, "pipeline.results": {"PIL", "pandas"}}  # states; what a user is given
+    for path in (p for p in CODE if name(p).startswith("pipeline.")):
+        own, named = name(path), imports(path)
+        used = tools & {other.split(".")[0] for other in named} - handed.get(own, set())
+        used |= {m for m in named & inner if family(m) in {"stages.drawing", "stages.report"}}
+        assert not used, f"{own} imports {used}"
 
 
 @pytest.mark.parametrize("path", CODE, ids=name)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import re
 import signal
 import subprocess
@@ -16,12 +15,12 @@ from PIL import Image
 
 import activation_atlas as aa
 from activation_atlas.pipeline.store import Store
-from tests.small import CLASSES, digests, write_config
+from tests.small import CLASSES, write_config
 
 ROOT = Path(__file__).parent.parent
 TABLES = {
     "images", "rejects/index", "rejects/extract", "predictions", "pixels", "levels", "doubts",
-    "activations/first", "activations/second",
+    "activations/first", "activations/second", "moments/first", "moments/second",
     *(f"{t}/{a}" for t in ("layouts", "grids", "cells", "names", "validity", "icons") for a in ("all", "checks")),
 }  # fmt: skip
 
@@ -117,46 +116,6 @@ def test_what_a_run_left_opens_in_python(small):
 def test_what_is_not_there_is_one_line_in_python_too(small, wrong, said):
     with pytest.raises(aa.UserError, match=re.escape(said)):
         wrong(aa.open_run(small[1]))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("scheduler", ["threads", "processes"])
-def test_schedulers_write_the_same_bytes(small, tmp_path, scheduler):
-    config, out, _ = small
-    done = run(config, "--out", tmp_path / "run", "--scheduler", scheduler, "--workers", "2")
-    assert done.returncode == 0, done.stderr
-    assert digests(tmp_path / "run") == digests(out)
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments_it_ends_with_the_same_bytes(small, tmp_path):
-    config, out, _ = small
-    chance = random.Random(0)
-    started = time.monotonic()
-    assert run(config, "--out", tmp_path / "whole", "--quiet").returncode == 0
-    whole = time.monotonic() - started
-    target, kills, rounds = tmp_path / "killed", 0, 0
-    while kills < 20:
-        rounds += 1
-        assert rounds < 60, "the run ends before it can be killed"
-        if rounds % 4 == 0:  # start anew now and then, so that late stages are hit as well as early ones
-            target = tmp_path / f"killed-{rounds}"
-        words = command("run", config, "--out", target, "--quiet")
-        anew, started = not target.exists(), time.monotonic()
-        process = subprocess.Popen(
-            words, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            process.wait(chance.uniform(0.2, 1.0) * whole)
-            whole = time.monotonic() - started if anew else whole  # the machine has less else to do than before
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            kills += 1
-    for folder in sorted(tmp_path.glob("killed*")):
-        assert run(config, "--out", folder, "--quiet").returncode == 0
-        assert digests(folder) == digests(out)
-        assert not list(folder.rglob(".tmp-*"))
 
 
 @pytest.mark.slow

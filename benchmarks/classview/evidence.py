@@ -22,6 +22,7 @@ from activation_atlas.stages.specs import folder
 from activation_atlas.stages.tables import to_numpy
 from activation_atlas.stages.validity.measures import centred, correlation, moments
 from activation_atlas.stages.validity.telling import WORDS
+from activation_atlas.stages.vision.batching import padded
 from benchmarks.classview.networks import Kept, medians, table
 
 BATCH, TILE = 20, 50
@@ -135,8 +136,7 @@ class Passes:
         for batch in feed.batches(dict(enumerate(self.own.uris)), BATCH):
             assert not batch.rejected, batch.rejected
             number, pixels = np.array(batch.keys), np.stack(batch.images)
-            pixels = np.concatenate([pixels, np.zeros((BATCH - len(number), *pixels.shape[1:]), np.uint8)])
-            yield number, [np.asarray(t)[: len(number)] for t in self._trunk(self._constant(pixels))]
+            yield number, [np.asarray(t)[: len(number)] for t in self._trunk(self._constant(padded(pixels, BATCH)))]
 
     def grey(self) -> list[np.ndarray]:
         """What the layer and its frontier give of a plain grey image, each (1, ...)."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from activation_atlas.pipeline.config import Config
+from activation_atlas.pipeline.config import whole
 from docs.reference.markdown import anchored, code, table
 
 Schema = dict[str, Any]
@@ -67,8 +67,8 @@ def rows_of(model: type[BaseModel], leave_out: Sequence[str] = ()) -> list[tuple
 
 def sections() -> Iterator[Section]:
     """The file, and every mapping in it, outermost first; methods have a page of their own."""
-    whole = Config.model_json_schema()
-    yield from _sections("", whole, whole["$defs"])
+    file = whole().model_json_schema()
+    yield from _sections("", file, file["$defs"])
 
 
 def _sections(path: str, schema: Schema, known: dict[str, Schema]) -> Iterator[Section]:

@@ -42,10 +42,10 @@ if TYPE_CHECKING:
     from activation_atlas.pipeline.commands import Plan, PlannedStep, layers, plan, run
     from activation_atlas.pipeline.config import Config
     from activation_atlas.pipeline.config import load as load_config
-    from activation_atlas.pipeline.panels import panel_of as panel
     from activation_atlas.pipeline.results import Atlas, Doubt, RunFolder, RunResult, open_run
-    from activation_atlas.stages.explain.few import Explained, Map
-    from activation_atlas.stages.explain.few import explain_images as explain
+    from activation_atlas.stages.explain.interactive import Explained, Map
+    from activation_atlas.stages.explain.interactive import explain_images as explain
+    from activation_atlas.stages.explain.panel import panel_of as panel
     from activation_atlas.stages.specs import ModelSpec
     from activation_atlas.stages.stage import UserError
     from activation_atlas.stages.vision.model import LayerInfo
@@ -54,8 +54,8 @@ else:
         **dict.fromkeys(("Plan", "PlannedStep", "layers", "plan", "run"), "pipeline.commands"),
         **{"Config": "pipeline.config", "load_config": "pipeline.config:load"},
         **dict.fromkeys(("Atlas", "Doubt", "RunFolder", "RunResult", "open_run"), "pipeline.results"),
-        **dict.fromkeys(("Explained", "Map"), "stages.explain.few"),
-        **{"explain": "stages.explain.few:explain_images", "panel": "pipeline.panels:panel_of"},
+        **dict.fromkeys(("Explained", "Map"), "stages.explain.interactive"),
+        **{"explain": "stages.explain.interactive:explain_images", "panel": "stages.explain.panel:panel_of"},
         **{"LayerInfo": "stages.vision.model", "ModelSpec": "stages.specs", "UserError": "stages.stage"},
     }
 

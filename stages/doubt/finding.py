@@ -46,6 +46,8 @@ KINDS = ("accuracy", "one class", "order", "range", "uniform", "labels")
 class Seen:
     """The predictions of a run, one row for each image, in the order of their draws.
 
+    Orders and chance are of classes that exclude one another: an image of several has neither label nor prediction.
+
     Attributes:
         classes: names, in the order of the logits.
         label: class index, -1 where there is none, (n,) int64.

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from activation_atlas.stages import tables
-from activation_atlas.stages.methods import METHODS, Options
-from activation_atlas.stages.vision import overlays
+from activation_atlas.stages.drawing.surface import Surface, surface, top_of
+from activation_atlas.stages.methods import Options
 from activation_atlas.stages.vision.images import Crop
 from activation_atlas.stages.vision.place import Place
 
@@ -21,7 +21,6 @@ class Map:
 
     Attributes:
         options: the method and its options.
-        signed: whether values below zero mean "against".
         layer: where the method looks; None at the input.
         target, name, kinds: class index, its name, what it was asked for as.
         probability, score: the model's, and the logit.
@@ -32,7 +31,6 @@ class Map:
     """
 
     options: Options
-    signed: bool
     layer: str | None
     target: int
     name: str
@@ -49,21 +47,9 @@ class Map:
         """What the method and its options are called, in tables and folders."""
         return self.options.variant
 
-    def surface(self, size: tuple[int, int]) -> np.ndarray:
-        """The values as they are drawn over the model's input of ``size``.
-
-        Windows are spread to pixels. Values of which the map's mean stands for nothing are drawn around it: RISE's are
-        all near the mean score of a half-hidden image, which says nothing of any pixel.
-        """
-        if self.options.windows:
-            return overlays.spread(self.values, size, *self.options.windows)
-        if METHODS[self.options.name].around == "mean" and self.flag is None:
-            return self.values - self.values.mean()
-        return self.values
-
-    def lies(self, size: tuple[int, int]) -> Place:
-        """Where :meth:`surface` lies on the model's input."""
-        return Place.whole(size) if self.options.windows else self.place
+    def surface(self, size: tuple[int, int]) -> Surface:
+        """The map as it is drawn over the model's input of ``size``."""
+        return surface(self.values, self.options, size, self.place)
 
 
 @dataclass(frozen=True)
@@ -113,42 +99,11 @@ class Explained:
 
     def top(self, variant: str) -> float:
         """Top of the colour scale that one method's maps of this image share: of the values as they are drawn."""
-        own = self.of(variant)
-        return overlays.scale([m.surface(self.input_size) for m in own], own[0].signed)
-
-    def coarse(self, found: Map) -> bool:
-        """Whether a value of the map stands for many pixels, and there is more than one."""
-        rows = found.values.shape[0]
-        if not found.options.windows:
-            rows = found.options.distinct_rows(rows, self.input_size[0])
-        return found.values.size > 1 and 4 * rows <= self.input_size[0]
-
-    def faded(self, found: Map) -> bool:
-        """Whether it is drawn on a light grey print: red and blue of single pixels cannot be seen on a photograph."""
-        return found.signed and not self.coarse(found)
-
-    def opacity(self, found: Map) -> float:
-        """Of the strongest colours, 0 to 1."""
-        return 0.95 if self.faded(found) else 0.55
+        return top_of([m.surface(self.input_size) for m in self.of(variant)])
 
     def picture(self, found: Map, factor: int = 1) -> np.ndarray:
-        """The map over the photograph, uint8 (factor height, factor width, 3).
-
-        A line encloses what reaches half of the scale, where the map is coarse; around single pixels it would be noise.
-        """
-        return overlays.laid(
-            self.photo,
-            found.surface(self.input_size),
-            self.input_size,
-            self.crop,
-            self.top(found.variant),
-            found.signed,
-            opacity=self.opacity(found),
-            contour=0.5 if self.coarse(found) else None,
-            factor=factor,
-            fade=self.faded(found),
-            place=found.lies(self.input_size),
-        )
+        """The map over the photograph, uint8 (factor height, factor width, 3)."""
+        return found.surface(self.input_size).over(self.photo, self.crop, self.top(found.variant), factor, line=True)
 
 
 def table(images: Sequence[Explained]) -> pa.Table:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from activation_atlas.stages import tables
+from activation_atlas.stages import moments, tables
 from activation_atlas.stages.render.section import RenderSpec, cost, steps
 from activation_atlas.stages.specs import OpenedModel, PositiveInt, Spec, ViewSpec
 from activation_atlas.stages.stage import Inputs, Shard, Shared, Stage, State, UserError
@@ -81,15 +81,12 @@ def fit(inputs: Inputs, params: Params) -> State:
 
 
 def _moment(inputs: Inputs, params: Params) -> np.ndarray:
-    total, rows = None, 0
-    for part in inputs.stream(params.view.rows_table, [params.view.vector_column]):
-        vectors = tables.to_numpy(part[params.view.vector_column]).astype(np.float64)
-        total = vectors.T @ vectors if total is None else total + vectors.T @ vectors
-        rows += len(vectors)
-    if not rows or not np.trace(total) > 0:
-        what = "has no rows" if not rows else "never answers (all its activations are 0)"
-        raise UserError(f"atlas {params.view.name}: layer {params.view.layer} {what}; nothing can be drawn")
-    return total / rows
+    view = params.view
+    moment = moments.mean(inputs, view.moments_table)
+    if moment is None or not np.trace(moment) > 0:
+        what = "has no rows" if moment is None else "never answers (all its activations are 0)"
+        raise UserError(f"atlas {view.name}: layer {view.layer} {what}; nothing can be drawn")
+    return moment
 
 
 def _colour_covariance(inputs: Inputs) -> np.ndarray:
@@ -268,7 +265,7 @@ STAGE = Stage(
     reads=_reads,
     writes=lambda params: [f"icons/{params.view.name}"],
     fit=fit,
-    fit_reads=lambda params: [params.view.rows_table, "pixels", grids_table(params)],
+    fit_reads=lambda params: [params.view.moments_table, "pixels", grids_table(params)],
     libraries=("tensorflow", "keras", "numpy", "pillow"),
     model=True,
     threads=False,

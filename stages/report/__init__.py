@@ -13,17 +13,18 @@ from typing import Any
 from pydantic import Field
 
 from activation_atlas.stages.classes import class_index
+from activation_atlas.stages.drawing.numbers import plural
+from activation_atlas.stages.drawing.sheet import Sheet, encoded
 from activation_atlas.stages.groups import Given, groups_of
-from activation_atlas.stages.report import contact, heatmaps, listed, page, payload, posters, tiles, words
+from activation_atlas.stages.report import captions, contact, heatmaps, listed, page, payload, posters, tiles
 from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.errors import MEASURED, Explained, error_audit
 from activation_atlas.stages.report.evidence import Atlas, Grid, read_atlas, read_photos, read_score
 from activation_atlas.stages.report.names import read_names
 from activation_atlas.stages.report.presence import read_presence
-from activation_atlas.stages.report.sheet import Sheet, encoded
 from activation_atlas.stages.report.validity import read_validity
 from activation_atlas.stages.sections import Sections
-from activation_atlas.stages.specs import PositiveInt, ReadImages, Spec, ViewSpec
+from activation_atlas.stages.specs import PositiveInt, ReadImages, Spec, ViewSpec, slug
 from activation_atlas.stages.stage import Inputs, Shard, Stage, UserError, one_shard
 
 
@@ -71,7 +72,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
 
     The page of mistakes is there where an image has a label, or a map.
     """
-    spec, model = params.report, words.model_name(params.about)
+    spec, model = params.report, captions.model_name(params.about)
     atlases = [read_atlas(inputs, v.view, v.grids, v.icon_grids, v.min_count) for v in params.views]
     for atlas in atlases:
         if not atlas.grids:
@@ -90,7 +91,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
     if evidence.missing:
         one = min(evidence.missing)
         inputs.warn(
-            f"{words.plural(len(evidence.missing), 'photograph')} could not be read again and "
+            f"{plural(len(evidence.missing), 'photograph')} could not be read again and "
             f"{'is' if len(evidence.missing) == 1 else 'are'} shown as a blank, e.g. "
             f"{photos[one].uri if one in photos else one}: {evidence.missing[one]}"
         )
@@ -124,9 +125,9 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "versions": page.redacted(params.about.get("versions") or {}),
         "fingerprints": {table: inputs.digest(table)[:16] for table in _reads(params) if inputs.parts(table)},
         "missing": len(evidence.missing),
-        "argued": words.argued(inputs.state("extract", "")),
+        "argued": captions.argued(inputs.state("extract", "")),
         "errors": None,
-        "figures": listed.figures(files, {payload.plain(a.name): words.title(a) for a in atlases}, {}),
+        "figures": listed.figures(files, {slug(a.name): captions.title(a) for a in atlases}, {}),
         "doubts": page.doubts(inputs),
     }
     shown_of = (spec.errors, spec.photo, spec.inline, params.about, evidence.missing)
@@ -168,7 +169,7 @@ def _figures(
 ) -> Iterator[Figure]:
     for atlas in atlases:
         for grid in atlas.grids:
-            name = f"{payload.plain(atlas.name)}-{grid.n:02}"
+            name = f"{slug(atlas.name)}-{grid.n:02}"
             drawn = {
                 "icons": tiles.pictures(grid) if grid.has_icons else None,
                 "photographs": [evidence.patches.get((atlas.name, grid.n, k)) for k in range(len(grid))],
@@ -180,7 +181,7 @@ def _figures(
                 shown = {
                     "src": f"{name}-{what}-poster.webp",
                     "preview": _preview(pixels),
-                    "title": words.title(atlas),
+                    "title": captions.title(atlas),
                     "grid": grid.n,
                     "what": what,
                     "atlas": atlas.name,
@@ -201,7 +202,7 @@ def _figures(
                 yield from _both(f"{name}-heat", maps)
         grid = _contact_grid(atlas)
         sheet = contact.contact_sheet(atlas, grid, contact.main_cells(atlas, grid), evidence, model)
-        yield f"{payload.plain(atlas.name)}-contact-sheet.jpg", None, encoded(sheet.pixels(), "JPEG", 90)
+        yield f"{slug(atlas.name)}-contact-sheet.jpg", None, encoded(sheet.pixels(), "JPEG", 90)
 
 
 def _both(name: str, sheet: Sheet) -> Iterator[Figure]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from activation_atlas.stages.report import classview, names, words
+from activation_atlas.stages.drawing.numbers import percent, plural
+from activation_atlas.stages.drawing.sheet import QUIET, Sheet
+from activation_atlas.stages.report import captions, classview, names
 from activation_atlas.stages.report.evidence import Atlas, Grid
-from activation_atlas.stages.report.sheet import QUIET, Sheet
 from activation_atlas.stages.report.tiles import Evidence, pictures
 
 CELLS, PATCHES = 24, 6
@@ -32,9 +33,11 @@ def contact_sheet(atlas: Atlas, grid: Grid, cells: Sequence[int], evidence: Evid
     down = -(-len(cells) // 2)
     sheet = Sheet(2 * column + 90 + 2 * margin, 230 + down * row + 50)
     inner = sheet.width - 2 * margin
-    sheet.text(margin, 100, sheet.fitted(f"{words.title(atlas)}: contact sheet", 50, inner, "semibold"), 50, "semibold")
+    sheet.text(
+        margin, 100, sheet.fitted(f"{captions.title(atlas)}: contact sheet", 50, inner, "semibold"), 50, "semibold"
+    )
     line = (
-        f"{words.plural(len(cells), 'cell')} of the {grid.n} × {grid.n} grid"
+        f"{plural(len(cells), 'cell')} of the {grid.n} × {grid.n} grid"
         + (": the icon, then" if grid.has_icons else ":")
         + " the photographs nearest to the cell's mean, one patch each, best first"
     )
@@ -45,7 +48,7 @@ def contact_sheet(atlas: Atlas, grid: Grid, cells: Sequence[int], evidence: Evid
     for position, k in enumerate(cells):
         left, top = margin + position // down * (column + 90), 200 + position % down * row
         argues = ",  ".join(f"{atlas.label(c)} {value}" for c, value in told[k][:3])
-        rows = words.plural(int(grid.count[k]), words.things(atlas)[:-1])
+        rows = plural(int(grid.count[k]), captions.things(atlas)[:-1])
         line = f"column {grid.x[k] + 1}, row {grid.y[k] + 1}  ·  {rows}"
         sheet.text(
             left, top - 10, sheet.fitted(line + ("  ·  " + argues if argues else ""), 22, column), 22, color=QUIET
@@ -68,7 +71,7 @@ def _argues(atlas: Atlas, grid: Grid) -> tuple[list[list[tuple[int, str]]], str]
         return [[]] * len(grid), ""
     before, after = classview.worded(atlas, found[0])
     if found[0] == "top_share":
-        told = [[(atlas.attributed[j], words.percent(s, 0)) for j, s, _, _ in row] for row in classview.ranked(grid)]
+        told = [[(atlas.attributed[j], percent(s, 0)) for j, s, _, _ in row] for row in classview.ranked(grid)]
     else:
         away = grid.attribution.mean(1) if found[0] == "relative" else np.zeros(len(grid))
         told = [

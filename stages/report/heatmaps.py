@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from activation_atlas.stages.classes import class_index
-from activation_atlas.stages.report import classview, validity, words
+from activation_atlas.stages.drawing.sheet import FAINT, INK, QUIET, Sheet
+from activation_atlas.stages.report import captions, classview, validity
 from activation_atlas.stages.report.evidence import Atlas, Grid
-from activation_atlas.stages.report.sheet import FAINT, INK, QUIET, Sheet
 from activation_atlas.stages.report.tiles import sides
 
 COLOURS = "RdBu_r"
@@ -77,7 +77,7 @@ def heat_maps(atlas: Atlas, grid: Grid, classes: Sequence[int], model: str) -> S
     top, foot = 210, 150 + 60 * len(told)
     sheet = Sheet(width, top + down * (side + 90) + foot)
     inner = sheet.width - 2 * margin
-    heading = f"{words.title(atlas)}: what it argues for, and where"
+    heading = f"{captions.title(atlas)}: what it argues for, and where"
     sheet.text(margin, 92, sheet.fitted(heading, 46, inner, "semibold"), 46, "semibold")
     line = f"{atlas.view.layer}" + (f" of {model}" if model else "") + f", {grid.n} × {grid.n} grid"
     sheet.text(margin, 130, sheet.fitted(line, 24, inner), 24, color=QUIET)

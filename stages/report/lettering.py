@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from activation_atlas.stages.caches import cached
-from activation_atlas.stages.report.sheet import Sheet
+from activation_atlas.stages.drawing.sheet import Sheet
 
 Rect = tuple[float, float, float, float]
 

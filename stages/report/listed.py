@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
-from activation_atlas.stages.report import words
+from activation_atlas.stages.drawing.numbers import file_size
 
 KINDS = {
     "icons": "Icons",
@@ -63,7 +63,7 @@ def _what(stem: str, atlases: Mapping[str, str], methods: Mapping[str, str]) -> 
 
 
 def _size(suffix: str, content: bytes) -> str:
-    size = words.size(len(content))
+    size = file_size(len(content))
     if suffix in PRINT:
         return f"for print, {size}"
     from PIL import Image

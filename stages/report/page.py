@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from activation_atlas.stages.drawing.numbers import percent, plural, thousands
 from activation_atlas.stages.intervals import wilson
-from activation_atlas.stages.report import classview, validity, words
+from activation_atlas.stages.report import captions, classview, validity
 from activation_atlas.stages.report.assets import safe_json
 from activation_atlas.stages.report.evidence import Atlas, Score
 from activation_atlas.stages.report.payload import file_name
@@ -63,7 +64,7 @@ def rendered(
         loader=jinja2.FileSystemLoader(VIEWER), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    env.filters.update(percent=words.percent, number=words.number, plural=words.plural, file_name=file_name)
+    env.filters.update(percent=percent, number=thousands, plural=plural, file_name=file_name)
     fonts = {
         w: base64.b64encode((VIEWER / "fonts" / f"source-sans-3-latin-{w}-normal.woff2").read_bytes()).decode()
         for w in (400, 600)
@@ -83,13 +84,13 @@ def rendered(
 def _facts(atlas: Atlas) -> dict[str, Any]:
     return {
         "name": atlas.name,
-        "title": words.title(atlas),
+        "title": captions.title(atlas),
         "kind": atlas.kind,
         "layer": atlas.view.layer,
         "validity": validity.facts(atlas),
         "metrics": {k: v for k, v in atlas.metrics.items() if isinstance(v, (str, int, float, bool))},
         "grids": [
-            {"n": g.n, "cells": len(g), "rows": int(g.count.sum()), "fidelity": words.faithfulness(g)}
+            {"n": g.n, "cells": len(g), "rows": int(g.count.sum()), "fidelity": captions.faithfulness(g)}
             for g in atlas.grids
         ],
     }

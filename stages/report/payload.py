@@ -9,16 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from activation_atlas.stages.report import classview, heatdata, names, validity, words
+from activation_atlas.stages.report import captions, classview, heatdata, names, validity
 from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.evidence import Atlas, Grid, Photo, full_count
 from activation_atlas.stages.report.geometry import patch_box
 from activation_atlas.stages.report.tiles import Evidence, pictures, side_of_patches, sides, sprite
-
-
-def plain(name: str) -> str:
-    """A name as part of a file name: ASCII letters, digits, ``.``, ``_`` and ``-``; never empty."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "atlas"
+from activation_atlas.stages.specs import slug
 
 
 def rounded(values: Any, digits: int = 4) -> list[float | None]:
@@ -38,7 +34,7 @@ def describe_atlas(
     side = side_of_patches(atlas, asked)
     grids = []
     for grid in atlas.grids:
-        name = f"{plain(atlas.name)}-{grid.n:02}"
+        name = f"{slug(atlas.name)}-{grid.n:02}"
         patches = [evidence.patches.get((atlas.name, grid.n, k)) for k in range(len(grid))]
         grids.append(
             {
@@ -78,16 +74,16 @@ def describe_atlas(
                     key: [validity.sentence(atlas, grid, key), *validity.own(atlas, grid, key)]
                     for key in classview.possible(atlas, grid)
                 },
-                "measures": [line for line in (words.measures(atlas, grid, model), words.purity(atlas)) if line],
+                "measures": [line for line in (captions.measures(atlas, grid, model), captions.purity(atlas)) if line],
             }
         )
     return {
         "name": atlas.name,
         "kind": atlas.kind,
-        "title": words.title(atlas),
-        "subtitle": words.subtitle(atlas, model),
+        "title": captions.title(atlas),
+        "subtitle": captions.subtitle(atlas, model),
         "layer": atlas.view.layer,
-        "things": words.things(atlas),
+        "things": captions.things(atlas),
         "pair": list(atlas.view.pair) if atlas.view.pair else None,
         "own": atlas.own_classes,
         "minCount": atlas.min_count,
@@ -146,7 +142,7 @@ def describe_photos(
         entry["prob"] = round(photo.prob, 4) if photo.prob is not None and np.isfinite(photo.prob) else None
         if image_id in evidence.thumbnails:
             entry["size"] = Image.open(BytesIO(evidence.thumbnails[image_id])).size
-            entry["src"] = assets.add(f"photo-{plain(image_id)}.webp", evidence.thumbnails[image_id])
+            entry["src"] = assets.add(f"photo-{slug(image_id)}.webp", evidence.thumbnails[image_id])
         elif image_id in evidence.missing:
             entry["missing"] = evidence.missing[image_id]
         found.append(entry)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from activation_atlas.stages.report import lettering, names, words
+from activation_atlas.stages.drawing.numbers import thousands
+from activation_atlas.stages.drawing.sheet import FAINT, INK, QUIET, Sheet
+from activation_atlas.stages.report import captions, lettering, names
 from activation_atlas.stages.report.evidence import Atlas, Grid, full_count
 from activation_atlas.stages.report.lettering import Rect
-from activation_atlas.stages.report.sheet import FAINT, INK, QUIET, Sheet
 from activation_atlas.stages.report.tiles import cell_pixels, raster, sides
 
 GROUP = "#0b5cad"
@@ -31,8 +32,8 @@ def poster(atlas: Atlas, grid: Grid, tiles: Sequence, what: str, model: str, ext
     margin, header = round(150 * u), round(330 * u)
     axis = round(110 * u) if atlas.view.pair else 0
     sheet = Sheet(extent + 2 * margin, header + extent + axis + round(430 * u))
-    sheet.text(margin, 165 * u, sheet.fitted(words.title(atlas), 100 * u, extent, "semibold"), 100 * u, "semibold")
-    line = words.subtitle(atlas, model)
+    sheet.text(margin, 165 * u, sheet.fitted(captions.title(atlas), 100 * u, extent, "semibold"), 100 * u, "semibold")
+    line = captions.subtitle(atlas, model)
     sheet.text(margin, 235 * u, sheet.fitted(line, 44 * u, extent), 44 * u, color=QUIET)
     _atlas(sheet, atlas, grid, tiles, margin, header, cell, u, axis)
     _key(sheet, atlas, grid, what, model, margin, header + extent + axis + 60 * u, extent, u)
@@ -51,11 +52,11 @@ def side_by_side(atlas: Atlas, grid: Grid, left: Sequence, right: Sequence, mode
         (margin, left, "What the layer looks for", "icons: pictures synthesised to excite it as each cell's mean does"),
         (margin + extent + gap, right, "Where it found it", "patches of the photographs nearest to each cell's mean"),
     ):
-        heading = f"{words.title(atlas)}: {name[0].lower() + name[1:]}" if start == margin else name
+        heading = f"{captions.title(atlas)}: {name[0].lower() + name[1:]}" if start == margin else name
         sheet.text(start, 165 * u, sheet.fitted(heading, 84 * u, extent, "semibold"), 84 * u, "semibold")
         sheet.text(start, 235 * u, line, 44 * u, color=QUIET)
         _atlas(sheet, atlas, grid, tiles, start, header, cell, u, axis, named=False)
-    line = words.measures(atlas, grid, model)
+    line = captions.measures(atlas, grid, model)
     sheet.text(margin, header + extent + axis + 100 * u, line, 36 * u, color=QUIET)
     return sheet
 
@@ -126,7 +127,7 @@ def _key(
         sheet.text(
             x + side / 2,
             base + 46 * u,
-            ("≥ " if k == 0 else "") + words.number(count),
+            ("≥ " if k == 0 else "") + thousands(count),
             34 * u,
             ha="center",
             color=QUIET,
@@ -146,14 +147,14 @@ def _key(
             else "Each picture is cut from the photograph whose activation is nearest to the mean of its cell;"
         ),
     }[what]
-    size = f"its area is proportional to their number, up to {words.number(full)}."
+    size = f"its area is proportional to their number, up to {thousands(full)}."
     key = ""
     if any(grid.names):
         key = " Names: classes that clearly more of a cell’s photographs rank high there than elsewhere on the map"
         key += "; blue ones are groups of classes." if any(n[0].group for n in grid.names if n) else "."
     y = sheet.paragraph(column, y, f"{about} {size}{key}", 38 * u, width)
-    for line in (words.purity(atlas), words.measures(atlas, grid, model)):
+    for line in (captions.purity(atlas), captions.measures(atlas, grid, model)):
         if line:
             y = sheet.paragraph(column, y + 6 * u, line, 34 * u, width, color=QUIET)
-    if what == "icons" and words.fidelity(grid):
-        sheet.paragraph(column, y + 6 * u, words.fidelity(grid), 34 * u, width, color=QUIET)
+    if what == "icons" and captions.fidelity(grid):
+        sheet.paragraph(column, y + 6 * u, captions.fidelity(grid), 34 * u, width, color=QUIET)

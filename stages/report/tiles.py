@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from activation_atlas.stages.drawing.sheet import encoded, photograph
 from activation_atlas.stages.report.evidence import Atlas, Grid, Photo, full_count
 from activation_atlas.stages.report.geometry import patch_box, patch_side
-from activation_atlas.stages.report.sheet import encoded, photograph
 from activation_atlas.stages.specs import ImagesSpec
 from activation_atlas.stages.stage import Inputs
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from activation_atlas.stages.drawing.sheet import FAINT, INK, PAPER, QUIET, Sheet
 from activation_atlas.stages.report.heatmaps import colours
-from activation_atlas.stages.report.sheet import FAINT, INK, PAPER, QUIET, Sheet
 
 RANDOM = {"random": "random, as smooth as a CAM", "random_pixels": "random, pixel by pixel"}
 """Variants of ``trust`` that are no methods, and what the sheet calls them."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from activation_atlas.stages.drawing.numbers import plural
 from activation_atlas.stages.report.classview import NAMES, possible
 from activation_atlas.stages.report.evidence import Atlas, Grid
-from activation_atlas.stages.report.words import plural
 from activation_atlas.stages.stage import Inputs
 
 LITTLE = 0.2

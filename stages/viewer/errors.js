@@ -3,7 +3,7 @@
 const VIEWS = [["over", "Map over photograph", true], ["maps", "Map only", true], ["photo", "Photograph only", true]];
 const ORDERS = [["worst", "most confident first"], ["pred", "grouped by prediction"], ["label", "grouped by label"]];
 const opening = RUN.variants.find((v) => v.name === RUN.opens.variant) ?? null;
-const state = { variant: opening, view: "over", opacity: 75, smooth: true, order: "worst", label: null, pred: null, text: "" };
+const state = { variant: opening, view: "over", opacity: PRINTED, smooth: true, order: "worst", label: null, pred: null, text: "" };
 
 const near = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
@@ -109,7 +109,7 @@ function writeHash() {
   if (state.order !== "worst") hash.set("order", state.order);
   if (state.variant !== opening) hash.set("method", state.variant.name);
   if (state.view !== "over") hash.set("view", state.view);
-  if (state.opacity !== 75) hash.set("opacity", String(state.opacity));
+  if (state.opacity !== PRINTED) hash.set("opacity", String(state.opacity));
   if (!state.smooth) hash.set("smooth", "no");
   writtenHash = `#${hash}`;
   if (writtenHash !== (location.hash || "#")) history.replaceState(null, "", writtenHash);

@@ -192,13 +192,16 @@ function drawCase(element, state) {
 
 const describeMap = (entry, variant) => `${variant.title} for ${className(entry.target)}: ${entry.flag ? said(entry.flag) : strongest(entry, variant.axes)}`;
 
+// Where the slider stands at first: colours are as strong as on paper.
+const PRINTED = 75;
+
 // The photograph and its map (either may be lacking) on a canvas that has its size, as the controls stand.
 function drawPicture(canvas, photo, entry, variant, state) {
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
   if (photo && state.view !== "maps") drawPhoto(context, photo, variant.faded && state.view === "over");
   if (!entry || state.view === "photo") return;
-  context.globalAlpha = state.view === "maps" ? 1 : Math.min(1, state.opacity / (variant.faded ? 80 : 100));
+  context.globalAlpha = state.view === "maps" ? 1 : Math.min(1, variant.opacity * state.opacity / PRINTED);
   context.drawImage(painted(entry, canvas.width, canvas.height, variant, state.smooth, state.view === "maps"), 0, 0);
 }
 

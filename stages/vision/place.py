@@ -135,3 +135,50 @@ class Place:
     def is_whole(self, size: tuple[int, int]) -> bool:
         """Whether the map covers every pixel of an input of ``size``."""
         return self.covers == (0, 0, *size)
+
+
+def enlarged(values: np.ndarray, size: tuple[int, int], how: How = "bilinear") -> np.ndarray:
+    """A map (h, w) at another size, float32 (H, W).
+
+    ``bilinear`` with half-pixel centres, as ``tf.image.resize``; where it gets smaller, antialiased. A pixel that
+    takes part of a value that is not finite is not finite.
+    """
+    whole = (0.0, 0.0, float(values.shape[1]), float(values.shape[0]))
+    return Place.whole(values.shape).surface(values, whole, size, how)
+
+
+def spread(
+    values: np.ndarray,
+    size: tuple[int, int],
+    patch: tuple[int, int],
+    stride: tuple[int, int],
+    edges: Literal["whole", "clip"] = "whole",
+    reduce: Literal["mean", "sum"] = "mean",
+) -> np.ndarray:
+    """Values of occlusion windows as values of pixels: of the windows over a pixel, their mean or their sum.
+
+    Args:
+        values: (rows, cols); window (i, j) hides pixels [i stride, i stride + patch), cut off at the border.
+        size: of the image.
+        edges: as the windows were laid, see :class:`stages.methods.Occlusion`.
+
+    Returns:
+        (H, W) float32; NaN where no window reaches.
+
+    Raises:
+        ValueError: not as many values as there are windows.
+    """
+    covers = []
+    for axis in (0, 1):
+        end = size[axis] if edges == "clip" else size[axis] - patch[axis] + 1
+        start, pixel = np.arange(0, end, stride[axis]), np.arange(size[axis])[:, None]
+        covers.append(((pixel >= start) & (pixel < start + patch[axis])).astype(np.float64))
+    down, right = covers
+    if values.shape != (down.shape[1], right.shape[1]):
+        raise ValueError(f"{values.shape} values of {down.shape[1]} x {right.shape[1]} windows")
+    finite = np.isfinite(values)
+    total = down @ np.where(finite, values, 0) @ right.T
+    count = down.sum(1)[:, None] * right.sum(1)
+    lost = (down @ ~finite @ right.T > 0) | (count == 0)
+    pixels = total / np.maximum(count, 1) if reduce == "mean" else total
+    return np.where(lost, np.nan, pixels).astype(np.float32)

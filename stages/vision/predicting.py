@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from activation_atlas.stages.vision.batching import padded
 from activation_atlas.stages.vision.model import Model, freeze
 
 
@@ -19,8 +20,6 @@ def predict(model: Model, pixels: np.ndarray, batch: int) -> tuple[np.ndarray, n
     found = []
     for start in range(0, len(pixels), batch):
         some = pixels[start : start + batch]
-        whole = np.zeros((batch, *pixels.shape[1:]), np.uint8)
-        whole[: len(some)] = some
-        found.append([x.numpy()[: len(some)] for x in forward(tf.constant(whole))])
+        found.append([x.numpy()[: len(some)] for x in forward(tf.constant(padded(some, batch)))])
     logits, probabilities = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return logits, probabilities

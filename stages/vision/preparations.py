@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from activation_atlas.stages.vision.batching import padded
 from activation_atlas.stages.vision.model import Model, freeze
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -115,9 +116,8 @@ def answers(model: Model, batch: int) -> Callable[[np.ndarray], np.ndarray]:
         found = []
         for start in range(0, len(received), batch):
             some = received[start : start + batch]
-            whole = np.zeros(shape, np.float32)
-            whole[: len(some)] = some
-            found.append(forward(tf.constant(whole)).numpy()[: len(some)])
+            whole = tf.constant(padded(some, batch), tf.float32)
+            found.append(forward(whole).numpy()[: len(some)])
         return np.concatenate(found)
 
     return apply

@@ -183,3 +183,15 @@ def test_two_writers_of_a_part_never_share_a_file(store, monkeypatch):
     store.write("a", 0, table(), {})
     store.write("a", 0, table(), {})
     assert len(set(used)) == 2 and [p.name for p in (store.root / "a").iterdir()] == ["part-00000.parquet"]
+
+
+def test_a_digest_opens_a_footer_once_while_the_file_stays(store, monkeypatch):
+    for k in range(3):
+        store.write("numbers", k, pa.table({"n": [k]}), {})
+    first, opened = store.digest("numbers"), []
+    footer = Store.footer
+    monkeypatch.setattr(Store, "footer", lambda self, table, k: opened.append(k) or footer(self, table, k))
+    assert store.digest("numbers") == first and opened == []
+    store.write("numbers", 1, pa.table({"n": [9]}), {})
+    assert store.digest("numbers") != first and opened == [1]
+    assert Store(store.root).digest("numbers") == store.digest("numbers")

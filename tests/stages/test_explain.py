@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from activation_atlas.stages import explain, extract, tables
+from activation_atlas.stages.caches import Cache
 from activation_atlas.stages.explain import STAGE, Params
 from activation_atlas.stages.explain.selection import frame, hidden, select, worst_first
 from activation_atlas.stages.explain.targets import check, resolve
@@ -315,7 +316,7 @@ TOY = {"height": 2, "width": 3, "place": Place.even((2, 3), (16, 16)).row()}
 @pytest.fixture
 def toy(monkeypatch):
     """Puts a method that is plain arithmetic in the place of one; the settings it was built for."""
-    monkeypatch.setattr(methods, "_built", {})
+    monkeypatch.setattr(methods, "EXPLAINERS", Cache(8))
 
     def put(name: str, values=lambda pixels, target: pixels[:2, :3, 0] + target, gap=None, background=0):
         settings = []

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
-from activation_atlas.stages import tables
+from activation_atlas.stages import moments, tables
 from activation_atlas.stages.render import STAGE, Params, RenderSpec, colour_root, directions, fidelity, whitening
 from activation_atlas.stages.specs import ModelSpec, ViewSpec
 from activation_atlas.stages.stage import UserError
@@ -56,7 +57,7 @@ def inputs(view: ViewSpec, parts=2) -> MemoryInputs:
         "exemplars": pa.array([[]] * len(KEYS), pa.list_(tables.MEMBER)),
     }
     pixels = np.random.default_rng(2).uniform(size=(500, 3)) * [1, 0.5, 0.3]
-    moments = {
+    colours = {
         "shard": pa.array([0], pa.int32()),
         "count": pa.array([500], pa.int64()),
         "sum": tables.from_numpy(pixels.sum(0)[None]),
@@ -66,8 +67,8 @@ def inputs(view: ViewSpec, parts=2) -> MemoryInputs:
     return MemoryInputs(
         {
             f"grids/{view.name}": [pa.table(grid, schema=tables.grids(C))],
-            view.rows_table: [pa.table({view.vector_column: tables.from_numpy(part)}) for part in split],
-            "pixels": [pa.table(moments, schema=tables.pixels())],
+            view.moments_table: [moments.of_part(k, part) for k, part in enumerate(split)],
+            "pixels": [pa.table(colours, schema=tables.pixels())],
         }
     )
 
@@ -110,6 +111,18 @@ def test_icons_do_not_depend_on_the_batch_or_the_other_grids(model):
 def test_more_tries_are_never_worse(model):
     once, thrice = (np.asarray(draw(params(model, tries=n))[0]["objective"]) for n in (1, 3))
     assert (thrice >= once).all() and (thrice > once).any()
+
+
+@pytest.mark.parametrize("sizes", [(5, 0, 40), (0, 3), (0,), ()])
+def test_moments_of_parts_are_those_of_the_rows_bit_by_bit(sizes):
+    """As they were taken of the rows themselves: in one thread, part after part."""
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=(n, C)).astype(np.float16) for n in sizes]
+    with threadpool_limits(limits=1):
+        wide = [part.astype(np.float64) for part in parts]
+        total = sum((part.T @ part for part in wide), np.zeros((C, C)))
+    found = moments.mean(MemoryInputs({"moments/a": [moments.of_part(k, p) for k, p in enumerate(parts)]}), "moments/a")
+    assert found is None if not sum(sizes) else (found == total / sum(sizes)).all()
 
 
 def test_whitening_equals_numpy(model):
@@ -190,6 +203,6 @@ def test_no_cell_is_large_enough(model):
 def test_a_silent_layer_is_refused(model):
     p = params(model)
     held = inputs(p.view)
-    held.tables[p.view.rows_table] = [pa.table({"activation": tables.from_numpy(np.zeros((4, C), np.float16))})]
+    held.tables[p.view.moments_table] = [moments.of_part(0, np.zeros((4, C), np.float16))]
     with pytest.raises(UserError, match="never answers"):
         STAGE.fit(held, p)

@@ -9,19 +9,20 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
+from activation_atlas.stages.drawing import captions as method_captions
+from activation_atlas.stages.drawing.numbers import plural, thousands
+from activation_atlas.stages.drawing.sheet import Sheet, encoded
 from activation_atlas.stages.intervals import wilson
 from activation_atlas.stages.methods import MethodSpec
-from activation_atlas.stages.report import listed, page, words
+from activation_atlas.stages.report import captions, listed, page
 from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.errors import figures, matrix, payload, wording
 from activation_atlas.stages.report.errors.cases import Audit, read_audit
 from activation_atlas.stages.report.errors.maps import Variant, read_variant
 from activation_atlas.stages.report.errors.opening import Opening, agrees, opening
 from activation_atlas.stages.report.errors.photographs import read_photographs
-from activation_atlas.stages.report.payload import plain
-from activation_atlas.stages.report.sheet import Sheet, encoded
 from activation_atlas.stages.report.trust import trust_figure
-from activation_atlas.stages.specs import ImagesSpec, Spec
+from activation_atlas.stages.specs import ImagesSpec, Spec, slug
 from activation_atlas.stages.stage import Inputs
 from activation_atlas.stages.tables.flags import SILENT
 
@@ -82,7 +83,7 @@ def error_audit(
         inline: up to so many megabytes of pictures and maps, the page is one single file.
         known: ids of photographs that are known to be gone: of these no word is lost again.
     """
-    extract, model = inputs.state("extract", ""), words.model_name(about)
+    extract, model = inputs.state("extract", ""), captions.model_name(about)
     classes, size = list(extract["classes"]), tuple(int(s) for s in extract["input_size"])
     explained = explained or Explained()
     audit = read_audit(inputs, explained.variants, most)
@@ -90,7 +91,7 @@ def error_audit(
         return None
     photographs, missing = read_photographs(audit.cases, images, size, edge)
     if lost := sorted(missing.keys() - set(known)):
-        how_many = words.plural(len(lost), "photograph")
+        how_many = plural(len(lost), "photograph")
         inputs.warn(f"{how_many} of the page of mistakes could not be read again, e.g. {lost[0]}: {missing[lost[0]]}")
     assets, files = Assets(), {}
     ids = [c.image_id for c in audit.cases]
@@ -98,7 +99,7 @@ def error_audit(
     for variant in variants:
         if variant.maps:
             sheet = figures.error_sheet(variant, audit, classes, photographs, model)
-            files[f"figures/errors-{plain(variant.name)}.jpg"] = encoded(sheet, "JPEG", 90)
+            files[f"figures/errors-{slug(variant.name)}.jpg"] = encoded(sheet, "JPEG", 90)
     whole = audit.labelled > 0 and len(classes) <= matrix.MOST
     if whole:
         sheet = figures.confusion_sheet(audit, classes, model)
@@ -110,7 +111,7 @@ def error_audit(
         assets.add("trust.webp", encoded(pixels, "WEBP", 88))
         files["figures/trust.png"], files["figures/trust.svg"] = encoded(pixels, "PNG"), trust.vector("svg")
     opens, agreed = _standing(measured, explained)
-    shown = listed.figures(files, {}, {plain(v.name): wording.title(v.options) for v in variants})
+    shown = listed.figures(files, {}, {slug(v.name): method_captions.title(v.options) for v in variants})
     data = {
         "classes": classes,
         "crop": wording.CROPS[images.crop],
@@ -158,7 +159,7 @@ def _shuffled(measured: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
 
 def _standing(measured: Mapping[str, pa.Table], explained: Explained) -> tuple[Opening, dict[str, str]]:
     """The method the page opens on, and a sentence on each one's agreement with the others."""
-    titles = {options.variant: wording.title(options) for options in explained.methods}
+    titles = {options.variant: method_captions.title(options) for options in explained.methods}
     rows = {name: measured[name].to_pylist() if name in measured else [] for name in ("trust", "agreement")}
     shuffled = {name: table.to_pylist() for name, table in _shuffled(measured).items()}
     return opening(titles, rows["trust"], shuffled), agrees(titles, rows["agreement"])
@@ -168,11 +169,11 @@ def _flagged(variant: Variant, scored: bool) -> list[str]:
     """One sentence on the maps that say nothing, where there are any."""
     if not variant.flags:
         return []
-    why = ", ".join(f"{words.number(n)} {SILENT.get(flag, flag)}" for flag, n in sorted(variant.flags.items()))
+    why = ", ".join(f"{thousands(n)} {SILENT.get(flag, flag)}" for flag, n in sorted(variant.flags.items()))
     count = variant.flags.total()
     left_out = f" and {'is' if count == 1 else 'are'} left out of all means" if scored else ""
     says = "says" if count == 1 else "say"
-    of = f"{words.number(count)} of {words.plural(variant.rows, 'map')} of {variant.name}"
+    of = f"{thousands(count)} of {plural(variant.rows, 'map')} of {variant.name}"
     return [f"{of} {says} nothing of where ({why}){left_out}"]
 
 

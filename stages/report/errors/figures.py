@@ -7,18 +7,16 @@ from io import BytesIO
 
 import numpy as np
 
-from activation_atlas.stages.report import words
+from activation_atlas.stages.drawing import captions
+from activation_atlas.stages.drawing.numbers import plural, probability, short
+from activation_atlas.stages.drawing.overlays import bar, coloured
+from activation_atlas.stages.drawing.sheet import FAINT, INK, QUIET, Sheet
 from activation_atlas.stages.report.errors import wording
 from activation_atlas.stages.report.errors.cases import Audit, Case
 from activation_atlas.stages.report.errors.maps import Map, Variant
 from activation_atlas.stages.report.errors.matrix import matrix, shades
-from activation_atlas.stages.report.sheet import FAINT, INK, QUIET, Sheet
-from activation_atlas.stages.vision.overlays import bar, coloured, laid, number
 
 CASES, ACROSS = 24, 3
-
-OPACITY, FADED = 0.75, 0.95
-"""Of the strongest colours; on a light grey print of the photograph."""
 
 
 def error_sheet(
@@ -37,14 +35,14 @@ def error_sheet(
     inner = sheet.width - 2 * margin
     wrong = sum(c.mistake is True for c in cases)
     what = "no mistakes among the explained" if any(c.mistake is False for c in cases) else "images without labels"
-    what = f"{words.plural(wrong, 'mistake')}, the most confident first" if wrong else what
-    heading = f"{wording.title(variant.options)}: where {model or 'the model'} looked"
+    what = f"{plural(wrong, 'mistake')}, the most confident first" if wrong else what
+    heading = f"{captions.title(variant.options)}: where {model or 'the model'} looked"
     sheet.text(margin, 100, sheet.fitted(heading, 50, inner, "semibold"), 50, "semibold")
     line = (
         f"{what}: the photograph as the model was shown it, {_of_what([variant.maps[c.image_id][:2] for c in cases])}"
     )
     sheet.text(margin, 142, sheet.fitted(line, 26, inner), 26, color=QUIET)
-    told = [wording.meaning(variant), wording.placement(variant), wording.lost(variant)]
+    told = [captions.meaning(variant.options), wording.placement(variant), wording.lost(variant)]
     told.append("Enlarged bilinearly. The maps of an image share one scale.")
     sheet.paragraph(margin, 180, " ".join(t for t in told if t), 22, inner, color=QUIET)
     pictures: list[tuple[int, int, np.ndarray]] = []
@@ -56,7 +54,7 @@ def error_sheet(
         ):
             pictures.append((left + slot * (side + gap), top, picture))
         flags = sorted({m.flag for m in variant.maps[case.image_id][:2] if m.flag})
-        scale = ", ".join([f"scale to {number(tops[case.image_id])}", *flags])
+        scale = ", ".join([f"scale to {short(tops[case.image_id])}", *flags])
         sheet.text(left + column, top - 10, scale, 18, ha="right", color=QUIET)
         room = column - sheet.span(scale, 18) - 16
         _case(sheet, case, variant.maps[case.image_id], classes, left, top, side, gap, column, room)
@@ -78,7 +76,7 @@ def _name(classes: Sequence[str], index: int) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "?" if share is None or not np.isfinite(share) else wording.probability(share)
+    return "?" if share is None or not np.isfinite(share) else probability(share)
 
 
 def _case(
@@ -114,15 +112,13 @@ def _pictures(case: Case, variant: Variant, top: float, photograph: bytes | None
     factor = side / max(photo.size)
     photo = photo.resize(tuple(max(1, round(s * factor)) for s in photo.size), Image.Resampling.BICUBIC)
     pixels = np.asarray(photo)
-    how = {"opacity": FADED if variant.faded else OPACITY, "fade": variant.faded, "place": variant.place}
-    maps = (m.values for m in variant.maps[case.image_id][:2])
-    return [pixels, *(laid(pixels, values, variant.size, "none", top, variant.signed, **how) for values in maps)]
+    return [pixels, *(m.surface.over(pixels, "none", top) for m in variant.maps[case.image_id][:2])]
 
 
 def _key(sheet: Sheet, variant: Variant, left: float, top: float) -> None:
-    ramp = bar(1.0, variant.signed, 420, 28, FADED if variant.faded else OPACITY)
+    ramp = bar(1.0, variant.style.signed, 420, 28, variant.style.opacity)
     sheet.picture(ramp, left, top, 420, 28)
-    ends = ("−scale", "0", "scale") if variant.signed else ("0", "", "scale")
+    ends = ("−scale", "0", "scale") if variant.style.signed else ("0", "", "scale")
     for share, word in zip((0, 0.5, 1), ends, strict=True):
         sheet.text(
             left + share * 420, top + 52, word, 20, ha=("left", "center", "right")[round(2 * share)], color=QUIET
@@ -144,7 +140,7 @@ def confusion_sheet(audit: Audit, classes: Sequence[str], model: str) -> Sheet:
     sheet = Sheet(max(900, left + side + margin), top + side + margin)
     inner = sheet.width - 2 * margin
     sheet.text(margin, 92, sheet.fitted("What is taken for what", 46, inner, "semibold"), 46, "semibold")
-    count = f"{words.plural(audit.labelled, 'labelled image')}, {words.plural(audit.mistakes, 'mistake')}"
+    count = f"{plural(audit.labelled, 'labelled image')}, {plural(audit.mistakes, 'mistake')}"
     if model:
         sheet.text(margin, 130, sheet.fitted(model, 24, inner), 24, color=QUIET)
     line = f"{count}; rows: label, columns: prediction"

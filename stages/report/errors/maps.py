@@ -6,16 +6,16 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from activation_atlas.stages.methods import METHODS, Options
+from activation_atlas.stages.drawing.surface import Style, Surface, surface, top_of
+from activation_atlas.stages.methods import Options
 from activation_atlas.stages.stage import Inputs
-from activation_atlas.stages.vision.overlays import scale, spread
 from activation_atlas.stages.vision.place import Place
 
 FINEST = 56
@@ -24,13 +24,18 @@ FINEST = 56
 
 @dataclass
 class Map:
-    """One map as shown: values (h, w) float32, NaN where the raw ones are not finite."""
+    """One map as shown."""
 
     target: int
     kinds: list[str]
-    values: np.ndarray
+    surface: Surface
     score: float
     flag: str | None
+
+    @property
+    def values(self) -> np.ndarray:
+        """(h, w) float32, NaN where the raw ones are not finite."""
+        return self.surface.values
 
 
 @dataclass
@@ -40,9 +45,8 @@ class Variant:
     Attributes:
         layer: None: at the input.
         raw: (height, width) in the table. shown: (height, width) on the page.
-        signed: whether any map shown has a value below 0.
         maps: image_id -> its maps: predicted, label, second, then the others, those asked for by rank first.
-        faded: whether it is drawn on a light grey print: red and blue of single pixels drown in a photograph's colours.
+        style: how they are drawn.
         place: where the cells shown lie on the model's input, of ``size``.
         step: cells from window to window, down and across, where windows were spread to pixels; else 1.
         flags: flag -> maps of the whole table that carry it, of ``rows`` in all.
@@ -53,8 +57,7 @@ class Variant:
     layer: str | None = None
     raw: tuple[int, int] = (0, 0)
     shown: tuple[int, int] = (0, 0)
-    signed: bool = False
-    faded: bool = False
+    style: Style = Style()
     place: Place = Place.whole((1, 1))
     size: tuple[int, int] = (1, 1)
     step: tuple[float, float] = (1.0, 1.0)
@@ -77,7 +80,7 @@ class Variant:
 
     def tops(self) -> dict[str, float]:
         """image_id -> top of the colour scale that all its maps share."""
-        return {i: scale([m.values for m in maps], self.signed) for i, maps in self.maps.items()}
+        return {i: top_of([m.surface for m in maps]) for i, maps in self.maps.items()}
 
 
 def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tuple[int, int]) -> Variant:
@@ -93,20 +96,17 @@ def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tup
         found.flags.update(f for f in part["flag"].to_pylist() if f)
         for row in _rows(part.filter(pc.is_in(part["image_id"], wanted))):
             found.layer, found.raw = row["layer"], (row["height"], row["width"])
-            whole = on_pixels(row["map"].reshape(found.raw), options, size)
-            values = pooled(whole)
-            place = Place.whole(size) if options.windows else Place.of(row)
-            found.place = place.pooled(whole.shape, values.shape)
-            shown = Map(row["target"], row["target_kinds"], values, row["score"], row["flag"])
+            whole = surface(row["map"].reshape(found.raw), options, size, Place.of(row))
+            values = pooled(whole.values)
+            drawn = replace(whole, values=values, place=whole.place.pooled(whole.values.shape, values.shape))
+            found.place, found.style, found.shown = drawn.place, drawn.style, drawn.values.shape
+            shown = Map(row["target"], row["target_kinds"], drawn, row["score"], row["flag"])
             found.maps.setdefault(row["image_id"], []).append(shown)
     for maps in found.maps.values():
         maps.sort(key=_place)
-        found.shown = maps[0].values.shape
     if options.windows:
         _, stride, _ = options.windows
         found.step = tuple(s * shown / side for s, shown, side in zip(stride, found.shown, size, strict=True))
-    found.signed = any((m.values < 0).any() for maps in found.maps.values() for m in maps)
-    found.faded = found.signed and 4 * options.distinct_rows(found.raw[0], size[0]) > size[0]
     return found
 
 
@@ -122,20 +122,6 @@ def _place(shown: Map) -> tuple:
     ranks = [int(k.removeprefix("rank:")) for k in shown.kinds if re.fullmatch(r"rank:\d+", k)]
     usual = min(first.index(k) if k in first else len(first) for k in shown.kinds)
     return usual, min(ranks, default=math.inf), min(shown.kinds), shown.target
-
-
-def on_pixels(values: np.ndarray, options: Options, size: tuple[int, int]) -> np.ndarray:
-    """A map as it is drawn: windows spread to pixels, others as they are.
-
-    Values of which the map's mean stands for nothing are given around it: RISE's are all near the mean score of a
-    half-hidden image, which says nothing of any pixel.
-    """
-    if options.windows:
-        return spread(values, size, *options.windows)
-    if METHODS[options.name].around == "mean" and values.any():
-        finite = np.isfinite(values)
-        return values - values[finite].mean() if finite.any() else values
-    return values
 
 
 def pooled(values: np.ndarray, most: int = FINEST) -> np.ndarray:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from activation_atlas.stages.drawing import captions
+from activation_atlas.stages.drawing.overlays import coloured
 from activation_atlas.stages.methods import METHODS
 from activation_atlas.stages.report.assets import Assets, safe_json
 from activation_atlas.stages.report.errors import wording
 from activation_atlas.stages.report.errors.cases import Audit, Case
 from activation_atlas.stages.report.errors.maps import Map, Variant
-from activation_atlas.stages.report.payload import plain
-from activation_atlas.stages.vision.overlays import coloured
+from activation_atlas.stages.specs import slug
 
 CHUNK = 100
 """Cases whose maps are in one script; it is loaded when the first of them comes into view."""
@@ -50,7 +51,7 @@ def describe_case(
     if case.image_id in photographs:
         content = photographs[case.image_id]
         entry["size"] = Image.open(BytesIO(content)).size
-        entry["src"] = assets.add(f"mistake-{plain(case.image_id)}.webp", content)
+        entry["src"] = assets.add(f"mistake-{slug(case.image_id)}.webp", content)
     else:
         entry["missing"] = missing.get(case.image_id, "not read")
     return entry
@@ -68,17 +69,18 @@ def describe_variant(variant: Variant, cases: Sequence[Case], assets: Assets) ->
         key = f"{variant.name}/{start // CHUNK}"
         # A script and not JSON: a page opened from a file may load scripts, but may not fetch.
         text = f"activationAtlasMaps({safe_json(key)},{safe_json(_chunk(variant, part, tops))});"
-        name = f"maps-{plain(variant.name)}-{start // CHUNK:03}.js"
+        name = f"maps-{slug(variant.name)}-{start // CHUNK:03}.js"
         chunks.append({"key": key, "src": assets.add(name, text.encode("ascii"))})
     return {
         "name": variant.name,
-        "title": wording.title(variant.options),
-        "meaning": wording.meaning(variant),
+        "title": captions.title(variant.options),
+        "meaning": captions.meaning(variant.options),
         "placement": wording.placement(variant),
-        "signed": variant.signed,
+        "signed": variant.style.signed,
         "step": list(variant.step),
         "lost": wording.lost(variant),
-        "faded": variant.faded,
+        "faded": variant.style.faded,
+        "opacity": variant.style.opacity,
         "unit": METHODS[variant.options.name].unit,
         "shape": list(variant.shown),
         "axes": variant.axes(),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from activation_atlas.stages.drawing.sheet import photograph
 from activation_atlas.stages.report.errors.cases import Case
-from activation_atlas.stages.report.sheet import photograph
 from activation_atlas.stages.specs import ImagesSpec
 
 

@@ -7,13 +7,14 @@ Every step of every map is one forward pass; steps of several maps share a batch
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 
 import numpy as np
 
+from activation_atlas.stages.caches import cached
 from activation_atlas.stages.specs import ModelSpec
-from activation_atlas.stages.vision.attribution.methods.method import GREY, packed, padded
+from activation_atlas.stages.vision.attribution.methods.method import GREY
+from activation_atlas.stages.vision.batching import packed, padded
 from activation_atlas.stages.vision.lazy import tf
 from activation_atlas.stages.vision.model import Model, freeze, open_model
 
@@ -101,14 +102,9 @@ def area(curve: np.ndarray) -> np.ndarray:
 
 def pixel_curves(spec: ModelSpec, batch: int, steps: int, deletion: bool, insertion: bool) -> PixelCurves:
     """A :class:`PixelCurves`, kept within the process: compiled once for all shards."""
-    model = open_model(spec)
-    key = (model, batch, steps, deletion, insertion)
-    with _lock:
-        if key not in _built:
-            _built.clear()
-            _built[key] = PixelCurves(model, batch, steps, deletion, insertion)
-        return _built[key]
+    return _compiled(open_model(spec), batch, steps, deletion, insertion)
 
 
-_built: dict[tuple, PixelCurves] = {}
-_lock = threading.Lock()
+@cached(1)
+def _compiled(model: Model, batch: int, steps: int, deletion: bool, insertion: bool) -> PixelCurves:
+    return PixelCurves(model, batch, steps, deletion, insertion)

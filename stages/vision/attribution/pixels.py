@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from activation_atlas.stages.vision.attribution.methods.method import Options
-from activation_atlas.stages.vision.overlays import enlarged, spread
-from activation_atlas.stages.vision.place import Place
+from activation_atlas.stages.vision.place import Place, enlarged, spread
 
 _SALT = 0x70EE  # keeps these draws apart from those of the methods
 

@@ -14,6 +14,7 @@ from activation_atlas.stages.vision import quiet as _quiet  # noqa: F401 - befor
 from activation_atlas.stages.vision.attribution.blocks import Block, mode_of
 from activation_atlas.stages.vision.attribution.forward_mode import Algorithm
 from activation_atlas.stages.vision.attribution.local_maps import Positions
+from activation_atlas.stages.vision.batching import padded
 from activation_atlas.stages.vision.lazy import tf
 from activation_atlas.stages.vision.model import Model, freeze, open_model
 
@@ -108,9 +109,7 @@ class Sampler:
     def forward(self, pixels: np.ndarray) -> Pass:
         """The forward pass of n <= batch images, uint8 (n, h, w, c) of the model's input size."""
         count = len(pixels)
-        if count < self.batch:
-            pixels = np.concatenate([pixels, np.zeros((self.batch - count, *pixels.shape[1:]), np.uint8)])
-        out = self._forward(tf.constant(pixels))
+        out = self._forward(tf.constant(padded(pixels, self.batch)))
 
         def first(tensors: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
             return {name: tensor.numpy()[:count] for name, tensor in tensors.items()}

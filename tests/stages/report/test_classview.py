@@ -7,13 +7,13 @@ import zlib
 import numpy as np
 import pytest
 
+from activation_atlas.stages.drawing.sheet import Sheet
 from activation_atlas.stages.intervals import wilson
-from activation_atlas.stages.report import classview, heatdata, lettering, names, validity, words
+from activation_atlas.stages.report import captions, classview, heatdata, lettering, names, validity
 from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.evidence import read_atlas
 from activation_atlas.stages.report.posters import place_names
 from activation_atlas.stages.report.presence import variety
-from activation_atlas.stages.report.sheet import Sheet
 from tests.stages.report.scene import scene
 from tests.stages.report.test_numbers import atlas_of, grid_of
 
@@ -156,16 +156,16 @@ def test_how_far_heat_is_to_be_trusted_is_said_plainly(tmp_path):
 
 def test_purity_stands_beside_that_of_the_layer():
     atlas = atlas_of(grid_of([[0.0]], [(0, 0)]), 1, class_="c0")
-    assert words.purity(atlas) == ""
+    assert captions.purity(atlas) == ""
     side = {"class": "c0", "predicted": [0.424, 0.35, 0.5], "base": 0.083, "label": None, "label_base": None}
     atlas.purity = [side]
-    assert words.purity(atlas) == (
+    assert captions.purity(atlas) == (
         "42 % (95 %: 35 to 50 %) of its rows are of photographs taken for c0, 8.3 % of all of the layer’s"
     )
     atlas.purity = [side | {"label": [0.2, 0.1, 0.3], "label_base": 0.083}]
-    assert words.purity(atlas).endswith("8.3 % of all of the layer’s; 20 % (10 to 30 %) of those labelled so")
+    assert captions.purity(atlas).endswith("8.3 % of all of the layer’s; 20 % (10 to 30 %) of those labelled so")
     atlas.purity = [side, side | {"class": "c1", "predicted": None, "label": [0.1, 0.0, 0.2], "label_base": 0.2}]
-    assert words.purity(atlas).endswith(
+    assert captions.purity(atlas).endswith(
         ";  10 % (95 %: 0 to 20 %) on the side of c1 are of photographs labelled it, 20 % of all of the layer’s"
     )
 

@@ -12,12 +12,15 @@ import pytest
 from PIL import Image
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.drawing import captions
+from activation_atlas.stages.drawing.numbers import probability
+from activation_atlas.stages.drawing.surface import Style, Surface
 from activation_atlas.stages.intervals import wilson
 from activation_atlas.stages.report import STAGE
-from activation_atlas.stages.report.errors import cases, wording
+from activation_atlas.stages.report.errors import cases
 from activation_atlas.stages.report.errors.cases import EACH, Case, chosen, read_audit
 from activation_atlas.stages.report.errors.figures import _of_what
-from activation_atlas.stages.report.errors.maps import FINEST, Map, Variant, on_pixels, pooled, read_variant
+from activation_atlas.stages.report.errors.maps import FINEST, Map, pooled, read_variant
 from activation_atlas.stages.report.errors.matrix import matrix, rates, shades
 from activation_atlas.stages.report.errors.payload import LOST, confusions, quantised
 from activation_atlas.stages.vision.attribution.methods.gradients import GradientXInput, Saliency
@@ -284,20 +287,6 @@ def test_the_page_says_that_maps_were_pooled(made):
     assert "5 × 5 windows of 8 × 8 pixels, 4 × 4 pixels apart" in found["occlusion"]
 
 
-def test_occlusion_is_spread_to_the_pixels_its_windows_hide():
-    values = np.zeros((5, 5))
-    values[0, 0] = 8
-    found = on_pixels(values, METHODS[1], SIZE)
-    assert found.shape == SIZE and found[0, 0] == 8 and found[0, 4] == 4 and found[4, 4] == 2 and found[8, 8] == 0
-
-
-def test_rise_is_given_around_its_mean():
-    values = np.array([[5.0, 7.0], [6.0, np.nan]])
-    found = on_pixels(values, Rise(), SIZE)
-    assert found[0].tolist() == [-1, 1] and found[1, 0] == 0 and np.isnan(found[1, 1])
-    assert not on_pixels(np.zeros((2, 2)), Rise(), SIZE).any()
-
-
 def test_red_and_blue_of_single_pixels_are_drawn_on_a_grey_print(made):
     inputs, _, _ = made
     fine = inputs.tables["maps/occlusion"][0].to_pylist()
@@ -306,11 +295,11 @@ def test_red_and_blue_of_single_pixels_are_drawn_on_a_grey_print(made):
         row |= Place.whole(SIZE).row()
     inputs.tables["maps/mine"] = [pa.Table.from_pylist(fine, tables.maps())]
     found = read_variant(inputs, GradientXInput(**{"as": "mine"}), ["b", "c"], SIZE)
-    assert found.signed and found.faded
-    assert not read_variant(inputs, METHODS[0], ["b", "c"], SIZE).faded
+    assert found.style.faded
+    assert not read_variant(inputs, METHODS[0], ["b", "c"], SIZE).style.faded
     inputs.tables["maps/dense"] = [maps(ROWS[0], (9, 9), None, True)]
     dense = Occlusion(patch=8, stride=2, **{"as": "dense"})
-    assert not read_variant(inputs, dense, ["b", "c"], SIZE).faded, "windows of 8 pixels are no single ones"
+    assert not read_variant(inputs, dense, ["b", "c"], SIZE).style.faded, "windows of 8 pixels are no single ones"
 
 
 def test_a_table_is_read_part_by_part_and_only_what_is_shown_is_kept(made):
@@ -348,24 +337,26 @@ def test_how_far_maps_can_be_trusted(tmp_path):
 
 
 def test_the_sheet_on_paper_says_which_classes_its_maps_are_for():
-    def of(*kinds):
-        return [Map(k, [kind], np.zeros((2, 2)), 0.0, None) for k, kind in enumerate(kinds)]
+    blank = Surface(np.zeros((2, 2), np.float32), Place.whole((2, 2)), (2, 2), Style())
 
-    both = Map(0, ["predicted", "label"], np.zeros((2, 2)), 0.0, None)
+    def of(*kinds):
+        return [Map(k, [kind], blank, 0.0, None) for k, kind in enumerate(kinds)]
+
+    both = Map(0, ["predicted", "label"], blank, 0.0, None)
     assert _of_what([of("predicted", "label"), [both], of("predicted")]).startswith("the map for its prediction")
     assert _of_what([of("predicted", "label"), of("predicted", "second")]) == "maps for the classes named below them"
     assert _of_what([of("label")]) == "maps for the classes named below them"
 
 
 def test_every_method_has_words():
-    assert wording.title(Saliency(**{"as": "mine"})) == "Saliency (mine)"
+    assert captions.title(Saliency(**{"as": "mine"})) == "Saliency (mine)"
 
 
 def test_blue_of_rise_does_not_speak_against_the_class():
-    said = wording.meaning(Variant("rise", Rise(), signed=True))
+    said = captions.meaning(Rise())
     assert "blue less" in said and "against" not in said
-    assert "blue against it" in wording.meaning(Variant("occlusion", Occlusion(), signed=True))
+    assert "blue against it" in captions.meaning(Occlusion())
 
 
 def test_probabilities_do_not_round_to_certainty():
-    assert [wording.probability(p) for p in (1.0, 0.9994, 0.5, 0.0004)] == ["> 99.9 %", "99.9 %", "50.0 %", "< 0.1 %"]
+    assert [probability(p) for p in (1.0, 0.9994, 0.5, 0.0004)] == ["> 99.9 %", "99.9 %", "50.0 %", "< 0.1 %"]

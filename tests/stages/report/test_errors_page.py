@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import Page
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.drawing.overlays import coloured
 from activation_atlas.stages.report import STAGE
-from activation_atlas.stages.vision.overlays import coloured, enlarged
+from activation_atlas.stages.vision.place import enlarged
 from tests.stages.report.audit import METHODS, ROWS, audit
 from tests.stages.report.browser import opened, written
 from tests.stages.report.scene import EVIL
@@ -93,7 +94,7 @@ def test_filters_follow_the_reader(browser, site):
 
 
 def test_what_is_drawn_equals_the_pictures_of_the_command(browser, site):
-    """The browser's interpolation and colours against those of :mod:`stages.vision.overlays`."""
+    """The browser's interpolation and colours against those of :mod:`stages.drawing.overlays`."""
     rng, size = np.random.default_rng(3), (21, 30)
     cases = []
     for signed in (True, False):

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from activation_atlas.stages.drawing import overlays
 from activation_atlas.stages.report import heatmaps, tiles
 from activation_atlas.stages.report.assets import safe_json
 from activation_atlas.stages.report.evidence import Atlas, Grid, full_count, read_atlas
 from activation_atlas.stages.report.geometry import WHOLE, patch_box, patch_side
 from activation_atlas.stages.specs import ViewSpec
-from activation_atlas.stages.vision import overlays
 from tests.stages.report.scene import scene
 
 LAYER = {"receptive_field": [219, 219], "stride": [16, 16], "offset": [8.0, 8.0]}

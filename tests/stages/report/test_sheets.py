@@ -7,13 +7,16 @@ import pyarrow as pa
 import pytest
 from playwright.sync_api import expect
 
+from activation_atlas.stages.drawing import captions
+from activation_atlas.stages.drawing.surface import Style, Surface
 from activation_atlas.stages.report import STAGE
-from activation_atlas.stages.report.errors import wording
 from activation_atlas.stages.report.errors.cases import Audit, Case
 from activation_atlas.stages.report.errors.figures import _choices, confusion_sheet
-from activation_atlas.stages.report.errors.maps import Map, Variant, _place
+from activation_atlas.stages.report.errors.maps import Map, _place
 from activation_atlas.stages.report.trust import trust_figure
+from activation_atlas.stages.vision.attribution.methods.cam import GradCam
 from activation_atlas.stages.vision.attribution.methods.eigen_cam import EigenCam
+from activation_atlas.stages.vision.place import Place
 from tests.stages.report.audit import METHODS, audit
 from tests.stages.report.browser import opened, written
 from tests.stages.report.test_trust import of, texts
@@ -38,9 +41,9 @@ def test_the_sheet_names_the_second_class():
 
 
 def test_red_of_a_pattern_speaks_for_no_class():
-    said = wording.meaning(Variant("eigen_cam", EigenCam(), signed=True))
+    said = captions.meaning(EigenCam())
     assert "red with the pattern, blue against it" in said and "speaks for" not in said
-    assert "the lighter the colour" in wording.meaning(Variant("eigen_cam", EigenCam()))
+    assert "the lighter the colour" in captions.meaning(GradCam())
 
 
 def test_the_sheet_on_trust_says_how_to_read_shuffled_layers():
@@ -64,7 +67,8 @@ def test_the_sheet_on_trust_says_of_which_maps_its_means_are():
 
 def test_maps_asked_for_by_rank_stand_in_their_order():
     kinds = [["dog"], ["rank:10"], ["rank:2", "cat"], ["rank:1"], ["second", "rank:11"], ["label"]]
-    maps = [Map(k, kind, np.zeros((1, 1)), 0.0, None) for k, kind in enumerate(kinds)]
+    blank = Surface(np.zeros((1, 1), np.float32), Place.whole((1, 1)), (1, 1), Style())
+    maps = [Map(k, kind, blank, 0.0, None) for k, kind in enumerate(kinds)]
     assert [m.kinds for m in sorted(maps, key=_place)] == [kinds[k] for k in (5, 4, 3, 2, 1, 0)]
 
 

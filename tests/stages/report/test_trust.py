@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from activation_atlas.stages import tables
-from activation_atlas.stages.report.sheet import PAPER
+from activation_atlas.stages.drawing.sheet import PAPER
 from activation_atlas.stages.report.trust import trust_figure
 from tests import quick
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -13,6 +15,9 @@ from keras import layers
 
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.deletion import pixel_curves
+from activation_atlas.stages.vision.attribution.methods import METHODS, explainer
+from activation_atlas.stages.vision.attribution.sampler import open_sampler
 from activation_atlas.stages.vision.model import freeze, freezing, open_model
 from tests import quick
 from tests.stages.vision import small_models as small
@@ -332,3 +337,17 @@ def test_a_layer_beside_the_way_to_the_logits(tmp_path):
     assert model.layer("inner/used")
     with pytest.raises(UserError, match="the logits do not depend on it"):
         model.layer("inner/unused")
+
+
+def test_a_model_that_makes_room_for_another_is_let_go_with_what_was_compiled_of_it(tmp_path):
+    path = small.save(small.build(small.BUILDERS["linear"][0]), tmp_path)
+    first, second, third = (ModelSpec(path=path, range=(0, white)) for white in (1, 2, 255))
+    method = METHODS["saliency"]
+    open_sampler(first, {}, [], 2, 1, None, "float32")
+    pixel_curves(first, 2, 2, True, False)
+    explainer(first, method.options(), method.configure(open_model(first), method.options(), lambda count: None), 2, 1)
+    held = weakref.ref(open_model(first))
+    assert open_model(second) is open_model(second) and held() is open_model(first)
+    open_model(second), open_model(third)
+    gc.collect()
+    assert held() is None

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from importlib import import_module
 
 import numpy as np
 
+from activation_atlas.stages.caches import Cache
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision.attribution.methods.method import (
     Configured,
@@ -57,19 +57,11 @@ def explainer(
     what = hashlib.sha256(json.dumps(configured, sort_keys=True, default=_listed).encode())
     what.update(b"" if background is None else np.ascontiguousarray(background).tobytes())
     key = (model, options.model_dump_json(), what.hexdigest(), batch, targets, seed)
-    with _lock:
-        if key not in _built:
-            while len(_built) >= KEPT:
-                del _built[next(iter(_built))]
-            setting = Setting(model, options, configured, batch, targets, seed, background)
-            _built[key] = METHODS[options.name].build(setting)
-        _built[key] = _built.pop(key)  # what was asked for last goes last
-        return _built[key]
+    setting = Setting(model, options, configured, batch, targets, seed, background)
+    return EXPLAINERS.get(key, lambda: METHODS[options.name].build(setting))
 
 
-KEPT = 8
-_built: dict[tuple, Explain] = {}
-_lock = threading.Lock()
+EXPLAINERS: Cache[tuple, Explain] = Cache(8)
 
 
 def _listed(value: object) -> object:

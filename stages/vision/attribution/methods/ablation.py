@@ -11,7 +11,8 @@ import numpy as np
 
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables.flags import ROUNDING
-from activation_atlas.stages.vision.attribution.methods.method import Maps, Setting, packed, padded, pair
+from activation_atlas.stages.vision.attribution.methods.method import Maps, Setting, pair
+from activation_atlas.stages.vision.batching import packed, padded
 from activation_atlas.stages.vision.lazy import tf
 from activation_atlas.stages.vision.place import Place
 

@@ -21,8 +21,8 @@ from activation_atlas.stages.vision.attribution.methods.method import (
     Pair,
     Sample,
     Setting,
-    padded,
 )
+from activation_atlas.stages.vision.batching import padded
 from activation_atlas.stages.vision.lazy import tf
 
 if TYPE_CHECKING:

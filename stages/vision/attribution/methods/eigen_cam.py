@@ -9,15 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from activation_atlas.stages.vision.attribution.methods.cam import at_layer
-from activation_atlas.stages.vision.attribution.methods.method import (
-    AtLayer,
-    Explain,
-    Maps,
-    Method,
-    Pair,
-    Setting,
-    padded,
-)
+from activation_atlas.stages.vision.attribution.methods.method import AtLayer, Explain, Maps, Method, Pair, Setting
+from activation_atlas.stages.vision.batching import padded
 from activation_atlas.stages.vision.lazy import tf
 
 

@@ -9,15 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from activation_atlas.stages.stage import UserError
-from activation_atlas.stages.vision.attribution.methods.method import (
-    Configured,
-    Maps,
-    Sample,
-    Setting,
-    at_input,
-    padded,
-)
+from activation_atlas.stages.vision.attribution.methods.method import Configured, Maps, Sample, Setting, at_input
 from activation_atlas.stages.vision.attribution.methods.parallel import in_parallel
+from activation_atlas.stages.vision.batching import padded
 from activation_atlas.stages.vision.lazy import tf
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from activation_atlas.stages.vision.attribution.methods.input_gradient import gradients
-from activation_atlas.stages.vision.attribution.methods.method import Maps, Setting, packed, padded
+from activation_atlas.stages.vision.attribution.methods.method import Maps, Setting
+from activation_atlas.stages.vision.batching import packed, padded
 from activation_atlas.stages.vision.lazy import tf
 
 Jobs = tuple[np.ndarray, ...]

@@ -7,7 +7,7 @@ Light to import, as all files of this folder are that declare methods: what is h
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
@@ -65,9 +65,13 @@ class Options(Spec):
         """
         return None
 
-    def distinct_rows(self, rows: int, height: int) -> float:
-        """How many different things a map of ``rows`` can say from top to bottom of an input of ``height`` pixels."""
-        return rows
+    def detail(self, size: Pair, stride: tuple[float, float]) -> float:
+        """Pixels that the smallest thing spans which a map can tell apart, on an input of ``size``.
+
+        Args:
+            stride: pixels from one value of the map to the next, down and right.
+        """
+        return min(stride)
 
     def passes(self, size: Pair | None) -> int | None:
         """Passes through the network for one map, on an input of ``size``; None where only the open model tells."""
@@ -221,30 +225,3 @@ class Method:
     background: Callable[[Any], int] = field(default=lambda options: 0)
     by_weights: bool = False
     quick: Mapping[str, Any] = field(default_factory=dict)
-
-
-def padded(array: np.ndarray, size: int) -> np.ndarray:
-    """``array`` with zeros appended until it has ``size`` rows."""
-    if len(array) == size:
-        return array
-    return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), array.dtype)])
-
-
-def packed(jobs: Sequence[int], batch: int) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-    """Jobs of several images in full batches.
-
-    Args:
-        jobs: number of jobs of each image.
-
-    Yields:
-        image (batch,) int32, job within the image (batch,) int32, and how many are real; the last batch is padded
-        with repetitions of its first job.
-    """
-    image = np.repeat(np.arange(len(jobs), dtype=np.int32), jobs)
-    job = np.concatenate([np.arange(n, dtype=np.int32) for n in jobs]) if len(jobs) else image
-    for start in range(0, len(image), batch):
-        own, number = image[start : start + batch], job[start : start + batch]
-        count = len(own)
-        if count < batch:
-            own, number = (np.concatenate([x, np.repeat(x[:1], batch - count)]) for x in (own, number))
-        yield own, number, count

@@ -65,8 +65,8 @@ class Occlusion(Options):
     def windows(self) -> tuple[Pair, Pair, Edges]:
         return pair(self.patch), pair(self.stride), self.edges
 
-    def distinct_rows(self, rows: int, height: int) -> float:
-        return height / pair(self.patch)[0]
+    def detail(self, size: Pair, stride: tuple[float, float]) -> float:
+        return min(pair(self.patch))
 
     def passes(self, size: Pair | None) -> int | None:
         options = self.at(size) if size else self

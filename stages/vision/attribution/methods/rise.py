@@ -22,9 +22,8 @@ from activation_atlas.stages.vision.attribution.methods.method import (
     Sample,
     Setting,
     at_input,
-    packed,
-    padded,
 )
+from activation_atlas.stages.vision.batching import packed, padded
 from activation_atlas.stages.vision.lazy import tf
 
 if TYPE_CHECKING:
@@ -48,8 +47,8 @@ class Rise(Options):
         """Eight cells, as Petsiuk et al. 2018 have it; of an input below 32 pixels fewer, but two."""
         return self.model_copy(update={"cells": self.cells or min(8, max(2, min(size) // 4))})
 
-    def distinct_rows(self, rows: int, height: int) -> float:
-        return self.cells
+    def detail(self, size: Pair, stride: tuple[float, float]) -> float:
+        return min(size) / self.cells
 
     def passes(self, size: Pair | None) -> int:
         return self.masks

@@ -10,16 +10,8 @@ from pydantic import Field
 
 from activation_atlas.stages.specs import PositiveInt
 from activation_atlas.stages.vision.attribution.methods.cam import at_layer
-from activation_atlas.stages.vision.attribution.methods.method import (
-    AtLayer,
-    Explain,
-    Maps,
-    Method,
-    Pair,
-    Setting,
-    packed,
-    padded,
-)
+from activation_atlas.stages.vision.attribution.methods.method import AtLayer, Explain, Maps, Method, Pair, Setting
+from activation_atlas.stages.vision.batching import packed, padded
 from activation_atlas.stages.vision.lazy import tf
 from activation_atlas.stages.vision.place import Place
 

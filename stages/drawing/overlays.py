@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 
+from activation_atlas.stages.drawing.numbers import short
 from activation_atlas.stages.vision.images import Crop, source_box
 from activation_atlas.stages.vision.place import Box, How, Place
 
@@ -26,53 +26,6 @@ _LOWEST = 0.25  # the unsigned map begins here: what is darker looks like shadow
 _SIGNED_ENDS = (0.08, 0.92)  # beyond them red and blue turn to brown and black
 _FULL = 0.6  # share of the top from which on a colour has its whole opacity
 _GREY = 150  # of the hatching
-
-
-def enlarged(values: np.ndarray, size: tuple[int, int], how: How = "bilinear") -> np.ndarray:
-    """A map (h, w) at another size, float32 (H, W).
-
-    ``bilinear`` with half-pixel centres, as ``tf.image.resize``; where it gets smaller, antialiased. A pixel that
-    takes part of a value that is not finite is not finite.
-    """
-    whole = (0.0, 0.0, float(values.shape[1]), float(values.shape[0]))
-    return Place.whole(values.shape).surface(values, whole, size, how)
-
-
-def spread(
-    values: np.ndarray,
-    size: tuple[int, int],
-    patch: tuple[int, int],
-    stride: tuple[int, int],
-    edges: Literal["whole", "clip"] = "whole",
-    reduce: Literal["mean", "sum"] = "mean",
-) -> np.ndarray:
-    """Values of occlusion windows as values of pixels: of the windows over a pixel, their mean or their sum.
-
-    Args:
-        values: (rows, cols); window (i, j) hides pixels [i stride, i stride + patch), cut off at the border.
-        size: of the image.
-        edges: as the windows were laid, see :attr:`stages.methods.Options.windows`.
-
-    Returns:
-        (H, W) float32; NaN where no window reaches.
-
-    Raises:
-        ValueError: not as many values as there are windows.
-    """
-    covers = []
-    for axis in (0, 1):
-        end = size[axis] if edges == "clip" else size[axis] - patch[axis] + 1
-        start, pixel = np.arange(0, end, stride[axis]), np.arange(size[axis])[:, None]
-        covers.append(((pixel >= start) & (pixel < start + patch[axis])).astype(np.float64))
-    down, right = covers
-    if values.shape != (down.shape[1], right.shape[1]):
-        raise ValueError(f"{values.shape} values of {down.shape[1]} x {right.shape[1]} windows")
-    finite = np.isfinite(values)
-    total = down @ np.where(finite, values, 0) @ right.T
-    count = down.sum(1)[:, None] * right.sum(1)
-    lost = (down @ ~finite @ right.T > 0) | (count == 0)
-    pixels = total / np.maximum(count, 1) if reduce == "mean" else total
-    return np.where(lost, np.nan, pixels).astype(np.float32)
 
 
 def scale(values: np.ndarray | Iterable[np.ndarray], signed: bool) -> float:
@@ -254,12 +207,4 @@ def bar(top: float, signed: bool, width: int, height: int, opacity: float = 0.55
 def ticks(top: float, signed: bool) -> list[tuple[float, str]]:
     """Where the bar is numbered: (share of its width, number)."""
     shares = (-1.0, -0.5, 0.0, 0.5, 1.0) if signed else (0.0, 0.5, 1.0)
-    return [((s + 1) / 2 if signed else s, number(s * top, signed)) for s in shares]
-
-
-def number(value: float, signed: bool = False) -> str:
-    """A value as a short number with a true minus; with its sign where there are both."""
-    if value == 0:
-        return "0"
-    text = f"{value:+.2g}" if signed else f"{value:.2g}"
-    return text.replace("-", "−")
+    return [((s + 1) / 2 if signed else s, short(s * top, signed)) for s in shares]

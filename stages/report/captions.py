@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from activation_atlas.stages.drawing.numbers import percent, plural, thousands
 from activation_atlas.stages.report.evidence import Atlas, Grid
 
 REDUCERS = {"umap": "UMAP", "tsne": "t-SNE", "pca": "principal components"}
@@ -44,23 +45,6 @@ def model_name(about: Mapping[str, Any]) -> str:
     return path.replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0]
 
 
-def number(value: float) -> str:
-    return f"{value:,.0f}"
-
-
-def plural(count: int, one: str, more: str | None = None) -> str:
-    return f"{number(count)} {one if count == 1 else more or one + 's'}"
-
-
-def size(count: int) -> str:
-    """Bytes as kB or MB of a thousand, and no smaller than one kB."""
-    return f"{count / 1e6:.1f} MB" if count >= 999_500 else f"{max(1, round(count / 1000))} kB"
-
-
-def percent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f} %"
-
-
 def things(atlas: Atlas) -> str:
     return "photographs" if atlas.view.images else "activations"
 
@@ -74,7 +58,7 @@ def measures(atlas: Atlas, grid: Grid, model: str) -> str:
         else plural(rows, "activation") + (f" from {plural(atlas.images, 'photograph')}" if atlas.images else "")
     ]
     if atlas.view.pair:
-        parts[0] += f", the {number(atlas.view.rows)} that speak most for each class"
+        parts[0] += f", the {thousands(atlas.view.rows)} that speak most for each class"
     parts.append(f"layer {atlas.view.layer}" + (f" of {model}" if model else ""))
     method = atlas.metrics.get("method")
     if method:

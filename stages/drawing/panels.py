@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from activation_atlas.stages.report.sheet import FAINT, INK, QUIET, Sheet
-from activation_atlas.stages.vision import overlays
+from activation_atlas.stages.drawing import overlays
+from activation_atlas.stages.drawing.sheet import FAINT, INK, QUIET, Sheet
+from activation_atlas.stages.drawing.surface import Style
 
 SIDE = 420
 """Longer side of a picture in pixels at most; photographs of fewer are enlarged by a whole factor."""
@@ -26,7 +27,7 @@ class Column:
 
     Attributes:
         heading, detail: the method; where it looks, and how its maps are enlarged.
-        top, signed, opacity: of the colour scale.
+        top: of the colour scale. style: how the maps are drawn.
         pictures: uint8 (h, w, 3), one for each row of its group.
         notes: in a picture's place to say what colours cannot: ``zero everywhere``; or empty.
     """
@@ -34,8 +35,7 @@ class Column:
     heading: str
     detail: str
     top: float
-    signed: bool
-    opacity: float
+    style: Style
     pictures: Sequence[np.ndarray]
     notes: Sequence[str]
 
@@ -136,8 +136,8 @@ def _group(sheet: Sheet, group: Group, size: tuple[int, int], cell: int, top: fl
 
 
 def _bar(sheet: Sheet, column: Column, left: float, top: float, width: int) -> None:
-    sheet.picture(overlays.bar(column.top, column.signed, width, 22, column.opacity), left, top, width, 22)
-    numbers = overlays.ticks(column.top, column.signed)
+    sheet.picture(overlays.bar(column.top, column.style.signed, width, 22, column.style.opacity), left, top, width, 22)
+    numbers = overlays.ticks(column.top, column.style.signed)
     widest = max(sheet.span(number, 18) for _, number in numbers)
     if 1.5 * widest + 8 > width / (len(numbers) - 1):  # an end's number spans its own place, the next one's half
         numbers = numbers[::2]

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from activation_atlas.pipeline.panels import panel_of
-from activation_atlas.stages.explain.few import Explained, explain_images, files
+from activation_atlas.stages.explain.interactive import Explained, explain_images, files
+from activation_atlas.stages.explain.panel import panel_of
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.stage import UserError
 from tests.bench import command, one_line

@@ -6,8 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from activation_atlas.stages.report.panels import ACROSS, SIDE, Column, Group, panel, shown_size
-from activation_atlas.stages.vision import overlays
+from activation_atlas.stages.drawing.numbers import short
+from activation_atlas.stages.drawing.panels import ACROSS, SIDE, Column, Group, panel, shown_size
+from activation_atlas.stages.drawing.surface import Style
 
 LONG = "a class whose name somebody made up of very many words, one after another, until no line could hold it"
 
@@ -16,7 +17,7 @@ def group(upright: tuple[int, int], rows: int, columns: int, name: str = "one.pn
     photo = np.full((*upright, 3), 120, np.uint8)
     red = np.broadcast_to(np.array([200, 0, 0], np.uint8), photo.shape)
     made = [
-        Column(f"method {c} {LONG}", LONG, 0.0123, bool(c % 2), 0.55, [red] * rows, ["zero everywhere"] * rows)
+        Column(f"method {c} {LONG}", LONG, 0.0123, Style(bool(c % 2)), [red] * rows, ["zero everywhere"] * rows)
         for c in range(columns)
     ]
     return Group(photo, name, ["99.9 %  " + LONG, "label: cat"], [(LONG, f"predicted · {LONG}")] * rows, made)
@@ -56,9 +57,9 @@ def test_many_methods_go_below_one_another():
 @pytest.mark.parametrize("top", [3.1, 0.081, 0.0083, 2.2e-05])
 def test_numbers_of_a_scale_keep_apart(top):
     one = group((50, 40), 1, 1)
-    column = replace(one.columns[0], top=top, signed=True)
+    column = replace(one.columns[0], top=top, style=Style(signed=True))
     sheet = panel([replace(one, columns=[column])], "title", "subtitle", ["words"])
-    said = ["0", *(overlays.number(s * top, True) for s in (-1, -0.5, 0.5, 1))]
+    said = ["0", *(short(s * top, True) for s in (-1, -0.5, 0.5, 1))]
     boxes = sorted(sheet.box(t) for t in sheet.axes.texts if t.get_text() in said)
     assert len(boxes) in (3, 5)
     assert all(left[2] + 3 < right[0] for left, right in pairwise(boxes))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from activation_atlas.stages.vision import overlays
+from activation_atlas.stages.drawing import overlays
 from activation_atlas.stages.vision.images import fit_size
-from activation_atlas.stages.vision.place import Place
+from activation_atlas.stages.vision.place import Place, enlarged, spread
 
 RNG = np.random.default_rng(0)
 
@@ -16,26 +16,26 @@ RNG = np.random.default_rng(0)
 def test_enlarging_equals_tensorflow(shape, how):
     values = RNG.normal(size=shape).astype("float32")  # at 40 x 24 no pixel's centre falls between two values
     twin = tf.image.resize(values[..., None], (40, 24), how)[..., 0].numpy()
-    assert overlays.enlarged(values, (40, 24), how) == pytest.approx(twin, abs=2e-6)
+    assert enlarged(values, (40, 24), how) == pytest.approx(twin, abs=2e-6)
 
 
 def test_half_pixel_centres_by_hand():
-    found = overlays.enlarged(np.array([[0.0, 4.0]]), (1, 4))
+    found = enlarged(np.array([[0.0, 4.0]]), (1, 4))
     assert found.tolist() == [[0, 1, 3, 4]]
-    assert overlays.enlarged(np.array([[0.0, 4.0]]), (1, 4), "nearest").tolist() == [[0, 0, 4, 4]]
+    assert enlarged(np.array([[0.0, 4.0]]), (1, 4), "nearest").tolist() == [[0, 0, 4, 4]]
 
 
 def test_what_is_not_finite_does_not_reach_further_than_its_neighbours():
     values = np.zeros((1, 4), np.float32)
     values[0, 0] = np.nan
-    assert np.isnan(overlays.enlarged(values, (1, 16))).tolist() == [[True] * 6 + [False] * 10]
+    assert np.isnan(enlarged(values, (1, 16))).tolist() == [[True] * 6 + [False] * 10]
 
 
 def test_windows_spread_by_hand():
     values = np.array([[1.0, 3.0]])  # pixels 0 to 3 and 2 to 5 of six
-    mean = overlays.spread(values, (2, 6), (2, 4), (2, 2))
+    mean = spread(values, (2, 6), (2, 4), (2, 2))
     assert mean.tolist() == [[1, 1, 2, 2, 3, 3]] * 2
-    total = overlays.spread(values, (2, 6), (2, 4), (2, 2), reduce="sum")
+    total = spread(values, (2, 6), (2, 4), (2, 2), reduce="sum")
     assert total.tolist() == [[1, 1, 4, 4, 3, 3]] * 2
 
 
@@ -52,14 +52,14 @@ def test_windows_spread_as_one_by_one(edges):
             total[top : top + patch[0], left : left + patch[1]] += values[i, j]
             count[top : top + patch[0], left : left + patch[1]] += 1
     total[count == 0] = np.nan
-    found = overlays.spread(values, size, patch, stride, edges)
+    found = spread(values, size, patch, stride, edges)
     np.testing.assert_allclose(found, total / np.maximum(count, 1), rtol=1e-6)
     assert np.isnan(found).any() and np.isfinite(found).any()
 
 
 def test_as_many_values_as_windows():
     with pytest.raises(ValueError, match="2 x 2 windows"):
-        overlays.spread(np.zeros((3, 3)), (4, 4), (2, 2), (2, 2))
+        spread(np.zeros((3, 3)), (4, 4), (2, 2), (2, 2))
 
 
 def test_the_scale():

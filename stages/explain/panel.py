@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from activation_atlas.stages.drawing import captions
+from activation_atlas.stages.drawing.numbers import probability
+from activation_atlas.stages.drawing.panels import Column, Group, panel, shown_size
+from activation_atlas.stages.drawing.sheet import Sheet
 from activation_atlas.stages.explain.explained import Explained, Map
 from activation_atlas.stages.methods import METHODS
-from activation_atlas.stages.report.errors import wording
-from activation_atlas.stages.report.panels import Column, Group, panel, shown_size
-from activation_atlas.stages.report.sheet import Sheet
 
 
 def panel_of(images: Sequence[Explained]) -> Sheet:
-    """Images that :func:`stages.explain.few.explain_images` explained, on one sheet."""
+    """Images that :func:`stages.explain.interactive.explain_images` explained, on one sheet."""
     groups = []
     for image in images:
         factor, _ = shown_size(image.photo.shape[:2])
@@ -24,18 +25,17 @@ def panel_of(images: Sequence[Explained]) -> Sheet:
             own = image.of(variant)
             columns.append(
                 Column(
-                    wording.title(own[0].options),
+                    captions.title(own[0].options),
                     _where(own[0]),
                     image.top(variant),
-                    own[0].signed,
-                    image.opacity(own[0]),
+                    own[0].surface(image.input_size).style,
                     [image.picture(m, factor) for m in own],
                     [{"zero": "zero everywhere", None: ""}.get(m.flag, m.flag) for m in own],
                 )
             )
         first = image.of(image.maps[0].variant)
         rows = [(m.name, _about(m)) for m in first]
-        best = [f"{wording.probability(image.probabilities[k])}  {image.classes[k]}" for k in image.best(3)]
+        best = [f"{probability(image.probabilities[k])}  {image.classes[k]}" for k in image.best(3)]
         shown = [] if image.label is None else [f"label: {image.classes[image.label]}"]
         heading = image.name if len(images) > 1 else "{1} × {0} pixels".format(*image.photo.shape)
         groups.append(Group(_photo(image, factor), heading, [*best, *shown], rows, columns))
@@ -48,7 +48,7 @@ def panel_of(images: Sequence[Explained]) -> Sheet:
 
 def _about(found: Map) -> str:
     kinds = [kind for kind in found.kinds if kind.removeprefix("class:") != found.name]
-    return " · ".join([*kinds, wording.probability(found.probability), f"logit {found.score:.2f}"])
+    return " · ".join([*kinds, probability(found.probability), f"logit {found.score:.2f}"])
 
 
 def _where(found: Map) -> str:
@@ -60,8 +60,9 @@ def _where(found: Map) -> str:
 
 
 def _words(images: Sequence[Explained]) -> list[str]:
+    drawn_as = [m.surface(i.input_size) for i in images for m in i.maps]
     methods = {m.variant: m for image in images for m in image.maps}
-    said = [wording.meaning(m) for m in methods.values()]
+    said = [captions.meaning(m.options) for m in methods.values()]
     scales = (
         "Colours: nothing is shown at 0. Each column of an image has a scale of its own, shared by its rows: rows can "
         "be compared, columns cannot. It ends at the 99th percentile of what is drawn; "
@@ -73,16 +74,16 @@ def _words(images: Sequence[Explained]) -> list[str]:
         drawn += f"; of {' and '.join(spread)}, each pixel gets the mean of the windows that hide it"
     if centred := [m.title for m in records if m.around == "mean"]:
         drawn += f"; {' and '.join(centred)} is drawn around its mean"
-    if any(image.coarse(m) for image in images for m in image.maps):
+    if any(s.style.contour for s in drawn_as):
         drawn += ". The white line encloses what reaches half of the scale"
-    if any(image.faded(m) for image in images for m in image.maps):
+    if any(s.style.faded for s in drawn_as):
         drawn += ". Single pixels’ red and blue are drawn on a grey print"
     outside = images[0].crop == "center" and any(len(set(i.photo.shape[:2])) > 1 for i in images)
-    bare = any(not m.lies(i.input_size).is_whole(i.input_size) for i in images for m in i.maps)
+    bare = any(not s.place.is_whole(s.size) for s in drawn_as)
     told = [*["the model was not shown"] * outside, *["no position of the map lies over"] * bare]
     drawn += f". Dull grey: what {', or '.join(told)}." if told else "."
-    if lost := [m.options for i in images for m in i.maps if not np.isfinite(m.surface(i.input_size)).all()]:
-        drawn += f" {wording.hatched(lost)}"
+    if lost := [m.options for i in images for m in i.maps if not np.isfinite(m.surface(i.input_size).values).all()]:
+        drawn += f" {captions.hatched(lost)}"
     return [*said, scales, drawn]
 
 

@@ -1,6 +1,6 @@
-"""A few images explained at once, without a run: for the command ``explain`` and for notebooks.
+"""Images explained at once, without a run: for the command ``explain``, for Python and for notebooks.
 
-from activation_atlas.stages.explain.few import explain_images
+from activation_atlas.stages.explain.interactive import explain_images
 
 for image in explain_images(["dog.jpg"], "model.keras", ["grad_cam", "occlusion"], ["predicted", "second"]):
     for found in image.maps:
@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.explain.configured import warnings
-from activation_atlas.stages.explain.explained import Explained, Map, table
+from activation_atlas.stages.explain.explained import Explained, Map
 from activation_atlas.stages.explain.targets import check, resolve
 from activation_atlas.stages.feed import Feed, at_size, upright
 from activation_atlas.stages.methods import METHODS, MethodSpec, Options
@@ -35,7 +35,7 @@ from activation_atlas.stages.vision.images import EXTENSIONS, Crop, ImageError, 
 from activation_atlas.stages.vision.levels import told
 from activation_atlas.stages.vision.place import Place
 
-__all__ = ["Explained", "Map", "explain_images", "files", "table"]
+__all__ = ["Explained", "Map", "explain_images", "files"]
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def explain_images(
                     [found[k].image_id for k in some],
                 )
                 for i, k in enumerate(some):
-                    found[k].maps.extend(_maps(found[k], asked[k], options, method.signed, configured, maps, i))
+                    found[k].maps.extend(_maps(found[k], asked[k], options, configured, maps, i))
     return found
 
 
@@ -153,7 +153,7 @@ def files(images: Iterable[str | Path]) -> list[str]:
         found += own
     first: dict[str, str] = {}
     for uri in found:
-        first.setdefault(_plain(uri), uri)
+        first.setdefault(_spelled(uri), uri)
     return list(first.values())
 
 
@@ -192,14 +192,14 @@ def _read(
     found = []
     for (uri, photo, pixels), own, shares in zip(read, logits, probabilities, strict=True):
         if np.isfinite(own).all():
-            about = (model.name, uri, image_id(_plain(uri)), photo, pixels, crop, label, model.classes, own, shares)
+            about = (model.name, uri, image_id(_spelled(uri)), photo, pixels, crop, label, model.classes, own, shares)
             found.append(Explained(*about))
         else:
             rejected(uri, "the model gives NaN or infinite values (logits)")
     return found
 
 
-def _plain(uri: str) -> str:
+def _spelled(uri: str) -> str:
     """One spelling of a path, so that ``dog.jpg`` and ``./dog.jpg`` draw the same."""
     return uri if ":" in uri else Path(os.path.normpath(uri)).as_posix()
 
@@ -215,13 +215,12 @@ def _background(options: Options, count: int, images: Sequence[Explained], seed:
 
 
 def _maps(
-    image: Explained, asked: dict[int, list[str]], options: Options, signed: bool, configured: Any, maps: Any, row: int
+    image: Explained, asked: dict[int, list[str]], options: Options, configured: Any, maps: Any, row: int
 ) -> Iterator[Map]:
     for j, (target, kinds) in enumerate(asked.items()):
         values, score = maps.values[row, j], float(maps.scores[row, j])
         yield Map(
             options=options,
-            signed=signed,
             layer=configured.get("layer"),
             target=target,
             name=image.classes[target],

@@ -1,0 +1,33 @@
+"""Numbers as pages and figures give them. A leaf."""
+
+from __future__ import annotations
+
+
+def thousands(count: float) -> str:
+    return f"{count:,.0f}"
+
+
+def plural(count: int, one: str, more: str | None = None) -> str:
+    return f"{thousands(count)} {one if count == 1 else more or one + 's'}"
+
+
+def file_size(count: int) -> str:
+    """Bytes as kB or MB of a thousand, and no smaller than one kB."""
+    return f"{count / 1e6:.1f} MB" if count >= 999_500 else f"{max(1, round(count / 1000))} kB"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def probability(share: float) -> str:
+    """A probability in percent; what would round to 0 or to 100 is said to be below or above."""
+    return "> 99.9 %" if share >= 0.9995 else "< 0.1 %" if share < 0.0005 else f"{100 * share:.1f} %"
+
+
+def short(value: float, signed: bool = False) -> str:
+    """A value of two digits with a true minus; with its sign where there are both."""
+    if value == 0:
+        return "0"
+    text = f"{value:+.2g}" if signed else f"{value:.2g}"
+    return text.replace("-", "−")

@@ -1,0 +1,144 @@
+"""What the command ``explain`` writes: maps of some images, as pictures, panels and tables in a folder."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from activation_atlas.stages.drawing.numbers import plural, probability
+from activation_atlas.stages.drawing.overlays import magnification
+from activation_atlas.stages.drawing.sheet import Sheet, encoded
+from activation_atlas.stages.explain.explained import Explained, Map, table
+from activation_atlas.stages.explain.interactive import explain_images
+from activation_atlas.stages.explain.panel import panel_of
+from activation_atlas.stages.methods import Options
+from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.tables.flags import SILENT
+from activation_atlas.stages.vision.images import Crop
+
+MANY = 8
+"""Images whose panels also go on one sheet together, at most."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command is asked for, as :func:`stages.explain.interactive.explain_images` takes it."""
+
+    images: Sequence[str]
+    model: ModelSpec
+    methods: Sequence[Options]
+    targets: Sequence[str]
+    label: str | None
+    crop: Crop
+    seed: int
+    levels: tuple[float, float] | None = None
+
+
+def export(
+    request: Request, out: Path, say: Callable[[str], object], reject: Callable[[str], object]
+) -> tuple[int, int]:
+    """Writes everything of a few images to ``out``.
+
+    Args:
+        say: told what was predicted and written.
+        reject: told in one line of each image that cannot be used.
+
+    Returns:
+        How many images were explained, and how many were rejected.
+    """
+    if "label" in request.targets and request.label is None:
+        raise UserError("--target label: give the class that the images show with --label NAME")
+    rejects: list[str] = []
+
+    def rejected(uri: str, reason: str) -> None:
+        rejects.append(uri)
+        reject(f"{uri}: {reason}")
+
+    _check_folder(out)
+    found = explain_images(**vars(request), rejected=rejected)
+    if not found:
+        return 0, len(rejects)
+    (out / "overlays").mkdir(parents=True, exist_ok=True)
+    for image, stem in zip(found, _stems(found), strict=True):
+        _say(image, say)
+        for one in image.maps:
+            path = out / "overlays" / f"{stem}.{one.variant}.{one.target}_{_file_name(one.name)}.png"
+            path.write_bytes(_png(image, one))
+        for path in _save(panel_of([image]), out / stem):
+            say(f"  {path}")
+    if 1 < len(found) <= MANY:
+        for path in _save(panel_of(found), out / "all images"):
+            say(str(path))
+    pq.write_table(table(found), out / "maps.parquet")
+    _predictions(found, out / "predictions.csv")
+    overlaid = sum(len(image.maps) for image in found)
+    say(f"{out}: {plural(overlaid, 'picture')} in overlays/, maps.parquet, predictions.csv")
+    return len(found), len(rejects)
+
+
+def _check_folder(out: Path) -> None:
+    """Refuses what is no folder and cannot become one, before anything is computed."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: is a file; give a folder")
+    above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not above.is_dir():
+        raise UserError(f"--out {out}: {above} is a file; give a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise UserError(f"--out {out}: {above} cannot be written to; give another folder")
+
+
+def _png(image: Explained, found: Map) -> bytes:
+    return encoded(image.picture(found, magnification(image.photo.shape[:2])), "PNG")
+
+
+def _save(sheet: Sheet, stem: Path) -> list[Path]:
+    paths = [stem.with_name(stem.name + suffix) for suffix in (".png", ".pdf")]
+    paths[0].write_bytes(sheet.png())
+    paths[1].write_bytes(sheet.vector("pdf"))
+    return paths
+
+
+def _say(image: Explained, say: Callable[[str], object]) -> None:
+    best = ", ".join(f"{image.classes[k]} {probability(image.probabilities[k])}" for k in image.best(3))
+    say(f"{image.uri}: {best}")
+    for one in {m.variant: m for m in image.maps}.values():
+        say(f"  {one.variant} at {one.layer or 'the input'} ({one.values.shape[0]} x {one.values.shape[1]})")
+    for one in image.maps:
+        if one.flag:
+            say(f"  {one.variant} for {one.name}: the map is {SILENT[one.flag]}")
+
+
+def _stems(images: Sequence[Explained]) -> list[str]:
+    """A file name for each image: its own without the ending, numbered where several are called alike."""
+    found: list[str] = []
+    for image in images:
+        stem = _file_name(image.name.rsplit(".", 1)[0])
+        number, name = 1, stem
+        while name.lower() in {f.lower() for f in found}:
+            number += 1
+            name = f"{stem}-{number}"
+        found.append(name)
+    return found
+
+
+def _file_name(name: str) -> str:
+    """A name that any file system takes."""
+    return re.sub(r"[^\w.+-]+", "_", name).strip("._")[:80] or "image"
+
+
+def _predictions(images: Sequence[Explained], path: Path) -> None:
+    """The five most probable classes of each image, best first."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["uri", "image_id", "rank", "class_index", "class", "probability", "logit"])
+        for image in images:
+            for rank, k in enumerate(image.best(5), 1):
+                row = [rank, k, image.classes[k], f"{image.probabilities[k]:.6g}", f"{image.logits[k]:.6g}"]
+                rows.writerow([image.uri, image.image_id, *row])
