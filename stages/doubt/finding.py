@@ -46,7 +46,7 @@ KINDS = ("accuracy", "one class", "order", "range", "uniform", "labels")
 class Seen:
     """The predictions of a run, one row for each image, in the order of their draws.
 
-    Orders and chance are of classes that exclude one another: an image of several has neither label nor prediction.
+    Orders and chance are of classes that exclude one another: an image of several has no label here.
 
     Attributes:
         classes: names, in the order of the logits.

@@ -11,10 +11,10 @@ is hatched grey and never a colour.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 
 import numpy as np
 
+from activation_atlas.stages.caches import cached
 from activation_atlas.stages.drawing.numbers import short
 from activation_atlas.stages.vision.images import Crop, source_box
 from activation_atlas.stages.vision.place import Box, How, Place
@@ -62,7 +62,7 @@ def coloured(values: np.ndarray, top: float, signed: bool) -> np.ndarray:
     return painted
 
 
-@lru_cache(maxsize=2)
+@cached(2)
 def _colours(signed: bool) -> np.ndarray:
     """256 colours, uint8 (256, 3)."""
     from matplotlib import colormaps

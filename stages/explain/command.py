@@ -63,15 +63,15 @@ def methods_of(names: Sequence[str], layer: str | None, given: Sequence[str]) ->
                 ) from None
         for name in known[key]:
             sections[name][key] = _value(text, value)
-    found = []
+    methods = []
     for name, section in sections.items():
         try:
-            found.append(TypeAdapter(MethodSpec).validate_python(section))
+            methods.append(TypeAdapter(MethodSpec).validate_python(section))
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(p) for p in first["loc"][1:2])
             raise UserError(f"--option {name}.{place}: {first['msg']} (got {first.get('input')!r})") from None
-    return found
+    return methods
 
 
 def _keys(names: Iterable[str]) -> list[str]:

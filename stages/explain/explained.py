@@ -101,9 +101,9 @@ class Explained:
         """Top of the colour scale that one method's maps of this image share: of the values as they are drawn."""
         return top_of([m.surface(self.input_size) for m in self.of(variant)])
 
-    def picture(self, found: Map, factor: int = 1) -> np.ndarray:
+    def picture(self, shown: Map, factor: int = 1) -> np.ndarray:
         """The map over the photograph, uint8 (factor height, factor width, 3)."""
-        return found.surface(self.input_size).over(self.photo, self.crop, self.top(found.variant), factor, line=True)
+        return shown.surface(self.input_size).over(self.photo, self.crop, self.top(shown.variant), factor, line=True)
 
 
 def table(images: Sequence[Explained]) -> pa.Table:

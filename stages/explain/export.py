@@ -62,25 +62,25 @@ def export(
         reject(f"{uri}: {reason}")
 
     _check_folder(out)
-    found = explain_images(**vars(request), rejected=rejected)
-    if not found:
+    images = explain_images(**vars(request), rejected=rejected)
+    if not images:
         return 0, len(rejects)
     (out / "overlays").mkdir(parents=True, exist_ok=True)
-    for image, stem in zip(found, _stems(found), strict=True):
+    for image, stem in zip(images, _stems(images), strict=True):
         _say(image, say)
         for one in image.maps:
             path = out / "overlays" / f"{stem}.{one.variant}.{one.target}_{_file_name(one.name)}.png"
             path.write_bytes(_png(image, one))
         for path in _save(panel_of([image]), out / stem):
             say(f"  {path}")
-    if 1 < len(found) <= MANY:
-        for path in _save(panel_of(found), out / "all images"):
+    if 1 < len(images) <= MANY:
+        for path in _save(panel_of(images), out / "all images"):
             say(str(path))
-    pq.write_table(table(found), out / "maps.parquet")
-    _predictions(found, out / "predictions.csv")
-    overlaid = sum(len(image.maps) for image in found)
+    pq.write_table(table(images), out / "maps.parquet")
+    _predictions(images, out / "predictions.csv")
+    overlaid = sum(len(image.maps) for image in images)
     say(f"{out}: {plural(overlaid, 'picture')} in overlays/, maps.parquet, predictions.csv")
-    return len(found), len(rejects)
+    return len(images), len(rejects)
 
 
 def _check_folder(out: Path) -> None:
@@ -94,8 +94,8 @@ def _check_folder(out: Path) -> None:
         raise UserError(f"--out {out}: {above} cannot be written to; give another folder")
 
 
-def _png(image: Explained, found: Map) -> bytes:
-    return encoded(image.picture(found, magnification(image.photo.shape[:2])), "PNG")
+def _png(image: Explained, one: Map) -> bytes:
+    return encoded(image.picture(one, magnification(image.photo.shape[:2])), "PNG")
 
 
 def _save(sheet: Sheet, stem: Path) -> list[Path]:
@@ -117,15 +117,15 @@ def _say(image: Explained, say: Callable[[str], object]) -> None:
 
 def _stems(images: Sequence[Explained]) -> list[str]:
     """A file name for each image: its own without the ending, numbered where several are called alike."""
-    found: list[str] = []
+    stems: list[str] = []
     for image in images:
         stem = _file_name(image.name.rsplit(".", 1)[0])
         number, name = 1, stem
-        while name.lower() in {f.lower() for f in found}:
+        while name.lower() in {f.lower() for f in stems}:
             number += 1
             name = f"{stem}-{number}"
-        found.append(name)
-    return found
+        stems.append(name)
+    return stems
 
 
 def _file_name(name: str) -> str:

@@ -3,9 +3,9 @@
 from activation_atlas.stages.explain.interactive import explain_images
 
 for image in explain_images(["dog.jpg"], "model.keras", ["grad_cam", "occlusion"], ["predicted", "second"]):
-    for found in image.maps:
-        print(image.name, found.variant, found.name, found.probability)
-        picture = image.picture(found)  # uint8 RGB, as large as the photograph
+    for one in image.maps:
+        print(image.name, one.variant, one.name, one.probability)
+        picture = image.picture(one)  # uint8 RGB, as large as the photograph
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def explain_images(
     rejected: Callable[[str, str], object] | None = None,
     levels: tuple[float, float] | float | None = None,
 ) -> list[Explained]:
-    """Maps of a few images, which are held in memory together.
+    """Maps of images, which are held in memory together.
 
     Args:
         images: files, folders, globs, or URIs as in the table ``images``.
@@ -91,14 +91,16 @@ def explain_images(
     if "label" in targets and label is None:
         raise UserError("target label: nothing says what the images show; give the class as label")
     truth = None if label is None else class_index(label, classes, "label")
-    found = _read(files(images), opened, crop, truth, batch, rejected or _refuse, levels)
-    asked = [resolve(targets, one.logits, truth, classes) for one in found]
-    for options in chosen if found else ():
+    explained = _read(files(images), opened, crop, truth, batch, rejected or _refuse, levels)
+    asked = [resolve(targets, one.logits, truth, classes) for one in explained]
+    for options in chosen if explained else ():
         method = METHODS[options.name]
-        configured = method.configure(opened, options, lambda count: np.stack([one.pixels for one in found[:count]]))
+        configured = method.configure(
+            opened, options, lambda count: np.stack([one.pixels for one in explained[:count]])
+        )
         for words in warnings(options, configured):
             log.warning(words)
-        background = _background(options, method.background(options), found, seed)
+        background = _background(options, method.background(options), explained, seed)
         # Images with as many targets each go together: every function is compiled for one number of targets.
         for count in sorted({len(t) for t in asked}):
             explain = explainer(spec, options, configured, batch, count, seed, background)
@@ -106,13 +108,13 @@ def explain_images(
             for start in range(0, len(group), batch):
                 some = group[start : start + batch]
                 maps = explain(
-                    np.stack([found[k].pixels for k in some]),
+                    np.stack([explained[k].pixels for k in some]),
                     np.array([list(asked[k]) for k in some], np.int32),
-                    [found[k].image_id for k in some],
+                    [explained[k].image_id for k in some],
                 )
                 for i, k in enumerate(some):
-                    found[k].maps.extend(_maps(found[k], asked[k], options, configured, maps, i))
-    return found
+                    explained[k].maps.extend(_maps(explained[k], asked[k], options, configured, maps, i))
+    return explained
 
 
 def _listed(given: Any) -> list[Any]:
@@ -135,7 +137,7 @@ def files(images: Iterable[str | Path]) -> list[str]:
     Raises:
         UserError: a folder without images, a glob that matches none.
     """
-    found: list[str] = []
+    uris: list[str] = []
     for given in map(str, images):
         if not given.strip():
             raise UserError("an image without a name; give files, folders or globs")
@@ -150,9 +152,9 @@ def files(images: Iterable[str | Path]) -> list[str]:
                 raise UserError(f"{given}: no file is called like this")
         else:
             own = [given]
-        found += own
+        uris += own
     first: dict[str, str] = {}
-    for uri in found:
+    for uri in uris:
         first.setdefault(_spelled(uri), uri)
     return list(first.values())
 
@@ -189,14 +191,14 @@ def _read(
     for message in told([span for span in spans if span is not None], levels, option):
         log.warning(message)
     logits, probabilities = predict(model, np.stack([pixels for _, _, pixels in read]), batch)
-    found = []
+    images = []
     for (uri, photo, pixels), own, shares in zip(read, logits, probabilities, strict=True):
         if np.isfinite(own).all():
             about = (model.name, uri, image_id(_spelled(uri)), photo, pixels, crop, label, model.classes, own, shares)
-            found.append(Explained(*about))
+            images.append(Explained(*about))
         else:
             rejected(uri, "the model gives NaN or infinite values (logits)")
-    return found
+    return images
 
 
 def _spelled(uri: str) -> str:

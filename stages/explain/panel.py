@@ -46,17 +46,17 @@ def panel_of(images: Sequence[Explained]) -> Sheet:
     return panel(groups, title, f"What speaks for a class. {one.model} sees {seen[one.crop]}, {size}", _words(images))
 
 
-def _about(found: Map) -> str:
-    kinds = [kind for kind in found.kinds if kind.removeprefix("class:") != found.name]
-    return " · ".join([*kinds, probability(found.probability), f"logit {found.score:.2f}"])
+def _about(one: Map) -> str:
+    kinds = [kind for kind in one.kinds if kind.removeprefix("class:") != one.name]
+    return " · ".join([*kinds, probability(one.probability), f"logit {one.score:.2f}"])
 
 
-def _where(found: Map) -> str:
+def _where(one: Map) -> str:
     """Layer, resolution and interpolation of a map."""
-    height, width = found.values.shape
-    if found.options.windows:
-        return f"{height} × {width} windows of " + "{} × {}".format(*found.options.windows[0])
-    return f"{found.layer or 'at the input'}, {height} × {width}; bilinear"
+    height, width = one.values.shape
+    if one.options.windows:
+        return f"{height} × {width} windows of " + "{} × {}".format(*one.options.windows[0])
+    return f"{one.layer or 'at the input'}, {height} × {width}; bilinear"
 
 
 def _words(images: Sequence[Explained]) -> list[str]:

@@ -7,12 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from activation_atlas.stages.caches import cached
 from activation_atlas.stages.drawing.surface import Style, Surface, surface, top_of
 from activation_atlas.stages.methods import Options
 from activation_atlas.stages.stage import Inputs
@@ -89,25 +89,25 @@ def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tup
     Args:
         size: (height, width) of the model's input.
     """
-    found = Variant(options.variant, options, size=size)
+    variant = Variant(options.variant, options, size=size)
     wanted = pa.array(sorted(ids), pa.string())
-    for part in inputs.stream(f"maps/{found.name}"):
-        found.rows += len(part)
-        found.flags.update(f for f in part["flag"].to_pylist() if f)
+    for part in inputs.stream(f"maps/{variant.name}"):
+        variant.rows += len(part)
+        variant.flags.update(f for f in part["flag"].to_pylist() if f)
         for row in _rows(part.filter(pc.is_in(part["image_id"], wanted))):
-            found.layer, found.raw = row["layer"], (row["height"], row["width"])
-            whole = surface(row["map"].reshape(found.raw), options, size, Place.of(row))
+            variant.layer, variant.raw = row["layer"], (row["height"], row["width"])
+            whole = surface(row["map"].reshape(variant.raw), options, size, Place.of(row))
             values = pooled(whole.values)
             drawn = replace(whole, values=values, place=whole.place.pooled(whole.values.shape, values.shape))
-            found.place, found.style, found.shown = drawn.place, drawn.style, drawn.values.shape
+            variant.place, variant.style, variant.shown = drawn.place, drawn.style, drawn.values.shape
             shown = Map(row["target"], row["target_kinds"], drawn, row["score"], row["flag"])
-            found.maps.setdefault(row["image_id"], []).append(shown)
-    for maps in found.maps.values():
+            variant.maps.setdefault(row["image_id"], []).append(shown)
+    for maps in variant.maps.values():
         maps.sort(key=_place)
     if options.windows:
         _, stride, _ = options.windows
-        found.step = tuple(s * shown / side for s, shown, side in zip(stride, found.shown, size, strict=True))
-    return found
+        variant.step = tuple(s * shown / side for s, shown, side in zip(stride, variant.shown, size, strict=True))
+    return variant
 
 
 def _rows(part: pa.Table):
@@ -137,7 +137,7 @@ def pooled(values: np.ndarray, most: int = FINEST) -> np.ndarray:
     return np.where(finite, clean, np.nan).astype(np.float32)
 
 
-@lru_cache(maxsize=8)
+@cached(8)
 def _shares(side: int, cells: int) -> np.ndarray:
     """(cells, side): what share of each cell of a coarser row a value of a finer row takes."""
     ends, pixel = np.arange(cells + 1) * side / cells, np.arange(side)
