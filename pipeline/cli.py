@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -220,7 +220,11 @@ def schema() -> None:
     typer.echo(text(), nl=False)
 
 
-def _usage(error: Exception) -> str:
+_USAGE: Any = typer.BadParameter.__mro__[2]
+"""Base of what typer refuses; it lies in whichever click typer brings."""
+
+
+def _usage(error: Any) -> str:
     """A usage error of typer's in one line; the help where no command is given."""
     said = error.format_message()
     if len(sys.argv) < 2:
@@ -248,7 +252,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
-        if isinstance(error, typer.BadParameter.__mro__[2]):
+        if isinstance(error, _USAGE):
             print(_usage(error), file=sys.stderr)
             sys.exit(error.exit_code)
         traceback.print_exc()

@@ -90,7 +90,7 @@ class Config(Spec):
                 raise ValueError(f"atlas {atlas.name} chooses rows by attribution, but extract.attribution is none")
         if self.evaluate is not None and self.explain is None:
             raise ValueError("evaluate: there are no maps; give explain too, e.g. explain: {methods: [grad_cam]}")
-        for variant in [m.variant for m in self.explain.methods] if self.evaluate is not None else ():
+        for variant in [m.variant for m in self.explain.methods] if self.evaluate and self.explain else ():
             if variant.casefold() in RANDOM:
                 raise ValueError(f"explain: a variant cannot be called {variant}: evaluate calls the random map so")
         return self

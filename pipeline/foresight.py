@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from activation_atlas.pipeline.config import Config
+from activation_atlas.pipeline.inputs import StoreInputs
 from activation_atlas.pipeline.plan import Step
 from activation_atlas.pipeline.steps import sections
 from activation_atlas.stages.stage import State
 
 
-class Foreseen:
-    """The :class:`stages.stage.Inputs` of a run of which no more is there than what one stage foresees of its state."""
+class Foreseen(StoreInputs):
+    """The inputs of a run of which no more is there than what one stage foresees of its state."""
 
     def __init__(self, state: State):
         self._state = state
@@ -30,8 +31,9 @@ def foresee(config: Config, steps: Sequence[Step]) -> None:
         UserError: a model that cannot be opened here, a layer or a class that is not the model's.
     """
     states = {}
-    for stage in {step.stage.name: step.stage for step in steps if step.stage.foresee}.values():
-        states[stage.name] = stage.foresee(sections(config))
+    for stage in {step.stage.name: step.stage for step in steps}.values():
+        if stage.foresee is not None:
+            states[stage.name] = stage.foresee(sections(config))
     for step in steps:
         if step.stage.foreseen and step.stage.check and (state := states.get(step.stage.check[0])) is not None:
             step.stage.check[1](Foreseen(state), step.params)

@@ -18,8 +18,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from activation_atlas.pipeline.inputs import StoreInputs
 from activation_atlas.pipeline.store import Store
 from activation_atlas.stages.stage import Shard, Stage, UserError
@@ -35,7 +33,7 @@ class Step:
 
     stage: Stage
     label: str
-    params: BaseModel
+    params: Any
 
     @property
     def name(self) -> str:

@@ -61,7 +61,7 @@ class Paced(Progress):
     """Says how far a step is whenever nothing was said of it for :data:`EVERY` seconds, shard done or not."""
 
     def __init__(self) -> None:
-        self._pace: tuple[str, Pace] | None = None
+        self._step, self._pace = "", Pace(0)
         self._last = 0.0
         self._talk = threading.RLock()
         self._over = threading.Event()
@@ -72,12 +72,12 @@ class Paced(Progress):
     def begin(self, step: str, todo: int, shards: int, reason: str) -> None:
         self._over.clear()
         with self._talk:
-            self._pace, self._last = (step, Pace(todo)), time.monotonic()
+            self._step, self._pace, self._last = step, Pace(todo), time.monotonic()
         threading.Thread(target=self._remind, args=(self._over,), daemon=True).start()
 
     def advance(self, step: str) -> None:
         with self._talk:
-            self._pace[1].done += 1
+            self._pace.done += 1
             self._tell()
 
     def end(self, step: str, seconds: float, rows: int) -> None:
@@ -94,10 +94,9 @@ class Paced(Progress):
                     self._tell()
 
     def _tell(self) -> None:
-        step, pace = self._pace
-        if time.monotonic() - self._last >= EVERY and pace.done < pace.todo:
+        if time.monotonic() - self._last >= EVERY and self._pace.done < self._pace.todo:
             self._last = time.monotonic()
-            self.far(step, pace)
+            self.far(self._step, self._pace)
 
 
 class Plain(Paced):
@@ -131,10 +130,9 @@ class JsonLines(Paced):
 
     def advance(self, step: str) -> None:
         with self._talk:
-            pace = self._pace[1]
-            pace.done += 1
+            self._pace.done += 1
             self._last = time.monotonic()
-            self._far("shard", step, pace)
+            self._far("shard", step, self._pace)
 
     def far(self, step: str, pace: Pace) -> None:
         self._far("progress", step, pace)
@@ -160,7 +158,8 @@ class Bars(Progress):
         from rich.progress import Progress as RichProgress
         from rich.text import Text
 
-        paces = self._paces = {}
+        paces: dict[str, Pace] = {}
+        self._paces = paces
 
         class Left(ProgressColumn):
             """Rich's own column needs two shards, and forgets those that are older than 30 s."""

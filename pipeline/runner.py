@@ -98,7 +98,7 @@ class Run:
     def _stage(self, group: list[Step], run: Map) -> None:
         self._fit(group, run)
         self._check(group)
-        plans = [self.listed.pop(step.name, None) or self.planner.plan(step) for step in group]
+        plans = [self.listed.pop(step.name) if step.name in self.listed else self.planner.plan(step) for step in group]
         todo = [w for plan in plans for w in plan.todo]
         total = sum(plan.shards or 0 for plan in plans)
         if todo:

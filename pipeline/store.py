@@ -159,7 +159,7 @@ class Store:
         return self.root / "state" / (f"{stage}/{label}.npz" if label else f"{stage}.npz")
 
     def write_state(self, stage: str, label: str, state: State, fingerprint: Mapping[str, Any]) -> int:
-        arrays = {k: v for k, v in state.items() if isinstance(v, np.ndarray)}
+        arrays: dict[str, Any] = {k: v for k, v in state.items() if isinstance(v, np.ndarray)}
         rest = {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}
         digest = hashlib.sha256(canonical(rest))
         for name in sorted(arrays):

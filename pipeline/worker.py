@@ -43,7 +43,12 @@ def work(task: Work) -> Done:
     rows = 0
     # A Dask worker at an address may have several threads.
     with nullcontext() if stage.threads else _ALONE, gathered(inputs.warn):
-        output = stage.run(inputs, task.params, task.shard) if task.shard else stage.fit(inputs, task.params)
+        if task.shard is not None:
+            output = stage.run(inputs, task.params, task.shard)
+        elif stage.fit is not None:
+            output = stage.fit(inputs, task.params)
+        else:
+            raise RuntimeError(f"stage {task.stage} has no fit")
     if task.shard is None:
         size = store.write_state(task.stage, task.label, output, task.fingerprint)
     elif stage.files:

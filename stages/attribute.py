@@ -13,7 +13,7 @@ import pyarrow as pa
 from activation_atlas.stages.clusters import Attributed, Grids, Ranked, sum_by
 from activation_atlas.stages.ranked import ranked_rows
 from activation_atlas.stages.specs import Spec, ViewSpec
-from activation_atlas.stages.stage import Inputs, Shard, Stage, State, one_shard
+from activation_atlas.stages.stage import Inputs, Shard, Shared, Stage, State, one_shard
 from activation_atlas.stages.tables import cells, from_numpy
 
 TOP = 5
@@ -90,9 +90,9 @@ def _lists(rows: np.ndarray) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(ends), pa.array(np.ascontiguousarray(rows).reshape(-1)))
 
 
-def _reads(params: Params) -> dict[str, str]:
+def _reads(params: Params) -> dict[str, Shared]:
     view = params.view
-    rows = {} if view.images else {view.rows_table: "all"}
+    rows: dict[str, Shared] = {} if view.images else {view.rows_table: "all"}
     return {f"grids/{view.name}": "all", f"layouts/{view.name}": "all", **rows}
 
 

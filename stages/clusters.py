@@ -59,7 +59,7 @@ class Grids:
             for each level the cell (n,) and the rows (n,) of every cluster, and the cluster (m,) of each of the
             level before's m clusters (of the rows, for the first): all of it lies in one.
         """
-        rows = np.ones(len(cells))
+        rows: np.ndarray = np.ones(len(cells))
         for level in self.levels:
             pairs = (image.astype(np.int64) << 32) | level.parent[cells]
             pairs, first, place = np.unique(pairs, return_index=True, return_inverse=True)

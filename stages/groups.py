@@ -21,7 +21,7 @@ from pydantic import Field, field_validator
 from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.classes.text import DIGITS, literal, rows_of, shown, text_of, yaml_of
 from activation_atlas.stages.specs import Spec, meant
-from activation_atlas.stages.stage import Inputs, UserError
+from activation_atlas.stages.stage import Inputs, Shared, UserError
 from activation_atlas.stages.tasks import assigned
 
 RANGE = re.compile(rf"(\d{{1,{DIGITS}}})\s*-\s*(\d{{1,{DIGITS}}})")
@@ -233,7 +233,7 @@ def _column(inputs: Inputs, column: str) -> str:
     raise UserError(f"classes.groups: the images have no metadata column {column!r}; {meant(column, known)}")
 
 
-def reads(asked: Given | None) -> dict[str, str]:
+def reads(asked: Given | None) -> dict[str, Shared]:
     """The tables that :func:`groups_of` reads, as a stage declares them."""
     return {"images": "all"} if asked is not None and asked.column is not None else {}
 
@@ -244,9 +244,11 @@ def check(inputs: Inputs, asked: Given | None) -> None:
     Raises:
         UserError: as it does.
     """
-    if asked is not None and asked.column is None:
+    if asked is None:
+        return
+    if asked.column is None:
         groups_of(inputs, asked)
-    elif asked is not None and inputs.parts("images"):
+    elif inputs.parts("images"):
         _column(inputs, asked.column)
 
 

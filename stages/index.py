@@ -16,7 +16,7 @@ from activation_atlas.stages import tables
 from activation_atlas.stages.classes import WORDNET
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.sources import Source, open_source, read_images
-from activation_atlas.stages.specs import ListedImages, Spec
+from activation_atlas.stages.specs import ListedImages, Spec, black_and_white
 from activation_atlas.stages.stage import Inputs, Shard, Stage, UserError
 from activation_atlas.stages.vision.images import ImageError, is_series, measure, probe
 from activation_atlas.stages.vision.levels import Span, told
@@ -99,7 +99,9 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 def _end(inputs: Inputs, params: Params) -> None:
     """Warns of images of more than 8 bits that are read darker than they are meant, counted over all of them."""
     read = (row for part in inputs.stream(LEVELS) for row in part.drop_columns("image_id").to_pylist())
-    for message in told([Span(**row) for row in read], params.images.levels, "images.levels: [BLACK, WHITE]"):
+    for message in told(
+        [Span(**row) for row in read], black_and_white(params.images.levels), "images.levels: [BLACK, WHITE]"
+    ):
         inputs.warn(message)
 
 
@@ -143,7 +145,7 @@ def _check(inputs: Inputs, params: Params) -> None:
 
 
 def _numbered(source: Source) -> str:
-    first = ", ".join(f"{name} = {k}" for k, name in enumerate(source.classes[:3]))
+    first = ", ".join(f"{name} = {k}" for k, name in enumerate((source.classes or [])[:3]))
     return f"label names are numbered in their order ({first}, ...): give model.classes if the model's order is another"
 
 

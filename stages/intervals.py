@@ -13,7 +13,7 @@ Z = 1.959963984540054
 """Standard errors on either side that hold 95 %."""
 
 
-def wilson(successes: float, n: int, z: float = Z) -> tuple[float, float]:
+def wilson(successes: float, n: float, z: float = Z) -> tuple[float, float]:
     """95 % score interval of a share (Wilson 1927): better than the normal one near 0 and 1 and for few cases.
 
     Returns:

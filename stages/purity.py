@@ -84,8 +84,8 @@ def _seen(inputs: Inputs, view: ViewSpec, chosen: State) -> tuple[Photographs, l
             rows[side].append((image[within], argued[within, side : side + 1].reshape(-1)))
         start += len(said)
     sides = [Side(*(np.concatenate(each) for each in zip(*found, strict=True))) for found in rows]
-    pred, label, layer = zip(*parts, strict=True)
-    return Photographs(assigned(*pred), assigned(*label), np.concatenate(layer).astype(np.int64)), sides
+    pred, label, layers = zip(*parts, strict=True)
+    return Photographs(assigned(*pred), assigned(*label), np.concatenate(layers).astype(np.int64)), sides
 
 
 def _places(rows: pa.Table, said: pa.Table) -> np.ndarray:

@@ -199,7 +199,7 @@ def input_size(config: Config) -> tuple[int, int] | None:
     """Height and width of the images a model takes; None where the description does not tell, or leaves them free."""
     for found in _objects(config):
         if found["class_name"] == "InputLayer":
-            shape = found["config"].get("batch_shape") or found["config"].get("batch_input_shape") or ()
+            shape: Any = found["config"].get("batch_shape") or found["config"].get("batch_input_shape") or ()
             fixed = len(shape) == 4 and None not in shape[1:3]
             return (shape[1], shape[2]) if fixed else None
     return None

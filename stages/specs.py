@@ -220,7 +220,8 @@ def near(name: str, known: Sequence[str], count: int = 3) -> list[str]:
     (``difflib``'s ratio of at least 0.65, and within 0.1 of the best), or one that has all words asked for
     (of a path: of its end): ``conv_1`` in ``backbone/conv_1``, ``retriever`` in ``golden retriever``.
     """
-    asked, words, plain = _letters(name), f" {_words(name.rsplit('/', 1)[-1])} ", {}
+    asked, words = _letters(name), f" {_words(name.rsplit('/', 1)[-1])} "
+    plain: dict[str, str] = {}
     for other in known:
         plain.setdefault(_letters(other), other)
     alike = difflib.get_close_matches(asked, list(plain), count, 0.65)

@@ -60,6 +60,7 @@ from activation_atlas.pipeline.config import load
 from activation_atlas.stages.methods import METHODS, table
 from activation_atlas.stages.report import STAGE
 from activation_atlas.stages.stage import UserError
+from docs.reference import methods as page_of_methods
 from tests import small
 from tests.stages.report import audit as page
 
@@ -70,6 +71,11 @@ def test_the_schema_describes_it_and_the_readme_lists_it():
     described = schema.schema()["$defs"]["GradientSum"]["properties"]
     assert described["times"]["description"] == "what every value is multiplied by"
     assert "| `gradient_sum` | the gradient of the target's logit, with its sign |" in table()
+
+
+def test_the_reference_has_its_formula_and_options():
+    assert "times x sum over colour of g" in page_of_methods.page()
+    assert "what every value is multiplied by" in page_of_methods.page()
 
 
 def test_a_configuration_plans_it(tmp_path):

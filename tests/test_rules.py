@@ -88,6 +88,16 @@ def test_the_pipeline_computes_and_draws_nothing():
         assert not used, f"{own} imports {used}"
 
 
+@pytest.mark.parametrize("path", [p for p in CODE if name(p).startswith("stages")], ids=name)
+def test_what_a_process_keeps_is_a_cache_or_a_constant(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        for said in map(ast.unparse, function.decorator_list):
+            if re.match(r"(functools\.)?(lru_)?cache\b", said):
+                assert said == "lru_cache(maxsize=1)", f"{name(path)}: @{said}; stages.caches keeps what is no constant"
+                assert not function.args.args, f"{name(path)}: {function.name} is no constant; see stages.caches"
+
+
 @pytest.mark.parametrize("path", CODE, ids=name)
 def test_heavy_things_have_one_door(path):
     place = path.relative_to(ROOT).as_posix()

@@ -14,21 +14,26 @@ _TURNED = re.compile(rf"(.*?\S)(?:\s*[:,;=|\t]\s*|\s+)(\d{{1,{DIGITS}}})")
 
 def classes_of_lines(lines: list[str]) -> Classes:
     """A name a line; with a number or a WordNet id before it where every line has one."""
-    synsets = [re.fullmatch(rf"({WORDNET.pattern})[\s,:;]+(\S.*)", line) for line in lines]
-    if lines and all(synsets):
+    synsets = _all(re.compile(rf"({WORDNET.pattern})[\s,:;]+(\S.*)"), lines)
+    if synsets:
         return named([(found[1], found[2]) for found in synsets])
-    turned = [re.fullmatch(_TURNED, line) for line in lines]
-    found = [re.fullmatch(_NUMBERED, line) for line in lines]
-    if lines and all(found):
+    turned, found = _all(_TURNED, lines), _all(_NUMBERED, lines)
+    if found:
         pairs = [(int(match[1]), match[3].strip("\"'")) for match in found]
         # "16:9" and "2 stars" are names: where the numbers are none, and where little is left without them.
         if _runs([number for number, _ in pairs]):
             return in_order(pairs) if _tells([name for _, name in pairs]) else Classes(lines)
         if all(match[2].strip(" .)") for match in found) and not all(is_index(name) for _, name in pairs):
             return in_order(pairs)  # says what is wrong with the numbers
-    if lines and all(turned) and _runs([int(match[2]) for match in turned]) and _tells([match[1] for match in turned]):
+    if turned and _runs([int(match[2]) for match in turned]) and _tells([match[1] for match in turned]):
         return in_order([(int(match[2]), match[1].strip("\"'")) for match in turned])
     return Classes(lines)
+
+
+def _all(pattern: re.Pattern[str], lines: list[str]) -> list[re.Match[str]]:
+    """The match of each line; empty where a line has none."""
+    found = [match for line in lines if (match := pattern.fullmatch(line))]
+    return found if len(found) == len(lines) else []
 
 
 def _runs(numbers: Sequence[int]) -> bool:

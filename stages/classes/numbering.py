@@ -79,8 +79,8 @@ def in_order(pairs: Sequence[tuple[int, Any]]) -> Classes:
 
 def named(pairs: Sequence[tuple[str | None, str]]) -> Classes:
     """Classes in order; beside WordNet ids, names are written with spaces, and those of two classes carry theirs."""
-    ids, names = [own for own, _ in pairs], [name for _, name in pairs]
-    if not pairs or None in ids:
+    ids, names = [own for own, _ in pairs if own is not None], [name for _, name in pairs]
+    if not pairs or len(ids) < len(pairs):
         return Classes(names)
     names = [name.replace("_", " ") for name in names]
     twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()

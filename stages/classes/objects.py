@@ -6,8 +6,10 @@ from typing import Any
 
 from activation_atlas.stages.classes.numbering import FORMS, INDEX, Classes, called, in_order, is_index, named
 
-_HOLDERS = ("id2label", "label2id", "names", "class_names", "classes", "labels", "categories", "class_indices")
-_HOLDERS += ("class_to_idx",)
+_HOLDERS = (
+    *("id2label", "label2id", "names", "class_names", "classes", "labels", "categories", "class_indices"),
+    "class_to_idx",
+)
 
 
 def classes_in(data: Any) -> Classes:
@@ -30,9 +32,9 @@ def classes_in(data: Any) -> Classes:
     if not isinstance(data, (list, tuple)):
         raise ValueError(f"must hold {FORMS}")
     if data and all(isinstance(item, dict) for item in data):
-        key = next((key for key in INDEX if all(is_index(item.get(key)) for item in data)), None)
-        if key is not None:
-            return in_order([(int(item[key]), item) for item in data])
+        index = next((key for key in INDEX if all(is_index(item.get(key)) for item in data)), None)
+        if index is not None:
+            return in_order([(int(item[index]), item) for item in data])
     if data and all(isinstance(item, (list, tuple)) and len(item) == 2 and is_index(item[0]) for item in data):
         return in_order([(int(index), name) for index, name in data])
     return named([called(item) for item in data])

@@ -8,6 +8,7 @@ the antialiasing. Colours are sRGB in [0, 1].
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -20,7 +21,7 @@ def colour(*rgb: float) -> np.ndarray:
     return np.array(rgb, np.float32)
 
 
-def blend(a: np.ndarray, b: np.ndarray, t: float | np.ndarray) -> np.ndarray:
+def blend(a: Any, b: Any, t: float | np.ndarray) -> np.ndarray:
     """``a`` where t is 0, ``b`` where t is 1."""
     return a + (b - a) * t
 
@@ -53,7 +54,7 @@ class Canvas:
         self.side, self.rng, self.size = side, rng, side * SCALE
         line = (np.arange(self.size, dtype=np.float32) + 0.5) / self.size
         self.x, self.y = np.meshgrid(line, line)
-        self.rgb = np.zeros((self.size, self.size, 3), np.float32)
+        self.rgb: np.ndarray = np.zeros((self.size, self.size, 3), np.float32)
         self._lattice = rng.random((64, 64), dtype=np.float32)
 
     # -- fields ---------------------------------------------------------------------------------------
@@ -155,8 +156,8 @@ class Canvas:
     def finish(self) -> Image.Image:
         """The picture at its final size: grade, vignette, a little grain, averaged down."""
         rng = self.rng
-        rows = sum(self.rgb[i::SCALE] for i in range(SCALE))
-        rgb = sum(rows[:, i::SCALE] for i in range(SCALE)) / np.float32(SCALE * SCALE)
+        rows: Any = sum(self.rgb[i::SCALE] for i in range(SCALE))
+        rgb: Any = sum(rows[:, i::SCALE] for i in range(SCALE)) / np.float32(SCALE * SCALE)
         rgb = rgb * (1 + colour(*rng.normal(0, 0.025, 3)))
         grey = rgb.mean(-1, keepdims=True)
         rgb = grey + (rgb - grey) * rng.uniform(0.95, 1.2)

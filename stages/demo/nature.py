@@ -261,9 +261,9 @@ def owl(c: Canvas, hour: Hour, x: float, foot: float, height: float) -> None:
             colour(0.85, 0.62, 0.25) * light,
         )
         for s in (-1, 1):
-            for k in (-0.09, 0.0, 0.09):
+            for toe in (-0.09, 0.0, 0.09):
                 pen.ellipse(
-                    x + (s * 0.4 + k * 1.4) * w,
+                    x + (s * 0.4 + toe * 1.4) * w,
                     foot + height * 0.015,
                     w * 0.06,
                     height * 0.032,

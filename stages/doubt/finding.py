@@ -46,7 +46,7 @@ KINDS = ("accuracy", "one class", "order", "range", "uniform", "labels")
 class Seen:
     """The predictions of a run, one row for each image, in the order of their draws.
 
-    Orders and chance are of classes that exclude one another: an image of several has neither label nor prediction.
+    Orders and chance are of classes that exclude one another: an image of several has no label here.
 
     Attributes:
         classes: names, in the order of the logits.
@@ -104,8 +104,9 @@ def read(inputs: Inputs, classes: Sequence[str], seed: int) -> Seen:
     ids = said["image_id"].to_pylist()
     order = np.argsort(draws(ids, seed), kind="stable")
     label, pred = (assigned(said[name]).only for name in ("label", "pred"))
-    columns = (label, pred, said["prob"].to_numpy().astype(np.float64))
-    return Seen(list(classes), *(c[order] for c in columns), [ids[k] for k in order], _folders(inputs))
+    prob = said["prob"].to_numpy().astype(np.float64)
+    sorted_ids = [ids[k] for k in order]
+    return Seen(list(classes), label[order], pred[order], prob[order], sorted_ids, _folders(inputs))
 
 
 def _folders(inputs: Inputs) -> dict[int, str]:

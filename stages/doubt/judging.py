@@ -38,7 +38,7 @@ def judged(
         by_range, by_order = ranged.right / ranged.n, order.right / order.n
         order, ranged = order if by_order >= by_range else None, ranged if by_range >= by_order else None
     found = [one for one in (_one_class(seen, labelled), order and wording.order(order, labelled)) if one]
-    if ranged is not None:
+    if trial is not None and ranged is not None:
         found.append(wording.by_range(ranged, trial.tried, sample.now))
     elif guessed is not None and order is None:
         found += _both(labelled, sample, seed)

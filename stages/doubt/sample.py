@@ -28,7 +28,9 @@ class Ways(Protocol):
         classes: how many there are.
     """
 
-    ways: Sequence[Any]
+    @property
+    def ways(self) -> Sequence[Any]: ...
+
     now: str
     kind: str
     classes: int

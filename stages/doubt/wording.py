@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,7 @@ def order(found: Order, seen: Seen, way: str = "") -> Doubt:
     first = ", ".join(meant[:_SHOWN]) + (", ..." if len(meant) > _SHOWN else "")
     judged = "" if found.name else ", each half of them judged by what the other half tells"
     gain = f"{found.right:,} of {found.n:,} images would be right instead of {found.before:,}{way}{judged}"
-    figures = {"order": meant, "name": found.name or None, "right": found.right, "before": found.before}
+    figures: dict[str, Any] = {"order": meant, "name": found.name or None, "right": found.right, "before": found.before}
     figures |= {"labelled": found.n, "p": found.p}
     if found.name in ("from one", "one short"):
         remedy = "give images.first_label: 1, or the names of the classes as labels"

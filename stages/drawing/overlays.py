@@ -11,10 +11,10 @@ is hatched grey and never a colour.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 
 import numpy as np
 
+from activation_atlas.stages.caches import cached
 from activation_atlas.stages.drawing.numbers import short
 from activation_atlas.stages.vision.images import Crop, source_box
 from activation_atlas.stages.vision.place import Box, How, Place
@@ -62,7 +62,7 @@ def coloured(values: np.ndarray, top: float, signed: bool) -> np.ndarray:
     return painted
 
 
-@lru_cache(maxsize=2)
+@cached(2)
 def _colours(signed: bool) -> np.ndarray:
     """256 colours, uint8 (256, 3)."""
     from matplotlib import colormaps
@@ -117,7 +117,8 @@ def _dilated(mask: np.ndarray) -> np.ndarray:
 
 def seen(upright: tuple[int, int], size: tuple[int, int], crop: Crop) -> tuple[int, int, int, int]:
     """What the model sees of a photograph: (left, top, right, bottom) in pixels of the upright image."""
-    return tuple(round(v) for v in source_box((0, 0, size[1], size[0]), upright, size, crop))
+    left, top, right, bottom = source_box((0, 0, size[1], size[0]), upright, size, crop)
+    return round(left), round(top), round(right), round(bottom)
 
 
 def placed(

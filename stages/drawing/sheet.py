@@ -170,7 +170,7 @@ class Sheet:
             else {"Date": None, "Creator": None}
         )
         out = BytesIO()
-        options = {"svg.hashsalt": "activation-atlas", "svg.fonttype": "path", "pdf.fonttype": 42}
+        options: Any = {"svg.hashsalt": "activation-atlas", "svg.fonttype": "path", "pdf.fonttype": 42}
         with matplotlib.rc_context(options), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.figure.savefig(out, format=form, metadata=dates, facecolor=self.figure.get_facecolor())

@@ -97,7 +97,7 @@ class Params(Spec):
 
     @property
     def variant(self) -> str:
-        return self.method.variant if self.method else self.random
+        return self.method.variant if self.method else str(self.random)
 
     @property
     def columns(self) -> list[str]:
@@ -228,7 +228,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         pixels, whole = image
         inside = None
         try:
-            if image_id in state["masks"]:
+            if masks is not None and image_id in state["masks"]:
                 data = read_image(masks.uri(state["masks"][image_id]))
                 inside = inside_mask(data, whole, size, params.images.crop)
             elif image_id in boxes:

@@ -90,7 +90,7 @@ class Figures:
     def _walk(self) -> None:
         from activation_atlas.stages.vision.attribution.deletion import area
 
-        if not self.waiting:
+        if self.curves is None or not self.waiting:
             return
         curves = self.curves(np.stack([w[0] for w in self.waiting]), np.stack([w[1] for w in self.waiting]))
         for name in ("deletion", "insertion"):

@@ -33,14 +33,14 @@ def boxes_of(values: Sequence[Any]) -> list[Box]:
         text = "" if values[0] is None else str(values[0]).strip()
         if not text:
             return []
-        found = json.loads(text) if text[:1] == "[" else [float(v) for v in re.split(r"[\s,;]+", text)]
+        found: Any = json.loads(text) if text[:1] == "[" else [float(v) for v in re.split(r"[\s,;]+", text)]
         fours = found if found and isinstance(found[0], list) else [found] if found else []
     else:
         fours = [] if any(v is None or v != v for v in values) else [values]  # pandas writes NaN for null
-    boxes = [tuple(float(v) for v in four) for four in fours]
+    boxes = [[float(v) for v in four] for four in fours]
     if any(len(box) != 4 or not np.isfinite(box).all() for box in boxes):
         raise ValueError("a box is four numbers: x0, y0, x1, y1")
-    return boxes
+    return [(left, top, right, bottom) for left, top, right, bottom in boxes]
 
 
 def inside_boxes(boxes: Sequence[Box], upright: tuple[int, int], size: tuple[int, int], crop: Crop) -> np.ndarray:

@@ -76,8 +76,9 @@ def fit(inputs: Inputs, params: Params) -> State:
     """Decides what holds for every image, before any shard.
 
     Returns:
-        settled: how the method is configured (layer, height, width, and more); background: uint8 (m, h, w, c), seeded
-        sample of the images, where the method asks for one; chosen: ids of the images where ``limit`` is given.
+        settled: how the method is configured (layer, height, width, and more), under the name that finished runs have
+        it by; background: uint8 (m, h, w, c), seeded sample of the images, where the method asks for one; chosen: ids
+        of the images where ``limit`` is given.
 
     Raises:
         UserError: the model cannot be explained this way, or no image is chosen.

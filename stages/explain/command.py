@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, get_args
+from collections.abc import Iterable, Sequence
+from typing import Any, cast, get_args
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -74,7 +74,7 @@ def methods_of(names: Sequence[str], layer: str | None, given: Sequence[str]) ->
     return methods
 
 
-def _keys(names: Sequence[str]) -> list[str]:
+def _keys(names: Iterable[str]) -> list[str]:
     return sorted({k for n in names for k in METHODS[n].options.model_fields} - {"name", "as_"})
 
 
@@ -106,4 +106,4 @@ def crop_of(crop: str) -> Crop:
     """
     if crop not in get_args(Crop):
         raise UserError(f"--crop {crop}: choose {', '.join(get_args(Crop))}")
-    return crop
+    return cast(Crop, crop)

@@ -30,7 +30,7 @@ def panel_of(images: Sequence[Explained]) -> Sheet:
                     image.top(variant),
                     own[0].surface(image.input_size).style,
                     [image.picture(m, factor) for m in own],
-                    [{"zero": "zero everywhere", None: ""}.get(m.flag, m.flag) for m in own],
+                    ["zero everywhere" if m.flag == "zero" else m.flag or "" for m in own],
                 )
             )
         first = image.of(image.maps[0].variant)

@@ -60,7 +60,7 @@ def _nullable() -> dict[pa.DataType, Any]:
 
     whole = (pd.Int8Dtype, pd.Int16Dtype, pd.Int32Dtype, pd.Int64Dtype)
     counts = (pd.UInt8Dtype, pd.UInt16Dtype, pd.UInt32Dtype, pd.UInt64Dtype)
-    kinds = [kind() for kind in (*whole, *counts, pd.Float32Dtype, pd.Float64Dtype, pd.BooleanDtype)]
+    kinds: list[Any] = [kind() for kind in (*whole, *counts, pd.Float32Dtype, pd.Float64Dtype, pd.BooleanDtype)]
     return {pa.from_numpy_dtype(kind.numpy_dtype): kind for kind in kinds}
 
 
@@ -145,9 +145,10 @@ def _looks_at_other_rows(node: ast.AST) -> bool:
         searched = [right for op, right in pairs if isinstance(op, (ast.In, ast.NotIn))]
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "isin":
         searched = [*node.args, *(keyword.value for keyword in node.keywords)]
+    elif isinstance(node, ast.Subscript):
+        return not (isinstance(node.value, ast.Attribute) and node.value.attr == "str")
     else:
-        picked = isinstance(node, ast.Subscript)
-        return picked and not (isinstance(node.value, ast.Attribute) and node.value.attr == "str")
+        return False
     return any(isinstance(part, ast.Name) for one in searched for part in ast.walk(one))
 
 

@@ -24,13 +24,14 @@ def foreseen_classes(asked: Sections) -> list[str] | None:
     described = saved.description(spec.path) if spec.path else None
     if described is not None and (obstacle := saved.obstacle(described)):
         raise UserError(f"model.path: {described.path} {obstacle}")
+    names = list(spec.classes) if spec.classes is not None else None
+    count = None
     if described is not None:
         _check_layers(asked.config, described)
-    names = list(spec.classes) if spec.classes is not None else None
-    count = saved.outputs(described.config) if described is not None else None
-    if names is not None and count is not None and len(names) != count:
-        told = f"{len(names)} names for model {Path(described.path).name}, which returns {count} classes"
-        raise UserError(f"model.classes: {told}; give one name per class")
+        count = saved.outputs(described.config)
+        if names is not None and count is not None and len(names) != count:
+            told = f"{len(names)} names for model {Path(described.path).name}, which returns {count} classes"
+            raise UserError(f"model.classes: {told}; give one name per class")
     return names or (None if count is None else [f"class {k}" for k in range(count)])
 
 

@@ -13,7 +13,7 @@ from activation_atlas.stages.groups import Given, check, groups_of, members, rea
 from activation_atlas.stages.names.counts import Counts, count
 from activation_atlas.stages.names.holding import Held, Ranks, held
 from activation_atlas.stages.specs import PositiveInt, Spec, ViewSpec
-from activation_atlas.stages.stage import Inputs, Shard, Stage, one_shard
+from activation_atlas.stages.stage import Inputs, Shard, Shared, Stage, one_shard
 from activation_atlas.stages.tables import names, to_numpy
 
 CELL = ["grid", "cell_x", "cell_y"]
@@ -39,6 +39,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     groups = groups_of(inputs, params.groups)
     of = members(groups, len(extract["classes"]))
     attributed = np.array(extract["attributed"], np.int64)
+    called: list[tuple[str, str, int | None]]
     called = [("class", extract["classes"][k], int(k)) for k in attributed] + [("group", g, None) for g in groups]
     grids, counts, whole = count(inputs, view, cells, extract, of)
     found = []
@@ -86,10 +87,10 @@ def _rows(cells: pa.Table, ranks: Ranks, found: Held, called: list[tuple[str, st
     )  # fmt: skip
 
 
-def _reads(params: Params) -> dict[str, str]:
+def _reads(params: Params) -> dict[str, Shared]:
     view = params.view
-    rows = {view.rows_table: "all"} if params.groups is not None and not view.images else {}
-    tables = {f"cells/{view.name}": "all", f"layouts/{view.name}": "all", "predictions": "all"}
+    rows: dict[str, Shared] = {view.rows_table: "all"} if params.groups is not None and not view.images else {}
+    tables: dict[str, Shared] = {f"cells/{view.name}": "all", f"layouts/{view.name}": "all", "predictions": "all"}
     return {**tables, **rows, **reads(params.groups)}
 
 

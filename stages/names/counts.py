@@ -84,8 +84,8 @@ def count(
         photograph = np.zeros(len(cell), np.int64)
         photograph[place] = image
         pred, high = _said(inputs, index, layout)
-        which, index = pred.each(photograph)
-        np.add.at(taken, (cell[which], index), rows[which])
+        which, called = pred.each(photograph)
+        np.add.at(taken, (cell[which], called), rows[which])
         for start in range(0, len(cell), CHUNK):
             some = slice(start, start + CHUNK)
             present, where = np.unique(cell[some], return_inverse=True)

@@ -64,7 +64,7 @@ class Members:
     @classmethod
     def of(cls, inputs: Inputs, view: ViewSpec) -> Members:
         """The view's rule, before any row is looked at."""
-        wanted = view.pair or ((view.class_,) if view.class_ is not None else ())
+        wanted: tuple[str, ...] = view.pair or ((view.class_,) if view.class_ is not None else ())
         extract = inputs.state("extract", "") if wanted else {}
         indices = tuple(attributed_index(name, extract, view.name) for name in wanted)
         if len(indices) == 2 and indices[0] == indices[1]:

@@ -180,16 +180,17 @@ Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def _best_of(maximization: Any, towards: np.ndarray, keys: np.ndarray, params: Params) -> Drawn:
     """Icons, the layer's answers to them, their objectives: the best of ``tries`` starts of each cell."""
-    best: Drawn | None = None
-    for attempt in range(params.render.tries):
+
+    def drawn(attempt: int) -> Drawn:
         seeds = [(params.seed, *key, attempt) for key in keys.tolist()]
         icons = maximization.draw(towards, seeds, params.seed)
-        drawn = (icons, *maximization.answer(icons, towards))
-        if best is None:
-            best = drawn
-            continue
-        better = drawn[2] > best[2]
-        for kept, new in zip(best, drawn, strict=True):
+        return (icons, *maximization.answer(icons, towards))
+
+    best = drawn(0)
+    for attempt in range(1, params.render.tries):
+        other = drawn(attempt)
+        better = other[2] > best[2]
+        for kept, new in zip(best, other, strict=True):
             kept[better] = new[better]
     return best
 

@@ -71,7 +71,8 @@ def _values(inputs: Inputs, variant: str) -> tuple[dict[tuple[str, str], dict[st
     """(kind of target, measure) to image to value, of several targets of one kind their mean; and of each kind the
     images that have no map but such as say nothing."""
     found: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    flagged, sound = set(), set()
+    flagged: set[tuple[str, str]] = set()
+    sound: set[tuple[str, str]] = set()
     for part in inputs.stream(f"faithfulness/{variant}", ["image_id", "target_kinds", *MEASURES, "flag"]):
         for row in part.to_pylist():
             for kind in row["target_kinds"]:

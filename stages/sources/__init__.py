@@ -107,8 +107,8 @@ def image_id(key: str) -> str:
 
 def _list(spec: ImagesSpec, classes: list[str] | None, also: list[str] | None) -> Source:
     place = Place.at(spec.path, spec.storage_options)
-    found = ((kind, rows) for kind, function in SOURCES.items() if (rows := function(place, spec)) is not None)
-    kind, rows = next(found, (None, None))
+    known = ((kind, rows) for kind, function in SOURCES.items() if (rows := function(place, spec)) is not None)
+    kind, rows = next(known, ("", None))
     if rows is None:
         raise UserError(f"images.path: {place.shown} {place.lacks()}")
     if not rows.keys:

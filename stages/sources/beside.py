@@ -39,6 +39,8 @@ def list_metadata(place: Place, spec: ImagesSpec) -> Rows | None:
                 raise
             told.append(f"{path} is not read: {error}")
     rows = (joined(parts) if len(parts) > 1 else parts[0]) if parts else list_folder(place, spec)
+    if rows is None:
+        return None
     if parts:
         add_unnamed(rows, place, files, " or ".join(tables) if len(tables) < 4 else "a metadata file")
     rows.warnings += told

@@ -70,8 +70,7 @@ def choose_label(schema: pa.Schema, asked: str | None, where: str) -> str | None
         UserError: the column asked for is not there, or holds several classes an image.
     """
     name = choose(schema.names, asked, "label", where)
-    kind = schema.field(name).type if name is not None else None
-    if kind is not None and pa.types.is_nested(kind):
+    if name is not None and pa.types.is_nested(kind := schema.field(name).type):
         raise _several(name, kind, where)
     return name
 
@@ -92,7 +91,8 @@ def wanted(parquet: pq.ParquetFile, taken: Collection[str | None]) -> tuple[list
 
     Columns without a name are a saved index, and are dropped.
     """
-    kept, left = [], []
+    kept: list[str] = []
+    left: list[str] = []
     for field in parquet.schema_arrow:
         if field.name in taken or not field.name:
             continue
@@ -218,8 +218,9 @@ def _json_lines(place: Place, spec: ImagesSpec) -> tuple[pa.Table, list[str]]:
         raise UserError(f"{place.shown}: {error}") from None
     names = jsonl.keys(rows)
     label = choose(names, spec.label_column, "label", place.shown)
-    kind = next((type(row[label]).__name__ for row in rows if isinstance(row.get(label), (list, dict))), None)
-    if kind is not None:
+    given = (row[label] for row in rows if label in row) if label is not None else ()
+    kind = next((type(value).__name__ for value in given if isinstance(value, (list, dict))), None)
+    if label is not None and kind is not None:
         raise _several(label, kind, place.shown)
     plain = {choose(names, spec.image_column, "image", place.shown), choose(names, None, "split", place.shown)}
     return jsonl.columns(rows, plain | {label}, FEW)

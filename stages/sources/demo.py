@@ -62,7 +62,7 @@ def draw(uri: str) -> bytes:
 def _module(name: str) -> ModuleType:
     full = f"activation_atlas.stages.demo.{name}"
     module = import_module(full) if name.isidentifier() and importlib.util.find_spec(full) else None
-    if not hasattr(module, "listing"):
+    if module is None or not hasattr(module, "listing"):
         raise UserError(f"images.path: there is no demo {name!r}; there is demo:scenes")
     return module
 

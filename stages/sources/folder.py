@@ -34,7 +34,7 @@ def list_folder(place: Place, spec: ImagesSpec) -> Rows | None:
     )
     beside = [e.path for e in place.walk() if "/" not in e.path and not e.path.startswith("metadata.")]
     tables = [path for path in beside if posixpath.splitext(path)[1].lower() in TABLES]
-    if tables and spec.label_column is None and not any(rows.folders):
+    if tables and spec.label_column is None and not any(rows.folders or ()):
         rows.warnings.append(
             f"no image has a label, and {', '.join(tables[:3])} beside the images is not read: if it holds the labels, "
             f"give images.labels: {place.uri(tables[0])}"

@@ -102,7 +102,7 @@ def match(
             )
         said = f"{lost.total()} of {len(labels)} images have {what} that are no class, e.g. {why}: left unlabelled"
         warnings.append(said + (_perhaps_from_one(counts, len(known)) if known and first is None else ""))
-    return [index.get(text) for text in texts], known, warnings
+    return [None if text is None else index.get(text) for text in texts], known, warnings
 
 
 def simple(name: str) -> str:

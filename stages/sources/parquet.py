@@ -125,7 +125,7 @@ def _class_names(schema: pa.Schema, label: str | None) -> list[str] | None:
     """Names of a ClassLabel feature, from the file's ``huggingface`` metadata."""
     try:
         features: dict[str, Any] = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
-        names = features[label]["names"]
+        names = features[label or ""]["names"]
         return [str(n) for n in names] if names else None
     except (KeyError, TypeError, ValueError):
         return None

@@ -136,19 +136,19 @@ class _Finder:
         Args:
             own: the table's own folder finds them all as it is.
         """
+        beside, stamps = _absolute(self.table.parent.root), self.stamps
         if own:
-            self.base = _absolute(self.table.parent.root)
+            self.base = beside
             return
-        own = _absolute(self.table.parent.root)
-        if self.stamps is None or own == self.base or (self.root.fs is not self.table.fs):
+        if stamps is None or beside == self.base or (self.root.fs is not self.table.fs):
             return
 
         def hits(base: str) -> int:
-            found = (self._below(posixpath.join(base, path)) for path in given if path is not None)
-            return sum(key in self.stamps or key in self.stems for key in found)
+            keys = (self._below(posixpath.join(base, path)) for path in given if path is not None)
+            return sum(key in stamps or key in self.stems for key in keys)
 
-        if hits(own) > hits(self.base):
-            self.base = own
+        if hits(beside) > hits(self.base):
+            self.base = beside
 
     def find(self, path: str | None, number: int) -> tuple[str, str, str, str | None]:
         """(key, uri, stamp, reject) of the table's row ``number``, counted from 1."""
@@ -157,7 +157,8 @@ class _Finder:
             return key, self.table.uri(""), self.table_stamp, f"row {number} names no image"
         if "://" in path and local_path(path) is None:
             return path, path, self.table_stamp, None
-        known = None
+        tried: list[tuple[str, str, str, str]] = []
+        stamps = self.stamps or {}
         # As written; then as Windows or a careless hand would have written it.
         for form in dict.fromkeys((path, path.strip(), path.strip().replace("\\", "/"))):
             key = self._relative(form, number)
@@ -168,13 +169,14 @@ class _Finder:
             if len(same) > 1:
                 reject = f"several files have this name: {', '.join(map(repr, same))}"
             elif same:
-                return same[0], self.root.uri(same[0]), self.stamps[same[0]], None
-            known = known or (key, self.root.uri(key), stamp, reject)
-        same = self._ending(path.strip().replace("\\", "/")) if known[3] == "no such file" else []
+                return same[0], self.root.uri(same[0]), stamps[same[0]], None
+            tried.append((key, self.root.uri(key), stamp, reject))
+        first = tried[0]
+        same = self._ending(path.strip().replace("\\", "/")) if first[3] == "no such file" else []
         if len(same) > 1:
             some = f"{', '.join(map(repr, same[:3]))}{', ...' if len(same) > 3 else ''}"
-            return *known[:3], f"several files have this name: {some}"
-        return (same[0], self.root.uri(same[0]), self.stamps[same[0]], None) if same else known
+            return *first[:3], f"several files have this name: {some}"
+        return (same[0], self.root.uri(same[0]), stamps[same[0]], None) if same else first
 
     def _ending(self, path: str) -> list[str]:
         """Images below the base whose path ends in this one, whatever the case; without extension, if it has none."""
@@ -193,7 +195,7 @@ class _Finder:
         return self.root.stat(key)
 
     def _relative(self, path: str, number: int) -> str:
-        local = local_path(path) if path.startswith("file://") else path
+        local = (local_path(path) if path.startswith("file://") else None) or path
         found = self._below(posixpath.join(self.base, local))
         if found is None:
             raise UserError(

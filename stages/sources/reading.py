@@ -51,8 +51,8 @@ def read_images(uris: Iterable[str], storage_options: dict[str, Any] | None = No
                     yield fetched[uri]
                 elif uri.startswith(PREFIX):
                     yield draw(uri)
-                else:
-                    yield _local(local_path(uri))
+                elif (path := local_path(uri)) is not None:
+                    yield _local(path)
             except ImageError as error:
                 yield error
 

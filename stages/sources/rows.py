@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -83,7 +84,7 @@ def joined(parts: list[Rows]) -> Rows:
             joined = pa.chunked_array([t[name].combine_chunks().cast(pa.string()) for t in tables], pa.string())
         meta[name] = joined.combine_chunks()
 
-    def lists(which: str) -> list | None:
+    def lists(which: str) -> Any:
         if all(getattr(part, which) is None for part in parts):
             return None
         empty = [

@@ -56,7 +56,7 @@ def settle(
         return
     labels = [None if at is None else storable(own[at]) for own, at in zip(folders, places, strict=True)]
     if any(labels):
-        rows.labels, rows.labelled_by = labels, FOLDERS
+        rows.labels, rows.labelled_by = list(labels), FOLDERS
     rows.warnings += _told(rows, labels, split)
     if (known := {label for label in labels if label}) and named is None and all(map(_HOLDS.fullmatch, known)):
         rows.warnings.append(
@@ -130,10 +130,11 @@ def _told(rows: Rows, labels: Sequence[str | None], split: str | None) -> list[s
     splits = rows.splits or [None] * len(labels)
     wanted = [k for k in range(len(labels)) if split is None or splits[k] == split]
     lost = [k for k in wanted if labels[k] is None]
-    several = len({rows.folders[k][0] for k in lost if rows.folders[k]}) > 1
+    folders = rows.folders or [()] * len(labels)
+    several = len({folders[k][0] for k in lost if folders[k]}) > 1
     if not lost or not (len(lost) < len(wanted) or several or any(splits[k] for k in lost)):
         return []
-    places = Counter(rows.folders[k][0] if rows.folders[k] else "" for k in lost)
+    places = Counter(folders[k][0] if folders[k] else "" for k in lost)
     where = [f"{name}/" if name else f"beside the folders, e.g. {rows.keys[lost[0]]!r}" for name in sorted(places)]
     some = f"{', '.join(where[:3])}{', ...' if len(where) > 3 else ''}"
     if len(lost) == len(wanted):

@@ -119,7 +119,8 @@ def _told(judge: Judge, targets: Mapping[str, Sequence[Target]], statistics: Seq
     judged = judge.judge(asked, statistics)
     for (_, _, k), association in judged.items():
         if asked[k].kind == "group" and len(asked[k].columns) == attributed > 1:
-            association.moments.fill(0), association.lifts.fill(np.nan)
+            association.moments.fill(0)
+            association.lifts.fill(np.nan)
     rows: list[dict[str, Any]] = []
     figures: dict[str, list[dict[str, Told]]] = {kind: [] for kind, pool in pools.items() if pool.targets}
     for level in judge.levels:
@@ -132,10 +133,11 @@ def _told(judge: Judge, targets: Mapping[str, Sequence[Target]], statistics: Seq
             if told:
                 figures[kind].append(told)
             rows += [{"grid": level.grid, "cells": level.cells, **row} for row in telling.rows(kind, pool, told)]
-    kind, over = _basis(pools)
-    statistic, compared = telling.usual(statistics), []
-    if kind is not None and judge.levels:
-        statistic, compared = better(figures[kind], pools[kind].pooled)
+    basis, over = _basis(pools)
+    statistic: str = telling.usual(statistics)
+    compared: list[dict[str, Any]] = []
+    if basis is not None and judge.levels:
+        statistic, compared = better(figures[basis], pools[basis].pooled)
     metrics = {"statistic": statistic, "over": over, "compared": compared, "grids": summary(rows, statistic)}
     return {"statistic": statistic, "over": over, "rows": rows, "metrics": metrics}
 

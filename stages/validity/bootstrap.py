@@ -58,8 +58,10 @@ class Draws:
 
     def median(self, of: Sequence[int]) -> Draws:
         """Of the figures (K,) whose indices are given, drawn together."""
-        each = (self.value, self.centre, self.around, self.drawn)
-        return Draws(*(_median(values[..., list(of)]) for values in each), self.either)
+        value, centre, around, drawn = (
+            _median(values[..., list(of)]) for values in (self.value, self.centre, self.around, self.drawn)
+        )
+        return Draws(value, centre, around, drawn, self.either)
 
     def interval(self, scale: Scale, back: Scale, photographs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """95 %: the centre and Student's t times the draws' spread on a scale; it holds the sample's own figure.

@@ -72,8 +72,10 @@ class Told:
 
 def _of_each(draws: Sequence[Draws]) -> Draws:
     of = [each.median(range(each.value.shape[-1])) for each in draws]
-    each = ([getattr(d, name) for d in of] for name in ("value", "centre", "around", "drawn"))
-    return Draws(*(np.stack(values, -1) for values in each), of[0].either)
+    value, centre, around, drawn = (
+        np.stack([getattr(d, name) for d in of], -1) for name in ("value", "centre", "around", "drawn")
+    )
+    return Draws(value, centre, around, drawn, of[0].either)
 
 
 def _ends(correlation: Draws, lift: Draws, photographs: int) -> Row:

@@ -7,12 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from activation_atlas.stages.caches import cached
 from activation_atlas.stages.drawing.surface import Style, Surface, surface, top_of
 from activation_atlas.stages.methods import Options
 from activation_atlas.stages.stage import Inputs
@@ -137,7 +137,7 @@ def pooled(values: np.ndarray, most: int = FINEST) -> np.ndarray:
     return np.where(finite, clean, np.nan).astype(np.float32)
 
 
-@lru_cache(maxsize=8)
+@cached(8)
 def _shares(side: int, cells: int) -> np.ndarray:
     """(cells, side): what share of each cell of a coarser row a value of a finer row takes."""
     ends, pixel = np.arange(cells + 1) * side / cells, np.arange(side)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from activation_atlas.stages.caches import cached
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.gradient_path import blocked_by
@@ -57,7 +57,7 @@ def smallest_side(spec: ModelSpec) -> int:
     return min(open_model(spec).input_size)
 
 
-@functools.lru_cache(maxsize=4)
+@cached(4)
 def _visualizer(model: Model, layer: str, recipe: Recipe, colour: bytes) -> Visualizer:
     native = not model.accepts(layer, *recipe.frame)
     if native:
@@ -119,7 +119,7 @@ def proved_crop(model: Model, layer: str, frame: tuple[int, int]) -> Callable[[t
     return tap
 
 
-@functools.lru_cache(maxsize=4)
+@cached(4)
 def _classifier(model: Model):
     forward = model.forward()
     images = tf.TensorSpec((None, *model.input_size, model.channels), tf.float32)

@@ -30,13 +30,13 @@ def agree(quick: Operation, plain: Operation, shape: Sequence[int], dtype: str, 
     with tf.init_scope():  # the need may come while a graph is traced
         x = tf.constant(noise, dtype)
         try:
-            found, expected = (tf.cast(way(x), tf.float64).numpy() for way in (quick, plain))
+            made, expected = (tf.cast(way(x), tf.float64).numpy() for way in (quick, plain))
         except Exception:  # whatever TensorFlow, or a user's layer, finds wrong with the noise
             return False
     known = np.isfinite(expected)
-    if found.shape != expected.shape or not known.any():
+    if made.shape != expected.shape or not known.any():
         return False
     size = np.where(known, np.abs(expected), 0).max(tuple(range(expected.ndim - 1)))
     with np.errstate(invalid="ignore"):
-        gap = np.where(known, np.abs(found - expected), 0)
+        gap = np.where(known, np.abs(made - expected), 0)
     return bool((gap <= CLOSE[dtype] * np.maximum(size, FAINT * size.max())).all())

@@ -53,17 +53,17 @@ class Folding:
         fit: Callable[[Any, Any], bool],
         join: Callable[[Any, Any], Any],
     ) -> list[Step]:
-        found: dict[int, Step] = {}
+        makers: dict[int, Step] = {}
         for step in steps:
             slot = step.inputs[0] if len(step.inputs) == 1 else None
-            first = None if slot in kept or self._reads[slot] != 1 else found.get(slot)
+            first = None if slot in kept or self._reads[slot] != 1 else makers.get(slot)
             if first is not None and fit(first.operation, step.operation):
                 operation = self._one(first.operation, step.operation, join)
                 if operation is not None:
-                    del found[slot]
+                    del makers[slot]
                     step = Step(step.name, operation, first.args, first.kwargs, first.inputs, step.outputs)
-            found[step.outputs[0]] = step
-        return list(found.values())
+            makers[step.outputs[0]] = step
+        return list(makers.values())
 
     def _one(self, first: Any, second: Any, join: Callable[[Any, Any], Any]) -> Any:
         key = id(first), id(second)  # of layers that the program or this cache keeps alive

@@ -13,7 +13,7 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import keras
@@ -42,7 +42,7 @@ def bounds(library: str) -> str:
     return f"{library}>={low},<{major}.{minor + 1}"
 
 
-@cache
+@lru_cache(maxsize=1)
 def check_versions() -> None:
     """Says in the log which library is of a release that was not tested; once per process.
 

@@ -28,11 +28,11 @@ def keeping(operation: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
     if not isinstance(slope, Real) or slope in (0, FUSED):
         return operation
     if isinstance(operation, keras.layers.Layer):
-        found = LeakyReLU(float(slope), name=operation.name, dtype=operation.dtype_policy)
+        twin = LeakyReLU(float(slope), name=operation.name, dtype=operation.dtype_policy)
     else:
-        found = LeakyRelu(float(slope))
+        twin = LeakyRelu(float(slope))
     dtype = getattr(operation, "compute_dtype", "float32")
-    return found if all(agree(found, operation, (2, 4, 5, 3), dtype, spread) for spread in SPREADS) else operation
+    return twin if all(agree(twin, operation, (2, 4, 5, 3), dtype, spread) for spread in SPREADS) else operation
 
 
 class LeakyReLU(keras.layers.LeakyReLU):

@@ -71,10 +71,10 @@ def local(model: Model) -> dict[int, tuple[Margin, Margin]]:
     """
     shapes, program, seen = model.shapes, model.program, model.seen
     none = Margin(0, 0)
-    found = {program.input: (none, none)}
+    known = {program.input: (none, none)}
     for step in program.before([program.output]):
         shape = shapes.get(step.outputs[0], ())
-        if len(step.outputs) != 1 or len(shape) != 4 or not step.inputs or not all(i in found for i in step.inputs):
+        if len(step.outputs) != 1 or len(shape) != 4 or not step.inputs or not all(i in known for i in step.inputs):
             continue
         given = shapes[step.inputs[0]]
         if any(shapes[i][1:3] != given[1:3] for i in step.inputs):
@@ -83,7 +83,7 @@ def local(model: Model) -> dict[int, tuple[Margin, Margin]]:
             continue
         margins = []
         for axis, (inside, outside) in enumerate(zip(given[1:3], shape[1:3], strict=True)):
-            parts = [found[i][axis] for i in step.inputs]
+            parts = [known[i][axis] for i in step.inputs]
             margin = Margin(max(p.front for p in parts), max(p.back for p in parts))
             slides = sliding(step, axis + 1, given)
             if slides is not None:
@@ -91,8 +91,8 @@ def local(model: Model) -> dict[int, tuple[Margin, Margin]]:
             elif inside == outside:
                 margins.append(margin)
         if len(margins) == 2:
-            found[step.outputs[0]] = tuple(margins)
-    return found
+            known[step.outputs[0]] = tuple(margins)
+    return known
 
 
 def axis_crops(starts: np.ndarray, patch: int, size: int, reach: Reach, margin: Margin, positions: int) -> AxisCrops:

@@ -85,8 +85,8 @@ def convolution(step: Step, changes: list[Tangent | None], primals: Primals) -> 
     out = convolved(step, seen(step.inputs[0], frame, primals) + cut(window, frame, primals), primals)
     if layer.bias is not None:
         out += primals.tensor(layer.bias)
-    found = LocalMap(layer.activation(out), frame.down, frame.right)
-    return found.with_values(found.values - primals.beside(step.outputs[0], found))
+    changed = LocalMap(layer.activation(out), frame.down, frame.right)
+    return changed.with_values(changed.values - primals.beside(step.outputs[0], changed))
 
 
 def maximum(step: Step, changes: list[Tangent | None], primals: Primals) -> Tangent | None:
@@ -97,8 +97,8 @@ def maximum(step: Step, changes: list[Tangent | None], primals: Primals) -> Tang
         return None
     within = seen(step.inputs[0], frame, primals, primals.value(step.inputs[0]).dtype.min)
     largest = tf.nn.max_pool2d(within + cut(window, frame, primals), layer.pool_size, layer.strides, "VALID")
-    found = LocalMap(largest, frame.down, frame.right)
-    return found.with_values(largest - primals.beside(step.outputs[0], found))
+    changed = LocalMap(largest, frame.down, frame.right)
+    return changed.with_values(largest - primals.beside(step.outputs[0], changed))
 
 
 def multiplied(step: Step, changes: list[Tangent | None], primals: Primals) -> Tangent | None:

@@ -26,8 +26,8 @@ class Frame:
 
 def slid(step: Step, primals: Primals) -> list[Window] | None:
     """How a step slides down and right, or pads or cuts; None for what does not, or not over these axes."""
-    found = [sliding(step, axis, primals.shape[step.inputs[0]]) for axis in (1, 2)]
-    return None if None in found else [each.window for each in found]
+    slides = [sliding(step, axis, primals.shape[step.inputs[0]]) for axis in (1, 2)]
+    return None if None in slides else [each.window for each in slides]
 
 
 def frame_of(step: Step, window: Tangent | None, primals: Primals) -> Frame | None:

@@ -34,8 +34,8 @@ Rule = Callable[[Step, int, tuple, tuple], Traced | None]
 
 def slid(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
     """Convolutions and poolings: along the channels they sum, also where these lie down or right in the image."""
-    found = sliding(step, axis, given)
-    return None if found is None else (axis, found.window)
+    slides = sliding(step, axis, given)
+    return None if slides is None else (axis, slides.window)
 
 
 def padded(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
@@ -43,8 +43,8 @@ def padded(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
 
 
 def spread(step: Step, axis: int, given: tuple, made: tuple) -> Traced | None:
-    found = transposed(step, axis, given, made)
-    return None if found is None else (axis, found)
+    window = transposed(step, axis, given, made)
+    return None if window is None else (axis, window)
 
 
 def _from(start: float, step: float = 1.0) -> Window:
