@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.specs import ModelSpec, meant
 from activation_atlas.stages.stage import UserError
 
 
@@ -29,11 +29,12 @@ def model_spec(model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str]) ->
     try:
         return ModelSpec(**(model if isinstance(model, Mapping) else origin(os.fspath(model))))
     except TypeError:
-        what = f"a {type(model).__name__}"
-        raise UserError(
-            f"model: {what} is no file; save it first, model.save('model.keras'), and give the path"
-        ) from None
+        known = "give a file, application:NAME, preset:NAME, or a section model"
+        raise UserError(f"model: {known}; one that is loaded is saved first: model.save('model.keras')") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(("model", *map(str, first["loc"])))
-        raise UserError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+        said = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            said = f"unknown key; {meant(str(first['loc'][-1]), list(ModelSpec.model_fields))}"
+        raise UserError(f"{place}: {said}") from None

@@ -132,7 +132,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 
 
 def _shards(inputs: Inputs, params: Params) -> list[Shard]:
-    if params.randomization is not None:
+    if params.method is not None and params.randomization is not None:
         return [Shard(k, k, k + 1) for k in range(params.randomization.depths)]
     if params.compared:
         return [Shard(k, k, k + 1) for k in range(min(inputs.parts(f"maps/{v}") for v in params.variants))]

@@ -149,7 +149,8 @@ def test_from_python_a_wrong_method_is_one_line_too(folder):
         with pytest.raises(UserError, match=said):
             explain_images([folder / "photos" / "large.jpg"], folder / "model.keras", [method])
     for model, said in (
-        (3, "model: a int is no file; save it first"),
+        (3, "model: give a file, application:NAME"),
+        ({"path": "m.keras", "rnge": (0, 1)}, "model.rnge: unknown key; did you mean range?"),
         ({"path": "m.keras", "range": (1, 1)}, "model: range: 1 stands for black and for white"),
     ):
         with pytest.raises(UserError, match=said):
