@@ -32,7 +32,8 @@ def parsed(text: str) -> dict[str, dict[str, list[str]]]:
             rows = found.setdefault(heading.group(1), {})
         elif line.startswith("| ") and not line.startswith(("| ---", "| key ")):
             first, *others = re.split(r" (?<!\\)\| ", line.strip("| "))
-            rows[first.strip()] = [cell.strip() for cell in others]
+            if first.strip():
+                rows[first.strip()] = [cell.strip() for cell in others]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,13 +16,7 @@ from docs.reference.stages import writers
 CLASSES, CHANNELS = 1009, 1013
 """Sizes that stand for K and C: no type has such numbers of its own."""
 
-_SIZES = {
-    "predictions": (CLASSES,),
-    "features": (CHANNELS,),
-    "activations": (CHANNELS, CLASSES),
-    "grids": (CHANNELS,),
-    "cells": (CHANNELS, CLASSES),
-}
+_SIZES = {"channels": CHANNELS, "classes": CLASSES, "attributed": CLASSES}
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,9 @@ def page() -> str:
 
 def columns(name: str) -> Iterator[Column]:
     """A table's columns in order; ``meta.*`` stands for those that the source gives."""
-    schema = getattr(schemas, name)(*_SIZES.get(name, ()))
+    schema = getattr(schemas, name)
+    asked = [p.name for p in inspect.signature(schema).parameters.values() if p.default is p.empty]
+    schema = schema(*(_SIZES[one] for one in asked))
     about = TABLES[name].columns
     for field in schema:
         yield Column(field.name, _type(field.type), about[field.name])
