@@ -28,7 +28,7 @@ from activation_atlas.stages.sources.paths import list_paths
 from activation_atlas.stages.sources.places import Place, storable
 from activation_atlas.stages.sources.reading import read_image, read_images
 from activation_atlas.stages.sources.rows import Rows, integers, strings
-from activation_atlas.stages.sources.trees import settle
+from activation_atlas.stages.sources.trees import label_by_folders
 from activation_atlas.stages.specs import ImagesSpec
 from activation_atlas.stages.stage import UserError
 
@@ -118,7 +118,7 @@ def _list(spec: ImagesSpec, classes: list[str] | None, also: list[str] | None) -
     if rows.folders is not None:
         unlabelled = (spec.label_column or "").lower() == "none"
         by_name = Names(classes, also) if classes and spec.labels_are != "indices" else None
-        settle(rows, by_name, unlabelled, spec.split)
+        label_by_folders(rows, by_name, unlabelled, spec.split)
     given = rows.labels or [None] * len(rows.keys)
     said = (also, spec.labels_are, spec.first_label)
     labels, names, warnings = match(given, classes, rows.names, rows.labelled_by, *said)

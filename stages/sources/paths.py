@@ -56,7 +56,7 @@ def rows_of(table_at: Place, root: Place, spec: ImagesSpec, files: list[Entry] |
     if not given:
         raise UserError(f"{table_at.shown} has no rows: it names no images")
     finder = _Finder(table_at, root, files)
-    finder.settle(given, own)
+    finder.choose_base(given, own)
     rows = Rows([], [], [], [], watched={table_at.root} if table_at.fs is None else set())
     for number, path in enumerate(given, 1):
         key, uri, stamp, reject = finder.find(path, number)
@@ -130,7 +130,7 @@ class _Finder:
                 for form in (entry.path, stem):
                     self.ends[posixpath.basename(form).casefold()].append(entry.path)
 
-    def settle(self, given: list[str | None], own: bool) -> None:
+    def choose_base(self, given: list[str | None], own: bool) -> None:
         """Chooses what relative paths start from: the root, or the table's own folder where that finds more images.
 
         Args:

@@ -28,7 +28,7 @@ def is_split(folder: str) -> bool:
     return _IS_SPLIT.fullmatch(folder) is not None
 
 
-def settle(
+def label_by_folders(
     rows: Rows, named: Callable[[str], object] | None, unlabelled: bool = False, split: str | None = None
 ) -> None:
     """Gives images the labels and splits that their folders tell, where nothing else told them.

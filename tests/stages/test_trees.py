@@ -6,7 +6,7 @@ import pytest
 
 from activation_atlas.stages.sources.labels import Names
 from activation_atlas.stages.sources.rows import Rows
-from activation_atlas.stages.sources.trees import is_split, settle
+from activation_atlas.stages.sources.trees import is_split, label_by_folders
 
 TREE = ["train/cat/1", "train/dog/2"]
 
@@ -15,7 +15,7 @@ def settled(paths, classes=None, **options):
     """({path: (label, split)}, warnings)"""
     blank = [""] * len(paths)
     rows = Rows(paths, blank, blank, [None] * len(paths), folders=[tuple(p.split("/")[:-1]) for p in paths])
-    settle(rows, Names(classes) if classes else None, **options)
+    label_by_folders(rows, Names(classes) if classes else None, **options)
     none = [None] * len(paths)
     return dict(zip(paths, zip(rows.labels or none, rows.splits or none, strict=True), strict=True)), rows.warnings
 

@@ -42,7 +42,7 @@ class Recipe:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
 
-def plain(function: Callable, *signature: tf.TensorSpec) -> Callable:
+def graph_compiler(function: Callable, *signature: tf.TensorSpec) -> Callable:
     """The compiler used where no better one is given."""
     return tf.function(function, input_signature=signature, autograph=False)
 
@@ -107,7 +107,7 @@ class ActivationMaximization:
         colour: np.ndarray,
         channels: int,
         recipe: Recipe,
-        compiler: Callable[..., Callable] = plain,
+        compiler: Callable[..., Callable] = graph_compiler,
         cropped: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ) -> None:
         self.recipe, self.colours = recipe, len(colour)
