@@ -17,7 +17,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.set-up
 PEERS  := $(VENV)/peers
 OLDEST := $(VENV)/oldest
-TYPED  := $(VENV)/typed
+LINKED := $(VENV)/linked
 CONFIG ?= configs/demo.yaml
 PYTEST ?=
 BENCH  ?= extract attribution render reduce
@@ -28,7 +28,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: setup demo test test-slow test-oldest test-peers notebooks described lint docs bench lock clean
+.PHONY: setup demo test test-slow test-oldest test-peers notebooks described linked lint docs bench lock clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -88,17 +88,19 @@ described: $(STAMP)
 	$(BIN)/python -m activation_atlas.stages.methods README.md
 	$(BIN)/activation-atlas schema > configs/schema.json.new && mv configs/schema.json.new configs/schema.json
 
-# mypy knows a module by its place: links put the folders where pyproject.toml maps them to.
-lint: $(STAMP)
+# Links put the folders where pyproject.toml maps them to, for what knows a module by its place: mypy and the reference.
+linked:
+	@rm -rf $(LINKED) && mkdir -p $(LINKED)/activation_atlas
+	@ln -s $(foreach path,$(wildcard pipeline/api/*) pipeline stages configs,"$(abspath $(path))") $(LINKED)/activation_atlas/
+
+lint: $(STAMP) linked
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@rm -rf $(TYPED) && mkdir -p $(TYPED)/activation_atlas
-	@ln -s $(foreach path,$(wildcard pipeline/api/*) pipeline stages,"$(abspath $(path))") $(TYPED)/activation_atlas/
-	MYPYPATH=$(abspath $(TYPED)) $(BIN)/mypy --cache-dir $(VENV)/.mypy
+	MYPYPATH=$(abspath $(LINKED)) $(BIN)/mypy --cache-dir $(VENV)/.mypy
 
 # The theme says in each build that it is looking for a successor to MkDocs.
-docs: $(STAMP)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+docs: $(STAMP) linked
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=$(abspath $(LINKED)) $(BIN)/python -m mkdocs build --strict --quiet
 
 bench: $(STAMP)
 	@for what in $(BENCH); do $(BIN)/python -m benchmarks $$what || exit $$?; done
