@@ -182,7 +182,7 @@ def test_wrong_choices_are_refused_before_any_image_is_read(bench):
 
 def test_labels_of_no_class_and_duplicate_rows_are_told(bench):
     code, _, said = bench.run("mixed", "images.path=mixed.csv", words=("--until", "index"))
-    assert code == 0 and "no class, e.g. 'zebra'" in said
+    assert code == 3 and "no class, e.g. 'zebra'" in said  # two of four are rejected
     assert bench.store("mixed").rows("images") == 2
     reasons = "; ".join(bench.rejects("mixed").values())
     assert "row 4 names no image" in reasons

@@ -81,7 +81,9 @@ def test_half_precision_is_near_float32(dtype, tmp_path):
 
 @pytest.mark.parametrize("name", ["saliency", "smooth_grad", "integrated_gradients", "expected_gradients"])
 def test_what_stops_the_gradient_is_named(name, tmp_path):
-    with pytest.raises(UserError, match=r"no gradient of the logits reaches the image.*\(Round\).*occlusion, rise"):
+    with pytest.raises(
+        UserError, match=r"no gradient of the logits reaches the image.*\(Round\).*score_cam, occlusion or rise"
+    ):
         ready(name, opened(rounded(), tmp_path))
 
 
