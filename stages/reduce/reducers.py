@@ -53,7 +53,7 @@ def clamp(spec: Any, rows: int, view: str, warn: Callable[[str], None]) -> Optio
     if spec.method == "tsne" and perplexity is not None:
         if perplexity < spec.perplexity:
             warn(f"atlas {view!r}: perplexity lowered from {spec.perplexity:g} to {perplexity:.3g}: it has {rows} rows")
-    elif spec.method != "pca" and neighbours < spec.n_neighbors:
+    elif spec.method in BY_NEIGHBOURS and neighbours < spec.n_neighbors:
         warn(f"atlas {view!r}: n_neighbors lowered from {spec.n_neighbors} to {neighbours}: it has {rows} rows")
     return Options(neighbours, spec.min_dist, perplexity)
 
@@ -130,7 +130,14 @@ def tsne(index: Index, dims: int, options: Options, seed: int) -> Reduction:
         return Reduction(np.asarray(layout, np.float32))
 
 
-REDUCERS: dict[str, Callable[[Index, int, Any, int], Reduction]] = {"tsne": tsne, "umap": umap, "pca": pca}
+REDUCERS: dict[str, Callable[[Index, int, Any, int], Reduction]] = {
+    "tsne": tsne,
+    "umap": umap,
+    "pca": pca,
+}
+
+BY_NEIGHBOURS = ("tsne", "umap")
+"""Those that read ``n_neighbors``."""
 
 
 def _start(index: Index, dims: int, scale: float, seed: int) -> np.ndarray:
