@@ -20,7 +20,7 @@ from activation_atlas.pipeline.results import Doubt, RunFolder, RunResult
 from activation_atlas.pipeline.steps import steps
 from activation_atlas.pipeline.store import Store
 from activation_atlas.stages.origin import model_spec
-from activation_atlas.stages.specs import ModelSpec
+from activation_atlas.stages.specs import ModelSpec, listed
 
 if TYPE_CHECKING:
     from activation_atlas.stages.vision.model import LayerInfo
@@ -32,9 +32,9 @@ def run(
     config: Source,
     *,
     out: str | os.PathLike[str] | None = None,
-    settings: Sequence[str] = (),
+    settings: Sequence[str] | str = (),
     until: str | None = None,
-    redo: Sequence[str] = (),
+    redo: Sequence[str] | str = (),
     scheduler: str = "sync",
     workers: int | None = None,
     quiet: bool = False,
@@ -48,9 +48,9 @@ def run(
         config: a YAML file, the name of one that ships (``demo``), a mapping of the same keys, or a loaded one. Paths
             in a file are relative to it, those in a mapping to the working directory.
         out: the run folder; default: ``run.out``, else ``runs/`` and the run's name.
-        settings: ``key=value`` with dotted keys, as ``--set`` takes them: ``["run.seed=1"]``.
+        settings: ``key=value`` with dotted keys, as ``--set`` takes them: ``["run.seed=1"]``; one, or several.
         until: the last stage to run.
-        redo: stages to run again though they are current.
+        redo: stages to run again though they are current; one, or several.
         scheduler: ``sync``, ``threads``, ``processes``, or ``tcp://HOST:PORT`` of a Dask cluster. A script that uses
             processes keeps the call below ``if __name__ == "__main__":``.
         workers: how many; default: the cores.
@@ -63,7 +63,7 @@ def run(
     loaded = load(config, settings)
     root = run_folder(loaded, out)
     with told or progress("text", quiet) as told, logged(told):
-        done = runner.run(loaded, str(root), told, until, redo, scheduler, workers)
+        done = runner.run(loaded, str(root), told, until, listed(redo), scheduler, workers)
     doubts = tuple(Doubt(doubt["message"], doubt["remedy"]) for doubt in done.doubts)
     folder = RunFolder(root, loaded.images.storage_options)
     return RunResult(folder, done.ran, done.images, done.rejected, loaded.extract.max_rejects, doubts)
@@ -126,7 +126,7 @@ class Plan:
         return len(self.steps)
 
 
-def plan(config: Source, *, out: str | os.PathLike[str] | None = None, settings: Sequence[str] = ()) -> Plan:
+def plan(config: Source, *, out: str | os.PathLike[str] | None = None, settings: Sequence[str] | str = ()) -> Plan:
     """What :func:`run` would do with the same arguments, and why. Opens no model and reads no image.
 
     Raises:

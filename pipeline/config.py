@@ -22,7 +22,7 @@ from activation_atlas.stages.methods import RANDOM
 from activation_atlas.stages.reduce import ReduceSpec
 from activation_atlas.stages.render import RenderSpec
 from activation_atlas.stages.report import ReportSpec
-from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec, folder, slug
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec, folder, listed, slug
 from activation_atlas.stages.stage import UserError
 
 NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
@@ -133,18 +133,20 @@ Source = str | os.PathLike[str] | Mapping[str, Any] | Config
 """A configuration as one may have it: a YAML file, the name of one that ships, a mapping of its keys, a loaded one."""
 
 
-def load(source: Source, overrides: Sequence[str] = ()) -> Config:
+def load(source: Source, overrides: Sequence[str] | str = ()) -> Config:
     """Reads a configuration.
 
     Args:
-        source: relative input paths are relative to the YAML file; those of a mapping, to the working directory.
-        overrides: ``key=value`` with dotted keys, e.g. ``atlases.0.reduce.n_neighbors=30``.
+        source: relative input paths are relative to the YAML file; those of a mapping or a :class:`Config`, to the
+            working directory.
+        overrides: ``key=value`` with dotted keys, e.g. ``atlases.0.reduce.n_neighbors=30``; one, or several.
 
     Raises:
         UserError: one line, naming the key and its nearest neighbour where it is unknown.
     """
+    overrides = listed(overrides)
     if isinstance(source, Config) and not overrides:
-        return source
+        return _rooted(source, Path.cwd())
     if isinstance(source, Config):
         source = source.model_dump(by_alias=True, exclude_unset=True)
     if isinstance(source, Mapping):
@@ -191,8 +193,9 @@ def _problem(error: yaml.YAMLError) -> str:
 
 
 def _environment(text: str, file: Path) -> str:
-    def value(match: re.Match) -> str:
-        name, default = match.group(1), match.group(2)
+    def value(match: re.Match[str]) -> str:
+        name: str = match.group(1)
+        default: str | None = match.group(2)
         if os.environ.get(name):
             return os.environ[name]
         if default is None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from activation_atlas.stages.stage import UserError
 
+LOCK = "run.lock"
+
 
 @contextmanager
 def hold(root: Path) -> Iterator[None]:
@@ -26,7 +28,7 @@ def hold(root: Path) -> Iterator[None]:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make {root} ({one_line(error)}): choose another folder with --out") from None
-    path = root / "run.lock"
+    path = root / LOCK
     if not path.exists() and not (root / "run.json").exists() and any(root.iterdir()):
         raise UserError(f"{root} is not empty and not a run folder: choose another with --out")
     try:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pyarrow as pa
 
-from activation_atlas.pipeline.record import read, rejected
+from activation_atlas.pipeline.lock import LOCK
+from activation_atlas.pipeline.record import NAME, read, rejected
 from activation_atlas.pipeline.store import Store
 from activation_atlas.stages.feed import Feed, upright
-from activation_atlas.stages.specs import ImagesSpec, meant
+from activation_atlas.stages.specs import ImagesSpec, listed, meant
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.images import ImageError
 
@@ -71,6 +72,9 @@ class RunFolder:
     ) -> pd.DataFrame: ...
 
     @overload
+    def table(self, name: str, columns: Sequence[str] | None, format: Literal["arrow"]) -> pa.Table: ...
+
+    @overload
     def table(self, name: str, columns: Sequence[str] | None = None, *, format: Literal["arrow"]) -> pa.Table: ...
 
     def table(
@@ -84,20 +88,27 @@ class RunFolder:
             format: ``pandas`` (a vector is a NumPy array in its cell) or ``arrow``.
 
         Raises:
-            UserError: no such table, column or format, or a damaged part.
+            UserError: no such table, column or format, a damaged part, or parts of two versions of a stage.
         """
         if format not in ("pandas", "arrow"):
             raise UserError(f"table {name}: format {format!r} is not known; choose pandas or arrow")
         known = self.tables
+        if not isinstance(name, str):
+            raise UserError(f"{self.path}: table {name!r}: give its name; {meant('', known)}")
         if name not in known:
             inside = [other for other in known if other.startswith(f"{name}/")]
             raise UserError(f"{self.path}: no table {name!r}; {meant(name, inside or known)}")
         names = self._store.columns(name)
+        columns = None if columns is None else listed(columns)
         for column in columns or ():
             if column not in names:
                 raise UserError(f"{self.path}: table {name} has no column {column!r}; {meant(column, names)}")
         parts = range(self._store.parts(name))
-        found = pa.concat_tables(self._store.read(name, k, columns) for k in parts)
+        try:
+            found = pa.concat_tables([self._store.read(name, k, columns) for k in parts])
+        except pa.ArrowInvalid:
+            say = "differ in their columns, as of a run that is not finished: run it again"
+            raise UserError(f"{self.path}: the parts of table {name} {say}") from None
         return found if format == "arrow" else found.to_pandas()
 
     def rows(self, name: str) -> int:
@@ -118,7 +129,9 @@ class RunFolder:
 
         if image_id not in self._uris:
             raise UserError(f"{self.path}: no image {image_id!r}; the column image_id of the table images has them")
-        images = ImagesSpec(**self.config["images"], storage_options=self.storage_options)
+        if "images" not in (config := self.config):
+            raise UserError(f"{self.path}: no run.json says how the images are read; run it again")
+        images = ImagesSpec(**config["images"], storage_options=self.storage_options)
         uri = self._uris[image_id]
         ((_, pixels),) = Feed(images, upright(images)).stream({image_id: uri})
         if isinstance(pixels, ImageError):
@@ -233,9 +246,11 @@ def open_run(folder: str | os.PathLike[str], *, storage_options: dict[str, Any] 
         storage_options: for fsspec, where the photographs lie on a remote store.
 
     Raises:
-        UserError: it holds no tables.
+        UserError: it is no run folder, or its run has not finished a table yet.
     """
     found = RunFolder(Path(folder), dict(storage_options or {}))
+    if not any((found.path / name).is_file() for name in (NAME, LOCK)):
+        raise UserError(f"{folder} is no run folder: it holds no {NAME}; give what a run wrote to")
     if not found.tables:
-        raise UserError(f"{folder} holds no tables: give a run folder")
+        raise UserError(f"{folder}: its run has only begun, no table is finished; wait, or run it again")
     return found

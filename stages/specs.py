@@ -12,7 +12,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, field_validator, model_validator
@@ -22,6 +22,14 @@ class Spec(BaseModel):
     """Base of all sections: frozen, no unknown keys, values checked on assignment."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _paths(cls, given: Any) -> Any:
+        """Paths of Python become text, as YAML has them."""
+        if not isinstance(given, Mapping):
+            return given
+        return {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in given.items()}
 
 
 class ModelSpec(Spec):
@@ -211,6 +219,12 @@ def folder(layer: str) -> str:
 def slug(name: str) -> str:
     """A name as part of a file name: ASCII letters, digits, ``.``, ``_`` and ``-``; never empty."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "atlas"
+
+
+def listed(given: Any) -> list[Any]:
+    """One, or several: a text, a path, a mapping or a section is one."""
+    one = isinstance(given, (str, os.PathLike, Mapping, BaseModel)) or not isinstance(given, Iterable)
+    return [given] if one else list(given)
 
 
 def near(name: str, known: Sequence[str], count: int = 3) -> list[str]:

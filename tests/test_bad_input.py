@@ -198,7 +198,7 @@ def test_labels_of_no_class_and_duplicate_rows_are_told(bench):
         (("run", "x.yaml", "--workers", "x"), "--workers"),
         (("run", "x.yaml"), "no such file"),
         (("run", "demo", "--log-format", "xml"), "text or json"),
-        (("status", "nowhere"), "holds no tables"),
+        (("status", "nowhere"), "nowhere is no run folder: it holds no run.json; give what a run wrote to"),
         (("serve", "nowhere"), "holds no site"),
         (("layers", "nowhere.keras"), "no such file"),
     ],

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -54,6 +55,9 @@ def test_a_run_leaves_the_tables_and_names_the_page(small):
     assert set(Store(out).tables()) == TABLES
     assert f"open {(out / 'site/index.html').resolve()}" in done.stdout
     assert (out / "site/index.html").stat().st_size > 10_000
+    guide = (ROOT / "docs/guides/run_folder.md").read_text(encoding="utf-8")
+    others = {p.name for p in out.iterdir()} - {table.split("/")[0] for table in TABLES}
+    assert {"cache", "site"} < others and not [name for name in others if f"| `{name}" not in guide]
     record = json.loads((out / "run.json").read_text())
     assert record["tables"]["images"]["rows"] == 24
     assert record["tables"]["activations/second"]["rows"] == 24 * 6
@@ -125,6 +129,8 @@ def test_what_a_run_left_opens_in_python(small):
     assert len(cells) == run.rows("cells/all") and cells["activation"][0].shape == (12,)
     arrow = run.table("cells/all", ["count", "grid"], format="arrow")
     assert arrow.column_names == ["count", "grid"] and arrow["count"].to_pylist() == cells["count"].tolist()
+    assert run.table("cells/all", ["count", "grid"], "arrow") == arrow
+    assert list(run.table("cells/all", "grid")) == ["grid"]
     known = run.table("images").iloc[0]
     np.testing.assert_array_equal(run.image(known.image_id), Image.open(known.uri).convert("RGB"))
 
@@ -132,7 +138,8 @@ def test_what_a_run_left_opens_in_python(small):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (lambda run: aa.open_run(run.path / "site"), "site holds no tables: give a run folder"),
+        (lambda run: aa.open_run(run.path.parent), "is no run folder: it holds no run.json; give what a run wrote to"),
+        (lambda run: run.table(5), "table 5: give its name; there are activations/first, "),
         (lambda run: run.table("cels/all"), "no table 'cels/all'; did you mean cells/all"),
         (lambda run: run.table("cells"), "no table 'cells'; did you mean cells/all or cells/checks?"),
         (lambda run: run.table("images", ["lable"]), "table images has no column 'lable'; did you mean label?"),
@@ -143,6 +150,20 @@ def test_what_a_run_left_opens_in_python(small):
 def test_what_is_not_there_is_one_line_in_python_too(small, wrong, said):
     with pytest.raises(aa.UserError, match=re.escape(said)):
         wrong(aa.open_run(small[1]))
+
+
+def test_a_run_that_has_begun_and_one_that_is_half_remade(tmp_path):
+    (tmp_path / "run.lock").touch()
+    with pytest.raises(aa.UserError, match="its run has only begun, no table is finished"):
+        aa.open_run(tmp_path)
+    store = Store(tmp_path)
+    for k, columns in enumerate((("image_id", "uri"), ("image_id", "uri", "label"))):
+        store.write("images", k, pa.table({name: ["0"] for name in columns}), {})
+    run = aa.open_run(tmp_path)
+    with pytest.raises(aa.UserError, match="the parts of table images differ in their columns"):
+        run.table("images")
+    with pytest.raises(aa.UserError, match="no run.json says how the images are read"):
+        run.image("0")
 
 
 @pytest.mark.slow

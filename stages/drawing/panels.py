@@ -19,6 +19,7 @@ ACROSS = 8
 
 _LEAST = 330  # width of a column, for its lettering
 _MARGIN, _GAP, _HEAD, _BAR, _TITLES = 60, 28, 58, 92, 96
+_NAME, _DETAIL, _APART, _SECOND = 23, 20, 14, 26  # of a row's head: lettering, what is between, a second line
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,16 @@ def panel(groups: Sequence[Group], title: str, subtitle: str, words: Sequence[st
     bands = _bands(groups)
     count = 1 + max(len(band[0].columns) for band in bands)
     width = count * cell + (count - 1) * _GAP
-    heights = [_height(group, size[0]) for group, size in zip(groups, sizes, strict=True)]
-    foot = _measured(words, width)
-    sheet = Sheet(width + 2 * _MARGIN, 140 + len(bands) * (_TITLES + sum(heights)) + foot)
+    across = min(len(band[0].columns) for band in bands) * (cell + _GAP) - _GAP
+    trial = Sheet(width + 2 * _MARGIN, 400)
+    head = _HEAD if all(_beside(trial, row, across) for group in groups for row in group.rows) else _HEAD + _SECOND
+    heights = [_height(group, size[0], head) for group, size in zip(groups, sizes, strict=True)]
+    top = round(_subtitle(trial, subtitle, width))
+    foot = round(_foot(trial, words, width, 34)) + 20
+    sheet = Sheet(width + 2 * _MARGIN, top + 20 + len(bands) * (_TITLES + sum(heights)) + foot)
     _line(sheet, _MARGIN, 84, title, 40, width, "semibold")
-    _line(sheet, _MARGIN, 120, subtitle, 22, width, color=QUIET)
-    y = 120
+    _subtitle(sheet, subtitle, width)
+    y = top
     for band in bands:
         for k, column in enumerate(band[0].columns, 1):
             left = _MARGIN + k * (cell + _GAP)
@@ -92,7 +97,7 @@ def panel(groups: Sequence[Group], title: str, subtitle: str, words: Sequence[st
         y += _TITLES
         for group, size, height in zip(band, sizes, heights, strict=True):
             sheet.line([_MARGIN, _MARGIN + width], [y, y], FAINT, 1.5)
-            _group(sheet, group, size, cell, y)
+            _group(sheet, group, size, cell, y, head)
             y += height
     sheet.line([_MARGIN, _MARGIN + width], [y, y], FAINT, 1.5)
     _foot(sheet, words, width, y + 34)
@@ -106,31 +111,45 @@ def _bands(groups: Sequence[Group]) -> list[list[Group]]:
     return [[replace(g, columns=g.columns[k : k + each]) for g in groups] for k in range(0, columns, each)]
 
 
-def _height(group: Group, picture: int) -> int:
-    rows = len(group.rows) * (_HEAD + picture) + _BAR
-    return max(rows, _HEAD + picture + 30 * len(group.lines) + 24)
+def _subtitle(sheet: Sheet, words: str, width: float) -> float:
+    """In as many lines as it takes; the baseline of the last."""
+    size, leading = 22, 1.35
+    fitting = " ".join(sheet.fitted(word, size, width) for word in words.split())
+    return sheet.paragraph(_MARGIN, 120, fitting, size, width, leading, color=QUIET) - leading * size
 
 
-def _group(sheet: Sheet, group: Group, size: tuple[int, int], cell: int, top: float) -> None:
+def _beside(sheet: Sheet, row: tuple[str, str], width: float) -> bool:
+    """Whether a class and what is known of it stand on one line; else that goes below its name."""
+    name, detail = row
+    return sheet.span(name, _NAME, "semibold") + _APART + sheet.span(detail, _DETAIL) <= width
+
+
+def _height(group: Group, picture: int, head: int) -> int:
+    rows = len(group.rows) * (head + picture) + _BAR
+    return max(rows, head + picture + 30 * len(group.lines) + 24)
+
+
+def _group(sheet: Sheet, group: Group, size: tuple[int, int], cell: int, top: float, head: int) -> None:
     height, width = size
-    _line(sheet, _MARGIN, top + 46, group.name, 23, cell, "semibold")
-    sheet.picture(_resized(group.photo, size), _MARGIN, top + _HEAD, width, height)
+    _line(sheet, _MARGIN, top + 46, group.name, _NAME, cell, "semibold")
+    sheet.picture(_resized(group.photo, size), _MARGIN, top + head, width, height)
     for k, line in enumerate(group.lines):
-        _line(sheet, _MARGIN, top + _HEAD + height + 30 * (k + 1), line, 20, cell, color=QUIET)
+        _line(sheet, _MARGIN, top + head + height + 30 * (k + 1), line, 20, cell, color=QUIET)
     for r, (name, detail) in enumerate(group.rows):
-        y = top + r * (_HEAD + height)
+        y = top + r * (head + height)
         across = len(group.columns) * (cell + _GAP) - _GAP
         left = _MARGIN + cell + _GAP
-        drawn = _line(sheet, left, y + 46, name, 23, 0.7 * across, "semibold")
-        _line(sheet, left + drawn + 14, y + 46, detail, 20, across - drawn - 14, color=QUIET)
+        drawn = _line(sheet, left, y + 46, name, _NAME, across, "semibold")
+        x, down = (left + drawn + _APART, 0) if head == _HEAD else (left, _SECOND)
+        _line(sheet, x, y + 46 + down, detail, _DETAIL, left + across - x, color=QUIET)
         for k, column in enumerate(group.columns, 1):
             left = _MARGIN + k * (cell + _GAP)
-            sheet.picture(_resized(column.pictures[r], size), left, y + _HEAD, width, height)
+            sheet.picture(_resized(column.pictures[r], size), left, y + head, width, height)
             if column.notes[r]:
-                middle = (left + width / 2, y + _HEAD + height / 2)
+                middle = (left + width / 2, y + head + height / 2)
                 words = sheet.fitted(column.notes[r], 22, cell, "semibold")
                 sheet.text(*middle, words, 22, "semibold", halo=4, ha="center", va="center")
-    y = top + len(group.rows) * (_HEAD + height)
+    y = top + len(group.rows) * (head + height)
     for k, column in enumerate(group.columns, 1):
         _bar(sheet, column, _MARGIN + k * (cell + _GAP), y + 16, min(cell, max(width, 270)))
 
@@ -168,11 +187,6 @@ def _foot(sheet: Sheet, words: Sequence[str], width: float, y: float) -> float:
     for words_ in words:
         y = sheet.paragraph(_MARGIN, y, words_, _TEXT, width, color=QUIET) + 5
     return y
-
-
-def _measured(words: Sequence[str], width: int) -> int:
-    """Height that the paragraphs take."""
-    return round(_foot(Sheet(width + 2 * _MARGIN, 400), words, width, 34)) + 20
 
 
 def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

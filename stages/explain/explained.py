@@ -91,7 +91,7 @@ class Explained:
 
     def best(self, count: int) -> list[int]:
         """Class indices of the ``count`` largest logits, best first."""
-        return np.argsort(-self.logits, kind="stable")[:count].tolist()
+        return [int(k) for k in np.argsort(-self.logits, kind="stable")[:count]]
 
     def of(self, variant: str) -> list[Map]:
         """The maps of one method: they share a colour scale."""

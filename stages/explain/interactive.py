@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -28,7 +28,7 @@ from activation_atlas.stages.feed import Feed, at_size, upright
 from activation_atlas.stages.methods import METHODS, MethodSpec, Options
 from activation_atlas.stages.origin import model_spec
 from activation_atlas.stages.sources import image_id
-from activation_atlas.stages.specs import ImagesSpec, ModelSpec, black_and_white
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec, black_and_white, listed
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables.flags import flag_of
 from activation_atlas.stages.vision.images import EXTENSIONS, Crop, ImageError, measure
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 def explain_images(
     images: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
     model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str],
-    methods: Sequence[Options | dict[str, Any] | str] | str = ("grad_cam",),
+    methods: Sequence[Options | dict[str, Any] | str] | Options | dict[str, Any] | str = ("grad_cam",),
     targets: Sequence[str] | str = ("predicted",),
     label: str | None = None,
     crop: Crop = "center",
@@ -57,9 +57,10 @@ def explain_images(
     Args:
         images: files, folders, globs, or URIs as in the table ``images``.
         model: a file, ``application:NAME``, ``preset:NAME``, or a section ``model`` with more said.
-        methods: names, or options as in a configuration.
-        targets: predicted, label, second, rank:K, top:K, or a class's name.
-        label: the class that the images show, for the target ``label``.
+        methods: names, or options as in a configuration; one, or several.
+        targets: predicted, label, second, rank:K, top:K, a class's name, or its index as text; one, or several.
+        label: the class that the images show, for the target ``label``; its name, or its index as text.
+        crop: ``center``, ``none`` (squashed) or ``pad``.
         rejected: called with (uri, reason) for an image that cannot be used; without it, that is an error.
         levels: what is black and white (or white alone) in images of more than 8 bits a channel.
 
@@ -67,15 +68,19 @@ def explain_images(
         The images that could be used, in the order given.
 
     Raises:
-        UserError: no such model, method, layer, target or image; one line.
+        UserError: no such model, method, layer, target, crop or image; one line.
     """
     from activation_atlas.stages.vision.attribution.methods import explainer
     from activation_atlas.stages.vision.model import open_model
     from activation_atlas.stages.vision.model.scaling import contradiction
 
     spec = model_spec(model)
-    images, methods, targets = (_listed(given) for given in (images, methods, targets))
-    chosen = [_options(method) for method in methods]
+    chosen = [_options(method) for method in listed(methods)]
+    targets = [_class("target", target) for target in listed(targets)]
+    label = None if label is None else _class("label", label)
+    uris = files(listed(images))
+    if crop not in get_args(Crop):
+        raise UserError(f"crop {crop!r}: choose {', '.join(get_args(Crop))}")
     try:
         levels = black_and_white(levels)
     except ValueError as error:
@@ -91,7 +96,7 @@ def explain_images(
     if "label" in targets and label is None:
         raise UserError("target label: nothing says what the images show; give the class as label")
     truth = None if label is None else class_index(label, classes, "label")
-    explained = _read(files(images), opened, crop, truth, batch, rejected or _refuse, levels)
+    explained = _read(uris, opened, crop, truth, batch, rejected or _refuse, levels)
     asked = [resolve(targets, one.logits, truth, classes) for one in explained]
     for options in chosen if explained else ():
         method = METHODS[options.name]
@@ -117,28 +122,33 @@ def explain_images(
     return explained
 
 
-def _listed(given: Any) -> list[Any]:
-    """One, or several."""
-    return [given] if isinstance(given, (str, os.PathLike)) else list(given)
+def _class(what: str, given: object) -> str:
+    if isinstance(given, str):
+        return given
+    raise UserError(f"{what} {given}: is no text; give a class by its name, or by its index as text, such as '5'")
 
 
 def _options(method: Options | dict[str, Any] | str) -> Options:
     try:
-        return TypeAdapter(MethodSpec).validate_python(method)
+        options: Options = TypeAdapter(MethodSpec).validate_python(method)
+        return options
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in ("method", *first["loc"][:2]))
         raise UserError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
-def files(images: Iterable[str | Path]) -> list[str]:
+def files(images: Iterable[str | os.PathLike[str]]) -> list[str]:
     """Files, folders (all images below, by name) and globs as a list without repetitions.
 
     Raises:
-        UserError: a folder without images, a glob that matches none.
+        UserError: a folder without images, a glob that matches none, what is no path.
     """
     uris: list[str] = []
-    for given in map(str, images):
+    for image in images:
+        if not isinstance(image, (str, os.PathLike)):
+            raise UserError(f"an image of type {type(image).__name__}; give files, folders or globs")
+        given = os.fspath(image)
         if not given.strip():
             raise UserError("an image without a name; give files, folders or globs")
         path = Path(given)

@@ -13,10 +13,19 @@ from activation_atlas.stages.drawing.panels import Column, Group, panel, shown_s
 from activation_atlas.stages.drawing.sheet import Sheet
 from activation_atlas.stages.explain.explained import Explained, Map
 from activation_atlas.stages.methods import METHODS
+from activation_atlas.stages.stage import UserError
 
 
 def panel_of(images: Sequence[Explained]) -> Sheet:
-    """Images that :func:`stages.explain.interactive.explain_images` explained, on one sheet."""
+    """Images that :func:`stages.explain.interactive.explain_images` explained, on one sheet.
+
+    Raises:
+        UserError: there is no image, or one without maps.
+    """
+    if not images:
+        raise UserError("panel: there is no image; give what explain returned")
+    if bare := [image.name for image in images if not image.maps]:
+        raise UserError(f"panel: {bare[0]} has no maps; give explain one method or more, and a target")
     groups = []
     for image in images:
         factor, _ = shown_size(image.photo.shape[:2])

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from activation_atlas.pipeline.config import load
+from activation_atlas.pipeline.config import Config, load
 from activation_atlas.pipeline.record import about
 from activation_atlas.pipeline.steps import steps
+from activation_atlas.stages.specs import ImagesSpec
 from activation_atlas.stages.stage import UserError
 
 CONFIGS = sorted((Path(__file__).parent.parent.parent / "configs").glob("*.yaml"))
@@ -36,9 +37,13 @@ def test_configs_load_and_open_with_their_command(path, monkeypatch, tmp_path):
 def test_a_mapping_is_a_configuration_too(write, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     given = {**LEAST, "atlases": [{"name": "a", "layer": "conv", "render": None}]}
-    config = load(given, ["run.seed=3"])
+    config = load(given, "run.seed=3")
     assert config == load(write(**given), ["run.seed=3"]) and "run" not in given
-    assert load(config) is config
+    assert load(config) == config
+    by_hand = Config(**{**given, "images": ImagesSpec(path=LEAST["images"]["path"]), "run": {"seed": 3}})
+    paths = {**given, "images": {"path": Path(LEAST["images"]["path"])}, "run": {"seed": 3, "out": Path("here")}}
+    assert load(by_hand).images.path == load(paths).images.path == config.images.path
+    assert load(paths).run.out == "here"
     again = load(config, ["run.name=other"])
     assert (again.run.name, again.run.seed, again.atlases) == ("other", 3, config.atlases)
     with pytest.raises(UserError, match="^the configuration: modl: unknown key; did you mean model"):

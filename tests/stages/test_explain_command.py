@@ -10,6 +10,7 @@ from PIL import Image
 
 from activation_atlas.stages.explain.interactive import Explained, explain_images, files
 from activation_atlas.stages.explain.panel import panel_of
+from activation_atlas.stages.methods import METHODS
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.stage import UserError
 from tests.bench import command, one_line
@@ -155,6 +156,17 @@ def test_from_python_a_wrong_method_is_one_line_too(folder):
     ):
         with pytest.raises(UserError, match=said):
             explain_images("dog.jpg", model)
+    for given, said in (
+        ({"crop": "middle"}, "^crop 'middle': choose center, none, pad$"),
+        ({"targets": [2]}, "^target 2: is no text; give a class by its name, or by its index as text, such as '5'$"),
+        ({"targets": 2}, "^target 2: is no text"),
+        ({"label": 2}, "^label 2: is no text"),
+        ({"methods": {"name": "occlusion", "stride": 0}}, "^method.occlusion.stride: Input should be greater than 0$"),
+        ({"methods": METHODS["rise"].options(), "images": [np.zeros(3)]}, "^an image of type ndarray; give files"),
+        ({"methods": 3}, "^method: "),
+    ):
+        with pytest.raises(UserError, match=said):
+            explain_images(**{"images": folder / "photos" / "large.jpg", "model": folder / "model.keras", **given})
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +174,13 @@ def explained(folder):
     spec = ModelSpec(path=str(folder / "model.keras"), classes=CLASSES)
     methods = ["eigen_cam", "rise", {"name": "occlusion", "patch": 3, "stride": 5}, "integrated_gradients"]
     return explain_images([folder / "photos" / "wide one.png"], spec, methods)
+
+
+def test_a_panel_of_nothing_is_one_line(explained):
+    with pytest.raises(UserError, match="^panel: there is no image; give what explain returned$"):
+        panel_of([])
+    with pytest.raises(UserError, match="^panel: wide one.png has no maps; give explain one method"):
+        panel_of([replace(explained[0], maps=[])])
 
 
 def test_a_panel_says_what_its_colours_mean(explained):

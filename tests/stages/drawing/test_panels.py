@@ -43,6 +43,18 @@ def test_every_picture_and_number_is_there():
     assert texts.count("zero everywhere") == 6 and "label: cat" in texts
 
 
+def test_the_head_of_one_map_is_whole():
+    """What does not fit beside the class's name stands below it; the line under the title takes the lines it needs."""
+    subtitle = "What speaks for a class. a_model_of_some_name.keras sees the central crop, 224 × 224"
+    name, detail = "black-and-tan coonhound", "predicted · 66.1 % · logit 12.38"
+    one = replace(group((420, 340), 1, 1), rows=[(name, detail)])
+    sheet = panel([one], "title", subtitle, ["words"])
+    texts = {t.get_text(): sheet.box(t) for t in sheet.axes.texts}
+    assert subtitle in " ".join(texts) and texts[name][3] <= texts[detail][1] + 6
+    short = panel([replace(one, rows=[("cat", "predicted")])], "title", "subtitle", ["words"])
+    assert sheet.height - short.height == 26 + round(1.35 * 22)
+
+
 def test_many_methods_go_below_one_another():
     wide = panel([group((60, 60), 1, ACROSS)], "title", "subtitle", ["words"])
     many = panel([group((60, 60), 1, 2 * ACROSS)], "title", "subtitle", ["words"])
