@@ -13,13 +13,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from activation_atlas.pipeline.inputs import StoreInputs
 from activation_atlas.pipeline.store import Store
+from activation_atlas.stages.caches import cached
 from activation_atlas.stages.stage import Shard, Stage, UserError
 
 HASHES = "cache/hashes.json"
@@ -227,7 +227,7 @@ def _flat(prefix: str, value: Any) -> dict[str, Any]:
     return {prefix: value}
 
 
-@cache
+@cached(64)
 def library_version(distribution: str) -> str:
     try:
         return version(distribution)

@@ -26,7 +26,11 @@ DOORS = {  # what is heavy, and the only place that may open it
     "distributed": "pipeline/executors.py",
     "fsspec": "stages/sources",
 }
+PUT = {"setdefault", "update", "append", "extend", "insert", "add"}
 HEAVY = {"tensorflow", "keras", "umap", "sklearn", "pandas", "matplotlib", "dask", "distributed", "openTSNE", "numba"}
+
+
+KEPT = {"pipeline.progress": {"_AT_WORK"}, "stages.caches": {"_CACHES"}}  # what is under way; caches, held weakly
 
 
 def name(path: Path) -> str:
@@ -88,14 +92,40 @@ def test_the_pipeline_computes_and_draws_nothing():
         assert not used, f"{own} imports {used}"
 
 
-@pytest.mark.parametrize("path", [p for p in CODE if name(p).startswith("stages")], ids=name)
+@pytest.mark.parametrize("path", CODE, ids=name)
 def test_what_a_process_keeps_is_a_cache_or_a_constant(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    filled = globals_filled(tree) - KEPT.get(name(path), set())
+    assert not filled, f"{name(path)}: {filled} grow with the process; see stages.caches"
     for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
         for said in map(ast.unparse, function.decorator_list):
             if re.match(r"(functools\.)?(lru_)?cache\b", said):
                 assert said == "lru_cache(maxsize=1)", f"{name(path)}: @{said}; stages.caches keeps what is no constant"
                 assert not function.args.args, f"{name(path)}: {function.name} is no constant; see stages.caches"
+
+
+def globals_filled(tree: ast.Module) -> set[str]:
+    """Names of a module's dicts, lists and sets that its functions put something into."""
+    held = {
+        target.id
+        for node in tree.body
+        if isinstance(node, (ast.Assign, ast.AnnAssign))
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    put = set()
+    for function in (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.Lambda))):
+        for node in ast.walk(function):
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+                put.add(ast.unparse(node.value))
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in PUT:
+                put.add(ast.unparse(node.func.value))
+    return held & put
+
+
+def test_a_dict_that_a_function_fills_is_seen():
+    code = "A, N = {}, 1\nB: dict = {}\nC = []\nD = {1: 2}\ndef f(x):\n    B[x] = D[x]\n    return C.append(x)"
+    assert globals_filled(ast.parse(code)) == {"B", "C"}
 
 
 @pytest.mark.parametrize("path", CODE, ids=name)

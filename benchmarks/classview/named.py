@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from activation_atlas.stages.feed import Feed, at_size
 from activation_atlas.stages.names.holding import CLEARLY
 from activation_atlas.stages.report.geometry import patch_box, patch_side
-from activation_atlas.stages.sources import read_images
 from activation_atlas.stages.specs import ModelSpec
-from activation_atlas.stages.vision.images import decode_to
 from benchmarks.classview.networks import Kept, table
 
 TIMES, OTHERS, BEST = 50, 4, 5
@@ -66,16 +65,16 @@ def _raised(kept: Kept, second: ModelSpec) -> dict[tuple[int, int], np.ndarray]:
     layer = kept.extract["layers"][kept.view.layer]
     side = patch_side(layer, size, 96, None)
     listed = kept.inputs.table("images", ["image_id", "uri"])
-    ids, images = listed["image_id"].to_pylist(), kept.config.images
-    data = dict(zip(ids, read_images(listed["uri"].to_pylist(), images.storage_options), strict=True))
+    uris = dict(zip(*(listed[name].to_pylist() for name in ("image_id", "uri")), strict=True))
+    feed = Feed(kept.config.images, at_size(kept.config.images, size))
     columns = ["grid", "cell_x", "cell_y", "exemplars"]
     found = {}
     for row in kept.inputs.table(f"cells/{kept.view.name}", columns).to_pylist():
         if row["grid"] != kept.network.side:
             continue
-        patches = []
-        for member in row["exemplars"]:
-            image = Image.fromarray(decode_to(data[member["image_id"]], size, images.crop, 3, images.max_pixels))
+        patches, members = [], row["exemplars"]
+        shown = feed.first({k: uris[member["image_id"]] for k, member in enumerate(members)}, len(members))
+        for member, image in ((members[k], Image.fromarray(pixels)) for k, pixels in shown.items()):
             box = np.array(patch_box(member["row"], member["col"], side, layer, size)) * [*size[::-1], *size[::-1]]
             patches.append(np.asarray(image.crop(tuple(np.rint(box).astype(int))).resize(model.input_size[::-1])))
         values = logits(tf.constant(np.stack(patches))).numpy().astype(np.float64)

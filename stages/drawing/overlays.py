@@ -76,7 +76,7 @@ def overlay(
     values: np.ndarray,
     top: float,
     signed: bool,
-    opacity: float = 0.55,
+    opacity: float,
     contour: float | None = None,
 ) -> np.ndarray:
     """A map over the photograph, both (H, W), uint8 (H, W, 3).
@@ -157,8 +157,8 @@ def laid(
     crop: Crop,
     top: float,
     signed: bool,
+    opacity: float,
     how: How = "bilinear",
-    opacity: float = 0.55,
     contour: float | None = None,
     factor: int = 1,
     fade: bool = False,
@@ -171,6 +171,7 @@ def laid(
     Args:
         photo: uint8 (H, W, 3) or (H, W, 1), upright.
         values, size, crop, place: as for :func:`placed`.
+        opacity, contour: as for :func:`overlay`.
         factor: shows every pixel as a square of so many; see :func:`magnification`.
         fade: draws on a light grey print of the photograph: colours of single pixels drown in its own.
     """
@@ -197,7 +198,7 @@ def magnification(upright: tuple[int, int], least: int = 224) -> int:
     return max(1, -(-least // max(upright)))
 
 
-def bar(top: float, signed: bool, width: int, height: int, opacity: float = 0.55) -> np.ndarray:
+def bar(top: float, signed: bool, width: int, height: int, opacity: float) -> np.ndarray:
     """The colour scale as it looks on a light photograph (upper half) and on a dark one, uint8 (height, width, 3)."""
     ramp = np.linspace(-top if signed else 0.0, top, width)[None].repeat(height, 0)
     under = np.full((height, width, 3), 245, np.uint8)

@@ -84,7 +84,7 @@ class Surface:
             crop,
             top,
             style.signed,
-            opacity=style.opacity,
+            style.opacity,
             contour=style.contour if line else None,
             factor=factor,
             fade=style.faded,

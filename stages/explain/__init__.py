@@ -21,7 +21,7 @@ from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 from activation_atlas.stages.tables.flags import flag_of
-from activation_atlas.stages.tasks import task_of
+from activation_atlas.stages.tasks import labelled, task_of
 from activation_atlas.stages.vision.place import Place
 
 
@@ -92,10 +92,13 @@ def fit(inputs: Inputs, params: Params) -> State:
     for name in hidden(params.select, data):
         inputs.warn(f"explain.images: {name} is the run's own; the column {name} of the source is called `meta.{name}`")
     if not len(chosen):
-        raise UserError(f"explain.images: {params.select} chooses none of {len(data)} images{_why_none(params, data)}")
-    if set(params.targets) == {"label"} and data["label"].iloc[chosen].isna().all():
+        raise UserError(
+            f"explain.images: {params.select} chooses none of {len(data)} images{_why_none(params, predictions)}"
+        )
+    bare = int((~labelled(predictions["label"])[chosen]).sum())
+    if set(params.targets) == {"label"} and bare == len(chosen):
         raise UserError("explain.targets: label, but no chosen image has one; give labels, or another target")
-    if set(params.targets) == {"label"} and (bare := int(data["label"].iloc[chosen].isna().sum())):
+    if set(params.targets) == {"label"} and bare:
         inputs.note(f"explain.targets: label: {bare} of {len(chosen)} chosen images have none, and get no map")
     if params.limit is not None:
         order = worst_first(data)
@@ -121,8 +124,8 @@ def fit(inputs: Inputs, params: Params) -> State:
     return state
 
 
-def _why_none(params: Params, data: Any) -> str:
-    if params.select == "errors" and data["correct"].isna().all():
+def _why_none(params: Params, predictions: pa.Table) -> str:
+    if params.select == "errors" and not labelled(predictions["correct"]).any():
         return ": none has a label; give labels, or explain.images: all"
     return "; explain.images: all explains every one"
 

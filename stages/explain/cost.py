@@ -15,5 +15,6 @@ def cost(asked: Sections, images: int) -> Iterator[str]:
     size = None
     if model.path and (found := saved.description(model.path)):
         size = saved.input_size(found.config)
-    each = [m.variant + (f" {n:,}" if (n := m.passes(size)) else "") for m in section.methods]
+    passes = [(m.variant, m.passes(size)) for m in section.methods]
+    each = [f"{name} {n:,}" if isinstance(n, int) else f"{name} ({n})" for name, n in passes]
     yield f"maps of at most {count:,} images for {', '.join(section.targets)}, passes for each: {', '.join(each)}"

@@ -57,11 +57,11 @@ class Views:
 
     Attributes:
         squeezed: of the shape of the model's input.
-        plain: the same where it was not squeezed into that shape (``crop: none``), else in its own proportions.
+        undistorted: the same, but where it was squeezed into that shape (``crop: none``) in its own proportions.
     """
 
     squeezed: np.ndarray
-    plain: np.ndarray
+    undistorted: np.ndarray
 
 
 def as_shown(images: ImagesSpec, size: tuple[int, int], edge: int) -> Callable[[bytes], Views]:

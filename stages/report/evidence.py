@@ -14,7 +14,7 @@ from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.specs import ViewSpec
 from activation_atlas.stages.stage import Inputs, UserError
 from activation_atlas.stages.tables import to_numpy
-from activation_atlas.stages.tasks import labelled, right
+from activation_atlas.stages.tasks import assigned, labelled, right
 
 Member = tuple[str, int, int]
 """image_id, row, col of a position; row = col = -1: the whole image."""
@@ -243,14 +243,20 @@ def read_photos(inputs: Inputs, wanted: set[str]) -> dict[str, Photo]:
     ids = pa.array(sorted(wanted), pa.string())
     photos: dict[str, Photo] = {}
     for part in inputs.stream("images", ["image_id", "uri", "label"]):
-        for row in part.filter(pc.is_in(part["image_id"], ids)).to_pylist():
-            photos[row["image_id"]] = Photo(row["uri"], row["label"])
+        part = part.filter(pc.is_in(part["image_id"], ids))
+        for row, label in zip(part.to_pylist(), _single(part["label"]), strict=True):
+            photos[row["image_id"]] = Photo(row["uri"], label)
     for part in inputs.stream("predictions", ["image_id", "pred", "prob"]):
-        for row in part.filter(pc.is_in(part["image_id"], ids)).to_pylist():
+        part = part.filter(pc.is_in(part["image_id"], ids))
+        for row, pred in zip(part.to_pylist(), _single(part["pred"]), strict=True):
             if row["image_id"] in photos:
-                photos[row["image_id"]].pred = row["pred"]
-                photos[row["image_id"]].prob = row["prob"]
+                photos[row["image_id"]].pred, photos[row["image_id"]].prob = pred, row["prob"]
     return photos
+
+
+def _single(column: pa.ChunkedArray) -> list[int | None]:
+    """The class of each image that is of one, else None."""
+    return [index if index >= 0 else None for index in assigned(column).only.tolist()]
 
 
 @dataclass

@@ -115,7 +115,7 @@ def cut(
             continue
         view = Image.fromarray(views.squeezed)
         if image_id in shown:
-            evidence.thumbnails[image_id] = photograph(views.plain)
+            evidence.thumbnails[image_id] = photograph(views.undistorted)
         for key, rank, (left, top, right, bottom), most in jobs.get(image_id, ()):
             area = (left * view.width, top * view.height, right * view.width, bottom * view.height)
             out = max(1, min(most, round(max(area[2] - area[0], area[3] - area[1]))))

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 from zipfile import BadZipFile
 
+from activation_atlas.stages.caches import Cache
 from activation_atlas.stages.specs import near_file
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.images import EXTENSIONS
@@ -18,10 +19,11 @@ from activation_atlas.stages.vision.images import EXTENSIONS
 # Filesystems within or before another one: `zip://inner::outer`.
 _CHAINED = {"zip", "tar", "libarchive", "simplecache", "filecache", "blockcache", "dir"}
 _DATED = ("mtime", "LastModified", "last_modified", "updated", "ETag", "etag", "modified", "created", "mode", "CRC")
-
-
-_archives: dict[tuple, Any] = {}
 _LITTER = ("__MACOSX", "@eaDir")  # what archives of macOS and network drives leave beside the images
+
+ARCHIVES: Cache[tuple, Any] = Cache(8)
+"""fsspec would open an archive, and read its index, again for every image. One that has made room is still open to who
+is reading from it; Python closes it after the last of them."""
 
 
 @dataclass(frozen=True)
@@ -230,9 +232,7 @@ def filesystem(url: str, options: dict[str, Any]) -> tuple[Any, str]:
         local = local_path(outer)
         found = os.stat(local) if local is not None else None
         key = (protocol, outer, repr(options), found and (found.st_size, found.st_mtime_ns))
-        if key not in _archives:  # fsspec would open the archive, and read its index, again for every image
-            _archives[key] = fsspec.core.url_to_fs(f"{protocol}://::{outer}", **options)[0]
-        return _archives[key], inner
+        return ARCHIVES.get(key, lambda: fsspec.core.url_to_fs(f"{protocol}://::{outer}", **options)[0]), inner
     except (ImportError, ValueError, OSError, BadZipFile) as error:
         raise UserError(f"{url} cannot be opened: {one_line(error)}") from None
 

@@ -71,15 +71,15 @@ class Level:
         """The same, of the cells that are compared."""
         return self.of(finest)[:, self.kept]
 
-    def shares(self, own: np.ndarray, among: np.ndarray) -> Shares:
+    def presence(self, own: np.ndarray, among: np.ndarray) -> Presence:
         """Of rows (R, cells of the finest grid) and of those they are a share of."""
         own, rows = self.kept_of(own), self.kept_of(among)
         held = rows > 0
-        return Shares(own, rows, held, held.sum(1), centred(own / np.maximum(rows, 1), held))
+        return Presence(own, rows, held, held.sum(1), centred(own / np.maximum(rows, 1), held))
 
 
 @dataclass(frozen=True)
-class Shares:
+class Presence:
     """Where a target's photographs lie, on one grid: its rows and all (R, C), and the centred shares."""
 
     own: np.ndarray
@@ -137,19 +137,19 @@ class Judge:
             for place, column in enumerate(target.columns):
                 wanted.setdefault(column, []).append((number, place))
         for columns in self._chunks(sorted(wanted, key=lambda column: (wanted[column][-1], column))) if wanted else ():
-            shares = _Shares(self, targets)
+            presences = _Presences(self, targets)
             for column, heats in self._heats(columns, statistics):
                 for level in self.levels:
                     for statistic in statistics:
                         heat = level.kept_of(heats[statistic]) / np.maximum(level.rows, 1)
                         usual = centred(heat, level.held), warmest(heat, level.rows)
                         for number, place in wanted[column]:
-                            lies, own = shares.of(number, level), usual
+                            present, own = presences.of(number, level), usual
                             if not targets[number].among.all():  # of some photographs the label is not known
-                                own = centred(heat, lies.held), warmest(heat, lies.rows)
-                            here = judged[level.grid, statistic, number]
-                            here.moments[:, place] = moments(own[0], lies.share, lies.count)
-                            here.lifts[:, place] = lift(own[1], lies.own, lies.rows)
+                                own = centred(heat, present.held), warmest(heat, present.rows)
+                            association = judged[level.grid, statistic, number]
+                            association.moments[:, place] = moments(own[0], present.share, present.count)
+                            association.lifts[:, place] = lift(own[1], present.own, present.rows)
         return judged
 
     def _chunks(self, columns: list[int]) -> Iterator[list[int]]:
@@ -169,21 +169,21 @@ class Judge:
             yield column, {name: heats[name] for name in statistics}
 
 
-class _Shares:
+class _Presences:
     """Where targets' photographs lie; the last few are kept, as classes come in the order of their targets."""
 
     KEPT = 8
 
     def __init__(self, judge: Judge, targets: Sequence[Target]) -> None:
         self._judge, self._targets = judge, targets
-        self._held: dict[int, dict[int, Shares]] = {}
+        self._held: dict[int, dict[int, Presence]] = {}
 
-    def of(self, number: int, level: Level) -> Shares:
+    def of(self, number: int, level: Level) -> Presence:
         if number not in self._held:
             while len(self._held) >= self.KEPT:
                 del self._held[next(iter(self._held))]
             target, judge = self._targets[number], self._judge
             own = judge.replicates.rows(target.chosen)
             among = judge._all if target.among.all() else judge.replicates.rows(target.among)
-            self._held[number] = {each.grid: each.shares(own, among) for each in judge.levels}
+            self._held[number] = {each.grid: each.presence(own, among) for each in judge.levels}
         return self._held[number][level.grid]

@@ -14,6 +14,11 @@ def padded(array: np.ndarray, size: int) -> np.ndarray:
     return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), array.dtype)])
 
 
+def repeated(array: np.ndarray, multiple: int) -> np.ndarray:
+    """``array`` with its last row repeated until its rows are a multiple of so many."""
+    return np.concatenate([array, np.repeat(array[-1:], -len(array) % multiple, axis=0)])
+
+
 def packed(jobs: Sequence[int], batch: int) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
     """Jobs of several images in full batches.
 

@@ -160,7 +160,7 @@ def spread(
     Args:
         values: (rows, cols); window (i, j) hides pixels [i stride, i stride + patch), cut off at the border.
         size: of the image.
-        edges: as the windows were laid, see :class:`stages.methods.Occlusion`.
+        edges: as the windows were laid, see :class:`stages.vision.attribution.methods.occlusion.Occlusion`.
 
     Returns:
         (H, W) float32; NaN where no window reaches.

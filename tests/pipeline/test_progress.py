@@ -89,7 +89,8 @@ def test_what_a_run_will_cost_is_one_line():
     assert line(config, plans) == (
         f"to do: {', '.join(dict.fromkeys(plan.step.stage.name for plan in plans))}; 100 images x 1 forward pass; "
         "2 atlases, at most 62 icons x 32 to 64 steps; maps of at most 50 images for predicted, label, "
-        "passes for each: grad_cam 1, rise 1,000, score_cam; at most 20 passes to score each map of at most 30 images; "
+        "passes for each: grad_cam 1, rise 1,000, score_cam (as many as the layer has channels); "
+        "at most 20 passes to score each map of at most 30 images; "
         "maps of at most 8 images made again by 3 shuffled models"
     )
     assert line(config, [StepPlan(plans[0].step, shards=1)]) is None
@@ -99,7 +100,10 @@ def test_passes_of_a_method():
     occlusion = METHODS["occlusion"].options(patch=32, stride=16)
     assert occlusion.passes((224, 224)) == 13**2 and occlusion.passes((224, 96)) == 13 * 5
     assert METHODS["occlusion"].options().passes((224, 224)) == 13**2, "windows follow from the input's size"
-    assert occlusion.passes(None) is None and occlusion.passes((16, 16)) is None
+    clipped = METHODS["occlusion"].options(patch=32, stride=16, edges="clip")
+    assert clipped.passes((224, 96)) == 14 * 6 and occlusion.passes((16, 16)) == 0
+    assert occlusion.passes(None) == "as many as there are windows"
+    assert METHODS["score_cam"].options(channels=8).passes((16, 16)) == "at most 8"
     assert METHODS["smooth_grad"].options(samples=7).passes(None) == 7
 
 

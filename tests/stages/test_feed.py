@@ -73,15 +73,16 @@ def test_what_is_large_is_refused_and_levels_are_the_sections(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "crop, squeezed, plain", [("center", (12, 12), (12, 12)), ("pad", (12, 12), (12, 12)), ("none", (12, 12), (12, 24))]
+    "crop, squeezed, undistorted",
+    [("center", (12, 12), (12, 12)), ("pad", (12, 12), (12, 12)), ("none", (12, 12), (12, 24))],
 )
-def test_what_the_model_was_shown_in_finer_pixels(tmp_path, crop, squeezed, plain):
+def test_what_the_model_was_shown_in_finer_pixels(tmp_path, crop, squeezed, undistorted):
     Image.new("RGB", (40, 20), "red").save(tmp_path / "a.png")
     images = ImagesSpec(path="", crop=crop)
     for edge, scale in ((12, 1), (10_000, 20 / 12)):  # at most the image's own resolution
         ((_, views),) = Feed(images, as_shown(images, (8, 8), edge)).stream({"a": str(tmp_path / "a.png")})
         assert views.squeezed.shape[:2] == tuple(round(scale * s) for s in squeezed)
-        assert views.plain.shape[:2] == tuple(round(scale * s) for s in plain)
+        assert views.undistorted.shape[:2] == tuple(round(scale * s) for s in undistorted)
 
 
 def test_a_feed_that_is_left_leaves_no_thread(uris):

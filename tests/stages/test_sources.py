@@ -24,8 +24,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from activation_atlas.stages.caches import clear_all
 from activation_atlas.stages.sources import SOURCES, image_id, open_source, read_image, read_images
 from activation_atlas.stages.sources.labels import match
+from activation_atlas.stages.sources.places import filesystem
 from activation_atlas.stages.specs import ImagesSpec
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.images import ImageError, decode
@@ -648,6 +650,11 @@ def test_within_an_archive(tmp_path):
         archive.writestr("dog/b c.png", png(2))
     source = opened(f"zip://::{tmp_path / 'x.zip'}")
     assert column(source, "label") == [0, 1] and read(source) == [png(1), png(2)]
+    inner = f"zip://cat/a.png::{tmp_path / 'x.zip'}"
+    held = filesystem(inner, {})[0]
+    assert filesystem(inner, {})[0] is held, "its index is read once"
+    clear_all()
+    assert filesystem(inner, {})[0] is not held and held.cat_file("cat/a.png") == png(1)
     with pytest.raises(UserError, match="zip://::"):
         opened(tmp_path / "x.zip")
 

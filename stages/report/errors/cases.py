@@ -137,22 +137,25 @@ def chosen(possible: pa.Table, most: int) -> list[Case]:
             more.append((shown[confusion], place))
             shown[confusion] += 1
     kept = sorted(first.union(place for _, place in sorted(more)[:most]))
-    rows = possible.take(places.take(pa.array(kept, pa.int64()))).to_pylist()
-    return [_case(row, place + 1) for place, row in zip(kept, rows, strict=True)]
+    rows = possible.take(places.take(pa.array(kept, pa.int64())))
+    known, wrong = labelled(rows["correct"]).tolist(), mistaken(rows["correct"]).tolist()
+    mistakes = [w if k else None for k, w in zip(known, wrong, strict=True)]
+    each = zip(rows.to_pylist(), _confusions(rows), mistakes, kept, strict=True)
+    return [_case(row, *pair, mistake, place + 1) for row, pair, mistake, place in each]
 
 
-def _case(row: dict, rank: int) -> Case:
+def _case(row: dict, label: int, pred: int, mistake: bool | None, rank: int) -> Case:
     # Of equal logits the first class is the prediction, so the second is the next one in the list.
     top, probs = row["top_classes"], row["top_probs"]
     return Case(
         image_id=row["image_id"],
-        label=row["label"],
-        pred=row["pred"],
+        label=label if label >= 0 else None,
+        pred=pred,
         prob=row["prob"],
         label_prob=row["label_prob"],
         second=top[1] if len(top) > 1 else None,
         second_prob=probs[1] if len(probs) > 1 else None,
-        mistake=None if row["correct"] is None else not row["correct"],
+        mistake=mistake,
         rank=rank,
     )
 

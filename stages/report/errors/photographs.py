@@ -31,5 +31,5 @@ def read_photographs(
         if isinstance(views, ImageError):
             missing[image_id] = views.reason
         else:
-            pictures[image_id] = photograph(views.plain)
+            pictures[image_id] = photograph(views.undistorted)
     return pictures, missing

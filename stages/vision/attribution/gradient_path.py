@@ -25,12 +25,16 @@ def require_gradient(model: Model, slot: int, where: str, instead: str | None = 
     """
     step = blocked_by(model, slot)
     if step is not None:
-        *names, last = (m.name for m in METHODS.values() if "gradient" not in m.needs)
-        instead = instead or f"use a method without gradients: {', '.join(names)} or {last}"
         raise UserError(
             f"model {model.name}: no gradient of the logits reaches {where}, because {step.name} ({step.kind}) has "
-            f"none; {instead}"
+            f"none; {instead or f'use {without_gradients()}'}"
         )
+
+
+def without_gradients() -> str:
+    """The methods that need no gradient, as an offer: ``a method without gradients: eigen_cam, ... or rise``."""
+    *names, last = (m.name for m in METHODS.values() if "gradient" not in m.needs)
+    return f"a method without gradients: {', '.join(names)} or {last}"
 
 
 def blocked_by(model: Model, slot: int, output: int | None = None) -> Step | None:

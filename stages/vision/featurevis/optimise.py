@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
+from activation_atlas.stages.vision.batching import repeated
 from activation_atlas.stages.vision.featurevis.image_param import Spectrum, cosine_image, start
 from activation_atlas.stages.vision.featurevis.objectives import TAPS, Objective, direction
 from activation_atlas.stages.vision.featurevis.transforms import GREY, Jitter, affine
@@ -50,11 +51,6 @@ def graph_compiler(function: Callable, *signature: tf.TensorSpec) -> Callable:
 BATCH = 16
 """Images are computed in multiples of this. Small matrices are summed in another order than large ones, so the
 bytes of a single image would differ from those of the same image in a batch; from 16 rows on they do not."""
-
-
-def filled(rows: np.ndarray) -> np.ndarray:
-    """Rows repeated from the last one up to a multiple of :data:`BATCH`."""
-    return np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % BATCH, axis=0)])
 
 
 class Adam:
@@ -156,8 +152,8 @@ class ActivationMaximization:
         """
         recipe = self.recipe
         begin = [start(s, recipe.size, self.colours, recipe.spectrum) for s in seeds]
-        drawn = Adam(filled(np.stack(begin)))
-        towards = tf.constant(filled(directions), tf.float32)
+        drawn = Adam(repeated(np.stack(begin), BATCH))
+        towards = tf.constant(repeated(directions, BATCH), tf.float32)
         for step in range(recipe.steps):
             matrix = tf.constant(recipe.jitter.matrix(seed, step))
             drawn.ascend(self.climb(drawn.value, towards, matrix), recipe.rate(step))
@@ -169,5 +165,6 @@ class ActivationMaximization:
         framed = np.full((len(icons), *self.recipe.frame, self.colours), GREY, np.float32)
         top, left = ((side - self.recipe.size) // 2 for side in self.recipe.frame)
         framed[:, top : top + self.recipe.size, left : left + self.recipe.size] = icons.astype(np.float32) / 255
-        activations, value = self._measure(tf.constant(filled(framed)), tf.constant(filled(directions), tf.float32))
+        framed, towards = (repeated(rows, BATCH) for rows in (framed, directions))
+        activations, value = self._measure(tf.constant(framed), tf.constant(towards, tf.float32))
         return activations.numpy()[: len(icons)], value.numpy()[: len(icons)]

@@ -81,8 +81,8 @@ def _unturned(view: Any, back: Any) -> Any | None:
 def _folded(convolution: Any, norm: Any) -> Any | None:
     """:func:`folded`, where it holds on noise of two positions of the convolution's output."""
     one = folded(convolution, norm)
-    spans = ((k - 1) * d + 1 for k, d in zip(convolution.kernel_size, convolution.dilation_rate, strict=True))
-    sides = (span + stride for span, stride in zip(spans, convolution.strides, strict=True))
+    along = map(Sliding, convolution.kernel_size, convolution.strides, convolution.dilation_rate)
+    sides = (each.span + each.stride for each in along)
     shape = (2, *sides, convolution.weights[0].shape[2] * getattr(convolution, "groups", 1))
     return one if agree(one, lambda x: norm(convolution(x), training=False), shape, convolution.compute_dtype) else None
 

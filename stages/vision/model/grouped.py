@@ -25,11 +25,11 @@ def by_group(operation: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _holds(layer: keras.layers.Conv2D) -> bool:
-    """Whether noise as wide as the kernel gives the same group by group."""
+    """Whether noise at least as wide as the kernel gives the same group by group."""
     dtype, convolve = layer.compute_dtype, layer.convolution_op
     kernel = tf.cast(layer.kernel, dtype)
-    spans = [(k - 1) * d + 1 for k, d in zip(layer.kernel_size, layer.dilation_rate, strict=True)]
-    shape = (2, *spans, kernel.shape[2] * layer.groups)
+    sides = (size * dilation for size, dilation in zip(layer.kernel_size, layer.dilation_rate, strict=True))
+    shape = (2, *sides, kernel.shape[2] * layer.groups)
     return agree(lambda x: _one_by_one(convolve, x, kernel, layer.groups), lambda x: convolve(x, kernel), shape, dtype)
 
 

@@ -87,12 +87,12 @@ def test_colours_at_the_ends_and_at_zero():
 def test_a_map_of_zeros_leaves_the_photograph_alone():
     photo = RNG.integers(0, 256, (12, 9, 3), np.uint8)
     for signed in (True, False):
-        assert (overlays.overlay(photo, np.zeros((12, 9)), 1.0, signed, contour=0.5) == photo).all()
+        assert (overlays.overlay(photo, np.zeros((12, 9)), 1.0, signed, 1.0, contour=0.5) == photo).all()
 
 
 def test_a_map_of_nan_shows_no_colour():
     photo = np.full((20, 20, 3), 90, np.uint8)
-    drawn = overlays.overlay(photo, np.full((20, 20), np.nan), 1.0, False, contour=0.5).astype(int)
+    drawn = overlays.overlay(photo, np.full((20, 20), np.nan), 1.0, False, 0.55, contour=0.5).astype(int)
     assert (drawn == drawn[..., :1]).all()
     assert len(np.unique(drawn)) == 2  # hatched
 
@@ -124,7 +124,7 @@ def test_a_map_lies_where_the_model_saw_it(crop, upright):
 
 def test_outside_the_crop_the_photograph_is_grey():
     photo = RNG.integers(0, 256, (20, 40, 3), np.uint8)
-    drawn = overlays.laid(photo, np.zeros((2, 2)), (8, 8), "center", 1.0, False)
+    drawn = overlays.laid(photo, np.zeros((2, 2)), (8, 8), "center", 1.0, False, 0.55)
     assert drawn.shape == photo.shape and (drawn[:, 10:30] == photo[:, 10:30]).all()
     for side in (drawn[:, :10], drawn[:, 30:]):
         assert (side == side[..., :1]).all() and side.min() >= 100
@@ -133,7 +133,7 @@ def test_outside_the_crop_the_photograph_is_grey():
 def test_where_a_map_covers_nothing_the_photograph_is_grey():
     photo = RNG.integers(0, 256, (40, 40, 3), np.uint8)
     place = Place((2.0, 2.0), (2.5, 4.5), (2, 4, 6, 8))  # of 8 x 8 pixels, five of the photograph's each
-    drawn = overlays.laid(photo, np.full((2, 2), 9.0), (8, 8), "none", 9.0, False, contour=0.5, place=place)
+    drawn = overlays.laid(photo, np.full((2, 2), 9.0), (8, 8), "none", 9.0, False, 0.55, contour=0.5, place=place)
     inside = np.zeros((40, 40), bool)
     inside[10:30, 20:40] = True
     assert (np.ptp(drawn.astype(int), axis=-1) > 0)[inside].all() and not np.ptp(drawn[~inside], axis=-1).any()
@@ -142,20 +142,20 @@ def test_where_a_map_covers_nothing_the_photograph_is_grey():
 @pytest.mark.parametrize("shade", [0, 128, 255])
 def test_outside_the_crop_it_is_duller_than_on_the_light_print(shade):
     photo = np.full((20, 40, 3), shade, np.uint8)
-    drawn = overlays.laid(photo, np.zeros((2, 2)), (8, 8), "center", 1.0, True, fade=True).astype(int)
+    drawn = overlays.laid(photo, np.zeros((2, 2)), (8, 8), "center", 1.0, True, 0.55, fade=True).astype(int)
     assert drawn[:, :10].max() + 40 < drawn[:, 10:30].min()
 
 
 def test_small_images_are_shown_larger():
     assert [overlays.magnification((h, 32)) for h in (32, 16, 224, 500)] == [7, 7, 1, 1]
     photo = RNG.integers(0, 256, (4, 6, 1), np.uint8)
-    drawn = overlays.laid(photo, np.zeros((1, 1)), (4, 4), "none", 1.0, True, factor=3)
+    drawn = overlays.laid(photo, np.zeros((1, 1)), (4, 4), "none", 1.0, True, 0.55, factor=3)
     assert drawn.shape == (12, 18, 3) and (drawn[::3, ::3] == photo).all() and (drawn[2::3, 2::3] == photo).all()
 
 
 def test_the_bar_and_its_numbers():
     assert overlays.ticks(2.0, signed=True) == [(0, "−2"), (0.25, "−1"), (0.5, "0"), (0.75, "+1"), (1, "+2")]
     assert overlays.ticks(0.0043, signed=False) == [(0, "0"), (0.5, "0.0022"), (1, "0.0043")]
-    drawn = overlays.bar(3.0, True, 101, 10).astype(int)
+    drawn = overlays.bar(3.0, True, 101, 10, 0.55).astype(int)
     assert drawn.shape == (10, 101, 3) and (np.ptp(drawn[:, 50], -1) == 0).all()
     assert (drawn[:, -1, 0] > drawn[:, -1, 2]).all() and (drawn[:, 0, 2] > drawn[:, 0, 0]).all()

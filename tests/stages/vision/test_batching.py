@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from activation_atlas.stages.vision.batching import packed, padded
+from activation_atlas.stages.vision.batching import packed, padded, repeated
 
 
 def test_rows_are_filled_up_with_zeros_of_their_kind():
@@ -10,6 +10,7 @@ def test_rows_are_filled_up_with_zeros_of_their_kind():
     filled = padded(rows, 5)
     assert filled.dtype == np.uint8 and filled.tolist() == [[0, 1], [2, 3], [4, 5], [0, 0], [0, 0]]
     assert padded(rows, 3) is rows
+    assert repeated(rows, 4).tolist() == [*rows.tolist(), [4, 5]] and len(repeated(rows, 3)) == 3
 
 
 def test_jobs_of_several_images_share_a_batch_and_the_last_repeats_its_first():

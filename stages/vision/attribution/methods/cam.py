@@ -18,7 +18,6 @@ from activation_atlas.stages.vision.attribution.methods.method import (
     Explain,
     Maps,
     Method,
-    Pair,
     Sample,
     Setting,
 )
@@ -47,9 +46,6 @@ class LayerCam(AtLayer):
 
 class Cam(AtLayer):
     name: Literal["cam"] = "cam"
-
-    def passes(self, size: Pair | None) -> None:
-        return None
 
 
 def at_layer(model: Model, options: Any, sample: Sample) -> Configured:

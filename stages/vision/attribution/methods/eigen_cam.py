@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from activation_atlas.stages.vision.attribution.methods.cam import at_layer
-from activation_atlas.stages.vision.attribution.methods.method import AtLayer, Explain, Maps, Method, Pair, Setting
+from activation_atlas.stages.vision.attribution.methods.method import AtLayer, Explain, Maps, Method, Setting
 from activation_atlas.stages.vision.batching import padded
 from activation_atlas.stages.vision.lazy import tf
 
@@ -17,9 +17,6 @@ from activation_atlas.stages.vision.lazy import tf
 class EigenCam(AtLayer):
     name: Literal["eigen_cam"] = "eigen_cam"
     center: bool = Field(False, description="subtract each channel's mean over positions first")
-
-    def passes(self, size: Pair | None) -> None:
-        return None
 
 
 class Principal:

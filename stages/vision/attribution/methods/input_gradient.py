@@ -33,13 +33,13 @@ def configure(model: Model, options: Any, sample: Sample) -> Configured:
 
 def require_smooth(model: Model) -> None:
     """UserError where the logits have no gradient with respect to what the model receives."""
-    from activation_atlas.stages.vision.attribution.gradient_path import require_gradient
+    from activation_atlas.stages.vision.attribution.gradient_path import require_gradient, without_gradients
 
     native = model.native[model.program.input]
     if not tf.as_dtype(native).is_floating:
         raise UserError(
             f"model {model.name}: receives {native}, so its logits have no gradient with respect to the image; "
-            "save it with a float32 input, or use a method without gradients: occlusion or rise"
+            f"save it with a float32 input, or use {without_gradients()}"
         )
     require_gradient(model, model.program.input, "the image")
 

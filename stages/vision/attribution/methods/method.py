@@ -73,8 +73,8 @@ class Options(Spec):
         """
         return min(stride)
 
-    def passes(self, size: Pair | None) -> int | None:
-        """Passes through the network for one map, on an input of ``size``; None where only the open model tells."""
+    def passes(self, size: Pair | None) -> int | str:
+        """Passes through the network for one map, on an input of ``size``; in words where only the open model tells."""
         return 1
 
     def looks(self, configured: Configured) -> str | None:
@@ -108,8 +108,9 @@ class Maps:
         scores: (n, k) float32, the targets' logits (see :meth:`Model.scores`).
         gap: (n, k) float32, for path methods: how far the map's sum is from the change of the score it should add
             up to; None for others.
-        idle: (n, k) bool, of methods that score images with parts hidden: whether the score is the same whatever is
-            hidden, so that the map shows rounding, or the masks, and nothing else; None for others.
+        idle: (n, k) bool, of methods that score an image with parts of it, or channels of a layer, hidden: whether
+            the score is the same whatever is hidden, so that the map shows rounding, or the masks, and nothing else;
+            None for others.
     """
 
     values: np.ndarray

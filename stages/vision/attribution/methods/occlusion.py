@@ -68,13 +68,13 @@ class Occlusion(Options):
     def detail(self, size: Pair, stride: tuple[float, float]) -> float:
         return min(pair(self.patch))
 
-    def passes(self, size: Pair | None) -> int | None:
-        options = self.at(size) if size else self
-        if size is None or not options.patch or not options.stride or options.edges != "whole":
-            return None
-        sides = zip(size, pair(options.patch), pair(options.stride), strict=True)
-        down, right = ((side - patch) // stride + 1 for side, patch, stride in sides)
-        return down * right if min(down, right) > 0 else None
+    def passes(self, size: Pair | None) -> int | str:
+        if size is None:
+            return "as many as there are windows"
+        patch, stride, edges = self.at(size).windows
+        ends = size if edges == "clip" else [side - long + 1 for side, long in zip(size, patch, strict=True)]
+        down, right = (max(0, -(-end // step)) for end, step in zip(ends, stride, strict=True))
+        return down * right
 
     def looks(self, configured: Configured) -> str:
         patch, stride = ("{} x {}".format(*configured[side]) for side in ("patch", "stride"))

@@ -20,8 +20,8 @@ class ScoreCam(AtLayer):
     name: Literal["score_cam"] = "score_cam"
     channels: PositiveInt | None = Field(None, description="only the channels that vary most; default: all")
 
-    def passes(self, size: Pair | None) -> None:
-        return None
+    def passes(self, size: Pair | None) -> str:
+        return f"at most {self.channels:,}" if self.channels else "as many as the layer has channels"
 
 
 class ChannelScores:

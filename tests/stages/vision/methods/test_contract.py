@@ -28,6 +28,9 @@ vectorised functions (the gelu of a Dense of 7) round the last few of a batch ot
 UNSIGNED_GRADIENT = {"saliency", "smooth_grad"}
 """Methods of |g|: of a single sigmoid, whose two scores are z and -z, both classes have one map."""
 
+SILENT = {("guided_backprop", "convolutional"), ("guided_grad_cam", "convolutional")}
+"""(method, model) whose map is zero for some image: no gradient that is positive at every ReLU gets there."""
+
 LACKING = {
     "gradient": ("no gradient of the logits", "stepped"),
     "linear head": ("not linear", "deep", "residual"),
@@ -66,6 +69,16 @@ def stepped() -> keras.Model:
     x = layers.Conv2D(6, 3, strides=2, activation="relu", name="conv")(layers.Rescaling(1 / 255)(image))
     x = keras.ops.round(64 * layers.GlobalAveragePooling2D()(x)) / 64
     return keras.Model(image, layers.Dense(CLASSES, activation="softmax")(x))
+
+
+def deaf() -> keras.Model:
+    """Says the same of any image."""
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(6, 3, strides=2, activation="relu", name="conv")(image)
+    x = layers.Dense(CLASSES, kernel_initializer="zeros", name="dense")(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(image, layers.Softmax()(x))
+    model.get_layer("dense").bias.assign([1.0, -2.0, 3.0])
+    return model
 
 
 OWN: dict[str, tuple[Callable[[], keras.Model], str]] = {
@@ -130,8 +143,8 @@ class Case:
             part = rows[start : start + batch]
             names = [(ids or self.ids)[r] for r in part]
             found.append(self._built[key](self.pixels[part], self.targets[part][:, list(columns)], names))
-        gaps = None if found[0].gap is None else np.concatenate([m.gap for m in found])
-        return Maps(np.concatenate([m.values for m in found]), np.concatenate([m.scores for m in found]), gaps)
+        parts = zip(*((m.values, m.scores, m.gap, m.idle) for m in found), strict=True)
+        return Maps(*(None if part[0] is None else np.concatenate(part) for part in parts))
 
     def all(self) -> Maps:
         if not hasattr(self, "_all"):
@@ -155,12 +168,14 @@ def identical(one: Maps, other: Maps, within: float = 0) -> None:
     assert (one.gap is None) == (other.gap is None)
     np.testing.assert_array_equal(one.scores, other.scores)
     np.testing.assert_allclose(one.values, other.values, rtol=0, atol=within * np.abs(other.values).max())
+    np.testing.assert_array_equal(one.idle, other.idle)
     if one.gap is not None:
         np.testing.assert_allclose(one.gap, other.gap, rtol=0, atol=within * np.abs(other.scores).max())
 
 
 def picked(maps: Maps, rows: list[int]) -> Maps:
-    return Maps(maps.values[rows], maps.scores[rows], None if maps.gap is None else maps.gap[rows])
+    parts = (maps.values, maps.scores, maps.gap, maps.idle)
+    return Maps(*(None if part is None else part[rows] for part in parts))
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
@@ -177,10 +192,19 @@ def test_one_finite_map_of_the_configured_size_for_every_image_and_target(case):
     maps, configured = case.all(), case.configured
     assert maps.values.shape == (COUNT, 2, configured["height"], configured["width"])
     assert maps.values.dtype == maps.scores.dtype == np.float32
-    assert np.isfinite(maps.values).all() and maps.values.any()
+    said = maps.values.any((1, 2, 3))
+    assert np.isfinite(maps.values).all() and (said.any() if (case.name, case.called) in SILENT else said.all())
     assert case.method.signed or maps.values.min() >= 0
     if maps.gap is not None:
         assert maps.gap.shape == (COUNT, 2) and maps.gap.dtype == np.float32 and np.isfinite(maps.gap).all()
+    if maps.idle is not None:
+        assert maps.idle.shape == (COUNT, 2) and maps.idle.dtype == bool and not maps.idle.any()
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if not method.needs])
+def test_a_map_of_scores_that_never_change_is_told(name, tmp_path):
+    maps = Case(name, open_model(ModelSpec(path=small.save(deaf(), tmp_path)))).all()
+    assert METHODS[name].resolution == "layer" if maps.idle is None else maps.idle.all()
 
 
 def test_the_scores_are_the_targets_logits(case):
