@@ -104,6 +104,21 @@ def test_what_is_written_for_a_shard_does_not_grow_with_the_shards(config, tmp_p
     assert not (tmp_path / "run/run.jsonl").exists()
 
 
+def test_moments_are_taken_once_of_each_layer_that_is_drawn_and_of_no_other():
+    atlas = {"grids": [2], "render": {"grids": [2]}}
+    atlases = [
+        {**atlas, "name": "a", "layer": "block/one"},
+        {**atlas, "name": "b", "layer": "block/one", "class": "x"},
+        {**atlas, "name": "c", "layer": "two", "render": None},
+        {**atlas, "name": "d", "layer": "three", "images": True},
+    ]
+    whole = {"model": {"path": "m"}, "images": {"path": "x"}, "extract": {"layers": ["four"]}, "atlases": atlases}
+    made = steps(Config.model_validate(whole))
+    assert [s.stage.writes(s.params) for s in made if s.stage.name == "moments"] == [["moments/block__one"]]
+    read = {s.label: list(s.stage.fit_reads(s.params))[0] for s in made if s.stage.name == "render"}
+    assert read == {"a": "moments/block__one", "b": "moments/block__one", "d": "features/three"}
+
+
 def test_steps_of_a_stage_that_read_one_another_follow_one_another():
     explain = {"methods": ["grad_cam", "saliency"]}
     whole = {"model": {"path": "m"}, "images": {"path": "x"}, "explain": explain, "evaluate": {}}
