@@ -5,20 +5,17 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import gc
-import http.client
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from activation_atlas.pipeline.serve import server
 from tests.bench import Bench, command, one_line
 from tests.small import digests, draw, write_images
 
@@ -215,26 +212,3 @@ def test_json_lines_are_json_whatever_happens(bench):
     code, _, said = bench.run("lines", "atlases.0.layer=secnd", words=("--log-format", "json"))
     events = [json.loads(line) for line in said.splitlines()]
     assert code == 2 and events[-1]["level"] == "error" and "did you mean second?" in events[-1]["message"]
-
-
-def test_the_server_shows_the_site_and_its_figures_and_nothing_else(done):
-    bench, _, _ = done
-    root = bench.folder / "again"
-    (root / "site/out").symlink_to(root)
-    paths = ["/../run.json", "/..%2frun.json", "/%2e%2e/run.json", "/out/run.json", "//etc/passwd", "/%00", "/assets/"]
-    paths += ["/figures/", "/figures/../run.json", "/figures/%2e%2e/run.json", "/figures/out/run.json"]
-    (root / "figures/out").symlink_to(root)
-    drawn = [f"/figures/{path.name}" for path in (root / "figures").glob("*.png")]
-    assert drawn, "the page links to figures, so they are served"
-    with server(root) as site:
-        threading.Thread(target=site.serve_forever, daemon=True).start()
-        for path in ["/", *drawn, *paths]:
-            asked = http.client.HTTPConnection("127.0.0.1", site.server_port, timeout=10)
-            asked.request("GET", path)
-            assert (path, asked.getresponse().status) == (path, 404 if path in paths else 200)
-            asked.close()
-        one_line(command("serve", root, "--port", site.server_port), "choose another")
-        site.shutdown()
-    (root / "site/out").unlink()
-    (root / "figures/out").unlink()
-    one_line(command("serve", root, "--port", "99999"), "65535")

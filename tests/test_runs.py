@@ -1,11 +1,13 @@
 """Whole runs of a small data set, from the command line: the same bytes, however they came about."""
 
+import http.client
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +16,10 @@ import pytest
 from PIL import Image
 
 import activation_atlas as aa
+from activation_atlas.pipeline.serve import server
 from activation_atlas.pipeline.store import Store
+from tests.bench import command as in_process
+from tests.bench import one_line
 from tests.small import CLASSES, write_config
 
 ROOT = Path(__file__).parent.parent
@@ -61,6 +66,28 @@ def test_a_second_run_does_nothing(small):
     done = run(config, "--out", out)
     assert done.returncode == 0 and "nothing to do" in done.stdout
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*.parquet")} == before
+
+
+def test_the_server_shows_the_site_and_its_figures_and_nothing_else(small):
+    _, root, _ = small
+    (root / "site/out").symlink_to(root)
+    paths = ["/../run.json", "/..%2frun.json", "/%2e%2e/run.json", "/out/run.json", "//etc/passwd", "/%00", "/assets/"]
+    paths += ["/figures/", "/figures/../run.json", "/figures/%2e%2e/run.json", "/figures/out/run.json"]
+    (root / "figures/out").symlink_to(root)
+    drawn = [f"/figures/{path.name}" for path in (root / "figures").glob("*.png")]
+    assert drawn, "the page links to figures, so they are served"
+    with server(root) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        for path in ["/", *drawn, *paths]:
+            asked = http.client.HTTPConnection("127.0.0.1", site.server_port, timeout=10)
+            asked.request("GET", path)
+            assert (path, asked.getresponse().status) == (path, 404 if path in paths else 200)
+            asked.close()
+        one_line(in_process("serve", root, "--port", site.server_port), "choose another")
+        site.shutdown()
+    (root / "site/out").unlink()
+    (root / "figures/out").unlink()
+    one_line(in_process("serve", root, "--port", "99999"), "65535")
 
 
 def test_rows_are_sorted_by_key(small):

@@ -66,11 +66,13 @@ def test_posters_maps_sheets_and_page(made):
     assert inputs.warnings == []
 
 
+@pytest.mark.slow
 def test_same_bytes_again(made):
     inputs, params, files = made
     assert inputs.run(STAGE, params) == files
 
 
+@pytest.mark.slow
 def test_large_reports_keep_pictures_beside_the_page_and_reach_for_nothing_else(tmp_path):
     inputs, params = scene(tmp_path, inline=0.001)
     files = inputs.run(STAGE, params)
