@@ -66,6 +66,7 @@ def run(
         done = runner.run(loaded, str(root), told, until, listed(redo), scheduler, workers)
     doubts = tuple(Doubt(doubt["message"], doubt["remedy"]) for doubt in done.doubts)
     folder = RunFolder(root, loaded.images.storage_options)
+    # A key of the configuration, whichever stage has it.
     return RunResult(folder, done.ran, done.images, done.rejected, loaded.extract.max_rejects, doubts)
 
 

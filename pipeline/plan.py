@@ -25,6 +25,8 @@ from activation_atlas.stages.stage import Shard, Stage, UserError
 HASHES = "cache/hashes.json"
 STAMPS = "cache/stamps.jsonl"
 """A line for each shard that was read of the outside world; the last of a shard holds."""
+OLD_STAMPS = "cache/stamps.json"
+"""Where they stood before, all in one record."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,17 @@ class Planner:
 
 def stamped(store: Store) -> dict[str, str]:
     """What the outside world was said to be when each shard was read, by ``STAGE/SHARD``."""
-    return {key: stamp for line in store.lines(STAMPS) for key, stamp in line.items()}
+    lines = [store.read_json(OLD_STAMPS) or {}, *store.lines(STAMPS)]
+    return {key: stamp for line in lines for key, stamp in line.items()}
+
+
+def compact(store: Store) -> None:
+    """One line in the place of all, and of the old record."""
+    old = store.read_json(OLD_STAMPS) is not None
+    if old or len(store.lines(STAMPS)) > 1:
+        store.write_lines(STAMPS, [stamped(store)])
+    if old:
+        store.remove(OLD_STAMPS)
 
 
 def differs(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str | None:

@@ -14,9 +14,10 @@ import pyarrow as pa
 from activation_atlas.pipeline.lock import LOCK
 from activation_atlas.pipeline.record import NAME, read, rejected
 from activation_atlas.pipeline.store import Store
+from activation_atlas.stages import ORDER
 from activation_atlas.stages.feed import Feed, upright
 from activation_atlas.stages.specs import ImagesSpec, listed, meant
-from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.stage import PAGE, REJECTS, UserError
 from activation_atlas.stages.vision.images import ImageError
 
 if TYPE_CHECKING:
@@ -150,7 +151,10 @@ class RunFolder:
         Raises:
             UserError: the model was not opened yet.
         """
-        return list(self._store.read_state("extract", "")["classes"])
+        for name in ORDER:
+            if self._store.state_footer(name, "") and (classes := self._store.read_state(name, "").get("classes")):
+                return list(classes)
+        raise UserError(f"{self.path}: the classes are not known yet: run the pipeline until it has opened the model")
 
     @property
     def record(self) -> dict[str, Any]:
@@ -175,7 +179,7 @@ class RunFolder:
     @property
     def rejected(self) -> int:
         """Images in any table of rejects; each counts once."""
-        return rejected(self._store, [name for name in self.tables if name.startswith("rejects/")])
+        return rejected(self._store, [name for name in self.tables if name.startswith(REJECTS)])
 
     @property
     def atlases(self) -> dict[str, Atlas]:
@@ -190,7 +194,7 @@ class RunFolder:
     @property
     def page(self) -> Path | None:
         """The page to open first; None where the report was not made."""
-        path = self.path / "site" / "index.html"
+        path = self.path / PAGE
         return path if path.is_file() else None
 
 

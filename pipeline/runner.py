@@ -13,7 +13,7 @@ from activation_atlas.pipeline.cost import line
 from activation_atlas.pipeline.executors import Map, executor
 from activation_atlas.pipeline.foresight import foresee
 from activation_atlas.pipeline.inputs import StoreInputs, Unread
-from activation_atlas.pipeline.plan import STAMPS, Planner, Step, StepPlan, Work, stamped
+from activation_atlas.pipeline.plan import STAMPS, Planner, Step, StepPlan, Work, compact
 from activation_atlas.pipeline.progress import Progress
 from activation_atlas.pipeline.record import Record, about, counts, doubts, now
 from activation_atlas.pipeline.steps import steps
@@ -175,8 +175,7 @@ class Run:
         said = line(self.config, [p for p in plans if p.step.stage.name in order])
         if said:
             self.told.say(said)
-        if len(self.store.lines(STAMPS)) > 1:
-            self.store.write_lines(STAMPS, [stamped(self.store)])
+        compact(self.store)
         self.record.begin(self.config)
         self.store.append(LOG, {"time": now(), "event": "start", "scheduler": self.scheduler})
 

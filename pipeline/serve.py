@@ -6,7 +6,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.stage import PAGE, UserError
 
 
 class _Site(SimpleHTTPRequestHandler):
@@ -42,12 +42,12 @@ def server(root: str, port: int = 0) -> ThreadingHTTPServer:
     Raises:
         UserError: the run has no site, or the port is taken.
     """
-    site = Path(root) / "site"
-    if not (site / "index.html").is_file():
-        raise UserError(f"{root} holds no site/index.html: give a finished run folder")
+    page = Path(root) / PAGE
+    if not page.is_file():
+        raise UserError(f"{root} holds no {PAGE}: give a finished run folder")
     if not 0 <= port <= 65535:
         raise UserError(f"--port {port}: give 0 (a free one) to 65535")
     try:
-        return ThreadingHTTPServer(("127.0.0.1", port), partial(_Site, directory=str(site)))
+        return ThreadingHTTPServer(("127.0.0.1", port), partial(_Site, directory=str(page.parent)))
     except OSError as error:
         raise UserError(f"--port {port}: {error.strerror}; choose another") from None

@@ -16,6 +16,7 @@ ORDER = (
     "attribute",
     "names",
     "validity",
+    "moments",
     "render",
     "explain",
     "evaluate",

@@ -1,16 +1,23 @@
-"""Second moments of a layer's vectors: taken where the vectors are made, part by part, and added up where needed."""
+"""activations -> moments: the second moments of each layer that is drawn, once for all its atlases."""
 
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from activation_atlas.stages.stage import Inputs
-from activation_atlas.stages.tables import from_numpy, moments, to_numpy
+from activation_atlas.stages import tables
+from activation_atlas.stages.sections import Sections
+from activation_atlas.stages.specs import Spec, folder
+from activation_atlas.stages.stage import Inputs, Shard, Stage, aligned_shards
 
 _ALONE = threading.Lock()
+
+
+class Params(Spec):
+    layer: str
 
 
 def of_part(shard: int, vectors: np.ndarray) -> pa.Table:
@@ -24,20 +31,29 @@ def of_part(shard: int, vectors: np.ndarray) -> pa.Table:
     with _ALONE, threadpool_limits(limits=1):
         products = wide.T @ wide
     triangle = products[np.triu_indices(len(products))]
-    columns = [pa.array([shard], pa.int32()), pa.array([len(vectors)], pa.int64()), from_numpy(triangle[None])]
-    return pa.table(columns, schema=moments(wide.shape[1]))
+    columns = [pa.array([shard], pa.int32()), pa.array([len(vectors)], pa.int64()), tables.from_numpy(triangle[None])]
+    return pa.table(columns, schema=tables.moments(wide.shape[1]))
 
 
-def mean(inputs: Inputs, table: str) -> np.ndarray | None:
-    """Mean outer product (C, C), float64, over all parts in their order; None where there is no vector."""
-    total, rows = np.zeros(0), 0
-    for part in inputs.stream(table):
-        products = to_numpy(part["products"])[0]
-        total = total + products if rows else products
-        rows += int(part["rows"][0].as_py())
-    if not rows:
-        return None
-    size = int(np.sqrt(2 * len(total)))
-    whole = np.zeros((size, size))
-    whole[np.triu_indices(size)] = total / rows
-    return whole + np.triu(whole, 1).T
+def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
+    rows = inputs.part(f"activations/{folder(params.layer)}", shard.index, ["activation"])
+    return {f"moments/{folder(params.layer)}": of_part(shard.index, tables.to_numpy(rows["activation"]))}
+
+
+def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
+    drawn = {a.layer for a in asked.config.atlases if a.render is not None and not a.images}
+    return [(folder(layer), {"layer": layer}) for layer in sorted(drawn)]
+
+
+STAGE = Stage(
+    name="moments",
+    version=1,
+    about="second moments of a layer that is drawn, for the whitening of icons",
+    params=Params,
+    shards=lambda inputs, params: aligned_shards(f"activations/{folder(params.layer)}")(inputs, params),
+    run=run,
+    reads=lambda params: {f"activations/{folder(params.layer)}": "part"},
+    writes=lambda params: [f"moments/{folder(params.layer)}"],
+    libraries=("numpy",),
+    steps=_steps,
+)

@@ -201,11 +201,6 @@ class ViewSpec(Spec):
         return ("features/" if self.images else "activations/") + folder(self.layer)
 
     @property
-    def moments_table(self) -> str:
-        """The table of the second moments of this view's layer."""
-        return ("feature_moments/" if self.images else "moments/") + folder(self.layer)
-
-    @property
     def vector_column(self) -> str:
         """The column of :attr:`rows_table` that holds the vector."""
         return "features" if self.images else "activation"

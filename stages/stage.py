@@ -23,6 +23,12 @@ The key ``"metrics"`` (a JSON-able dict), if present, is copied into ``run.json`
 
 Shared = Literal["part", "all"]
 
+PAGE = "site/index.html"
+"""The page to open first of a run that has one, relative to its folder."""
+
+REJECTS = "rejects/"
+"""What the names of tables of rejects begin with."""
+
 
 class UserError(Exception):
     """Something the user can mend: one line that says what, where and what to do."""
@@ -125,9 +131,10 @@ class Stage:
         section: the model of a section of the configuration that is called as the stage, and None where it is not
             given. (Those of the stages that ship are fields of :class:`pipeline.config.Config`.)
         steps: ``(sections) -> (label, values of params)`` of each of its steps, see :class:`stages.sections.Sections`.
-        rejects: ``(params) -> table names`` among ``writes`` that hold what could not be used.
+        rejects: ``(params) -> table names`` among ``writes`` that hold what could not be used; they begin with
+            :data:`REJECTS`, so that a run folder alone tells which they are.
         doubts: a table of ``message`` and ``remedy``: each row says that the whole run cannot be right.
-        page: the file that a user opens first, where it writes one.
+        page: the file that a user opens first, where it writes one; the reader of run folders knows :data:`PAGE`.
         cost: ``(sections, images) -> phrases``: what its steps take, in counts that follow from the configuration.
         foresee: ``(sections) -> State``: what of its state is known before anything is opened, None where nothing is.
             Raises UserError where that is enough to refuse what is asked.

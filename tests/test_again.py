@@ -31,7 +31,7 @@ def done(bench):
     images = write_images(bench.folder / "own", per_class=4)
     assert bench.did("again", OWN) == [
         "extract (fit)", "index", "extract", "doubt (fit)", "doubt", "reduce (fit)", "reduce", "grid", "attribute",
-        "names", "validity (fit)", "validity", "render (fit)", "render", "report",
+        "names", "validity (fit)", "validity", "moments", "render (fit)", "render", "report",
     ]  # fmt: skip
     return bench, images, digests(bench.folder / "again")
 

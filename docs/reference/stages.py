@@ -12,15 +12,15 @@ def page() -> str:
     parts = [
         "# Stages",
         "Tables flow through the stages, in this order. A stage sees tables and its own parameters alone; the runner "
-        "reads, writes, resumes and distributes. What each reads and writes is that of the demo's configuration, "
-        "with a table's last name left out.",
+        "reads, writes, resumes and distributes. What each reads and writes, and its steps, are those of the demo's "
+        "configuration; a table's last name is left out.",
     ]
     for name in all_stages.ORDER:
         stage, own = all_stages.stage(name), [step for step in _demo() if step.stage.name == name]
         rows = [
             ("reads", _names([t for s in own for t in [*s.stage.reads(s.params), *s.stage.fit_reads(s.params)]])),
             ("writes", _names([t for s in own for t in s.stage.writes(s.params)])),
-            ("steps", "one for each " + _label(name) if any(s.label for s in own) else "one"),
+            ("steps", ", ".join(code(s.label) if s.label else "the whole run" for s in own)),
             ("depends on the versions of", ", ".join(stage.libraries) or "nothing"),
             ("version", str(stage.version)),
         ]
@@ -36,10 +36,6 @@ def writers() -> dict[str, str]:
 
 def _demo() -> list[Step]:
     return steps(load("demo"))
-
-
-def _label(stage: str) -> str:
-    return "method" if stage in ("explain", "evaluate", "sanity") else "atlas"
 
 
 def _names(tables: list[str]) -> str:

@@ -217,8 +217,8 @@ def _with_moments(pixels: Callable[[bytes], np.ndarray], data: bytes) -> tuple[n
 
 
 def _writes(params: Params) -> list[str]:
-    maps = [f"{table}/{folder(layer)}" for layer in params.layers for table in ("activations", "moments")]
-    means = [f"{table}/{folder(layer)}" for layer in params.features for table in ("features", "feature_moments")]
+    maps = [f"activations/{folder(layer)}" for layer in params.layers]
+    means = [f"features/{folder(layer)}" for layer in params.features]
     return ["predictions", REJECTS, "pixels", *maps, *means]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from activation_atlas.stages import moments, tables
+from activation_atlas.stages import tables
 from activation_atlas.stages.extract.predictions import best, predictions
 from activation_atlas.stages.specs import folder
 from activation_atlas.stages.stage import State, UserError
@@ -115,15 +115,13 @@ class Extracted:
             "pixels": _pixel_moments(shard, self.moments),
         }
         for layer in self.params.layers:
-            made[f"activations/{folder(layer)}"] = rows = self._activations(layer)
-            made[f"moments/{folder(layer)}"] = moments.of_part(shard, tables.to_numpy(rows["activation"]))
+            made[f"activations/{folder(layer)}"] = self._activations(layer)
         ids = pa.array([self.ids[row] for row in self.kept], pa.string())
         for layer in self.params.features:
             channels = self.state["layers"][layer]["channels"]
             vectors = self._joined(f"{layer} features.vector", (0, channels), self.params.dtype)
             schema = tables.features(channels, self.params.dtype)
             made[f"features/{folder(layer)}"] = pa.table([ids, tables.from_numpy(vectors)], schema=schema)
-            made[f"feature_moments/{folder(layer)}"] = moments.of_part(shard, vectors)
         return made
 
     def _joined(self, column: str, empty: tuple[int, ...], dtype: Any) -> np.ndarray:

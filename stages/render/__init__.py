@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from activation_atlas.stages import moments, tables
+from activation_atlas.stages import tables
+from activation_atlas.stages.render.moment import second_moment, source
 from activation_atlas.stages.render.section import RenderSpec, cost, steps
 from activation_atlas.stages.specs import OpenedModel, PositiveInt, Spec, ViewSpec
 from activation_atlas.stages.stage import Inputs, Shard, Shared, Stage, State, UserError
@@ -82,7 +83,7 @@ def fit(inputs: Inputs, params: Params) -> State:
 
 def _moment(inputs: Inputs, params: Params) -> np.ndarray:
     view = params.view
-    moment = moments.mean(inputs, view.moments_table)
+    moment = second_moment(inputs, view)
     if moment is None or not np.trace(moment) > 0:
         what = "has no rows" if moment is None else "never answers (all its activations are 0)"
         raise UserError(f"atlas {view.name}: layer {view.layer} {what}; nothing can be drawn")
@@ -266,7 +267,7 @@ STAGE = Stage(
     reads=_reads,
     writes=lambda params: [f"icons/{params.view.name}"],
     fit=fit,
-    fit_reads=lambda params: [params.view.moments_table, "pixels", grids_table(params)],
+    fit_reads=lambda params: [source(params.view), "pixels", grids_table(params)],
     libraries=("tensorflow", "keras", "numpy", "pillow"),
     model=True,
     threads=False,

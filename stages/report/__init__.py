@@ -25,7 +25,7 @@ from activation_atlas.stages.report.presence import read_presence
 from activation_atlas.stages.report.validity import read_validity
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import PositiveInt, ReadImages, Spec, ViewSpec, slug
-from activation_atlas.stages.stage import Inputs, Shard, Stage, UserError, one_shard
+from activation_atlas.stages.stage import PAGE, Inputs, Shard, Stage, UserError, one_shard
 
 
 class ReportSpec(Spec):
@@ -136,7 +136,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         files.update(audit.files)
         facts["errors"] = audit.facts
         facts["figures"] += audit.figures
-    files["site/index.html"] = page.page(params.title, data, atlases, score, facts)
+    files[PAGE] = page.page(params.title, data, atlases, score, facts)
     files.update({f"site/assets/{name}": content for name, content in assets.files.items()})
     return files
 
@@ -285,6 +285,6 @@ STAGE = Stage(
     libraries=("matplotlib", "Pillow", "jinja2"),
     files=True,
     steps=_steps,
-    page="site/index.html",
+    page=PAGE,
     foreseen=True,
 )

@@ -97,12 +97,9 @@ def activations(channels: int, attributed: int, dtype: str = "float16") -> pa.Sc
 
 
 def moments(channels: int) -> pa.Schema:
-    """Of ``activations``, and as ``feature_moments`` of ``features``: see :mod:`stages.moments`."""
+    """Of ``activations``: see :mod:`stages.moments`."""
     size = channels * (channels + 1) // 2
     return pa.schema([("shard", pa.int32()), ("rows", pa.int64()), ("products", vector(size, "float64"))])
-
-
-feature_moments = moments
 
 
 def pixels() -> pa.Schema:

@@ -111,18 +111,15 @@ TABLES = {
                 "activation . d logit / d activation",
             },
         ),
-        *(
-            Table(
-                name,
-                ("shard",),
-                f"second moments of {table}: what sets a layer's vectors apart, for the whitening of icons",
-                {
-                    "shard": "part of the images table",
-                    "rows": f"vectors of that part of {table}",
-                    "products": "sum of their outer products, float64: the upper triangle, row by row",
-                },
-            )
-            for name, table in (("moments", "activations"), ("feature_moments", "features"))
+        Table(
+            "moments",
+            ("shard",),
+            "second moments of activations: what sets a layer's vectors apart, for the whitening of icons",
+            {
+                "shard": "part of the images table",
+                "rows": "vectors of that part of activations",
+                "products": "sum of their outer products, float64: the upper triangle, row by row",
+            },
         ),
         Table(
             "pixels",

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import activation_atlas as aa
+from activation_atlas.pipeline.results import RunFolder
+from activation_atlas.pipeline.store import Store
 
 
 def test_what_is_typed_is_what_is_loaded():
@@ -30,3 +32,11 @@ def test_what_is_public_is_documented(name):
 def test_what_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'activation_atlas' has no attribute 'atlas'"):
         aa.atlas  # noqa: B018
+
+
+def test_classes_are_those_of_whichever_stage_opened_the_model(tmp_path):
+    with pytest.raises(aa.UserError, match="the classes are not known yet: run the pipeline until it has opened"):
+        RunFolder(tmp_path).classes  # noqa: B018
+    Store(tmp_path).write_state("doubt", "", {"metrics": {}}, {})
+    Store(tmp_path).write_state("extract", "", {"classes": ["a", "b"]}, {})
+    assert RunFolder(tmp_path).classes == ["a", "b"]

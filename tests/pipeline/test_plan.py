@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from activation_atlas.pipeline.plan import STAMPS, Planner, differs
+from activation_atlas.pipeline.plan import OLD_STAMPS, STAMPS, Planner, compact, differs, stamped
 from activation_atlas.pipeline.store import Store
 from activation_atlas.pipeline.worker import work
 from activation_atlas.stages.stage import UserError
@@ -78,6 +78,18 @@ def test_a_changed_line_reruns_its_shard_and_what_follows(run, file):
     assert did == [("numbers", 1), ("squares", "fit"), ("squares", 1), ("total", 0)]
     assert reasons["numbers"] == "the images have changed or were never read"
     assert reasons["squares"] == "input numbers has changed"
+
+
+def test_a_folder_with_the_old_record_of_stamps_is_read_no_second_time(run, file):
+    run(toy.steps(file))
+    known = stamped(run.store)
+    run.store.write_json(OLD_STAMPS, known)
+    run.store.remove(STAMPS)
+    assert run(toy.steps(file))[0] == []
+    compact(run.store)
+    assert run.store.read_json(OLD_STAMPS) is None and run.store.lines(STAMPS) == [known]
+    file.write_text("1 2 3\n4 7\n6")
+    assert run(toy.steps(file))[0][0] == ("numbers", 1)
 
 
 def test_a_new_least_number_reruns_all_squares(run, file):

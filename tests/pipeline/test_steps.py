@@ -14,7 +14,7 @@ from activation_atlas.pipeline.progress import Progress
 from activation_atlas.pipeline.runner import together
 from activation_atlas.pipeline.steps import steps
 from activation_atlas.pipeline.store import Store
-from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.stage import PAGE, REJECTS, UserError
 
 STAGE = '''
 """numbers -> rejects and doubts: a stage as anyone may write it."""
@@ -102,6 +102,32 @@ def test_what_is_written_for_a_shard_does_not_grow_with_the_shards(config, tmp_p
     runner.run(config, str(tmp_path / "run"), Progress())
     assert written == ["run.json"] * 3, "when it begins, after the stage, when it ends"
     assert not (tmp_path / "run/run.jsonl").exists()
+
+
+def test_what_is_known_of_a_run_folder_without_its_stages_holds_of_all_stages():
+    made = steps(load("demo"))
+    rejects = {t for s in made for t in s.stage.rejects(s.params)}
+    assert rejects and rejects == {t for s in made for t in s.stage.writes(s.params) if t.startswith(REJECTS)}
+    assert {s.stage.page for s in made} == {None, PAGE}
+
+
+def test_moments_are_taken_once_of_each_layer_that_is_drawn_and_of_no_other():
+    atlas = {"grids": [2], "render": {"grids": [2]}}
+    atlases = [
+        {**atlas, "name": "a", "layer": "block/one"},
+        {**atlas, "name": "b", "layer": "block/one", "class": "x"},
+        {**atlas, "name": "c", "layer": "two", "render": None},
+        {**atlas, "name": "d", "layer": "three", "images": True},
+    ]
+    whole = {"model": {"path": "m"}, "images": {"path": "x"}, "extract": {"layers": ["four"]}, "atlases": atlases}
+    made = steps(Config.model_validate(whole))
+    assert [s.stage.writes(s.params) for s in made if s.stage.name == "moments"] == [["moments/block__one"]]
+    read = {s.label: list(s.stage.fit_reads(s.params))[0] for s in made if s.stage.name == "render"}
+    assert read == {"a": "moments/block__one", "b": "moments/block__one", "d": "features/three"}
+    later = steps(Config.model_validate({**whole, "atlases": [*atlases[:2], {**atlases[2], **atlas}, atlases[3]]}))
+    extract = [next(s.params for s in each if s.stage.name == "extract") for each in (made, later)]
+    assert extract[0] == extract[1], "render that is switched on later takes no pass over the images"
+    assert [s.label for s in later if s.stage.name == "moments"] == ["block__one", "two"]
 
 
 def test_steps_of_a_stage_that_read_one_another_follow_one_another():

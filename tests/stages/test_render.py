@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from activation_atlas.stages import moments, tables
 from activation_atlas.stages.render import STAGE, Params, RenderSpec, colour_root, directions, fidelity, whitening
+from activation_atlas.stages.render.moment import second_moment, source
 from activation_atlas.stages.specs import ModelSpec, ViewSpec
 from activation_atlas.stages.stage import UserError
 from tests.memory import MemoryInputs
@@ -44,6 +45,14 @@ def rows(n=60, seed=0):
     return np.abs(np.random.default_rng(seed).normal(size=(n, C))).astype(np.float16)
 
 
+def layer_part(view: ViewSpec, shard: int, vectors):
+    """What is whitened with: a part of an atlas's features, or of its layer's moments."""
+    if not view.images:
+        return moments.of_part(shard, vectors)
+    ids = pa.array([f"{shard:02x}{k:04x}" for k in range(len(vectors))], pa.string())
+    return pa.table([ids, tables.from_numpy(vectors)], schema=tables.features(C))
+
+
 def inputs(view: ViewSpec, parts=2) -> MemoryInputs:
     vectors = rows()
     cells = np.abs(np.random.default_rng(1).normal(size=(len(KEYS), C))).astype(np.float32)
@@ -67,7 +76,7 @@ def inputs(view: ViewSpec, parts=2) -> MemoryInputs:
     return MemoryInputs(
         {
             f"grids/{view.name}": [pa.table(grid, schema=tables.grids(C))],
-            view.moments_table: [moments.of_part(k, part) for k, part in enumerate(split)],
+            source(view): [layer_part(view, k, part) for k, part in enumerate(split)],
             "pixels": [pa.table(colours, schema=tables.pixels())],
         }
     )
@@ -114,14 +123,17 @@ def test_more_tries_are_never_worse(model):
 
 
 @pytest.mark.parametrize("sizes", [(5, 0, 40), (0, 3), (0,), ()])
-def test_moments_of_parts_are_those_of_the_rows_bit_by_bit(sizes):
+@pytest.mark.parametrize("images", [False, True])
+def test_moments_of_parts_are_those_of_the_rows_bit_by_bit(sizes, images):
     """As they were taken of the rows themselves: in one thread, part after part."""
+    view = ViewSpec(name="atlas", layer="maps", images=images)
     rng = np.random.default_rng(0)
     parts = [rng.normal(size=(n, C)).astype(np.float16) for n in sizes]
     with threadpool_limits(limits=1):
         wide = [part.astype(np.float64) for part in parts]
         total = sum((part.T @ part for part in wide), np.zeros((C, C)))
-    found = moments.mean(MemoryInputs({"moments/a": [moments.of_part(k, p) for k, p in enumerate(parts)]}), "moments/a")
+        held = MemoryInputs({source(view): [layer_part(view, k, p) for k, p in enumerate(parts)]})
+        found = second_moment(held, view)
     assert found is None if not sum(sizes) else (found == total / sum(sizes)).all()
 
 
@@ -203,6 +215,6 @@ def test_no_cell_is_large_enough(model):
 def test_a_silent_layer_is_refused(model):
     p = params(model)
     held = inputs(p.view)
-    held.tables[p.view.moments_table] = [moments.of_part(0, np.zeros((4, C), np.float16))]
+    held.tables[source(p.view)] = [moments.of_part(0, np.zeros((4, C), np.float16))]
     with pytest.raises(UserError, match="never answers"):
         STAGE.fit(held, p)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -84,7 +85,9 @@ class _Begun:
         self.models, self.passed = models, 0
 
     def at(self, number: int) -> tuple[int, int, str, Model] | None:
-        found = next(islice(self.models, number - self.passed, None), None)
+        # What raises on its way is at its end, and would pass for a model of fewer layers: it is valid no more.
+        passed, self.passed = self.passed, sys.maxsize
+        found = next(islice(self.models, number - passed, None), None)
         self.passed = number + 1
         if found is None or found[0] == found[1]:
             self.models = iter(())  # nothing follows: the model need not be held

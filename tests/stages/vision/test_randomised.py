@@ -1,11 +1,13 @@
 """A model whose layers are shuffled from the logits down."""
 
+from itertools import islice
+
 import keras
 import numpy as np
 import pytest
 
 from activation_atlas.stages.specs import ModelSpec
-from activation_atlas.stages.vision.model import open_model
+from activation_atlas.stages.vision.model import open_model, randomised
 from activation_atlas.stages.vision.model.loading import load
 from activation_atlas.stages.vision.model.randomised import at_depth, cascade, depths, shuffle, weighted
 from tests.stages.vision import small_models
@@ -81,3 +83,17 @@ def test_the_same_seed_shuffles_alike_and_another_does_not(spec):
         return np.concatenate([w.reshape(-1) for w in layer.get_weights()])
 
     assert np.array_equal(shuffled(3), shuffled(3)) and not np.array_equal(shuffled(3), shuffled(4))
+
+
+def test_a_cascade_that_was_stopped_while_a_model_was_built_begins_again(spec, monkeypatch):
+    def stopped(*arguments):
+        yield from islice(cascade(*arguments), 1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(randomised, "cascade", stopped)
+    assert at_depth(spec, 3, 0, seed=5)[0] == 1
+    with pytest.raises(KeyboardInterrupt):
+        at_depth(spec, 3, 1, seed=5)
+    monkeypatch.setattr(randomised, "cascade", cascade)
+    again = at_depth(spec, 3, 1, seed=5)
+    assert again is not None and again[:3] == list(islice(cascade(spec, 3, 5), 2))[1][:3]
