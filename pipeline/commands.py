@@ -23,7 +23,7 @@ from activation_atlas.stages.origin import model_spec
 from activation_atlas.stages.specs import ModelSpec, listed
 
 if TYPE_CHECKING:
-    from activation_atlas.stages.vision.model import LayerInfo
+    from activation_atlas.stages.vision.layer_info import LayerInfo
 
 log = logging.getLogger(__name__)
 

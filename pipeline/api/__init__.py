@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from activation_atlas.stages.explain.panel import panel_of as panel
     from activation_atlas.stages.specs import ModelSpec
     from activation_atlas.stages.stage import UserError
-    from activation_atlas.stages.vision.model import LayerInfo
+    from activation_atlas.stages.vision.layer_info import LayerInfo
 else:
     _PLACES = {
         **dict.fromkeys(("Plan", "PlannedStep", "layers", "plan", "run"), "pipeline.commands"),
@@ -56,7 +56,7 @@ else:
         **dict.fromkeys(("Atlas", "Doubt", "RunFolder", "RunResult", "open_run"), "pipeline.results"),
         **dict.fromkeys(("Explained", "Map"), "stages.explain.interactive"),
         **{"explain": "stages.explain.interactive:explain_images", "panel": "stages.explain.panel:panel_of"},
-        **{"LayerInfo": "stages.vision.model", "ModelSpec": "stages.specs", "UserError": "stages.stage"},
+        **{"LayerInfo": "stages.vision.layer_info", "ModelSpec": "stages.specs", "UserError": "stages.stage"},
     }
 
     def __getattr__(name):

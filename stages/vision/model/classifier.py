@@ -10,9 +10,10 @@ import tensorflow as tf
 
 from activation_atlas.stages.specs import ModelSpec, meant
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.layer_info import LayerInfo
 from activation_atlas.stages.vision.model.geometry import Seen, loses, reaches, upright
 from activation_atlas.stages.vision.model.half import simplifier, widened
-from activation_atlas.stages.vision.model.layers import LayerInfo, described, is_spatial, placed
+from activation_atlas.stages.vision.model.layers import described, is_spatial, placed
 from activation_atlas.stages.vision.model.loading import Loaded, class_names
 from activation_atlas.stages.vision.model.logits import Ending, ends_in_one, probabilities, to_logits
 from activation_atlas.stages.vision.model.program import Program, flatten, run
