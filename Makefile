@@ -4,7 +4,7 @@
 #   make demo       draws a data set, makes its atlas, and names the page to open
 #   make test       the fast tests; make test-slow: the rest
 #   make test-oldest the tests of models on the lowest versions that pyproject.toml allows, with Python 3.11
-#   make test-peers our maps beside those of tf-keras-vis, tf-explain and SHAP, which it installs
+#   make test-peers our maps beside those of tf-keras-vis, tf-explain, SHAP, LIME and Quantus, which it installs
 #   make notebooks  runs the notebooks and keeps what they give
 #   make described  what is written from the code: the README's table of methods, configs/schema.json
 #   make lint       style, format and types
@@ -108,11 +108,13 @@ bench: $(STAMP)
 RESOLVE = uv pip compile --no-config --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --upgrade \
 	--no-emit-index-url --no-annotate --no-header
 
-# The second lock is what the peers need on top of the first, at the versions of the first; the third has the lowest
+# The second lock is what the peers need on top of the first, at the versions of the first, and no opencv-python, which is
+# opencv-python-headless with windows; the third has the lowest
 # version of whatever pyproject.toml names, and what runs the tests.
 lock:
 	$(RESOLVE) --extra dev pyproject.toml -o requirements.lock
 	$(RESOLVE) --extra peers -c requirements.lock pyproject.toml -o tests/peers/requirements.lock \
+		--no-emit-package opencv-python \
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 	$(RESOLVE) --resolution lowest-direct pyproject.toml tests/oldest/requirements.in -o tests/oldest/requirements.lock
 
