@@ -14,6 +14,7 @@ from tests.peers.networks import case
 EXCEPTIONS = {
     "eigen_cam": "pytorch-grad-cam needs PyTorch, larger than all else together: an SVD by hand, below",
     "deconvnet": "xplique, which does not allow this TensorFlow: benchmarks/xplique_parity.py",
+    "occlusion_segments": "no library that allows this TensorFlow: a loop over the segments, in test_by_segments.py",
     "rise": "xplique, which does not allow this TensorFlow: benchmarks/xplique_parity.py",
 }
 TESTED = {
