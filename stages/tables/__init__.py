@@ -211,6 +211,7 @@ def maps() -> pa.Schema:
             ("map", pa.list_(pa.float32())),
             ("score", pa.float32()),
             ("gap", pa.float32()),
+            ("fit", pa.float32()),
             ("flag", pa.string()),
         ]
     )
