@@ -25,8 +25,10 @@ from activation_atlas.stages.vision.attribution.methods.method import (
 
 FILES = (
     "cam",
+    "hires_cam",
     "eigen_cam",
     "score_cam",
+    "ablation_cam",
     "gradients",
     "smooth_grad",
     "path",
