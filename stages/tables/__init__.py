@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from activation_atlas.stages.tables.described import TABLES as TABLES
+from activation_atlas.stages.tables.of_looks import feature_maps as feature_maps
+from activation_atlas.stages.tables.of_looks import filters as filters
 from activation_atlas.stages.tasks import CLASSES, Task
 
 POSITION = [("image_id", pa.string()), ("row", pa.int16()), ("col", pa.int16())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from activation_atlas.stages.stage import Table
+from activation_atlas.stages.tables.of_looks import LOOKS
 from activation_atlas.stages.tables.of_maps import MAPS
 
 _POSITION = {
@@ -226,5 +227,6 @@ TABLES = {
             },
         ),
         *MAPS,
+        *LOOKS,
     )
 }
