@@ -13,8 +13,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from glob import glob, has_magic
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -25,13 +23,14 @@ from activation_atlas.stages.explain.configured import warnings
 from activation_atlas.stages.explain.explained import Explained, Map
 from activation_atlas.stages.explain.targets import check, resolve
 from activation_atlas.stages.feed import Feed, at_size, upright
+from activation_atlas.stages.feed.given import files, spelled
 from activation_atlas.stages.methods import METHODS, MethodSpec, Options
 from activation_atlas.stages.origin import model_spec
 from activation_atlas.stages.sources import image_id
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec, black_and_white, listed
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables.flags import flag_of
-from activation_atlas.stages.vision.images import EXTENSIONS, Crop, ImageError, measure
+from activation_atlas.stages.vision.images import Crop, ImageError, measure
 from activation_atlas.stages.vision.levels import told
 from activation_atlas.stages.vision.place import Place
 
@@ -138,37 +137,6 @@ def _options(method: Options | dict[str, Any] | str) -> Options:
         raise UserError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
-def files(images: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """Files, folders (all images below, by name) and globs as a list without repetitions.
-
-    Raises:
-        UserError: a folder without images, a glob that matches none, what is no path.
-    """
-    uris: list[str] = []
-    for image in images:
-        if not isinstance(image, (str, os.PathLike)):
-            raise UserError(f"an image of type {type(image).__name__}; give files, folders or globs")
-        given = os.fspath(image)
-        if not given.strip():
-            raise UserError("an image without a name; give files, folders or globs")
-        path = Path(given)
-        if path.is_dir():
-            own = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.name[0] != ".")
-            if not own:
-                raise UserError(f"{given}: no image in this folder")
-        elif has_magic(given) and "://" not in given and not path.exists():
-            own = sorted(p for p in glob(given, recursive=True) if Path(p).is_file())
-            if not own:
-                raise UserError(f"{given}: no file is called like this")
-        else:
-            own = [given]
-        uris += own
-    first: dict[str, str] = {}
-    for uri in uris:
-        first.setdefault(_spelled(uri), uri)
-    return list(first.values())
-
-
 def _refuse(uri: str, reason: str) -> None:
     raise UserError(f"{uri}: {reason}")
 
@@ -204,16 +172,11 @@ def _read(
     images = []
     for (uri, photo, pixels), own, shares in zip(read, logits, probabilities, strict=True):
         if np.isfinite(own).all():
-            about = (model.name, uri, image_id(_spelled(uri)), photo, pixels, crop, label, model.classes, own, shares)
+            about = (model.name, uri, image_id(spelled(uri)), photo, pixels, crop, label, model.classes, own, shares)
             images.append(Explained(*about))
         else:
             rejected(uri, "the model gives NaN or infinite values (logits)")
     return images
-
-
-def _spelled(uri: str) -> str:
-    """One spelling of a path, so that ``dog.jpg`` and ``./dog.jpg`` draw the same."""
-    return uri if ":" in uri else Path(os.path.normpath(uri)).as_posix()
 
 
 def _background(options: Options, count: int, images: Sequence[Explained], seed: int) -> np.ndarray | None:

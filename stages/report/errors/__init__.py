@@ -11,6 +11,7 @@ from pydantic import Field
 
 from activation_atlas.stages.drawing import captions as method_captions
 from activation_atlas.stages.drawing.numbers import plural, thousands
+from activation_atlas.stages.drawing.pages import rendered
 from activation_atlas.stages.drawing.sheet import Sheet, encoded
 from activation_atlas.stages.intervals import wilson
 from activation_atlas.stages.methods import MethodSpec
@@ -141,7 +142,7 @@ def error_audit(
         "figures": shown,
         "trust": None if trust is None else (data["links"]["trust.webp"], trust.width, trust.height),
     }
-    files["site/errors.html"] = page.rendered("errors.html", title, data, SCRIPTS, STYLES, facts)
+    files["site/errors.html"] = rendered("errors.html", title, data, SCRIPTS, STYLES, facts)
     files.update({f"site/assets/{name}": content for name, content in assets.files.items()})
     facts = {"mistakes": audit.mistakes, "explained": audit.explained, "maps": bool(variants)}
     return Written(files, facts, shown)
