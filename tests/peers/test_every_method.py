@@ -12,6 +12,9 @@ from activation_atlas.stages.vision.attribution.methods.eigen_cam import EigenCa
 from tests.peers.networks import case
 
 EXCEPTIONS = {
+    "attention": "no peer reads a Keras transformer's attention: NumPy, tests/stages/vision/methods/test_attention.py",
+    "attention_rollout": "as attention",
+    "attention_gradient": "as attention; its gradients by differences there",
     "eigen_cam": "pytorch-grad-cam needs PyTorch, larger than all else together: an SVD by hand, below",
     "deconvnet": "xplique, which does not allow this TensorFlow: benchmarks/xplique_parity.py",
     "rise": "xplique, which does not allow this TensorFlow: benchmarks/xplique_parity.py",

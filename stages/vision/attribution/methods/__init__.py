@@ -27,6 +27,7 @@ FILES = (
     "cam",
     "eigen_cam",
     "score_cam",
+    "attention",
     "gradients",
     "smooth_grad",
     "path",
