@@ -11,6 +11,7 @@ import tensorflow as tf
 from activation_atlas.stages.specs import ModelSpec, meant
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.layer_info import LayerInfo
+from activation_atlas.stages.vision.model.attending import Attending
 from activation_atlas.stages.vision.model.geometry import Seen, loses, reaches, upright
 from activation_atlas.stages.vision.model.half import simplifier, widened
 from activation_atlas.stages.vision.model.layers import described, is_spatial, placed
@@ -246,6 +247,22 @@ class Model:
             return dict(zip(layers, maps, strict=True)), logits
 
         return apply
+
+    # -- attention ---------------------------------------------------------------
+
+    @cached_property
+    def attention(self) -> Attending:
+        """What the tokens of its blocks attend to; proved when first asked for."""
+        return Attending(self.program, self.shapes, self.native)
+
+    def attended(self, x: tf.Tensor, tape: tf.GradientTape | None = None) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """x in the model's range -> each block's attention (n, heads, tokens, tokens), and logits, in one pass.
+
+        Args:
+            tape: watches the attention as it is made.
+        """
+        found, logits = self.attention(self._begin(x), tape)
+        return found, self._out(logits)
 
     def accepts(self, layer: str, height: int, width: int) -> bool:
         """Whether the layer's map can be computed, with an interior, for images of another size."""

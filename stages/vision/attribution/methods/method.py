@@ -191,8 +191,9 @@ class Method:
         build: makes it ready for one setting; what is compiled is compiled here or at the first call.
         configure: decides, before any shard, what must hold for all: the layer, the size of the maps, whether a quick
             way is exact. Raises UserError for what this model cannot do.
-        resolution: what a map has a value for: each position of a ``layer``, each pixel of the ``input``, or each of
-            the ``windows`` laid over it (:attr:`Options.windows`).
+        resolution: what a map has a value for: each position of a ``layer``, each of the ``patches`` that are a
+            transformer's tokens, each pixel of the ``input``, or each of the ``windows`` laid over it
+            (:attr:`Options.windows`).
         grain: how a map looks: ``smooth`` between its values, ``blocky`` as the windows or cells it is made of,
             ``pixels`` that differ from one to the next. Maps are held against a random map as smooth as they are.
         signed: whether values below zero mean "against".
@@ -200,7 +201,7 @@ class Method:
         colours: what red and blue say, where that is not for and against the class.
         unit: of the values, where they have one that a reader knows.
         needs: what a model must have: a ``gradient`` from its logits back to where the map is, a ``linear head``
-            behind the layer, a ``ReLU``.
+            behind the layer, a ``ReLU``, ``attention`` among the patches of an image.
         by_class: whether another target has another map.
         draws: whether something is drawn at random for each image, by the run's seed and the image's id.
         background: images of the data it wants, given its options.
@@ -218,13 +219,13 @@ class Method:
     options: type[Options]
     build: Callable[[Setting], Explain]
     configure: Callable[[Model, Any, Sample], Configured] = _at_input
-    resolution: Literal["layer", "input", "windows"]
+    resolution: Literal["layer", "patches", "input", "windows"]
     grain: Literal["smooth", "blocky", "pixels"]
     signed: bool = False
     around: Literal["zero", "mean"] = "zero"
     colours: str | None = None
     unit: str | None = None
-    needs: tuple[Literal["gradient", "linear head", "ReLU"], ...] = ()
+    needs: tuple[Literal["gradient", "linear head", "ReLU", "attention"], ...] = ()
     by_class: bool = True
     draws: bool = False
     background: Callable[[Any], int] = field(default=lambda options: 0)

@@ -19,6 +19,7 @@ from activation_atlas.stages.vision.attribution.methods import METHODS, Explain,
 from activation_atlas.stages.vision.model import Model, open_model
 from tests.quick import first
 from tests.stages.vision import small_models as small
+from tests.stages.vision import small_transformers as transformers
 
 COUNT, CLASSES = 5, small.CLASSES
 
@@ -38,13 +39,6 @@ of the channels that raise the logit is nowhere more than what lowers it."""
 
 KIN = {"occlusion_segments", "lime"}
 """Methods that score the same hidden segments as `kernel_shap`, which the fast tests run for them."""
-
-LACKING = {
-    "gradient": ("no gradient of the logits", "stepped"),
-    "linear head": ("not linear", "deep", "residual"),
-    "ReLU": ("has none", "plain"),
-}
-"""What a method may need -> words of the line that refuses a model without it, and such models."""
 
 
 def wide() -> keras.Model:
@@ -96,10 +90,21 @@ OWN: dict[str, tuple[Callable[[], keras.Model], str]] = {
     "stepped": (stepped, "float32"),
     "mixed_float16": (small.nested, "mixed_float16"),
     "mixed_bfloat16": (small.nested, "mixed_bfloat16"),
+    "class_token": (transformers.class_token, "float32"),
+    "patches": (transformers.pooled, "float32"),
+    "class_token_float16": (transformers.class_token, "mixed_float16"),
 }
+TRANSFORMERS = ("class_token", "patches", "class_token_float16")
 FAST = "nested"
-"""The form of transfer learning, which every method can explain."""
+"""The form of transfer learning, which every method but those of attention can explain."""
 MODELS = [*small.BUILDERS, *OWN]
+LACKING = {
+    "gradient": ("no gradient of the logits", "stepped"),
+    "linear head": ("not linear", "deep", "residual", *TRANSFORMERS),
+    "ReLU": ("has none", "plain", *TRANSFORMERS),
+    "attention": ("has no attention", *(name for name in MODELS if name not in TRANSFORMERS)),
+}
+"""What a method may need -> words of the line that refuses a model without it, and such models."""
 REFUSED = {
     (name, model): words
     for name, method in METHODS.items()
