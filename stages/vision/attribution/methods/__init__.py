@@ -35,6 +35,9 @@ FILES = (
     "guided",
     "occlusion",
     "rise",
+    "occlusion_segments",
+    "lime",
+    "kernel_shap",
 )
 """Files of this folder that declare methods as ``METHODS``, in the order in which methods are listed anywhere."""
 
