@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from activation_atlas.stages.methods import METHODS, Method, baseline
+from activation_atlas.stages.vision.attribution.methods.method import InputOrLayer
 from docs.reference.configuration import rows_of
 from docs.reference.markdown import anchored, code, table
 
@@ -50,10 +51,13 @@ def _link(method: Method) -> tuple[str, str, str]:
 def _facts(method: Method) -> list[tuple[str, str]]:
     around = "around the map's own mean" if method.around == "mean" else "around zero" if method.signed else "from zero"
     colours = method.colours or ("red speaks for the class, blue against it" if method.signed else "lighter is more")
+    at = RESOLUTIONS[method.resolution]
+    if issubclass(method.options, InputOrLayer):
+        at += ", or for each position of a layer, where one is given"
     return [
         ("name", code(method.name)),
         ("source", method.source),
-        ("map", f"{RESOLUTIONS[method.resolution]}; {GRAINS[method.grain]}"),
+        ("map", f"{at}; {GRAINS[method.grain]}"),
         ("values", f"{'signed' if method.signed else 'not negative'}, shown {around}: {colours}"),
         *([("unit", method.unit)] if method.unit else []),
         ("the model must have", ", ".join(NEEDS[need] for need in method.needs) or "nothing special"),

@@ -16,6 +16,7 @@ from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.methods.cam import GradCam
 from activation_atlas.stages.vision.attribution.methods.gradients import Saliency
 from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
+from activation_atlas.stages.vision.attribution.methods.path import IntegratedGradients
 from activation_atlas.stages.vision.place import Place
 from tests.memory import MemoryInputs
 from tests.stages.vision import small_models
@@ -364,3 +365,5 @@ def test_of_maps_that_all_say_nothing_none_is_scored(inputs, model):
 
 def test_each_method_is_set_against_a_random_map_of_its_kind():
     assert [baseline(m()) for m in (GradCam, Occlusion, Saliency)] == ["random", "random", "random_pixels"]
+    integrated = [IntegratedGradients(), IntegratedGradients(layer="conv")]
+    assert [baseline(m) for m in integrated] == ["random_pixels", "random"], "at a layer a map is as smooth as any"
