@@ -119,8 +119,25 @@ class ImagesSpec(Spec):
     resize: int | tuple[int, int] | None = Field(
         None, description="side, or height and width; default: the model's own"
     )
-    crop: Literal["center", "none", "pad"] = Field(
-        "center", description="to the model's shape: cut to the middle, squeeze, or pad with grey"
+    crop: Literal["center", "none", "pad"] | None = Field(
+        None,
+        description="to the model's shape: center cuts to the middle, none squeezes, pad adds grey; default: as the "
+        "model's own preprocessor does, else center",
+    )
+    crop_share: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="of the sides of the largest middle cut, the share that is taken: 0.875 where the shorter side was "
+        "resized to 256 and 224 cut out; default 1",
+    )
+    interpolation: Literal["bilinear", "bicubic", "lanczos", "nearest"] | None = Field(
+        None, description="of the resizing; default: as the model's own preprocessor does, else bilinear"
+    )
+    antialias: bool | None = Field(
+        None,
+        description="whether the resizing filter grows with the image; default: as the model's own preprocessor does, "
+        "else true",
     )
     levels: tuple[float, float] | float | None = Field(
         None,
@@ -145,7 +162,16 @@ class ImagesSpec(Spec):
     def _one_reading(self) -> ImagesSpec:
         if self.first_label is not None and self.labels_are == "names":
             raise ValueError("first_label is for labels that are indices; leave it out, or labels_are: names")
+        if self.crop_share is not None and self.crop in ("none", "pad"):
+            raise ValueError(f"crop_share is for crop: center; with crop: {self.crop} leave it out")
         return self
+
+    def settled(self, brought: Mapping[str, Any]) -> ImagesSpec:
+        """With what a model brings along for ``crop``, ``interpolation`` and ``antialias``, where nothing is given."""
+        own = {key: value for key, value in brought.items() if getattr(self, key) is None}
+        if self.crop_share is not None:
+            own.pop("crop", None)
+        return self.model_copy(update=own) if own else self
 
 
 def black_and_white(levels: Sequence[float] | float | None) -> tuple[float, float] | None:
@@ -174,13 +200,16 @@ def _opened(spec: ModelSpec) -> dict[str, Any]:
     return {**told, "classes": hashlib.sha256(json.dumps(told["classes"]).encode()).hexdigest()}
 
 
+_FITTING = {"resize", "crop", "crop_share", "interpolation", "antialias", "levels"}
+
+
 def _read(spec: ImagesSpec) -> dict[str, Any]:
     """What an image is and how it is cut decides what comes of it; where it came from does not."""
-    return spec.model_dump(mode="json", include={"resize", "crop", "levels", "max_pixels"})
+    return spec.model_dump(mode="json", include={"max_pixels", *_FITTING})
 
 
 def _listed(spec: ImagesSpec) -> dict[str, Any]:
-    return spec.model_dump(mode="json", exclude={"storage_options", "resize", "crop", "levels"})
+    return spec.model_dump(mode="json", exclude={"storage_options", *_FITTING})
 
 
 OpenedModel = Annotated[ModelSpec, PlainSerializer(_opened)]

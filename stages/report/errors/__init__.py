@@ -26,6 +26,7 @@ from activation_atlas.stages.report.trust import trust_figure
 from activation_atlas.stages.specs import ImagesSpec, Spec, slug
 from activation_atlas.stages.stage import Inputs
 from activation_atlas.stages.tables.flags import SILENT
+from activation_atlas.stages.vision.images import Fit
 
 SCRIPTS = ("data.js", "controls.js", "closer.js", "sheets.js", "confusions.js", "closeups.js", "errors.js")
 STYLES = ("style.css", "closer.css", "doubts.css", "errors.css")
@@ -115,7 +116,7 @@ def error_audit(
     shown = listed.figures(files, {}, {slug(v.name): method_captions.title(v.options) for v in variants})
     data = {
         "classes": classes,
-        "crop": wording.CROPS[images.crop],
+        "crop": wording.crops(Fit.of(images)),
         "cases": [payload.describe_case(c, variants, photographs, missing, assets) for c in audit.cases],
         "variants": [
             {**payload.describe_variant(v, audit.cases, assets), "agrees": agreed.get(v.name, "")} for v in variants
