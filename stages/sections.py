@@ -8,6 +8,7 @@ from typing import Any
 
 from activation_atlas.stages.groups import Given
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec
+from activation_atlas.stages.tasks import task_named
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Sections:
     @property
     def images(self) -> ImagesSpec:
         return self.config.images
+
+    @property
+    def measured(self) -> bool:
+        """Whether the model's outputs are quantities: no image is of a class, none is right or wrong."""
+        return task_named(self.model.task).measured
 
     @property
     def opened(self) -> dict[str, Any]:

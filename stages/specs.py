@@ -32,6 +32,9 @@ class Spec(BaseModel):
         return {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in given.items()}
 
 
+Probability = Annotated[float, Field(gt=0, lt=1)]
+
+
 class ModelSpec(Spec):
     """Which classifier, and what it expects and returns. Exactly one of ``path``, ``application``, ``preset``."""
 
@@ -49,6 +52,14 @@ class ModelSpec(Spec):
         "auto",
         description="what the model returns: logits (scores of any size), probabilities (of classes that exclude one "
         "another, or of each by itself), or auto: found by what its end computes, and proved on noise",
+    )
+    task: Literal["auto", "classes", "labels", "quantities"] = Field(
+        "auto",
+        description="what is asked of an image: one of the classes, several labels (sigmoids, each by itself), or "
+        "quantities (regression); auto: labels where images have lists of them, else classes",
+    )
+    threshold: Probability | dict[str, Probability] = Field(
+        0.5, description="of several labels: predicted from this probability on; one for all, or {class: its own}"
     )
     input_size: int | tuple[int, int] | None = Field(
         None, description="height and width, where the model leaves them free"
@@ -86,6 +97,12 @@ class ImagesSpec(Spec):
         None, description="default: image, path, file, filename or uri, whichever is there"
     )
     label_column: str | None = Field(None, description="default: label, class or target, whichever is there")
+    label_columns: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="several columns: a class each, of 0 and 1; or of names, all of which an image is of; or numbers, "
+        "for model.task: quantities",
+    )
     labels_are: Literal["names", "indices"] | None = Field(
         None, description="default: names of classes, or indices where these fit more of the labels"
     )
@@ -124,6 +141,8 @@ class ImagesSpec(Spec):
     def _one_reading(self) -> ImagesSpec:
         if self.first_label is not None and self.labels_are == "names":
             raise ValueError("first_label is for labels that are indices; leave it out, or labels_are: names")
+        if self.label_columns is not None and self.label_column is not None:
+            raise ValueError("label_column and label_columns: give one of them")
         return self
 
 
