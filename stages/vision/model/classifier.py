@@ -32,7 +32,8 @@ class Model:
         input_size: (height, width) in pixels.
         channels: 1 or 3.
         dtype: of everything that comes out: float32, or float64 for a float64 model.
-        kind: ``softmax``, or ``sigmoid`` where every class stands for itself.
+        kind: ``softmax``; ``sigmoid`` where every class stands for itself; ``quantity`` where the outputs are no
+            classes, and are themselves what is explained.
         ending: how the logits were found.
         program: the steps, ending in the logits; every layer's map lies in it as the image does.
         shapes: slot number to tensor shape, for two images of ``input_size``.
@@ -52,7 +53,8 @@ class Model:
         symbol = loaded.keras.inputs[0]
         self.input_size, self.channels = _input_shape(symbol.shape, spec, where)
         self._input_dtype = symbol.dtype
-        program, self.kind, self.ending = to_logits(program, spec.output, self._facts, self._noise, where, ending)
+        said = spec.output, spec.task
+        program, self.kind, self.ending = to_logits(program, said, self._facts, self._noise, where, ending)
         self.shapes, self.native = self._facts(program)
         self.program = upright(program, self.shapes)
         if self.program is not program:
@@ -109,7 +111,7 @@ class Model:
         return self.to_input(pixels * 255.0)
 
     def probabilities(self, logits: tf.Tensor) -> tf.Tensor:
-        """Logits (n, K) -> probabilities (n, K)."""
+        """Logits (n, K) -> probabilities (n, K); quantities as they are."""
         return probabilities(self.kind, logits)
 
     def scores(self, logits: tf.Tensor) -> tf.Tensor:
