@@ -218,13 +218,7 @@ class _Builder:
             part = _Builder(self.count, one_by_one, within=True)
             outputs = part.open(inner, part._as(inner, node, given, name), name + "/", node.operation)
 
-            def through(
-                values: list[tf.Tensor], part: _Builder = part, outputs: list[int] = outputs
-            ) -> list[tf.Tensor]:
-                held = run(part.steps, dict(zip(given, values, strict=True)))
-                return [held[slot] for slot in outputs]
-
-            if not self.proves or gives_the_same(through, node):
+            if not self.proves or gives_the_same(partial(_through, part.steps, given, outputs), node):
                 self.steps += part.steps
                 self.names |= part.names
                 self.called |= part.called
