@@ -12,7 +12,7 @@ from activation_atlas.stages.specs import ModelSpec, meant
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.layer_info import LayerInfo
 from activation_atlas.stages.vision.model.attending import Attending
-from activation_atlas.stages.vision.model.geometry import Seen, loses, reaches, upright
+from activation_atlas.stages.vision.model.geometry import Seen, loses, reaches, token_maps, upright
 from activation_atlas.stages.vision.model.half import simplifier, widened
 from activation_atlas.stages.vision.model.layers import described, is_spatial, placed
 from activation_atlas.stages.vision.model.loading import Loaded, class_names
@@ -56,9 +56,12 @@ class Model:
         said = spec.output, spec.task
         program, self.kind, self.ending = to_logits(program, said, self._facts, self._noise, where, ending)
         self.shapes, self.native = self._facts(program)
-        self.program = upright(program, self.shapes)
-        if self.program is not program:
-            self.shapes, self.native = self._facts(self.program)
+        self.program = program
+        for laid in (upright, token_maps):
+            program = laid(self.program, self.shapes)
+            if program is not self.program:
+                self.program = program
+                self.shapes, self.native = self._facts(program)
         self.simplify = simplifier(self.program, self.native)
         self._placed: dict[str, LayerInfo] = {}
         self._one_output = ends_in_one(self.program)
