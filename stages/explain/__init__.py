@@ -38,7 +38,7 @@ class ExplainSpec(Spec):
     targets: list[str] = Field(
         default=["predicted", "label"],
         min_length=1,
-        description="predicted, label, second, rank:K, top:K, or a class's name",
+        description="predicted, label, missed, false, second, rank:K, top:K, or a class's name",
     )
     batch: PositiveInt = Field(32, description="images in one forward pass")
 
@@ -155,7 +155,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     rows = np.flatnonzero(wanted)
     logits, labels = tables.to_numpy(predictions["logits"]), predictions["label"].to_pylist()
     task = task_of(predictions.schema.field("label").type)
-    asked = {int(r): resolve(params.targets, logits[r], labels[r], classes, task) for r in rows}
+    said = predictions["pred"].to_pylist()
+    asked = {int(r): resolve(params.targets, logits[r], labels[r], classes, task, said[r]) for r in rows}
     size = tuple(extract["input_size"])
     explained, lost = _Rows(configured, size), {}
     feed = Feed(params.images, at_size(params.images, size, _channels(params)))
@@ -206,8 +207,9 @@ class _Rows:
             for j, (target, kinds) in enumerate(asked[i].items()):
                 values, score = maps.values[i, j], maps.scores[i, j]
                 gap = None if maps.gap is None else float(maps.gap[i, j])
+                fit = None if maps.fit is None or np.isnan(maps.fit[i, j]) else float(maps.fit[i, j])
                 flag = flag_of(values, score, maps.idle is not None and bool(maps.idle[i, j]))
-                self.rows.append((image_id, target, kinds, values, float(score), gap, flag))
+                self.rows.append((image_id, target, kinds, values, float(score), gap, fit, flag))
 
     def table(self) -> pa.Table:
         rows = sorted(self.rows, key=lambda row: row[:2])
@@ -231,7 +233,8 @@ class _Rows:
             "map": pa.ListArray.from_arrays(pa.array(ends), pa.array(flat.astype(np.float32))),
             "score": [row[4] for row in rows],
             "gap": [row[5] for row in rows],
-            "flag": [row[6] for row in rows],
+            "fit": [row[6] for row in rows],
+            "flag": [row[7] for row in rows],
         }
         return pa.table([_column(columns[f.name], f.type) for f in schema], schema=schema)
 
@@ -242,7 +245,7 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
 
 STAGE = Stage(
     name="explain",
-    version=3,
+    version=4,
     about="maps of what in an image speaks for a class, by one method",
     params=Params,
     shards=aligned_shards("predictions"),
