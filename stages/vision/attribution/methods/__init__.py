@@ -25,8 +25,11 @@ from activation_atlas.stages.vision.attribution.methods.method import (
 
 FILES = (
     "cam",
+    "hires_cam",
     "eigen_cam",
     "score_cam",
+    "ablation_cam",
+    "attention",
     "gradients",
     "smooth_grad",
     "path",

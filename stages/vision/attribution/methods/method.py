@@ -65,6 +65,11 @@ class Options(Spec):
         """
         return None
 
+    @property
+    def inner(self) -> bool:
+        """Whether maps of a method that is at home at the input have a value for each position of a layer instead."""
+        return False
+
     def detail(self, size: Pair, stride: tuple[float, float]) -> float:
         """Pixels that the smallest thing spans which a map can tell apart, on an input of ``size``.
 
@@ -86,6 +91,16 @@ class Options(Spec):
     def finer(self, configured: Configured) -> str:
         """What to do where a map has one position only."""
         return "give another layer" if "layer" in configured else "give a model with larger images"
+
+
+class InputOrLayer(Options):
+    """Methods that explain at the input, or at a layer where one is given."""
+
+    layer: str | None = Field(None, min_length=1, description="explain at this layer; default: at the input")
+
+    @property
+    def inner(self) -> bool:
+        return self.layer is not None
 
 
 class AtLayer(Options):
@@ -191,16 +206,18 @@ class Method:
         build: makes it ready for one setting; what is compiled is compiled here or at the first call.
         configure: decides, before any shard, what must hold for all: the layer, the size of the maps, whether a quick
             way is exact. Raises UserError for what this model cannot do.
-        resolution: what a map has a value for: each position of a ``layer``, each pixel of the ``input``, or each of
-            the ``windows`` laid over it (:attr:`Options.windows`).
-        grain: how a map looks: ``smooth`` between its values, ``blocky`` as the windows or cells it is made of,
-            ``pixels`` that differ from one to the next. Maps are held against a random map as smooth as they are.
+        resolution: what a map has a value for: each position of a ``layer``, each of the ``patches`` that are a
+            transformer's tokens, each pixel of the ``input`` (or each position of a layer where one was given,
+            :attr:`Options.inner`), or each of the ``windows`` laid over it (:attr:`Options.windows`).
+        grain: how a map looks: ``smooth`` between its values (as any at a layer is), ``blocky`` as the windows or cells
+            it is made of, ``pixels`` that differ from one to the next. Maps are held against a random map as smooth as
+            they are.
         signed: whether values below zero mean "against".
         around: what stands for nothing: ``zero``, or the map's own ``mean``, around which it is then drawn.
         colours: what red and blue say, where that is not for and against the class.
         unit: of the values, where they have one that a reader knows.
         needs: what a model must have: a ``gradient`` from its logits back to where the map is, a ``linear head``
-            behind the layer, a ``ReLU``.
+            behind the layer, a ``ReLU``, ``attention`` among the patches of an image.
         by_class: whether another target has another map.
         draws: whether something is drawn at random for each image, by the run's seed and the image's id.
         background: images of the data it wants, given its options.
@@ -218,13 +235,13 @@ class Method:
     options: type[Options]
     build: Callable[[Setting], Explain]
     configure: Callable[[Model, Any, Sample], Configured] = _at_input
-    resolution: Literal["layer", "input", "windows"]
+    resolution: Literal["layer", "patches", "input", "windows"]
     grain: Literal["smooth", "blocky", "pixels"]
     signed: bool = False
     around: Literal["zero", "mean"] = "zero"
     colours: str | None = None
     unit: str | None = None
-    needs: tuple[Literal["gradient", "linear head", "ReLU"], ...] = ()
+    needs: tuple[Literal["gradient", "linear head", "ReLU", "attention"], ...] = ()
     by_class: bool = True
     draws: bool = False
     background: Callable[[Any], int] = field(default=lambda options: 0)
