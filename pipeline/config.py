@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, create_model, model_validator
 
 from activation_atlas import stages
 from activation_atlas.pipeline.invalid import one_line
+from activation_atlas.stages.channels import ChannelsSpec
 from activation_atlas.stages.evaluate import EvaluateSpec
 from activation_atlas.stages.explain import ExplainSpec
 from activation_atlas.stages.extract import ExtractSpec
@@ -74,6 +75,7 @@ class Config(Spec):
     images: ImagesSpec = Field(description="where the images and their labels come from")
     classes: ClassesSpec | None = Field(None, description="groups of classes that are looked at together")
     extract: ExtractSpec = Field(default_factory=ExtractSpec, description="what is taken from images and model")
+    channels: ChannelsSpec | None = Field(None, description="what single channels respond to; default: not asked")
     atlases: list[AtlasSpec] = Field(default_factory=list, description="the atlases; none is fine too")
     explain: ExplainSpec | None = Field(None, description="attribution maps of images; default: none")
     evaluate: EvaluateSpec | None = Field(None, description="do the maps tell the truth; default: not asked")
@@ -83,7 +85,8 @@ class Config(Spec):
     def _checks(self) -> Config:
         _differ("atlas names", [a.name for a in self.atlases], slug)
         _differ("explain: variants", [m.variant for m in self.explain.methods] if self.explain else [], slug)
-        _differ("layers", sorted({*self.extract.layers, *(a.layer for a in self.atlases)}), folder)
+        counted = [] if self.channels is None else self.channels.layers
+        _differ("layers", sorted({*self.extract.layers, *counted, *(a.layer for a in self.atlases)}), folder)
         for atlas in self.atlases:
             asks = atlas.class_ is not None or atlas.pair is not None
             if asks and self.extract.attribution == "none":

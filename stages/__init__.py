@@ -10,6 +10,7 @@ ORDER = (
     "index",
     "extract",
     "doubt",
+    "channels",
     "reduce",
     "purity",
     "grid",

@@ -13,9 +13,18 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 
 class Spec(BaseModel):
@@ -30,6 +39,18 @@ class Spec(BaseModel):
         if not isinstance(given, Mapping):
             return given
         return {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in given.items()}
+
+
+class Grown(BaseModel):
+    """Parameters that have grown: a newer field that is empty leaves no trace in a fingerprint, so that what was made
+    before there was such a field is still current.
+    """
+
+    newer: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in plain(self).items() if value or name not in self.newer}
 
 
 class ModelSpec(Spec):

@@ -206,8 +206,9 @@ class _Rows:
             for j, (target, kinds) in enumerate(asked[i].items()):
                 values, score = maps.values[i, j], maps.scores[i, j]
                 gap = None if maps.gap is None else float(maps.gap[i, j])
+                fit = None if maps.fit is None or np.isnan(maps.fit[i, j]) else float(maps.fit[i, j])
                 flag = flag_of(values, score, maps.idle is not None and bool(maps.idle[i, j]))
-                self.rows.append((image_id, target, kinds, values, float(score), gap, flag))
+                self.rows.append((image_id, target, kinds, values, float(score), gap, fit, flag))
 
     def table(self) -> pa.Table:
         rows = sorted(self.rows, key=lambda row: row[:2])
@@ -231,7 +232,8 @@ class _Rows:
             "map": pa.ListArray.from_arrays(pa.array(ends), pa.array(flat.astype(np.float32))),
             "score": [row[4] for row in rows],
             "gap": [row[5] for row in rows],
-            "flag": [row[6] for row in rows],
+            "fit": [row[6] for row in rows],
+            "flag": [row[7] for row in rows],
         }
         return pa.table([_column(columns[f.name], f.type) for f in schema], schema=schema)
 
@@ -242,7 +244,7 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
 
 STAGE = Stage(
     name="explain",
-    version=3,
+    version=4,
     about="maps of what in an image speaks for a class, by one method",
     params=Params,
     shards=aligned_shards("predictions"),

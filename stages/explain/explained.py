@@ -27,6 +27,7 @@ class Map:
         values: (height, width) float32, raw, at the method's own resolution.
         place: where they lie on the model's input.
         gap: of path methods, see the table ``maps``.
+        fit: of LIME and Kernel SHAP, see the table ``maps``.
         flag: why it says nothing, see :mod:`stages.tables.flags`, or None.
     """
 
@@ -40,6 +41,7 @@ class Map:
     values: np.ndarray
     place: Place
     gap: float | None
+    fit: float | None
     flag: str | None
 
     @property
@@ -120,6 +122,7 @@ def table(images: Sequence[Explained]) -> pa.Table:
             "map": m.values.ravel(),
             "score": m.score,
             "gap": m.gap,
+            "fit": m.fit,
             "flag": m.flag,
             "variant": m.variant,
             "uri": image.uri,

@@ -205,5 +205,6 @@ def _maps(
             values=values,
             place=Place.configured(configured, image.input_size),
             gap=None if maps.gap is None else float(maps.gap[row, j]),
+            fit=None if maps.fit is None or np.isnan(maps.fit[row, j]) else float(maps.fit[row, j]),
             flag=flag_of(values, score, maps.idle is not None and bool(maps.idle[row, j])),
         )

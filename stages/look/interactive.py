@@ -21,7 +21,7 @@ from activation_atlas.stages.look.export import save
 from activation_atlas.stages.look.filters import Filters, learned_filters
 from activation_atlas.stages.look.maps import FeatureMaps, Scale, maps_of
 from activation_atlas.stages.look.photographs import Photograph, photographs
-from activation_atlas.stages.look.shown import Shown
+from activation_atlas.stages.look.shown import Drawable, Shown
 from activation_atlas.stages.origin import model_spec
 from activation_atlas.stages.specs import ModelSpec, listed
 from activation_atlas.stages.stage import UserError
@@ -54,7 +54,7 @@ class Look:
         return save(self, Path(out))
 
     def _repr_png_(self) -> bytes | None:
-        return Shown([*self.filters, *self.maps])._repr_png_()
+        return Shown[Drawable]([*self.filters, *self.maps])._repr_png_()
 
 
 def look(

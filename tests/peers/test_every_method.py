@@ -11,8 +11,11 @@ from activation_atlas.stages.vision.attribution.methods import METHODS
 from activation_atlas.stages.vision.attribution.methods.eigen_cam import EigenCam
 from tests.peers.networks import case
 
+TORCH = "pytorch-grad-cam needs PyTorch, larger than all else together"
 EXCEPTIONS = {
-    "eigen_cam": "pytorch-grad-cam needs PyTorch, larger than all else together: an SVD by hand, below",
+    "xgrad_cam": f"{TORCH}: the paper's loop in tests/stages/vision/methods/test_cam.py",
+    "ablation_cam": f"{TORCH}: the paper's loop in tests/stages/vision/methods/test_ablation_cam.py",
+    "eigen_cam": f"{TORCH}: an SVD by hand, below",
     "deconvnet": "xplique, which does not allow this TensorFlow: benchmarks/xplique_parity.py",
     "rise": "xplique, which does not allow this TensorFlow: benchmarks/xplique_parity.py",
 }

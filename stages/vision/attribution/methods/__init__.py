@@ -25,14 +25,19 @@ from activation_atlas.stages.vision.attribution.methods.method import (
 
 FILES = (
     "cam",
+    "hires_cam",
     "eigen_cam",
     "score_cam",
+    "ablation_cam",
     "gradients",
     "smooth_grad",
     "path",
     "guided",
     "occlusion",
     "rise",
+    "occlusion_segments",
+    "lime",
+    "kernel_shap",
 )
 """Files of this folder that declare methods as ``METHODS``, in the order in which methods are listed anywhere."""
 

@@ -111,12 +111,16 @@ class Maps:
         idle: (n, k) bool, of methods that score an image with parts of it, or channels of a layer, hidden: whether
             the score is the same whatever is hidden, so that the map shows rounding, or the masks, and nothing else;
             None for others.
+        fit: (n, k) float32, of methods that fit a sum of parts' values to the scores of images with parts hidden: share
+            of the variance of these scores that it predicts, see :attr:`stages.vision.attribution.additive.Worth.fit`;
+            None for others.
     """
 
     values: np.ndarray
     scores: np.ndarray
     gap: np.ndarray | None = None
     idle: np.ndarray | None = None
+    fit: np.ndarray | None = None
 
 
 class Explain(Protocol):

@@ -17,6 +17,7 @@ from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.methods import METHODS, Explain, Maps, Setting
 from activation_atlas.stages.vision.model import Model, open_model
+from tests.quick import first
 from tests.stages.vision import small_models as small
 
 COUNT, CLASSES = 5, small.CLASSES
@@ -28,8 +29,15 @@ vectorised functions (the gelu of a Dense of 7) round the last few of a batch ot
 UNSIGNED_GRADIENT = {"saliency", "smooth_grad"}
 """Methods of |g|: of a single sigmoid, whose two scores are z and -z, both classes have one map."""
 
-SILENT = {("guided_backprop", "convolutional"), ("guided_grad_cam", "convolutional")}
-"""(method, model) whose map is zero for some image: no gradient that is positive at every ReLU gets there."""
+SILENT = {
+    *(("guided_backprop", "convolutional"), ("guided_grad_cam", "convolutional")),
+    *(("ablation_cam", model) for model in ("nested", "sequential", "grey", "mixed_float16", "mixed_bfloat16")),
+}
+"""(method, model) whose map is zero for some image: no gradient that is positive at every ReLU gets there; what is left
+of the channels that raise the logit is nowhere more than what lowers it."""
+
+KIN = {"occlusion_segments", "lime"}
+"""Methods that score the same hidden segments as `kernel_shap`, which the fast tests run for them."""
 
 LACKING = {
     "gradient": ("no gradient of the logits", "stepped"),
@@ -143,7 +151,7 @@ class Case:
             part = rows[start : start + batch]
             names = [(ids or self.ids)[r] for r in part]
             found.append(self._built[key](self.pixels[part], self.targets[part][:, list(columns)], names))
-        parts = zip(*((m.values, m.scores, m.gap, m.idle) for m in found), strict=True)
+        parts = zip(*((m.values, m.scores, m.gap, m.idle, m.fit) for m in found), strict=True)
         return Maps(*(None if part[0] is None else np.concatenate(part) for part in parts))
 
     def all(self) -> Maps:
@@ -154,7 +162,8 @@ class Case:
 
 def parameters() -> list:
     pairs = [(method, model) for model in MODELS for method in METHODS if (method, model) not in REFUSED]
-    return [pytest.param(p, id="-".join(p), marks=() if p[1] == FAST else pytest.mark.slow) for p in pairs]
+    quick = [p for p in pairs if p[1] == FAST and p[0] not in KIN]
+    return [pytest.param(p, id="-".join(p), marks=() if p in quick else pytest.mark.slow) for p in pairs]
 
 
 @pytest.fixture(scope="module", params=parameters())
@@ -169,12 +178,13 @@ def identical(one: Maps, other: Maps, within: float = 0) -> None:
     np.testing.assert_array_equal(one.scores, other.scores)
     np.testing.assert_allclose(one.values, other.values, rtol=0, atol=within * np.abs(other.values).max())
     np.testing.assert_array_equal(one.idle, other.idle)
+    np.testing.assert_array_equal(one.fit, other.fit)
     if one.gap is not None:
         np.testing.assert_allclose(one.gap, other.gap, rtol=0, atol=within * np.abs(other.scores).max())
 
 
 def picked(maps: Maps, rows: list[int]) -> Maps:
-    parts = (maps.values, maps.scores, maps.gap, maps.idle)
+    parts = (maps.values, maps.scores, maps.gap, maps.idle, maps.fit)
     return Maps(*(None if part is None else part[rows] for part in parts))
 
 
@@ -199,9 +209,14 @@ def test_one_finite_map_of_the_configured_size_for_every_image_and_target(case):
         assert maps.gap.shape == (COUNT, 2) and maps.gap.dtype == np.float32 and np.isfinite(maps.gap).all()
     if maps.idle is not None:
         assert maps.idle.shape == (COUNT, 2) and maps.idle.dtype == bool and not maps.idle.any()
+    if maps.fit is not None:
+        assert maps.fit.shape == (COUNT, 2) and maps.fit.dtype == np.float32 and (maps.fit <= 1).all()
 
 
-@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if not method.needs])
+UNNEEDING = [name for name, method in METHODS.items() if not method.needs]
+
+
+@pytest.mark.parametrize("name", first(UNNEEDING, *(name for name in UNNEEDING if name not in KIN)))
 def test_a_map_of_scores_that_never_change_is_told(name, tmp_path):
     maps = Case(name, open_model(ModelSpec(path=small.save(deaf(), tmp_path)))).all()
     assert METHODS[name].resolution == "layer" if maps.idle is None else maps.idle.all()
