@@ -26,6 +26,7 @@ class Recipe:
         learning_rate: at the first step; it falls to zero along half a cosine, so that the picture settles.
         tap: which activations are asked, see :func:`~stages.vision.featurevis.objectives.tap_of`.
         power: of the cosine in the objective.
+        through: whether a ReLU that ends the layer lets gradients through where it is 0 or capped.
         spectrum, jitter: see their modules.
     """
 
@@ -35,6 +36,7 @@ class Recipe:
     learning_rate: float = 0.05
     tap: str = "centre"
     power: float = 4.0
+    through: bool = False
     spectrum: Spectrum = field(default_factory=Spectrum)
     jitter: Jitter = field(default_factory=Jitter)
 
