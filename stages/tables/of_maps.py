@@ -39,9 +39,10 @@ MAPS = (
             "the last two exclusive; beyond them it says nothing",
             "map": "row by row; signed where the method is",
             "score": "the class's logit (of a single sigmoid unit z: z, and -z for class 0)",
-            "gap": "path methods: sum of the map minus the change of the score (null for others)",
+            "gap": "path methods: sum of the map minus the change of the score; of a fitted head: its logit minus the "
+            "model's (null for others)",
             "fit": "lime and kernel_shap: share of the variance of the logit, over images with segments hidden, that "
-            "the sum of the segments' values predicts: of images it was not fitted to, or of all where all were scored; "
+            "the sum of the segments' values predicts: of images it was not fitted to, or all where all were scored; "
             "1 at best, below 0 worse than the mean (null for others)",
             "flag": "why the map says nothing, and is not scored (null: it says something). "
             + "; ".join(f"{word}: {meaning}" for word, meaning in SILENT.items())
