@@ -9,6 +9,7 @@ from docs.reference.markdown import anchored, code, table
 
 RESOLUTIONS = {
     "layer": "a value for each position of the layer",
+    "patches": "a value for each patch that is a token",
     "input": "a value for each pixel of the model's input",
     "windows": "a value for each window laid over the input",
 }
@@ -17,6 +18,13 @@ GRAINS = {
     "smooth": "smooth between them",
     "blocky": "blocky, as what it is made of",
     "pixels": "different from pixel to pixel",
+}
+
+NEEDS = {
+    "gradient": "a gradient",
+    "linear head": "a linear head",
+    "ReLU": "a ReLU",
+    "attention": "attention among the patches of an image",
 }
 
 
@@ -52,7 +60,7 @@ def _facts(method: Method) -> list[tuple[str, str]]:
         ("map", f"{at}; {GRAINS[method.grain]}"),
         ("values", f"{'signed' if method.signed else 'not negative'}, shown {around}: {colours}"),
         *([("unit", method.unit)] if method.unit else []),
-        ("the model must have", ", ".join(f"a {need}" for need in method.needs) or "nothing special"),
+        ("the model must have", ", ".join(NEEDS[need] for need in method.needs) or "nothing special"),
         ("for another class", "another map" if method.by_class else "the same map"),
         ("set against", code(baseline(method.options()))),
     ]

@@ -16,7 +16,7 @@ import numpy as np
 
 from activation_atlas.stages.caches import cached
 from activation_atlas.stages.drawing.numbers import short
-from activation_atlas.stages.vision.images import Crop, source_box
+from activation_atlas.stages.vision.images import Crop, Fit, source_box
 from activation_atlas.stages.vision.place import Box, How, Place
 
 SIGNED, UNSIGNED = "RdBu_r", "inferno"
@@ -115,7 +115,7 @@ def _dilated(mask: np.ndarray) -> np.ndarray:
     return grown
 
 
-def seen(upright: tuple[int, int], size: tuple[int, int], crop: Crop) -> tuple[int, int, int, int]:
+def seen(upright: tuple[int, int], size: tuple[int, int], crop: Crop | Fit) -> tuple[int, int, int, int]:
     """What the model sees of a photograph: (left, top, right, bottom) in pixels of the upright image."""
     left, top, right, bottom = source_box((0, 0, size[1], size[0]), upright, size, crop)
     return round(left), round(top), round(right), round(bottom)
@@ -125,7 +125,7 @@ def placed(
     values: np.ndarray,
     upright: tuple[int, int],
     size: tuple[int, int],
-    crop: Crop,
+    crop: Crop | Fit,
     how: How = "bilinear",
     factor: int = 1,
     place: Place | None = None,
@@ -154,7 +154,7 @@ def laid(
     photo: np.ndarray,
     values: np.ndarray,
     size: tuple[int, int],
-    crop: Crop,
+    crop: Crop | Fit,
     top: float,
     signed: bool,
     opacity: float,

@@ -25,7 +25,7 @@ from activation_atlas.stages.sources.places import Place
 from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec, nearest
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 from activation_atlas.stages.tables.flags import ONE, SILENT
-from activation_atlas.stages.vision.images import ImageError, fit_size
+from activation_atlas.stages.vision.images import Fit, ImageError, fit_size
 from activation_atlas.stages.vision.place import COLUMNS
 
 
@@ -230,9 +230,9 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         try:
             if masks is not None and image_id in state["masks"]:
                 data = read_image(masks.uri(state["masks"][image_id]))
-                inside = inside_mask(data, whole, size, params.images.crop)
+                inside = inside_mask(data, whole, size, Fit.of(params.images))
             elif image_id in boxes:
-                inside = inside_boxes(boxes[image_id], whole, size, params.images.crop)
+                inside = inside_boxes(boxes[image_id], whole, size, Fit.of(params.images))
             if inside is not None and not inside.any():
                 raise ValueError("nothing of the box or mask is in what the model sees")
         except (ImageError, ValueError) as error:
@@ -249,7 +249,7 @@ def _feed(params: Params, size: tuple[int, int], channels: int) -> Feed[tuple[np
 
     def prepare(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
         image = whole(data)
-        return fit_size(image, size, params.images.crop), image.shape[:2]
+        return fit_size(image, size, Fit.of(params.images)), image.shape[:2]
 
     return Feed(params.images, prepare)
 

@@ -38,7 +38,7 @@ class ExplainSpec(Spec):
     targets: list[str] = Field(
         default=["predicted", "label"],
         min_length=1,
-        description="predicted, label, second, rank:K, top:K, or a class's name",
+        description="predicted, label, missed, false, second, rank:K, top:K, or a class's name",
     )
     batch: PositiveInt = Field(32, description="images in one forward pass")
 
@@ -161,7 +161,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     rows = np.flatnonzero(wanted)
     logits, labels = tables.to_numpy(predictions["logits"]), predictions["label"].to_pylist()
     task = task_of(predictions.schema.field("label").type)
-    asked = {int(r): resolve(params.targets, logits[r], labels[r], classes, task) for r in rows}
+    said = predictions["pred"].to_pylist()
+    asked = {int(r): resolve(params.targets, logits[r], labels[r], classes, task, said[r]) for r in rows}
     size = tuple(extract["input_size"])
     explained, lost = _Rows(configured, size), {}
     feed = Feed(params.images, at_size(params.images, size, _channels(params)))

@@ -11,7 +11,7 @@ import pyarrow as pa
 from activation_atlas.stages import tables
 from activation_atlas.stages.drawing.surface import Surface, surface, top_of
 from activation_atlas.stages.methods import Options
-from activation_atlas.stages.vision.images import Crop
+from activation_atlas.stages.vision.images import Fit
 from activation_atlas.stages.vision.place import Place
 
 
@@ -64,7 +64,7 @@ class Explained:
         model: its name.
         uri, image_id: of the file; the id seeds what methods draw.
         photo: upright, uint8 (height, width, 3).
-        pixels: what the model received, uint8 (h, w, channels); brought to that size with ``crop``.
+        pixels: what the model received, uint8 (h, w, channels); brought to that size as ``fit`` says.
         label: class index, where one was given.
         classes: names in the order of the logits.
         logits, probabilities: (K,) float32.
@@ -76,7 +76,7 @@ class Explained:
     image_id: str
     photo: np.ndarray
     pixels: np.ndarray
-    crop: Crop
+    fit: Fit
     label: int | None
     classes: Sequence[str]
     logits: np.ndarray
@@ -107,7 +107,7 @@ class Explained:
 
     def picture(self, shown: Map, factor: int = 1) -> np.ndarray:
         """The map over the photograph, uint8 (factor height, factor width, 3)."""
-        return shown.surface(self.input_size).over(self.photo, self.crop, self.top(shown.variant), factor, line=True)
+        return shown.surface(self.input_size).over(self.photo, self.fit, self.top(shown.variant), factor, line=True)
 
 
 def table(images: Sequence[Explained]) -> pa.Table:

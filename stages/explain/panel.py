@@ -49,10 +49,13 @@ def panel_of(images: Sequence[Explained]) -> Sheet:
         heading = image.name if len(images) > 1 else "{1} × {0} pixels".format(*image.photo.shape)
         groups.append(Group(_photo(image, factor), heading, [*best, *shown], rows, columns))
     one = images[0]
-    seen = {"center": "the central crop", "none": "all of it, squashed", "pad": "all of it, with grey borders"}
+    seen = {"center": "the central crop", "none": "all of it, squashed", "pad": "all of it, with grey borders"}[
+        one.fit.crop
+    ]
+    seen += f" ({one.fit.share:.3g} of its sides)" if one.fit.share < 1 else ""
     title = one.name if len(images) == 1 else f"{len(images)} images"
     size = "{} × {}".format(*one.input_size)
-    return panel(groups, title, f"What speaks for a class. {one.model} sees {seen[one.crop]}, {size}", _words(images))
+    return panel(groups, title, f"What speaks for a class. {one.model} sees {seen}, {size}", _words(images))
 
 
 def _about(one: Map) -> str:
@@ -91,7 +94,8 @@ def _words(images: Sequence[Explained]) -> list[str]:
         drawn += ". The white line encloses what reaches half of the scale"
     if any(s.style.faded for s in drawn_as):
         drawn += ". Single pixels’ red and blue are drawn on a grey print"
-    outside = images[0].crop == "center" and any(len(set(i.photo.shape[:2])) > 1 for i in images)
+    cut = images[0].fit
+    outside = cut.crop == "center" and (cut.share < 1 or any(len(set(i.photo.shape[:2])) > 1 for i in images))
     bare = any(not s.place.is_whole(s.size) for s in drawn_as)
     told = [*["the model was not shown"] * outside, *["no position of the map lies over"] * bare]
     drawn += f". Dull grey: what {', or '.join(told)}." if told else "."

@@ -23,7 +23,7 @@ import numpy as np
 from activation_atlas.stages.feed.decoding import decoded
 from activation_atlas.stages.sources import read_images
 from activation_atlas.stages.specs import ImagesSpec, black_and_white
-from activation_atlas.stages.vision.images import ImageError, decode, decode_to, fit_size
+from activation_atlas.stages.vision.images import Fit, ImageError, decode, decode_to, fit_size
 
 __all__ = ["Batch", "Feed", "Views", "as_shown", "at_size", "threads_of", "upright"]
 
@@ -43,7 +43,7 @@ def threads_of(asked: int | None = None) -> int:
 def at_size(images: ImagesSpec, size: tuple[int, int], channels: int = 3) -> Callable[[bytes], np.ndarray]:
     """From a file's bytes to uint8 (h, w, channels) at the model's ``size`` = (h, w), as the section `images` says."""
     how = partial(decode_to, channels=channels, max_pixels=images.max_pixels, levels=black_and_white(images.levels))
-    return partial(how, size=size, crop=images.crop)
+    return partial(how, size=size, crop=Fit.of(images))
 
 
 def upright(images: ImagesSpec, channels: int = 3) -> Callable[[bytes], np.ndarray]:
@@ -80,9 +80,9 @@ def as_shown(images: ImagesSpec, size: tuple[int, int], edge: int) -> Callable[[
             side = min(height, width)
             return fit_size(image, (max(1, round(height * scale / side)), max(1, round(width * scale / side))), crop)
 
-        crop = images.crop
+        crop = Fit.of(images).to_look_at
         squeezed = view(*size)
-        return Views(squeezed, view(*image.shape[:2]) if crop == "none" else squeezed)
+        return Views(squeezed, view(*image.shape[:2]) if crop.crop == "none" else squeezed)
 
     return prepare
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from activation_atlas.stages.stage import Table
 from activation_atlas.stages.tables.of_channels import CHANNELS, POSITION
+from activation_atlas.stages.tables.of_looks import LOOKS
 from activation_atlas.stages.tables.of_maps import MAPS
 
 _CELL = {
@@ -223,5 +224,6 @@ TABLES = {
             },
         ),
         *MAPS,
+        *LOOKS,
     )
 }

@@ -42,7 +42,7 @@ MAPS = (
             "gap": "path methods: sum of the map minus the change of the score; of a fitted head: its logit minus the "
             "model's (null for others)",
             "fit": "lime and kernel_shap: share of the variance of the logit, over images with segments hidden, that "
-            "the sum of the segments' values predicts: of images it was not fitted to, or all where all were scored; "
+            "the sum of the segments' values predicts (images it was not fitted to; where all were scored, all); "
             "1 at best, below 0 worse than the mean (null for others)",
             "flag": "why the map says nothing, and is not scored (null: it says something). "
             + "; ".join(f"{word}: {meaning}" for word, meaning in SILENT.items())

@@ -17,6 +17,9 @@ EXCEPTIONS = {
     "xgrad_cam": f"{TORCH}: the paper's loop in tests/stages/vision/methods/test_cam.py",
     "ablation_cam": f"{TORCH}: the paper's loop in tests/stages/vision/methods/test_ablation_cam.py",
     "eigen_cam": f"{TORCH}: an SVD by hand, below",
+    "attention": "no peer reads a Keras transformer's attention: NumPy, tests/stages/vision/methods/test_attention.py",
+    "attention_rollout": "as attention",
+    "attention_gradient": "as attention; its gradients by differences there",
     "deconvnet": "xplique, which does not allow this TensorFlow: benchmarks/xplique_parity.py",
     "rise": "xplique, which does not allow this TensorFlow: benchmarks/xplique_parity.py",
 }

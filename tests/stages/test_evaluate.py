@@ -17,6 +17,7 @@ from activation_atlas.stages.vision.attribution.methods.cam import GradCam
 from activation_atlas.stages.vision.attribution.methods.gradients import Saliency
 from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
 from activation_atlas.stages.vision.attribution.methods.path import IntegratedGradients
+from activation_atlas.stages.vision.images import Fit
 from activation_atlas.stages.vision.place import Place
 from tests.memory import MemoryInputs
 from tests.stages.vision import small_models
@@ -90,14 +91,14 @@ def test_what_is_no_box_is_refused(text):
 
 def test_a_box_lies_in_the_input_where_the_crop_puts_it():
     # 100 x 200, cropped to its middle square, 50 .. 150, and halved twice: 100 pixels to 4.
-    inside = inside_boxes([(75, 0, 125, 50)], (100, 200), (4, 4), "center")
+    inside = inside_boxes([(75, 0, 125, 50)], (100, 200), (4, 4), Fit("center"))
     expected = np.zeros((4, 4), bool)
     expected[:2, 1:3] = True
     assert np.array_equal(inside, expected)
-    assert not inside_boxes([(0, 0, 50, 100)], (100, 200), (4, 4), "center").any()
+    assert not inside_boxes([(0, 0, 50, 100)], (100, 200), (4, 4), Fit("center")).any()
     with pytest.raises(ValueError, match="the box 75 0 50 50 ends before it begins; give x0 y0 x1 y1"):
-        inside_boxes([(75, 0, 50, 50)], (100, 200), (4, 4), "center")
-    both = inside_boxes([(50, 0, 75, 25), (125, 75, 150, 100)], (100, 200), (4, 4), "center")
+        inside_boxes([(75, 0, 50, 50)], (100, 200), (4, 4), Fit("center"))
+    both = inside_boxes([(50, 0, 75, 25), (125, 75, 150, 100)], (100, 200), (4, 4), Fit("center"))
     assert np.argwhere(both).tolist() == [[0, 0], [3, 3]]
 
 
@@ -113,20 +114,20 @@ def png(pixels) -> bytes:
 def test_a_mask_and_the_same_box_agree_and_padding_is_outside():
     mask = np.zeros((40, 80))
     mask[10:30, 30:50] = 255
-    for crop in ("center", "none", "pad"):
+    for crop in (Fit("center"), Fit("none"), Fit("pad"), Fit(share=0.8, antialias=False)):
         found = inside_mask(png(mask), (40, 80), (16, 16), crop)
         assert np.array_equal(found, inside_boxes([(30, 10, 50, 30)], (40, 80), (16, 16), crop)), crop
-    assert inside_mask(png(np.full((40, 80), 255)), (40, 80), (16, 16), "pad").mean() == 0.5
+    assert inside_mask(png(np.full((40, 80), 255)), (40, 80), (16, 16), Fit("pad")).mean() == 0.5
 
 
 def test_a_mask_of_another_size_says_so():
     with pytest.raises(ValueError, match="the mask has 3 x 2 pixels, the image 5 x 4"):
-        inside_mask(png(np.zeros((2, 3))), (4, 5), (4, 4), "center")
+        inside_mask(png(np.zeros((2, 3))), (4, 5), (4, 4), Fit("center"))
 
 
 def test_a_mask_of_0_and_1_says_so():
     with pytest.raises(ValueError, match=r"nowhere white \(its largest value is 1\); write 255 inside"):
-        inside_mask(png(np.ones((4, 5))), (4, 5), (4, 4), "center")
+        inside_mask(png(np.ones((4, 5))), (4, 5), (4, 4), Fit("center"))
 
 
 def test_masks_are_found_by_path_stem_and_id():

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from activation_atlas.stages.drawing import captions as method_captions
 from activation_atlas.stages.drawing.numbers import plural, thousands
+from activation_atlas.stages.drawing.pages import rendered
 from activation_atlas.stages.drawing.sheet import Sheet, encoded
 from activation_atlas.stages.intervals import wilson
 from activation_atlas.stages.methods import MethodSpec
@@ -25,6 +26,7 @@ from activation_atlas.stages.report.trust import trust_figure
 from activation_atlas.stages.specs import ImagesSpec, Spec, slug
 from activation_atlas.stages.stage import Inputs
 from activation_atlas.stages.tables.flags import SILENT
+from activation_atlas.stages.vision.images import Fit
 
 SCRIPTS = ("data.js", "controls.js", "closer.js", "sheets.js", "confusions.js", "closeups.js", "errors.js")
 STYLES = ("style.css", "closer.css", "doubts.css", "errors.css")
@@ -114,7 +116,7 @@ def error_audit(
     shown = listed.figures(files, {}, {slug(v.name): method_captions.title(v.options) for v in variants})
     data = {
         "classes": classes,
-        "crop": wording.CROPS[images.crop],
+        "crop": wording.crops(Fit.of(images)),
         "cases": [payload.describe_case(c, variants, photographs, missing, assets) for c in audit.cases],
         "variants": [
             {**payload.describe_variant(v, audit.cases, assets), "agrees": agreed.get(v.name, "")} for v in variants
@@ -141,7 +143,7 @@ def error_audit(
         "figures": shown,
         "trust": None if trust is None else (data["links"]["trust.webp"], trust.width, trust.height),
     }
-    files["site/errors.html"] = page.rendered("errors.html", title, data, SCRIPTS, STYLES, facts)
+    files["site/errors.html"] = rendered("errors.html", title, data, SCRIPTS, STYLES, facts)
     files.update({f"site/assets/{name}": content for name, content in assets.files.items()})
     facts = {"mistakes": audit.mistakes, "explained": audit.explained, "maps": bool(variants)}
     return Written(files, facts, shown)

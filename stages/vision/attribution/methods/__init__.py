@@ -30,6 +30,7 @@ FILES = (
     "eigen_cam",
     "score_cam",
     "ablation_cam",
+    "attention",
     "gradients",
     "smooth_grad",
     "path",

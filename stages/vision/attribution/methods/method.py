@@ -222,9 +222,9 @@ class Method:
         learn: what of the configuration is learned from images of the data, as ``configure`` learns it too: ``(model,
             options, configured, sample) -> more of configured``. ``sample`` then gives a seeded sample of all images.
             A model with other weights learns it anew.
-        resolution: what a map has a value for: each position of a ``layer``, each pixel of the ``input`` (or each
-            position of a layer where one was given, :attr:`Options.inner`), or each of the ``windows`` laid over it
-            (:attr:`Options.windows`).
+        resolution: what a map has a value for: each position of a ``layer``, each of the ``patches`` that are a
+            transformer's tokens, each pixel of the ``input`` (or each position of a layer where one was given,
+            :attr:`Options.inner`), or each of the ``windows`` laid over it (:attr:`Options.windows`).
         grain: how a map looks: ``smooth`` between its values (as any at a layer is), ``blocky`` as the windows or cells
             it is made of, ``pixels`` that differ from one to the next. Maps are held against a random map as smooth as
             they are.
@@ -233,7 +233,7 @@ class Method:
         colours: what red and blue say, where that is not for and against the class.
         unit: of the values, where they have one that a reader knows.
         needs: what a model must have: a ``gradient`` from its logits back to where the map is, a ``linear head``
-            behind the layer, a ``ReLU``.
+            behind the layer, a ``ReLU``, ``attention`` among the patches of an image.
         by_class: whether another target has another map.
         draws: whether something is drawn at random for each image, by the run's seed and the image's id.
         background: images of the data it wants, given its options.
@@ -252,13 +252,13 @@ class Method:
     build: Callable[[Setting], Explain]
     configure: Callable[[Model, Any, Sample], Configured] = _at_input
     learn: Callable[[Model, Any, Configured, Sample], Configured] | None = None
-    resolution: Literal["layer", "input", "windows"]
+    resolution: Literal["layer", "patches", "input", "windows"]
     grain: Literal["smooth", "blocky", "pixels"]
     signed: bool = False
     around: Literal["zero", "mean"] = "zero"
     colours: str | None = None
     unit: str | None = None
-    needs: tuple[Literal["gradient", "linear head", "ReLU"], ...] = ()
+    needs: tuple[Literal["gradient", "linear head", "ReLU", "attention"], ...] = ()
     by_class: bool = True
     draws: bool = False
     background: Callable[[Any], int] = field(default=lambda options: 0)
