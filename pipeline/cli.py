@@ -15,7 +15,6 @@ from activation_atlas.pipeline.looking import look
 from activation_atlas.pipeline.options import (
     Classes,
     Config,
-    CropTo,
     Folder,
     InputSize,
     Levels,
@@ -187,13 +186,18 @@ def explain(
     value_range: Range = None,
     output: Output = None,
     input_size: InputSize = None,
-    crop: CropTo = "center",
+    crop: Annotated[str | None, typer.Option(help="center, none or pad; default: the model's own, or center")] = None,
+    crop_share: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="of the middle cut: 0.875 where 256 were cut to 224")
+    ] = None,
+    interpolation: Annotated[str | None, typer.Option(help="bilinear, bicubic, lanczos or nearest")] = None,
+    antialias: Annotated[bool | None, typer.Option(help="whether the resizing filter grows with the image")] = None,
     levels: Levels = None,
     option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="of a method, e.g. patch=24")] = None,
     seed: Annotated[int, typer.Option(min=0, help="every random choice follows from it")] = 0,
 ) -> None:
     """Maps of a few images: an overlay for each class and method, a panel for each image, and the raw maps."""
-    from activation_atlas.stages.explain.command import crop_of, levels_of, methods_of, model_of
+    from activation_atlas.stages.explain.command import fit_of, levels_of, methods_of, model_of
     from activation_atlas.stages.explain.export import Request, export
 
     request = Request(
@@ -202,9 +206,9 @@ def explain(
         methods=methods_of(method or ["grad_cam"], layer, option or []),
         targets=target or ["predicted"],
         label=label,
-        crop=crop_of(crop),
         seed=seed,
         levels=levels_of(levels),
+        **fit_of(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias),
     )
     explained, rejected = export(request, out, typer.echo, lambda line: typer.echo(line, err=True))
     if rejected:

@@ -8,6 +8,7 @@ from typing import Any
 
 from activation_atlas.stages.groups import Given
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec
+from activation_atlas.stages.tasks import task_named
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Sections:
         """Layers whose channels are looked at, each by itself, at all positions; none where nobody asks."""
         section = self.config.channels
         return [] if section is None else sorted({*self.sampled, *section.layers})
+
+    def measured(self) -> bool:
+        """Whether the model's outputs are quantities: no image is of a class, none is right or wrong."""
+        return task_named(self.model.task).measured
 
     @property
     def opened(self) -> dict[str, Any]:

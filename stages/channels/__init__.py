@@ -70,27 +70,26 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         counted.add(found, assigned(said[by].slice(start, len(part))))
         peaks.add(ids, found, found["zeros"] < counted.positions)
         start += len(part)
-    return {f"channels/{name}": counted.table(), f"peaks/{name}": peaks.table(state["width"])}
+    rows, largest = counted.table(), peaks.table(state["width"])
+    _tell(inputs, params, rows, largest)
+    return {f"channels/{name}": rows, f"peaks/{name}": largest}
 
 
-def _end(inputs: Inputs, params: Params) -> None:
-    """Says how many channels never respond, and where largest responses are largest because they are capped."""
-    name = folder(params.layer)
-    peaks = inputs.table(f"peaks/{name}", ["channel", "rank", "response"])
-    channel, rank, response = (peaks[column].to_numpy() for column in peaks.column_names)
+def _tell(inputs: Inputs, params: Params, counted: pa.Table, peaks: pa.Table) -> None:
+    """Says how many channels never respond, and of how many the largest responses are equal: a ReLU may be capped."""
+    channel, rank, response = (peaks[name].to_numpy() for name in ("channel", "rank", "response"))
     last = np.flatnonzero(rank == params.peaks - 1)
-    capped = int((response[last] == response[last - params.peaks + 1]).sum()) if params.peaks > 1 else 0
-    if capped:
+    equal = int((response[last] == response[last - params.peaks + 1]).sum()) if params.peaks > 1 else 0
+    if equal:
         inputs.note(
-            f"layer {params.layer}: {capped} of {len(np.unique(channel))} channels have the same largest response in "
+            f"layer {params.layer}: {equal} of {len(np.unique(channel))} channels have the same largest response in "
             f"{params.peaks} images or more, of which those of the largest mean are kept; where a ReLU is capped, "
             "the layer in front of it tells them apart"
         )
-    dead = inputs.table(f"channels/{name}", ["dead"])["dead"].to_pylist()
-    if any(dead):
-        first = ", ".join(str(k) for k, one in enumerate(dead) if one)
-        first = first if len(first) <= 40 else first[:40].rpartition(",")[0] + ", ..."
-        inputs.note(f"layer {params.layer}: {sum(dead)} of {len(dead)} channels are 0 in every image: {first}")
+    dead = np.flatnonzero(counted["dead"].to_numpy()).tolist()
+    if dead:
+        first = ", ".join(map(str, dead[:8])) + (", ..." if len(dead) > 8 else "")
+        inputs.note(f"layer {params.layer}: {len(dead)} of {len(counted)} channels are 0 in every image: {first}")
 
 
 def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -114,5 +113,4 @@ STAGE = Stage(
     libraries=("tensorflow", "keras", "numpy", "scipy"),
     model=True,
     steps=_steps,
-    end=_end,
 )

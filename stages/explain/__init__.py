@@ -38,7 +38,7 @@ class ExplainSpec(Spec):
     targets: list[str] = Field(
         default=["predicted", "label"],
         min_length=1,
-        description="predicted, label, second, rank:K, top:K, or a class's name",
+        description="predicted, label, missed, false, second, rank:K, top:K, or a class's name",
     )
     batch: PositiveInt = Field(32, description="images in one forward pass")
 
@@ -106,8 +106,16 @@ def fit(inputs: Inputs, params: Params) -> State:
     model, method = open_model(params.model), METHODS[params.method.name]
     feed = Feed(params.images, at_size(params.images, model.input_size, model.channels))
     uris = data["uri"].to_numpy()
-    configured = method.configure(model, params.method, lambda count: _first(feed, uris[chosen], count))
+
+    def drawn(count: int) -> np.ndarray:
+        # By rank of a draw that belongs to each image: one more image changes at most one of them.
+        draws = [np.random.default_rng([params.seed, int(i, 16)]).random() for i in data["image_id"]]
+        return _first(feed, uris[np.argsort(draws, kind="stable")], count)
+
+    sample = drawn if method.learn else lambda count: _first(feed, uris[chosen], count)
+    configured = method.configure(model, params.method, sample)
     about = {"method": method.name, "source": method.source, **chosen_for(params.method, configured)}
+    about |= params.method.measured(configured)
     state: State = {"settled": configured, "metrics": about}
     if words := looks(params.method, configured):
         inputs.note(words)
@@ -116,9 +124,7 @@ def fit(inputs: Inputs, params: Params) -> State:
     if params.limit is not None:
         state["chosen"] = data["image_id"].to_numpy(str)[chosen].tolist()
     if count := method.background(params.method):
-        # By rank of a draw that belongs to each image: one more image changes at most one of them.
-        draws = [np.random.default_rng([params.seed, int(i, 16)]).random() for i in data["image_id"]]
-        state["background"] = _first(feed, uris[np.argsort(draws, kind="stable")], count)
+        state["background"] = drawn(count)
         if (found := len(state["background"])) < count:
             inputs.note(f"{params.method.variant}: a background of {found} images, all that can be read of {count}")
     return state
@@ -155,7 +161,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     rows = np.flatnonzero(wanted)
     logits, labels = tables.to_numpy(predictions["logits"]), predictions["label"].to_pylist()
     task = task_of(predictions.schema.field("label").type)
-    asked = {int(r): resolve(params.targets, logits[r], labels[r], classes, task) for r in rows}
+    said = predictions["pred"].to_pylist()
+    asked = {int(r): resolve(params.targets, logits[r], labels[r], classes, task, said[r]) for r in rows}
     size = tuple(extract["input_size"])
     explained, lost = _Rows(configured, size), {}
     feed = Feed(params.images, at_size(params.images, size, _channels(params)))

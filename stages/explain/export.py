@@ -20,7 +20,7 @@ from activation_atlas.stages.methods import Options
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables.flags import SILENT
-from activation_atlas.stages.vision.images import Crop
+from activation_atlas.stages.vision.images import Crop, Interpolation
 
 MANY = 8
 """Images whose panels also go on one sheet together, at most."""
@@ -35,9 +35,12 @@ class Request:
     methods: Sequence[Options]
     targets: Sequence[str]
     label: str | None
-    crop: Crop
+    crop: Crop | None
     seed: int
     levels: tuple[float, float] | None = None
+    crop_share: float | None = None
+    interpolation: Interpolation | None = None
+    antialias: bool | None = None
 
 
 def export(

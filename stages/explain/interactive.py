@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -30,7 +30,7 @@ from activation_atlas.stages.sources import image_id
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec, black_and_white, listed
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables.flags import flag_of
-from activation_atlas.stages.vision.images import Crop, ImageError, measure
+from activation_atlas.stages.vision.images import Crop, Fit, ImageError, Interpolation, measure
 from activation_atlas.stages.vision.levels import told
 from activation_atlas.stages.vision.place import Place
 
@@ -45,11 +45,14 @@ def explain_images(
     methods: Sequence[Options | dict[str, Any] | str] | Options | dict[str, Any] | str = ("grad_cam",),
     targets: Sequence[str] | str = ("predicted",),
     label: str | None = None,
-    crop: Crop = "center",
+    crop: Crop | None = None,
     seed: int = 0,
     batch: int = 16,
     rejected: Callable[[str, str], object] | None = None,
     levels: tuple[float, float] | float | None = None,
+    crop_share: float | None = None,
+    interpolation: Interpolation | None = None,
+    antialias: bool | None = None,
 ) -> list[Explained]:
     """Maps of images, which are held in memory together.
 
@@ -59,9 +62,10 @@ def explain_images(
         methods: names, or options as in a configuration; one, or several.
         targets: predicted, label, second, rank:K, top:K, a class's name, or its index as text; one, or several.
         label: the class that the images show, for the target ``label``; its name, or its index as text.
-        crop: ``center``, ``none`` (squashed) or ``pad``.
+        crop: ``center``, ``none`` (squashed) or ``pad``; default: as the model's own preprocessor does, else center.
         rejected: called with (uri, reason) for an image that cannot be used; without it, that is an error.
         levels: what is black and white (or white alone) in images of more than 8 bits a channel.
+        crop_share, interpolation, antialias: as in the section `images`.
 
     Returns:
         The images that could be used, in the order given.
@@ -78,12 +82,12 @@ def explain_images(
     targets = [_class("target", target) for target in listed(targets)]
     label = None if label is None else _class("label", label)
     uris = files(listed(images))
-    if crop not in get_args(Crop):
-        raise UserError(f"crop {crop!r}: choose {', '.join(get_args(Crop))}")
     try:
         levels = black_and_white(levels)
     except ValueError as error:
         raise UserError(f"levels: {error}") from None
+    # Each image says where it lies.
+    shown = _images(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias, levels=levels)
     opened = open_model(spec)
     chosen = [options.at(opened.input_size) for options in chosen]
     if opened.ending.remark:
@@ -95,7 +99,7 @@ def explain_images(
     if "label" in targets and label is None:
         raise UserError("target label: nothing says what the images show; give the class as label")
     truth = None if label is None else class_index(label, classes, "label")
-    explained = _read(uris, opened, crop, truth, batch, rejected or _refuse, levels)
+    explained = _read(uris, opened, shown, truth, batch, rejected or _refuse)
     asked = [resolve(targets, one.logits, truth, classes) for one in explained]
     for options in chosen if explained else ():
         method = METHODS[options.name]
@@ -137,6 +141,15 @@ def _options(method: Options | dict[str, Any] | str) -> Options:
         raise UserError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
+def _images(**given: Any) -> ImagesSpec:
+    try:
+        return ImagesSpec(path="", **given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        said = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        raise UserError(f"{first['loc'][0]} {first['input']!r}: {said}" if first["loc"] else said) from None
+
+
 def _refuse(uri: str, reason: str) -> None:
     raise UserError(f"{uri}: {reason}")
 
@@ -144,16 +157,15 @@ def _refuse(uri: str, reason: str) -> None:
 def _read(
     uris: Sequence[str],
     model: Any,
-    crop: Crop,
+    spec: ImagesSpec,
     label: int | None,
     batch: int,
     rejected: Callable[[str, str], object],
-    levels: tuple[float, float] | None,
 ) -> list[Explained]:
     """The images that can be read and classified, still without maps."""
     from activation_atlas.stages.vision.predicting import predict
 
-    spec = ImagesSpec(path="", crop=crop, levels=levels)  # each image says where it lies
+    levels = black_and_white(spec.levels)
     whole, small = upright(spec), at_size(spec, model.input_size, model.channels)
     feed = Feed(spec, lambda data: (whole(data), small(data), measure(data)))
     read, spans = [], []
@@ -172,7 +184,8 @@ def _read(
     images = []
     for (uri, photo, pixels), own, shares in zip(read, logits, probabilities, strict=True):
         if np.isfinite(own).all():
-            about = (model.name, uri, image_id(spelled(uri)), photo, pixels, crop, label, model.classes, own, shares)
+            fit = Fit.of(spec)
+            about = (model.name, uri, image_id(spelled(uri)), photo, pixels, fit, label, model.classes, own, shares)
             images.append(Explained(*about))
         else:
             rejected(uri, "the model gives NaN or infinite values (logits)")
@@ -207,4 +220,5 @@ def _maps(
             gap=None if maps.gap is None else float(maps.gap[row, j]),
             fit=None if maps.fit is None or np.isnan(maps.fit[row, j]) else float(maps.fit[row, j]),
             flag=flag_of(values, score, maps.idle is not None and bool(maps.idle[row, j])),
+            learned=options.learned(configured),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -93,9 +93,10 @@ def fit(inputs: Inputs, params: Params) -> State:
     """Opens the model and looks at what is asked of it, before any image is read.
 
     Returns:
-        classes; kind: ``softmax``, or ``sigmoid`` where every class stands for itself; attributed: class indices
-        (all for ``top``, none for ``none``); top; by, window, fill: as asked; input_size [h, w]; layers: name to
-        channels, height, width, receptive_field [h, w], stride [h, w], offset [y, x] (the input pixel at the centre
+        classes; kind: ``softmax``, ``sigmoid`` where every class stands for itself, or ``quantity`` where there are
+        none; thresholds: of each class, the probability from which it is one of several labels; attributed: class
+        indices (all for ``top``, none for ``none``); top; by, window, fill: as asked; input_size [h, w]; layers: name
+        to channels, height, width, receptive_field [h, w], stride [h, w], offset [y, x] (the input pixel at the centre
         of position (0, 0)); ways: how each layer's attributions are computed.
 
     Raises:
@@ -121,6 +122,7 @@ def fit(inputs: Inputs, params: Params) -> State:
     return {
         "classes": list(model.classes),
         "kind": model.kind,
+        "thresholds": thresholds(params.model.threshold, model.classes),
         "attributed": chosen,
         "top": params.attribution == "top",
         "by": params.by,
@@ -178,6 +180,18 @@ def attributed(asked: str | list[str], classes: list[str]) -> list[int]:
     if isinstance(asked, str):
         return [] if asked == "none" else list(range(len(classes)))
     return list(dict.fromkeys(class_index(name, classes, "extract.attribution") for name in asked))
+
+
+def thresholds(asked: float | Mapping[str, float], classes: list[str]) -> list[float]:
+    """The probability from which each class is predicted as one of several labels; 0.5 where none is given.
+
+    Raises:
+        UserError: the model has no such class.
+    """
+    if not isinstance(asked, Mapping):
+        return [asked] * len(classes)
+    own = {class_index(name, classes, "model.threshold"): value for name, value in asked.items()}
+    return [own.get(k, 0.5) for k in range(len(classes))]
 
 
 # -- one shard -------------------------------------------------------------------

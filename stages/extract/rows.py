@@ -14,6 +14,7 @@ from activation_atlas.stages.extract.predictions import best, predictions
 from activation_atlas.stages.extract.responses import RESPONSES, responses
 from activation_atlas.stages.specs import folder
 from activation_atlas.stages.stage import State, UserError
+from activation_atlas.stages.tasks import log_odds
 
 REJECTS = "rejects/extract"
 TOP_ATTRIBUTED = 20
@@ -148,7 +149,8 @@ class Extracted:
         logits, probabilities = (
             self._joined(f"predictions.{name}", (0, classes), np.float32) for name in ("logits", "probabilities")
         )
-        return predictions(self.images.take(pa.array(self.kept, pa.int64())), logits, probabilities)
+        least = log_odds(self.state.get("thresholds", 0.5)).astype(np.float32)
+        return predictions(self.images.take(pa.array(self.kept, pa.int64())), logits, probabilities, least)
 
     def _rejected(self) -> pa.Table:
         rows = sorted(self.rejects)

@@ -10,12 +10,16 @@ from PIL import Image
 
 from activation_atlas.stages import channels, extract, tables
 from activation_atlas.stages.channels import Params
+from activation_atlas.stages.drawing.numbers import percent
 from activation_atlas.stages.extract.responses import RESPONSES, responses
 from activation_atlas.stages.intervals import student_t
+from activation_atlas.stages.report import listed, peaks
+from activation_atlas.stages.report.sparsity import sparsity_sheet
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec
 from activation_atlas.stages.stage import Shard
 from activation_atlas.stages.vision.images import decode_to
 from activation_atlas.stages.vision.model import open_model
+from tests.bench import Bench, one_line
 from tests.memory import MemoryInputs
 from tests.small import write_model
 
@@ -103,13 +107,12 @@ def test_what_is_dead_or_capped_is_told():
     maps[..., 0] = [[[6, 0]], [[6, 6]], [[6, 0]], [[1, 0]]]
     maps[..., 1] = [[[6, 0]], [[5, 0]], [[4, 0]], [[3, 0]]]
     inputs, ids = _run_folder(maps, [None] * 4, [4])
-    inputs.tables |= {name: [table] for name, table in _stage(inputs).items()}
-    channels.STAGE.end(inputs, PARAMS)
+    written = _stage(inputs)
     capped, dead = inputs.notes
     assert "1 of 2 channels have the same largest response in 3 images" in capped
     assert "1 of 3 channels are 0 in every image: 2" in dead
     # All three reach 6; the second image does so everywhere.
-    first = [row["image_id"] for row in inputs.tables["peaks/deep"][0].to_pylist() if row["channel"] == 0]
+    first = [row["image_id"] for row in written["peaks/deep"].to_pylist() if row["channel"] == 0]
     assert first == [ids[1], ids[0], ids[2]]
 
 
@@ -179,3 +182,79 @@ def test_an_empty_list_leaves_the_fingerprint_as_it_was():
     assert "counted" not in plain.model_dump(mode="json", by_alias=True)
     more = plain.model_copy(update={"counted": ["deep"]})
     assert more.model_dump(mode="json") == {**plain.model_dump(mode="json"), "counted": ["deep"]}
+
+
+# -- what is drawn ------------------------------------------------------------
+
+
+def _drawn(folder: Path, classes: list[str], layers: tuple[str, ...] = ("deep", "second")) -> MemoryInputs:
+    """Four photographs, each with a red square in a corner, where the channels have their peaks."""
+    maps, uris = np.zeros((4, 8, 8, 3), np.float32), []
+    for k in range(4):
+        row, col = 7 * (k // 2), 7 * (k % 2)
+        maps[k, row, col, :2] = [4 - k, 6]
+        pixels = np.zeros((64, 64, 3), np.uint8)
+        pixels[row * 8 : row * 8 + 8, col * 8 : col * 8 + 8] = [255, 0, 0]
+        uris.append(str(folder / f"{k}.png"))
+        Image.fromarray(pixels).save(uris[-1])
+    inputs, ids = _run_folder(maps, [0, 0, 1, 1], [4])
+    about = inputs.states["channels", "deep"] | {"compute": 0.5, "receptive_field": [8, 8], "stride": [8, 8]}
+    about |= {"offset": [3.5, 3.5], "input_size": [64, 64], "kind": "Conv2D"}
+    for layer in layers:
+        inputs.states["channels", layer] = about
+        inputs.tables |= {f"{name.split('/')[0]}/{layer}": [table] for name, table in _stage(inputs).items()}
+    inputs.states["extract", ""] = {"classes": classes}
+    rows = [ids, uris, [0, 0, 1, 1], [None] * 4, [""] * 4, [64] * 4, [64] * 4]
+    schema = tables.images()
+    inputs.tables["images"] = [pa.table([pa.array(c, f.type) for c, f in zip(rows, schema, strict=True)], schema)]
+    said = inputs.tables["predictions"][0]
+    inputs.tables["predictions"] = [said.append_column("prob", pa.array([0.9] * 4, pa.float32()))]
+    return inputs
+
+
+def test_patches_are_cut_where_the_peaks_are(tmp_path):
+    inputs = _drawn(tmp_path, ["cat", "dog"])
+    layer = peaks._read(inputs, "deep", 64)
+    assert layer.shown == [0, 1] and layer.side == 8
+    assert peaks._cut(inputs, ImagesSpec(path="unused"), [layer]) == {}
+    assert set(layer.patches) == {(c, k) for c in (0, 1) for k in range(3)}
+    for patch in layer.patches.values():
+        assert (np.abs(patch[18:-18, 18:-18] - np.array([255, 0, 0])) < 40).all()
+
+
+@pytest.mark.slow
+def test_figures_of_channels(tmp_path):
+    inputs = _drawn(tmp_path, ["cat", "dog"])
+    shown = peaks.ShownChannels(layers=["deep", "second"], shown=1)
+    Path(inputs.tables["images"][0]["uri"][0].as_py()).unlink()
+    files = dict(peaks.figures(inputs, shown, ImagesSpec(path="unused"), "a model"))
+    assert list(files) == ["peaks-deep.jpg", "peaks-second.jpg", "sparsity.png", "sparsity.svg"]
+    assert len(inputs.warnings) == 1 and "1 photograph of peaks could not be read again" in inputs.warnings[0]
+    layer = peaks._read(inputs, "deep", 2)
+    said = [t.get_text() for t in peaks.peaks_sheet(layer, ["cat", "dog"], 4, "a model").axes.texts]
+    told = " ".join(said)
+    assert "all 2 channels that respond at all (1 never do), in their order" in told and "8 × 8 positions" in told
+    assert "In 1 of these channels the largest responses are equal" in told and "4 to 2" in said and "6" in said
+    # 2 of 3 channels are 0 but for one of 64 positions.
+    said = [t.get_text() for t in sparsity_sheet([layer, layer], 4, "a model").axes.texts]
+    assert said.count(percent((2 * 63 / 64 + 1) / 3)) == 2 and "8 × 8 × 3" in said
+    assert [row["what"] for group in listed.figures({f"figures/{k}": v for k, v in files.items()}, {}, {})
+            for row in group["rows"]] == [
+        "What excites the channels of deep", "What excites the channels of second", "How sparse the layers are",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_run_that_asks_for_channels_later_keeps_the_rest(tmp_path):
+    bench = Bench(tmp_path)
+    no_icons = "atlases.0.render=null"
+    bench.did("run", no_icons)
+    did = bench.did("run", no_icons, "channels.layers=[first]", "channels.peaks=2")
+    assert did == ["extract (fit)", "channels (fit)", "extract", "channels", "report"]
+    assert {f.name for f in (tmp_path / "run" / "figures").iterdir()} >= {
+        "peaks-first.jpg", "peaks-second.jpg", "sparsity.png", "sparsity.svg",
+    }  # fmt: skip
+    # Another number of peaks sends no image through the model again.
+    again = bench.did("run", no_icons, "channels.layers=[first]", "channels.peaks=3")
+    assert again == ["channels (fit)", "channels", "report"]
+    one_line(bench.run("run", "channels.layers=[frist]"), "first")

@@ -70,6 +70,7 @@ def test_only_channels_that_are_active_need_a_pass(tmp_path):
     np.testing.assert_allclose(found.scores, quick_way.scores, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_map_has_no_companions(tmp_path):
     model = small.opened("residual", tmp_path)
     pixels, targets = images(model, 5), np.array([[0, 1], [1, 2], [2, 0], [0, 2], [1, 0]])

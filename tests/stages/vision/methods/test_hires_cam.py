@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from activation_atlas.stages.vision.attribution.methods.hires_cam import _share_of_sum
@@ -28,6 +29,7 @@ def test_xgrad_cam_weighs_a_channel_by_its_gradient_where_it_is_active(tmp_path)
     np.testing.assert_allclose(maps.values[0], [10 / 37 * x - 5 / 188 * (9 - x), 4 / 37 * x], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_both_add_up_to_the_gradient_times_the_layer(tmp_path):
     """The axiom of conservation; of a piecewise linear head without biases that is the logit."""
     model = small.opened("residual", tmp_path)
