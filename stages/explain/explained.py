@@ -11,7 +11,7 @@ import pyarrow as pa
 from activation_atlas.stages import tables
 from activation_atlas.stages.drawing.surface import Surface, surface, top_of
 from activation_atlas.stages.methods import Options
-from activation_atlas.stages.vision.images import Crop
+from activation_atlas.stages.vision.images import Fit
 from activation_atlas.stages.vision.place import Place
 
 
@@ -27,7 +27,9 @@ class Map:
         values: (height, width) float32, raw, at the method's own resolution.
         place: where they lie on the model's input.
         gap: of path methods, see the table ``maps``.
+        fit: of LIME and Kernel SHAP, see the table ``maps``.
         flag: why it says nothing, see :mod:`stages.tables.flags`, or None.
+        learned: how good what was learned for such maps is, in words; None where nothing was.
     """
 
     options: Options
@@ -40,7 +42,9 @@ class Map:
     values: np.ndarray
     place: Place
     gap: float | None
+    fit: float | None
     flag: str | None
+    learned: str | None = None
 
     @property
     def variant(self) -> str:
@@ -60,7 +64,7 @@ class Explained:
         model: its name.
         uri, image_id: of the file; the id seeds what methods draw.
         photo: upright, uint8 (height, width, 3).
-        pixels: what the model received, uint8 (h, w, channels); brought to that size with ``crop``.
+        pixels: what the model received, uint8 (h, w, channels); brought to that size as ``fit`` says.
         label: class index, where one was given.
         classes: names in the order of the logits.
         logits, probabilities: (K,) float32.
@@ -72,7 +76,7 @@ class Explained:
     image_id: str
     photo: np.ndarray
     pixels: np.ndarray
-    crop: Crop
+    fit: Fit
     label: int | None
     classes: Sequence[str]
     logits: np.ndarray
@@ -103,7 +107,7 @@ class Explained:
 
     def picture(self, shown: Map, factor: int = 1) -> np.ndarray:
         """The map over the photograph, uint8 (factor height, factor width, 3)."""
-        return shown.surface(self.input_size).over(self.photo, self.crop, self.top(shown.variant), factor, line=True)
+        return shown.surface(self.input_size).over(self.photo, self.fit, self.top(shown.variant), factor, line=True)
 
 
 def table(images: Sequence[Explained]) -> pa.Table:
@@ -120,6 +124,7 @@ def table(images: Sequence[Explained]) -> pa.Table:
             "map": m.values.ravel(),
             "score": m.score,
             "gap": m.gap,
+            "fit": m.fit,
             "flag": m.flag,
             "variant": m.variant,
             "uri": image.uri,

@@ -11,6 +11,7 @@ import tensorflow as tf
 from activation_atlas.stages.specs import ModelSpec, meant
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.layer_info import LayerInfo
+from activation_atlas.stages.vision.model.attending import Attending
 from activation_atlas.stages.vision.model.geometry import Seen, loses, reaches, token_maps, upright
 from activation_atlas.stages.vision.model.half import simplifier, widened
 from activation_atlas.stages.vision.model.layers import against, described, is_spatial, placed
@@ -31,7 +32,8 @@ class Model:
         input_size: (height, width) in pixels.
         channels: 1 or 3.
         dtype: of everything that comes out: float32, or float64 for a float64 model.
-        kind: ``softmax``, or ``sigmoid`` where every class stands for itself.
+        kind: ``softmax``; ``sigmoid`` where every class stands for itself; ``quantity`` where the outputs are no
+            classes, and are themselves what is explained.
         ending: how the logits were found.
         program: the steps, ending in the logits; every layer's map lies in it as the image does.
         shapes: slot number to tensor shape, for two images of ``input_size``.
@@ -51,7 +53,8 @@ class Model:
         symbol = loaded.keras.inputs[0]
         self.input_size, self.channels = _input_shape(symbol.shape, spec, where)
         self._input_dtype = symbol.dtype
-        program, self.kind, self.ending = to_logits(program, spec.output, self._facts, self._noise, where, ending)
+        said = spec.output, spec.task
+        program, self.kind, self.ending = to_logits(program, said, self._facts, self._noise, where, ending)
         self.shapes, self.native = self._facts(program)
         self.program, self._tokens = program, spec.tokens
         for laid in (upright, partial(token_maps, said=spec.tokens)):
@@ -112,7 +115,7 @@ class Model:
         return self.to_input(pixels * 255.0)
 
     def probabilities(self, logits: tf.Tensor) -> tf.Tensor:
-        """Logits (n, K) -> probabilities (n, K)."""
+        """Logits (n, K) -> probabilities (n, K); quantities as they are."""
         return probabilities(self.kind, logits)
 
     def scores(self, logits: tf.Tensor) -> tf.Tensor:
@@ -259,6 +262,22 @@ class Model:
             return dict(zip(layers, maps, strict=True)), logits
 
         return apply
+
+    # -- attention ---------------------------------------------------------------
+
+    @cached_property
+    def attention(self) -> Attending:
+        """What the tokens of its blocks attend to; proved when first asked for."""
+        return Attending(self.program, self.shapes, self.native)
+
+    def attended(self, x: tf.Tensor, tape: tf.GradientTape | None = None) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """x in the model's range -> each block's attention (n, heads, tokens, tokens), and logits, in one pass.
+
+        Args:
+            tape: watches the attention as it is made.
+        """
+        found, logits = self.attention(self._begin(x), tape)
+        return found, self._out(logits)
 
     def accepts(self, layer: str, height: int, width: int) -> bool:
         """Whether the layer's map can be computed, with an interior, for images of another size."""
