@@ -144,7 +144,7 @@ def told(said: Grid, made: tuple, size: tuple[int, int]) -> Tokens | None:
         return None
     grid, beside = said[:2], made[1] - said[0] * said[1]
     before = said[2] if len(said) > 2 else beside
-    if not 0 <= before <= beside <= BESIDE or math.prod(grid) < 2:
+    if min(grid) < 1 or math.prod(grid) < 2 or not 0 <= before <= beside <= BESIDE:
         return None
     strides = [pixels / count for pixels, count in zip(size, grid, strict=True)]
     sides = tuple(Reach(s, 0.0, s - 1, 0.0, pixels - 1.0) for s, pixels in zip(strides, size, strict=True))
