@@ -112,8 +112,16 @@ def fit(inputs: Inputs, params: Params) -> State:
     model, method = open_model(params.model), METHODS[params.method.name]
     feed = Feed(params.images, at_size(params.images, model.input_size, model.channels))
     uris = data["uri"].to_numpy()
-    configured = method.configure(model, params.method, lambda count: _first(feed, uris[chosen], count))
+
+    def drawn(count: int) -> np.ndarray:
+        # By rank of a draw that belongs to each image: one more image changes at most one of them.
+        draws = [np.random.default_rng([params.seed, int(i, 16)]).random() for i in data["image_id"]]
+        return _first(feed, uris[np.argsort(draws, kind="stable")], count)
+
+    sample = drawn if method.learn else lambda count: _first(feed, uris[chosen], count)
+    configured = method.configure(model, params.method, sample)
     about = {"method": method.name, "source": method.source, **chosen_for(params.method, configured)}
+    about |= params.method.measured(configured)
     state: State = {"settled": configured, "metrics": about}
     if words := looks(params.method, configured):
         inputs.note(words)
@@ -124,9 +132,7 @@ def fit(inputs: Inputs, params: Params) -> State:
     if METHODS[params.method.name].regions(params.method):
         state["regions"] = whose(inputs, params.method, data, chosen)
     if count := method.background(params.method):
-        # By rank of a draw that belongs to each image: one more image changes at most one of them.
-        draws = [np.random.default_rng([params.seed, int(i, 16)]).random() for i in data["image_id"]]
-        state["background"] = _first(feed, uris[np.argsort(draws, kind="stable")], count)
+        state["background"] = drawn(count)
         if (found := len(state["background"])) < count:
             inputs.note(f"{params.method.variant}: a background of {found} images, all that can be read of {count}")
     return state

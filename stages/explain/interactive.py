@@ -241,4 +241,5 @@ def _maps(
             gap=None if maps.gap is None else float(maps.gap[row, j]),
             fit=None if maps.fit is None or np.isnan(maps.fit[row, j]) else float(maps.fit[row, j]),
             flag=flag_of(values, score, maps.idle is not None and bool(maps.idle[row, j])),
+            learned=options.learned(configured),
         )

@@ -35,7 +35,7 @@ def panel_of(images: Sequence[Explained]) -> Sheet:
             columns.append(
                 Column(
                     captions.title(own[0].options),
-                    _where(own),
+                    _where(own, len(images) == 1),
                     image.top(variant),
                     own[0].surface(image.input_size).style,
                     [image.picture(m, factor) for m in own],
@@ -63,12 +63,19 @@ def _about(one: Map) -> str:
     return " · ".join([*kinds, probability(one.probability), f"logit {one.score:.2f}"])
 
 
-def _where(own: Sequence[Map]) -> str:
-    """Layer, resolution and interpolation of one method's maps, and how well each fits, where it is fitted."""
+def _learned(one: Map) -> str:
+    return f" {one.learned[0].upper()}{one.learned[1:]}." if one.learned else ""
+
+
+def _where(own: Sequence[Map], alone: bool) -> str:
+    """Layer, resolution and interpolation of one method's maps; of an image alone on its sheet also how well each fits.
+
+    Headings are written once for all images of a sheet.
+    """
     one = own[0]
     height, width = one.values.shape
     if METHODS[one.options.name].resolution == "input" and METHODS[one.options.name].grain == "blocky":
-        fits = [f"{m.fit:.2f}" for m in own if m.fit is not None]
+        fits = [f"{m.fit:.2f}" for m in own if m.fit is not None and alone]
         return "segments of the input" + (f"; fit {', '.join(fits)}" if fits else "")
     if one.options.windows:
         return f"{height} × {width} windows of " + "{} × {}".format(*one.options.windows[0])
@@ -78,7 +85,7 @@ def _where(own: Sequence[Map]) -> str:
 def _words(images: Sequence[Explained]) -> list[str]:
     drawn_as = [m.surface(i.input_size) for i in images for m in i.maps]
     methods = {m.variant: m for image in images for m in image.maps}
-    said = [captions.meaning(m.options) for m in methods.values()]
+    said = [captions.meaning(m.options) + _learned(m) for m in methods.values()]
     scales = (
         "Colours: nothing is shown at 0. Each column of an image has a scale of its own, shared by its rows: rows can "
         "be compared, columns cannot. It ends at the 99th percentile of what is drawn; "
@@ -88,7 +95,7 @@ def _words(images: Sequence[Explained]) -> list[str]:
     records = {m.options.name: METHODS[m.options.name] for m in methods.values()}.values()
     if spread := [m.title.lower() for m in records if m.resolution == "windows"]:
         drawn += f"; of {' and '.join(spread)}, each pixel gets the mean of the windows that hide it"
-    if any(m.fit is not None for m in methods.values()):
+    if len(images) == 1 and any(m.fit is not None for m in methods.values()):
         drawn += (
             "; fit: how much of the logit’s variance, over images with segments hidden, the sum of a map’s segments "
             "predicts, at best 1"

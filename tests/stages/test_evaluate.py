@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from activation_atlas.stages import index, tables
+from activation_atlas.stages import boxes, index, tables
 from activation_atlas.stages.evaluate import STAGE, Params, baseline, fit
 from activation_atlas.stages.evaluate.pointing import energy, pointing
 from activation_atlas.stages.evaluate.truth import boxes_of, inside_boxes, inside_mask
@@ -210,6 +210,21 @@ def test_a_map_that_is_right_beats_random_and_one_that_is_wrong_does_not(inputs,
     # The random maps of these images are as good as others: what is flagged is the method's.
     assert random[5, 1]["flag"] is None and random[5, 1]["deletion"] is not None
     assert "left out" not in inputs.states["evaluate", "random_pixels"]["metrics"]
+
+
+def test_boxes_of_maps_are_measured(inputs, model):
+    quick = {"deletion": False, "insertion": False, "boxes": BOXES}
+    of = {"images": {"path": "x"}, "method": "grad_cam", "boxes": {}}
+    inputs.run(boxes.STAGE, boxes.Params(**of), "grad_cam")
+    iou = [r["iou"] for r in rows(inputs, params(model, **quick, share=0.2)).values()]
+    # Enlarged, a cell falls from its middle to the other's, by 1 over 8 pixels: above .2 in 10 of 16 along each side.
+    # 10 x 10 against 8 x 8 pixels, in the same corner; in opposite ones they share 2 x 2.
+    right, wrong = 64 / 100, 4 / (100 + 64 - 4)
+    assert iou[2:10] == pytest.approx([wrong, wrong, right, right, wrong, wrong, right, right])
+    assert iou[:2] == iou[10:] == [None, None]  # no box is given; the map says nothing
+    random = rows(inputs, params(model, **quick, share=0.2, method=None, random="random"), "random")
+    assert all(0 < r["iou"] <= 1 for (k, _), r in random.items() if k)
+    assert all(r["iou"] is None for r in rows(inputs, params(model, **quick)).values())
 
 
 def test_a_text_of_boxes_says_the_same(inputs, model):

@@ -27,6 +27,7 @@ from activation_atlas.stages.vision.attribution.methods.method import (
 FILES = (
     "cam",
     "hires_cam",
+    "cam_fitted",
     "eigen_cam",
     "score_cam",
     "ablation_cam",
@@ -73,4 +74,6 @@ EXPLAINERS: Cache[tuple, Explain] = Cache(8)
 
 
 def _listed(value: object) -> object:
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)
+    if isinstance(value, np.ndarray):  # a million weights as text would take a second
+        return [str(value.dtype), value.shape, hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()]
+    return value.tolist() if isinstance(value, np.generic) else str(value)
