@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
-from activation_atlas.stages.evaluate.truth import extents, given, inside_boxes, inside_mask, listed, matched
+from activation_atlas.stages.evaluate.truth import extents, given, inside_boxes, inside_mask
 from activation_atlas.stages.feed import Feed, at_size_of
 from activation_atlas.stages.methods import MethodSpec, baseline
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.sources import read_image
+from activation_atlas.stages.sources.masks import listed, matched
 from activation_atlas.stages.sources.places import Place
 from activation_atlas.stages.specs import Grown, OpenedModel, PositiveInt, ReadImages, Spec, nearest
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
@@ -118,7 +119,7 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
     if (section := asked.config.evaluate) is None:
         return
     methods = sorted(asked.config.explain.methods, key=lambda m: m.variant)
-    stamps = sorted(listed(section.masks).items()) if section.masks is not None else None
+    stamps = sorted(listed(section.masks, "evaluate.masks").items()) if section.masks is not None else None
     names = ("deletion", "insertion", "steps", "limit", "masks", "tolerance", "batch")
     common = {name: getattr(section, name) for name in names} | asked.opened
     common["boxes"] = (section.boxes,) if isinstance(section.boxes, str) else section.boxes or ()
@@ -166,8 +167,8 @@ def fit(inputs: Inputs, params: Params) -> State:
     if params.masks is not None:
         about = inputs.table("images", ["image_id", "uri"])
         uris = dict(zip(about["image_id"].to_pylist(), about["uri"].to_pylist(), strict=True))
-        masks = list(listed(params.masks))
-        found = matched(uris, masks)
+        masks = list(listed(params.masks, "evaluate.masks"))
+        found = matched(uris, masks, "evaluate.masks")
         if idle := sorted(set(masks) - set(found.values())):
             say = inputs.note if found else inputs.warn
             say(f"evaluate.masks: {len(idle)} of {len(masks)} fit no image, e.g. {idle[0]}")
