@@ -92,6 +92,27 @@ def run(
 
 
 @app.command()
+def init(
+    model: Annotated[str, typer.Option(metavar="MODEL", help="a .keras or .h5 file, application:NAME, preset:NAME")],
+    images: Annotated[str, typer.Option(metavar="PATH", help="a folder, a table of paths, Parquet, any fsspec URL")],
+    out: Annotated[str, typer.Option(metavar="FILE", help="must not exist")] = "mine.yaml",
+    labels: Annotated[str | None, typer.Option(metavar="FILE", help="CSV or Parquet of paths and labels")] = None,
+    classes: Annotated[str | None, typer.Option(metavar="FILE", help="class names in index order")] = None,
+    output: Output = None,
+    input_size: InputSize = None,
+) -> None:
+    """Writes a commented configuration for a model and images that runs as it is: values and cut are tried."""
+    from activation_atlas.pipeline.init import init as begin
+    from activation_atlas.stages.explain.command import model_of
+
+    spec = model_of(model, classes=classes, output=output, input_size=input_size)
+    begun = begin(spec, images, out, labels=labels, say=lambda line: typer.echo(line, err=True))
+    for line in (*begun.found, *([begun.cost] if begun.cost else [])):
+        typer.echo(f"  {line}")
+    typer.echo(f"wrote {begun.path}: read it, then activation-atlas run {begun.path}")
+
+
+@app.command()
 def plan(config: Config, out: Out = None, settings: Settings = None) -> None:
     """The stages, their shards, what would run and why. Opens no model."""
     from activation_atlas.pipeline import commands
@@ -183,6 +204,13 @@ def explain(
     value_range: Annotated[
         tuple[float, float] | None, typer.Option("--range", metavar="LOW HIGH", help="the model's black and white")
     ] = None,
+    mean: Annotated[
+        tuple[float, float, float] | None, typer.Option(help="taken off the channels: .485 .456 .406")
+    ] = None,
+    std: Annotated[
+        tuple[float, float, float] | None, typer.Option(help="they are then divided by: .229 .224 .225")
+    ] = None,
+    channels: Annotated[str | None, typer.Option(help="the order the model takes: rgb or bgr")] = None,
     output: Output = None,
     input_size: InputSize = None,
     crop: Annotated[str | None, typer.Option(help="center, none or pad; default: the model's own, or center")] = None,
@@ -202,9 +230,10 @@ def explain(
     from activation_atlas.stages.explain.command import fit_of, levels_of, methods_of, model_of
     from activation_atlas.stages.explain.export import Request, export
 
+    colours = {"mean": mean, "std": std, "channels": channels}
     request = Request(
         images=images,
-        model=model_of(model, classes=classes, range=value_range, output=output, input_size=input_size),
+        model=model_of(model, classes=classes, range=value_range, output=output, input_size=input_size, **colours),
         methods=methods_of(method or ["grad_cam"], layer, option or []),
         targets=target or ["predicted"],
         label=label,

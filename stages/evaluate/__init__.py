@@ -211,7 +211,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     """The figures of the chosen images of one part: a row for each of their maps."""
     from activation_atlas.stages.evaluate.figures import Figures
 
-    state, size = inputs.state(), tuple(inputs.state("extract", "")["input_size"])
+    state, extract = inputs.state(), inputs.state("extract", "")
+    size, fit = tuple(extract["input_size"]), Fit.of(params.images.settled(extract.get("images", {})))
     names = ["image_id", "target", "target_kinds", "height", "width", *COLUMNS, "map", "flag"]
     maps = inputs.part(params.maps, shard.index, names)
     maps = maps.filter(pc.is_in(maps["image_id"], value_set=pa.array(state["chosen"], pa.string())))
@@ -220,7 +221,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     uris = dict(zip(images["image_id"].to_pylist(), images["uri"].to_pylist(), strict=True))
     figures = Figures(params, size, maps)
     masks = Place.at(params.masks) if params.masks else None
-    for image_id, image in _feed(params, size, figures.channels).stream({i: uris[i] for i in figures.rows}):
+    for image_id, image in _feed(params, size, figures.channels, fit).stream({i: uris[i] for i in figures.rows}):
         if isinstance(image, ImageError):
             inputs.warn(f"{uris[image_id]} cannot be evaluated: {image.reason}")
             figures.flag(image_id, f"the image cannot be read: {image.reason}")
@@ -230,9 +231,9 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         try:
             if masks is not None and image_id in state["masks"]:
                 data = read_image(masks.uri(state["masks"][image_id]))
-                inside = inside_mask(data, whole, size, Fit.of(params.images))
+                inside = inside_mask(data, whole, size, fit)
             elif image_id in boxes:
-                inside = inside_boxes(boxes[image_id], whole, size, Fit.of(params.images))
+                inside = inside_boxes(boxes[image_id], whole, size, fit)
             if inside is not None and not inside.any():
                 raise ValueError("nothing of the box or mask is in what the model sees")
         except (ImageError, ValueError) as error:
@@ -243,13 +244,13 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     return {f"faithfulness/{params.variant}": figures.table()}
 
 
-def _feed(params: Params, size: tuple[int, int], channels: int) -> Feed[tuple[np.ndarray, tuple[int, int]]]:
+def _feed(params: Params, size: tuple[int, int], channels: int, fit: Fit) -> Feed[tuple[np.ndarray, tuple[int, int]]]:
     """Pixels at the model's size, and (height, width) of the upright image."""
     whole = upright(params.images, channels)
 
     def prepare(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
         image = whole(data)
-        return fit_size(image, size, Fit.of(params.images)), image.shape[:2]
+        return fit_size(image, size, fit), image.shape[:2]
 
     return Feed(params.images, prepare)
 

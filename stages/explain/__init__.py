@@ -104,7 +104,7 @@ def fit(inputs: Inputs, params: Params) -> State:
         order = worst_first(data)
         chosen = np.sort(order[np.isin(order, chosen)][: params.limit])
     model, method = open_model(params.model), METHODS[params.method.name]
-    feed = Feed(params.images, at_size(params.images, model.input_size, model.channels))
+    feed = Feed(params.images, at_size(params.images.settled(model.brings), model.input_size, model.channels))
     uris = data["uri"].to_numpy()
     configured = method.configure(model, params.method, lambda count: _first(feed, uris[chosen], count))
     about = {"method": method.name, "source": method.source, **chosen_for(params.method, configured)}
@@ -158,7 +158,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     asked = {int(r): resolve(params.targets, logits[r], labels[r], classes, task) for r in rows}
     size = tuple(extract["input_size"])
     explained, lost = _Rows(configured, size), {}
-    feed = Feed(params.images, at_size(params.images, size, _channels(params)))
+    shown = params.images.settled(extract.get("images", {}))
+    feed = Feed(params.images, at_size(shown, size, _channels(params)))
     # Images with as many targets each go together: every function is compiled for one number of targets.
     for count in sorted({len(t) for t in asked.values()} - {0}):
         explain = explainer(

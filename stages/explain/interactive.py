@@ -100,7 +100,7 @@ def explain_images(
     if "label" in targets and label is None:
         raise UserError("target label: nothing says what the images show; give the class as label")
     truth = None if label is None else class_index(label, classes, "label")
-    explained = _read(uris, opened, shown, truth, batch, rejected or _refuse)
+    explained = _read(uris, opened, shown.settled(opened.brings), truth, batch, rejected or _refuse)
     asked = [resolve(targets, one.logits, truth, classes) for one in explained]
     for options in chosen if explained else ():
         method = METHODS[options.name]

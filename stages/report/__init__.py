@@ -85,9 +85,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
     }
     wanted = _exemplars(atlases, spec.thumbnails, strips)
     photos = read_photos(inputs, wanted)
-    evidence = tiles.cut(
-        inputs, params.images, atlases, photos, spec.thumbnails, strips, spec.patch, spec.photo, spec.poster
-    )
+    images = params.images.settled(inputs.state("extract", "").get("images", {}))
+    evidence = tiles.cut(inputs, images, atlases, photos, spec.thumbnails, strips, spec.patch, spec.photo, spec.poster)
     if evidence.missing:
         one = min(evidence.missing)
         inputs.warn(
@@ -131,7 +130,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "doubts": page.doubts(inputs),
     }
     shown_of = (spec.errors, spec.photo, spec.inline, params.about, evidence.missing)
-    audit = error_audit(inputs, params.title, params.explain, params.images, *shown_of)
+    audit = error_audit(inputs, params.title, params.explain, images, *shown_of)
     if audit is not None:
         files.update(audit.files)
         facts["errors"] = audit.facts

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
-from activation_atlas.stages.specs import ModelSpec, meant
+from activation_atlas.stages.specs import COLOURS, ModelSpec, listed, meant
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.layer_info import LayerInfo
 from activation_atlas.stages.vision.model.geometry import Seen, loses, reaches, upright
@@ -30,6 +30,8 @@ class Model:
         classes: class names, in the order of the logits.
         input_size: (height, width) in pixels.
         channels: 1 or 3.
+        brings: how its own preprocessor brings images to its size, as keys of the section `images`; empty without one.
+        configured: what the section `model` says of the values that it takes, by its keys.
         dtype: of everything that comes out: float32, or float64 for a float64 model.
         kind: ``softmax``, or ``sigmoid`` where every class stands for itself.
         ending: how the logits were found.
@@ -49,9 +51,12 @@ class Model:
         self._prepare = loaded.prepare
         program = flatten(loaded.keras, where)
         symbol = loaded.keras.inputs[0]
-        self.input_size, self.channels = _input_shape(symbol.shape, spec, where)
+        self.input_size, self.channels = _input_shape(symbol.shape, spec, where, loaded.size)
+        _check_colours(spec, self.channels, where)
+        self.brings = dict(loaded.images)
+        self.configured = {key: value for key in COLOURS if (value := getattr(spec, key)) is not None}
         self._input_dtype = symbol.dtype
-        program, self.kind, self.ending = to_logits(program, spec.output, self._facts, self._noise, where, ending)
+        program, self.kind, self.ending = to_logits(program, spec.returns, self._facts, self._noise, where, ending)
         self.shapes, self.native = self._facts(program)
         self.program = upright(program, self.shapes)
         if self.program is not program:
@@ -257,7 +262,19 @@ class Model:
         return len(shape) == 4 and None not in shape[1:] and min(shape[1:]) > 0
 
 
-def _input_shape(shape: tuple, spec: ModelSpec, where: str) -> tuple[tuple[int, int], int]:
+def _check_colours(spec: ModelSpec, channels: int, where: str) -> None:
+    if channels == 3:
+        return
+    for key in ("mean", "std"):
+        if len(listed(getattr(spec, key))) == 3:
+            raise UserError(f"model.{key}: three numbers, but {where} takes greys; give one")
+    if spec.channels == "bgr":
+        raise UserError(f"model.channels: bgr, but {where} takes greys; leave it out")
+
+
+def _input_shape(
+    shape: tuple, spec: ModelSpec, where: str, brought: tuple[int, int] | None
+) -> tuple[tuple[int, int], int]:
     if len(shape) != 4:
         raise UserError(f"{where}: takes inputs of shape {shape}; it must take images (batch, height, width, channels)")
     if shape[3] not in (1, 3):
@@ -267,6 +284,8 @@ def _input_shape(shape: tuple, spec: ModelSpec, where: str) -> tuple[tuple[int, 
     given = spec.input_size
     given = (given, given) if isinstance(given, int) else given
     own = (shape[1], shape[2])
+    if given is None and brought is not None and all(n in (None, b) for n, b in zip(own, brought, strict=True)):
+        given = brought
     if given is None and None in own:
         raise UserError(f"{where}: leaves its input size open; give model.input_size, e.g. 224")
     if given is not None and any(n is not None and n != g for n, g in zip(own, given, strict=True)):
