@@ -11,6 +11,23 @@ from typing import Annotated, Any
 
 import typer
 
+from activation_atlas.pipeline.beginning import init
+from activation_atlas.pipeline.looking import look
+from activation_atlas.pipeline.options import (
+    Channels,
+    Classes,
+    Config,
+    CropTo,
+    Folder,
+    InputSize,
+    Levels,
+    Mean,
+    Out,
+    Output,
+    Range,
+    Settings,
+    Std,
+)
 from activation_atlas.stages.stage import UserError
 
 app = typer.Typer(
@@ -19,15 +36,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Activation atlases: what an image classifier sees, at the scale of a data set.",
 )
-
-Config = Annotated[str, typer.Argument(metavar="CONFIG", help="a YAML file, or the name of one that ships: demo")]
-Folder = Annotated[str, typer.Argument(metavar="DIR", help="a run folder")]
-Out = Annotated[str | None, typer.Option("--out", metavar="DIR", help="the run folder; overrides run.out")]
-Output = Annotated[
-    str | None, typer.Option(metavar="WHAT", help="what the model returns: auto (default), logits or probabilities")
-]
-InputSize = Annotated[int | None, typer.Option(metavar="N", help="where the model leaves it free")]
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="overrides a key: run.seed=1")]
 
 
 @app.command()
@@ -89,27 +97,6 @@ def run(
         status = 2 if strict else status
     if status:
         raise typer.Exit(status)
-
-
-@app.command()
-def init(
-    model: Annotated[str, typer.Option(metavar="MODEL", help="a .keras or .h5 file, application:NAME, preset:NAME")],
-    images: Annotated[str, typer.Option(metavar="PATH", help="a folder, a table of paths, Parquet, any fsspec URL")],
-    out: Annotated[str, typer.Option(metavar="FILE", help="must not exist")] = "mine.yaml",
-    labels: Annotated[str | None, typer.Option(metavar="FILE", help="CSV or Parquet of paths and labels")] = None,
-    classes: Annotated[str | None, typer.Option(metavar="FILE", help="class names in index order")] = None,
-    output: Output = None,
-    input_size: InputSize = None,
-) -> None:
-    """Writes a commented configuration for a model and images that runs as it is: values and cut are tried."""
-    from activation_atlas.pipeline.init import init as begin
-    from activation_atlas.stages.explain.command import model_of
-
-    spec = model_of(model, classes=classes, output=output, input_size=input_size)
-    begun = begin(spec, images, out, labels=labels, say=lambda line: typer.echo(line, err=True))
-    for line in (*begun.found, *([begun.cost] if begun.cost else [])):
-        typer.echo(f"  {line}")
-    typer.echo(f"wrote {begun.path}: read it, then activation-atlas run {begun.path}")
 
 
 @app.command()
@@ -200,29 +187,20 @@ def explain(
     ] = None,
     layer: Annotated[str | None, typer.Option(help="where the method looks; default: the last with positions")] = None,
     label: Annotated[str | None, typer.Option(metavar="CLASS", help="the class that the images show")] = None,
-    classes: Annotated[str | None, typer.Option(metavar="FILE", help="class names in index order")] = None,
-    value_range: Annotated[
-        tuple[float, float] | None, typer.Option("--range", metavar="LOW HIGH", help="the model's black and white")
-    ] = None,
-    mean: Annotated[
-        tuple[float, float, float] | None, typer.Option(help="taken off the channels: .485 .456 .406")
-    ] = None,
-    std: Annotated[
-        tuple[float, float, float] | None, typer.Option(help="they are then divided by: .229 .224 .225")
-    ] = None,
-    channels: Annotated[str | None, typer.Option(help="the order the model takes: rgb or bgr")] = None,
+    classes: Classes = None,
+    value_range: Range = None,
+    mean: Mean = None,
+    std: Std = None,
+    channels: Channels = None,
     output: Output = None,
     input_size: InputSize = None,
-    crop: Annotated[str | None, typer.Option(help="center, none or pad; default: the model's own, or center")] = None,
+    crop: CropTo = None,
     crop_share: Annotated[
         float | None, typer.Option(metavar="SHARE", help="of the middle cut: 0.875 where 256 were cut to 224")
     ] = None,
     interpolation: Annotated[str | None, typer.Option(help="bilinear, bicubic, lanczos or nearest")] = None,
     antialias: Annotated[bool | None, typer.Option(help="whether the resizing filter grows with the image")] = None,
-    levels: Annotated[
-        tuple[float, float] | None,
-        typer.Option(metavar="BLACK WHITE", help="of images of more than 8 bits a channel: 0 4095"),
-    ] = None,
+    levels: Levels = None,
     option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="of a method, e.g. patch=24")] = None,
     seed: Annotated[int, typer.Option(min=0, help="every random choice follows from it")] = 0,
 ) -> None:
@@ -244,6 +222,11 @@ def explain(
     explained, rejected = export(request, out, typer.echo, lambda line: typer.echo(line, err=True))
     if rejected:
         raise typer.Exit(3 if explained else 2)
+
+
+app.command()(look)
+
+app.command()(init)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from activation_atlas.stages.classes import classes_of
 from activation_atlas.stages.groups import given
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.stage import Stage, UserError
+from activation_atlas.stages.tasks import task_named
 
 
 def sections(config: Config, about: Mapping[str, Any] | None = None) -> Sections:
@@ -25,6 +26,8 @@ def sections(config: Config, about: Mapping[str, Any] | None = None) -> Sections
     """
     classes = classes_of(config.model.classes)
     names, also = (None, None) if classes is None else (classes.names, classes.also)
+    if names is None and task_named(config.model.task).measured and config.images.label_columns:
+        names = list(config.images.label_columns)  # a quantity is called as its column
     model = config.model.model_copy(update={"classes": names})
     return Sections(config, model, also, given(config.classes, also), about or {})
 

@@ -14,10 +14,12 @@ from pydantic import Field
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.classes import WORDNET
+from activation_atlas.stages.drawing.numbers import plural
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.sources import Source, open_source, read_images
 from activation_atlas.stages.specs import ListedImages, Spec, black_and_white
 from activation_atlas.stages.stage import Inputs, Shard, Stage, UserError
+from activation_atlas.stages.tasks import assigned, labelled, task_named, task_of
 from activation_atlas.stages.vision.images import ImageError, is_series, measure, probe
 from activation_atlas.stages.vision.levels import Span, told
 
@@ -29,6 +31,7 @@ class Params(Spec):
     images: ListedImages
     classes: list[str] | None = Field(None, description="class names in index order, to match label names with")
     also: list[str] | None = Field(None, description="other names of the classes, which labels may have")
+    task: str = Field("auto", description="what labels are to be: model.task")
     numbering: bool = Field(True, description="whether label names may be numbered where no class names are given")
     seed: int = 0
     shard_images: int = Field(256, gt=0, description="images of a part")
@@ -37,7 +40,7 @@ class Params(Spec):
 def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
     run, model = asked.config.run, asked.model
     # A file is mostly the user's own, trained on such folders; a published model has an order of its own.
-    labels = {"classes": model.classes, "also": asked.also, "numbering": model.path is not None}
+    labels = {"classes": model.classes, "also": asked.also, "numbering": model.path is not None, "task": model.task}
     return [("", {"images": asked.images, **labels, "seed": run.seed, "shard_images": run.shard_images})]
 
 
@@ -70,7 +73,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     if shard.index == 0:
         for message in source.warnings:
             inputs.warn(message)
-        if source.classes and params.classes is None:
+        if source.classes and params.classes is None and not task_named(params.task).measured:
             inputs.warn(_numbered(source))
     rows = source.listing.slice(shard.start, shard.stop - shard.start)
     kept, found, spans, reasons, series = [], [], {}, rows["reject"].to_pylist(), False
@@ -106,7 +109,9 @@ def _end(inputs: Inputs, params: Params) -> None:
 
 
 def _source(params: Params, refresh: bool = False) -> Source:
-    source = open_source(params.images, params.classes, refresh, params.also)
+    source = open_source(params.images, params.classes, refresh, params.also, params.task)
+    if task_named(params.task).measured:
+        return source
     if source.classes and params.classes is None and not params.numbering:
         ids = all(WORDNET.fullmatch(name) for name in source.classes)
         given = "give imagenet_class_index.json," if ids else "give the model's class names"
@@ -121,10 +126,21 @@ def _check(inputs: Inputs, params: Params) -> None:
     Raises:
         UserError: names were numbered and are not as many as the classes, or a label is none of them.
     """
-    classes = len(inputs.state("extract")["classes"])
+    extract = inputs.state("extract")
+    classes = len(extract["classes"])
     source = _source(params)
-    rows = zip(*(source.listing[name].to_pylist() for name in ("label", "reject")), strict=True)
-    labels = Counter(label for label, reject in rows if label is not None and reject is None)
+    usable = source.listing.filter(source.listing["reject"].is_null())["label"].combine_chunks()
+    task = task_of(usable.type)
+    if task.measured:
+        _check_quantities(usable, classes)
+        return
+    if task.several and extract.get("kind") == "softmax" and labelled(usable).any():
+        raise UserError(
+            f"images: {source.labelled_by} hold several labels of an image, and the model's classes exclude one "
+            "another (a softmax, or numbers of any size); say model.task: labels where each stands for itself, or name "
+            "another images.label_column"
+        )
+    labels = Counter(assigned(usable).index.tolist())
     if labels and params.classes is None and source.classes and len(source.classes) != classes:
         some = f"{', '.join(source.classes[:3])}{', ...' if len(source.classes) > 3 else ''}"
         why = f" ({source.warnings[0]})" if source.warnings else ""
@@ -141,6 +157,21 @@ def _check(inputs: Inputs, params: Params) -> None:
         raise UserError(
             f"images: {sum(labels[k] for k in wrong)} of {labels.total()} labels are none of the model's {classes} "
             f"classes (0 to {classes - 1}), e.g. {wrong[0]}; {remedy}"
+        )
+
+
+def _check_quantities(labels: pa.Array, outputs: int) -> None:
+    """As many numbers of an image as the model returns.
+
+    Raises:
+        UserError: says how many there are of each.
+    """
+    sizes = sorted({len(row) for row in labels.to_pylist() if row is not None} - {outputs})
+    if sizes:
+        gives, returns = plural(sizes[0], "number"), plural(outputs, "number")
+        raise UserError(
+            f"images: labels have {gives} for an image, and the model returns {returns}; name as many columns, in the "
+            "model's order, with images.label_columns"
         )
 
 
@@ -165,7 +196,8 @@ def _images(rows: pa.Table, found: list[tuple[str, int, int]]) -> pa.Table:
     rows = rows.append_column("width", pa.array(widths, pa.int32())).append_column(
         "height", pa.array(heights, pa.int32())
     )
-    schema = tables.images([f for f in rows.schema if f.name.startswith("meta.")])
+    meta = [f for f in rows.schema if f.name.startswith("meta.")]
+    schema = tables.images(meta, task_of(rows.schema.field("label").type))
     return rows.select(schema.names).cast(schema).sort_by("image_id")
 
 

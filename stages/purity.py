@@ -145,5 +145,7 @@ STAGE = Stage(
     writes=lambda params: (),
     state_of=lambda params: (("extract", ""), ("reduce", params.view.name)),
     libraries=("numpy",),
-    steps=lambda asked: [(a.name, {"view": a.view}) for a in asked.config.atlases if a.class_ or a.pair],
+    steps=lambda asked: [
+        (a.name, {"view": a.view}) for a in asked.config.atlases if (a.class_ or a.pair) and not asked.measured
+    ],
 )

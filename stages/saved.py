@@ -208,8 +208,8 @@ def input_size(config: Config) -> tuple[int, int] | None:
 _PASSING = ("Activation", "Softmax", "Dropout", "ReLU", "LeakyReLU")
 
 
-def outputs(config: Config) -> int | None:
-    """The number of classes, where the model plainly ends in a Dense layer; a single sigmoid stands for two."""
+def outputs(config: Config, single: int = 2) -> int | None:
+    """The number of classes, where the model plainly ends in a Dense layer; one sigmoid stands for ``single``."""
     inner = config.get("config")
     if config.get("class_name") not in _GRAPHS or not isinstance(inner, dict):
         return None
@@ -221,9 +221,9 @@ def outputs(config: Config) -> int | None:
     for layer in order:
         kind, own = layer.get("class_name"), layer["config"]
         if kind == "Dense":
-            return own["units"] if own["units"] > 1 else 2 if own.get("activation") == "sigmoid" else None
+            return own["units"] if own["units"] > 1 else single if own.get("activation") == "sigmoid" else None
         if kind in _GRAPHS:
-            return outputs(layer)
+            return outputs(layer, single)
         if kind not in _PASSING:
             return None
     return None

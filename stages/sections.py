@@ -8,6 +8,7 @@ from typing import Any
 
 from activation_atlas.stages.groups import Given
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec
+from activation_atlas.stages.tasks import task_named
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,21 @@ class Sections:
     @property
     def images(self) -> ImagesSpec:
         return self.config.images
+
+    @property
+    def sampled(self) -> list[str]:
+        """Layers whose positions are sampled; sorted, for atlases in another order are the same work."""
+        return sorted({*self.config.extract.layers, *(a.layer for a in self.config.atlases if not a.images)})
+
+    @property
+    def counted(self) -> list[str]:
+        """Layers whose channels are looked at, each by itself, at all positions; none where nobody asks."""
+        section = self.config.channels
+        return [] if section is None else sorted({*self.sampled, *section.layers})
+
+    def measured(self) -> bool:
+        """Whether the model's outputs are quantities: no image is of a class, none is right or wrong."""
+        return task_named(self.model.task).measured
 
     @property
     def opened(self) -> dict[str, Any]:

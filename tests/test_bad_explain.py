@@ -118,22 +118,26 @@ def test_a_model_without_a_gradient_path_names_the_operation(bench, model):
 
 
 def test_a_quantity_is_no_class(bench):
-    one_line(explain(bench, model="quantity"), "a quantity (regression) is no class")
+    one_line(explain(bench, model="quantity"), "a quantity (regression) is no class: say model.task: quantities")
 
 
-@pytest.mark.parametrize("labels", ["names", "numbers"])
-@pytest.mark.parametrize("images", ["paths", "bytes"])
-def test_several_labels_for_an_image_are_refused(bench, labels, images):
+@pytest.mark.parametrize(("images", "labels"), [("paths", "names"), ("bytes", "numbers")])
+def test_several_labels_for_an_image_need_a_model_of_several(bench, labels, images):
     paths = [f"images/stripes/{k}.png" for k in range(3)]
-    each = [["stripes", "blobs"], [], ["checks"]] if labels == "names" else [[1, 0, 1]] * 3
+    each = [["stripes", "blobs"], [], ["blobs"]] if labels == "names" else [[1, 0, 1], [0, 0, 0], [0, 0, 1]]
     files = [{"bytes": (bench.folder / path).read_bytes(), "path": path} for path in paths]
     columns = {"image": files} if images == "bytes" else {"path": paths}
     table = f"{labels} {images}.parquet"
     pq.write_table(pa.table(columns | {"label": pa.array(each)}), bench.folder / table)
-    words = "column 'label' holds list<"
-    one_line(explain(bench, f"images.path={table}", model="labels"), words)
+    one_line(explain(bench, f"images.path={table}", "model.task=classes", model="labels"), "asks for one; say labels")
+    one_line(explain(bench, f"images.path={table}"), "hold several labels of an image, and the model's classes exclude")
+    one_line(explain(bench, f"images.path={table}", "model.task=labels"), "ends in a softmax, of which one class wins")
     code, _, said = explain(bench, f"images.path={table}", "images.label_column=none", model="labels")
     assert code == 0, said
+    code, _, said = explain(bench, f"images.path={table}", model="labels", targets=["label"])
+    assert code == 0, said
+    store = bench.store("of labels")
+    assert sorted(row["label"] for row in store.read("images", 0).to_pylist()) == [[], [0, 2], [2]]
 
 
 def test_a_single_sigmoid_and_several_are_explained(bench):

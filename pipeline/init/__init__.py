@@ -16,6 +16,7 @@ from activation_atlas.stages.origin import model_spec
 from activation_atlas.stages.sources import Source, open_source
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.tasks import assigned, task_of
 
 if TYPE_CHECKING:
     from activation_atlas.stages.vision.model import Model
@@ -102,12 +103,17 @@ def _listed(asked: ImagesSpec, spec: ModelSpec, opened: Model) -> tuple[Source, 
     """The images; where their labels cannot be the model's classes, without them, and why."""
     known = classes_of(spec.classes)
     names, also = (None, None) if known is None else (known.names, known.also)
-    source = open_source(asked, names, also=also)
-    wrong = ""
-    if names is None and source.classes and len(source.classes) != len(opened.classes):
-        wrong = f"{source.labelled_by} give {len(source.classes)} classes, and the model has {len(opened.classes)}"
-    elif any(not 0 <= k < len(opened.classes) for k in source.listing["label"].to_pylist() if k is not None):
-        wrong = f"some labels are none of the model's {len(opened.classes)} classes"
+    source = open_source(asked, names, also=also, task=spec.task)
+    label, count, wrong = source.listing["label"], len(opened.classes), ""
+    task = task_of(label.type)
+    if task.measured:
+        return source, asked, ""
+    if names is None and source.classes and spec.path is None:
+        wrong = "they are names, and nothing says which class of the model each is"
+    elif names is None and source.classes and len(source.classes) != count:
+        wrong = f"{source.labelled_by} give {len(source.classes)} classes, and the model has {count}"
+    elif any(not 0 <= k < count for k in assigned(label).index.tolist()):
+        wrong = f"some are none of the model's {count} classes"
     if not wrong:
         return source, asked, ""
     without = asked.model_copy(update={"label_column": "none", "labels": None})

@@ -107,7 +107,7 @@ def _lines(found: Found, path: Path) -> Iterator[str]:
     kind = next(key for key in ("path", "application", "preset") if getattr(found.model, key) is not None)
     origin = getattr(found.model, kind)
     yield f"  {kind}: {_yaml(_near(origin, path) if kind == 'path' else origin)}"
-    for key in ("output", "input_size"):
+    for key in ("output", "task", "input_size"):
         if key in found.model.model_fields_set:
             yield f"  {key}: {_yaml(found.model.model_dump(mode='json')[key])}"
     yield f"  # {_values(found)}"
@@ -183,7 +183,8 @@ def _values(found: Found) -> str:
     if found.given:
         return "as given"
     if tried is None:
-        return "could not be tried: fewer than ten images can be read; check it"
+        why = "quantities do not tell" if found.opened.kind == "quantity" else "fewer than ten images can be read"
+        return f"could not be tried: {why}; check it"
     best, *rest = tried.ways
     own = " (the model's own preprocessing)" if not found.settings else ""
     shown = [_came(way) for way in rest[:3]]

@@ -92,6 +92,6 @@ STAGE = Stage(
     state_of=lambda params: (("extract", ""),),
     libraries=("tensorflow", "keras", "pillow", "numpy"),
     model=True,
-    steps=lambda asked: [("", asked.opened)],
+    steps=lambda asked: [] if asked.measured else [("", asked.opened)],
     doubts="doubts",
 )

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from activation_atlas.stages.stage import Inputs
-from activation_atlas.stages.tasks import assigned
+from activation_atlas.stages.tasks import assigned, task_of
 
 LEAST = 10
 """Of fewer images nothing is said: what looks like chance may be chance."""
@@ -104,6 +105,9 @@ def read(inputs: Inputs, classes: Sequence[str], seed: int) -> Seen:
     ids = said["image_id"].to_pylist()
     order = np.argsort(draws(ids, seed), kind="stable")
     label, pred = (assigned(said[name]).only for name in ("label", "pred"))
+    if task_of(said.schema.field("pred").type).several:  # some images are taken for none, or several
+        top = inputs.table("predictions", ["top_classes"])["top_classes"]
+        pred = pc.list_element(top, 0).to_numpy().astype(np.int64)
     prob = said["prob"].to_numpy().astype(np.float64)
     sorted_ids = [ids[k] for k in order]
     return Seen(list(classes), label[order], pred[order], prob[order], sorted_ids, _folders(inputs))

@@ -84,12 +84,14 @@ class Proposal:
 
 
 def propose(model: Any, images: ImagesSpec, source: Source, seed: int = 0) -> Proposal | None:
-    """Every usual way, on images drawn by their ids; None where fewer than :data:`LEAST` can be read.
+    """Every usual way, on images drawn by their ids; None of quantities, or where fewer than :data:`LEAST` can be read.
 
     Args:
         model: opened as it is, with nothing said of the values that it takes.
         source: of the images, with labels where there are.
     """
+    if model.kind == "quantity":
+        return None  # whatever comes may be one
     listing = source.listing.filter(pc.is_null(source.listing["reject"]))
     label = assigned(listing["label"]).only
     label = np.where(label < len(model.classes), label, -1)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from activation_atlas.stages.sources.places import Place
 from activation_atlas.stages.stage import UserError
@@ -41,6 +42,38 @@ def boxes_of(values: Sequence[Any]) -> list[Box]:
     if any(len(box) != 4 or not np.isfinite(box).all() for box in boxes):
         raise ValueError("a box is four numbers: x0, y0, x1, y1")
     return [(left, top, right, bottom) for left, top, right, bottom in boxes]
+
+
+def given(images: pa.Table, columns: Sequence[str]) -> dict[str, list[Box]]:
+    """Boxes of each image that has any.
+
+    Raises:
+        UserError: a text that is no box.
+    """
+    found = {}
+    for image_id, uri, *values in zip(*(images[c].to_pylist() for c in ("image_id", "uri", *columns)), strict=True):
+        try:
+            boxes = boxes_of(values)
+        except (ValueError, TypeError):
+            shown = ", ".join(str(v) for v in values)[:80]
+            names = ", ".join(c.removeprefix("meta.") for c in columns)
+            raise UserError(
+                f"evaluate.boxes: {names} of {uri} is {shown}, not a box; write four numbers, e.g. [0, 0, 64, 48]"
+            ) from None
+        if boxes:
+            found[image_id] = boxes
+    return found
+
+
+def extents(
+    boxes: Sequence[Box], inside: np.ndarray, upright: tuple[int, int], size: tuple[int, int], fit: Fit
+) -> list[Box]:
+    """The boxes in pixels of the model's input, as far as it sees them; without boxes, the one around a mask there."""
+    if boxes:
+        found = [input_box(box, upright, size, fit) for box in boxes]
+        return [box for box in found if box[2] > box[0] and box[3] > box[1]]
+    rows, cols = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
+    return [(float(cols[0]), float(rows[0]), float(cols[-1] + 1), float(rows[-1] + 1))]
 
 
 def inside_boxes(boxes: Sequence[Box], upright: tuple[int, int], size: tuple[int, int], fit: Fit) -> np.ndarray:

@@ -27,7 +27,9 @@ class Map:
         values: (height, width) float32, raw, at the method's own resolution.
         place: where they lie on the model's input.
         gap: of path methods, see the table ``maps``.
+        fit: of LIME and Kernel SHAP, see the table ``maps``.
         flag: why it says nothing, see :mod:`stages.tables.flags`, or None.
+        learned: how good what was learned for such maps is, in words; None where nothing was.
     """
 
     options: Options
@@ -40,7 +42,9 @@ class Map:
     values: np.ndarray
     place: Place
     gap: float | None
+    fit: float | None
     flag: str | None
+    learned: str | None = None
 
     @property
     def variant(self) -> str:
@@ -120,6 +124,7 @@ def table(images: Sequence[Explained]) -> pa.Table:
             "map": m.values.ravel(),
             "score": m.score,
             "gap": m.gap,
+            "fit": m.fit,
             "flag": m.flag,
             "variant": m.variant,
             "uri": image.uri,

@@ -13,8 +13,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from glob import glob, has_magic
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,13 +23,14 @@ from activation_atlas.stages.explain.configured import warnings
 from activation_atlas.stages.explain.explained import Explained, Map
 from activation_atlas.stages.explain.targets import check, resolve
 from activation_atlas.stages.feed import Feed, at_size, upright
+from activation_atlas.stages.feed.given import files, spelled
 from activation_atlas.stages.methods import METHODS, MethodSpec, Options
-from activation_atlas.stages.origin import model_spec
+from activation_atlas.stages.origin import model_spec, shown_images
 from activation_atlas.stages.sources import image_id
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec, black_and_white, listed
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables.flags import flag_of
-from activation_atlas.stages.vision.images import EXTENSIONS, Crop, Fit, ImageError, Interpolation, measure
+from activation_atlas.stages.vision.images import Crop, Fit, ImageError, Interpolation, measure
 from activation_atlas.stages.vision.levels import told
 from activation_atlas.stages.vision.place import Place
 
@@ -83,12 +82,8 @@ def explain_images(
     targets = [_class("target", target) for target in listed(targets)]
     label = None if label is None else _class("label", label)
     uris = files(listed(images))
-    try:
-        levels = black_and_white(levels)
-    except ValueError as error:
-        raise UserError(f"levels: {error}") from None
-    # Each image says where it lies.
-    shown = _images(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias, levels=levels)
+    fit = {"crop": crop, "crop_share": crop_share, "interpolation": interpolation, "antialias": antialias}
+    shown = shown_images(levels=levels, **fit)
     opened = open_model(spec)
     chosen = [options.at(opened.input_size) for options in chosen]
     if opened.ending.remark:
@@ -142,46 +137,6 @@ def _options(method: Options | dict[str, Any] | str) -> Options:
         raise UserError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
-def _images(**given: Any) -> ImagesSpec:
-    try:
-        return ImagesSpec(path="", **given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        said = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        raise UserError(f"{first['loc'][0]} {first['input']!r}: {said}" if first["loc"] else said) from None
-
-
-def files(images: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """Files, folders (all images below, by name) and globs as a list without repetitions.
-
-    Raises:
-        UserError: a folder without images, a glob that matches none, what is no path.
-    """
-    uris: list[str] = []
-    for image in images:
-        if not isinstance(image, (str, os.PathLike)):
-            raise UserError(f"an image of type {type(image).__name__}; give files, folders or globs")
-        given = os.fspath(image)
-        if not given.strip():
-            raise UserError("an image without a name; give files, folders or globs")
-        path = Path(given)
-        if path.is_dir():
-            own = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.name[0] != ".")
-            if not own:
-                raise UserError(f"{given}: no image in this folder")
-        elif has_magic(given) and "://" not in given and not path.exists():
-            own = sorted(p for p in glob(given, recursive=True) if Path(p).is_file())
-            if not own:
-                raise UserError(f"{given}: no file is called like this")
-        else:
-            own = [given]
-        uris += own
-    first: dict[str, str] = {}
-    for uri in uris:
-        first.setdefault(_spelled(uri), uri)
-    return list(first.values())
-
-
 def _refuse(uri: str, reason: str) -> None:
     raise UserError(f"{uri}: {reason}")
 
@@ -216,27 +171,12 @@ def _read(
     images = []
     for (uri, photo, pixels), own, shares in zip(read, logits, probabilities, strict=True):
         if np.isfinite(own).all():
-            about = (
-                model.name,
-                uri,
-                image_id(_spelled(uri)),
-                photo,
-                pixels,
-                Fit.of(spec),
-                label,
-                model.classes,
-                own,
-                shares,
-            )
+            fit = Fit.of(spec)
+            about = (model.name, uri, image_id(spelled(uri)), photo, pixels, fit, label, model.classes, own, shares)
             images.append(Explained(*about))
         else:
             rejected(uri, "the model gives NaN or infinite values (logits)")
     return images
-
-
-def _spelled(uri: str) -> str:
-    """One spelling of a path, so that ``dog.jpg`` and ``./dog.jpg`` draw the same."""
-    return uri if ":" in uri else Path(os.path.normpath(uri)).as_posix()
 
 
 def _background(options: Options, count: int, images: Sequence[Explained], seed: int) -> np.ndarray | None:
@@ -265,5 +205,7 @@ def _maps(
             values=values,
             place=Place.configured(configured, image.input_size),
             gap=None if maps.gap is None else float(maps.gap[row, j]),
+            fit=None if maps.fit is None or np.isnan(maps.fit[row, j]) else float(maps.fit[row, j]),
             flag=flag_of(values, score, maps.idle is not None and bool(maps.idle[row, j])),
+            learned=options.learned(configured),
         )

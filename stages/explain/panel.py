@@ -63,6 +63,10 @@ def _about(one: Map) -> str:
     return " · ".join([*kinds, probability(one.probability), f"logit {one.score:.2f}"])
 
 
+def _learned(one: Map) -> str:
+    return f" {one.learned[0].upper()}{one.learned[1:]}." if one.learned else ""
+
+
 def _where(one: Map) -> str:
     """Layer, resolution and interpolation of a map."""
     height, width = one.values.shape
@@ -74,7 +78,7 @@ def _where(one: Map) -> str:
 def _words(images: Sequence[Explained]) -> list[str]:
     drawn_as = [m.surface(i.input_size) for i in images for m in i.maps]
     methods = {m.variant: m for image in images for m in image.maps}
-    said = [captions.meaning(m.options) for m in methods.values()]
+    said = [captions.meaning(m.options) + _learned(m) for m in methods.values()]
     scales = (
         "Colours: nothing is shown at 0. Each column of an image has a scale of its own, shared by its rows: rows can "
         "be compared, columns cannot. It ends at the 99th percentile of what is drawn; "

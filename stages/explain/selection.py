@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from activation_atlas.stages.explain.members import by_member
 from activation_atlas.stages.specs import nearest
 from activation_atlas.stages.stage import UserError
-from activation_atlas.stages.tasks import assigned, mistaken
+from activation_atlas.stages.tasks import Values, assigned, mistaken, task_of
 
 EVERY = ("all", "errors")
 
@@ -21,37 +22,64 @@ EVERY = ("all", "errors")
 def frame(images: pa.Table, predictions: pa.Table, classes: Sequence[str]) -> Any:
     """What a query may name, one row for each prediction, as a pandas data frame.
 
-    Columns: image_id, uri, label and pred and second (class names), prob, label_prob, second_prob, margin
-    (prob - second_prob), correct, split, width, height, and the source's own columns under their own names; one that
-    is called like one of these as ``meta.NAME``.
+    Columns: image_id, uri, correct, split, width, height, and the source's own columns under their own names; one that
+    is called like one of these as ``meta.NAME``. Of classes: label and pred, missed (of the label, and not predicted)
+    and false (predicted, and not of the label), second (class names; of several classes each equals the text), prob,
+    label_prob, second_prob, margin (prob - second_prob). Of quantities: residual (pred - label without its sign, of
+    several the largest), and of each one by its name its pred, label and residual: ``pred NAME`` and so on.
     """
     import pandas as pd
 
     # Types that know the unknown: a missing number would else differ from every other, and be chosen by !=.
     about = images.to_pandas(types_mapper=_nullable().get).set_index("image_id")
     about = about.reindex(predictions["image_id"].to_pylist())
-    names = np.array(classes, object)
-    second = pc.list_element(predictions["top_classes"], 1).to_numpy()
-    columns = {
+    task = task_of(predictions.schema.field("label").type)
+    columns: dict[str, Any] = {
         "image_id": predictions["image_id"].to_pylist(),
         "uri": about["uri"].to_numpy(),
-        "label": assigned(predictions["label"]).names(classes),
-        "pred": assigned(predictions["pred"]).names(classes),
-        "second": names[second.astype(int)],
-        "prob": predictions["prob"].to_numpy(),
-        "label_prob": predictions["label_prob"].to_pandas(types_mapper=_nullable().get).array,
-        "second_prob": pc.list_element(predictions["top_probs"], 1).to_numpy().astype(float),
+        **(_measured(predictions, classes) if task.measured else _named(predictions, classes)),
         "correct": predictions["correct"].to_pandas(types_mapper=_nullable().get).array,
         "split": about["split"].to_numpy(),
         "width": about["width"].to_numpy(),
         "height": about["height"].to_numpy(),
     }
-    columns["margin"] = columns["prob"] - columns["second_prob"]
     for name in about.columns:
         if name.startswith("meta."):
             own = name.removeprefix("meta.")
             columns[name if own in columns else own] = about[name].array
     return pd.DataFrame(columns)
+
+
+def _named(predictions: pa.Table, classes: Sequence[str]) -> dict[str, Any]:
+    """What a query may name of classes."""
+    import pandas as pd
+
+    label, pred = (assigned(predictions[name]) for name in ("label", "pred"))
+    second = pc.list_element(predictions["top_classes"], 1).to_numpy()
+    told = {"label": label, "pred": pred, "missed": label.without(pred), "false": pred.without(label)}
+    columns: dict[str, Any] = {name: pd.Series(of.names(classes), dtype=object) for name, of in told.items()}
+    columns |= {
+        "second": np.array(classes, object)[second.astype(int)],
+        "prob": predictions["prob"].to_numpy(),
+        "label_prob": predictions["label_prob"].to_pandas(types_mapper=_nullable().get).array,
+        "second_prob": pc.list_element(predictions["top_probs"], 1).to_numpy().astype(float),
+    }
+    return columns | {"margin": columns["prob"] - columns["second_prob"]}
+
+
+def _measured(predictions: pa.Table, classes: Sequence[str]) -> dict[str, Any]:
+    """What a query may name of quantities."""
+    import pandas as pd
+
+    values = Values.of(predictions, len(classes))
+    apart = np.abs(values.residual)
+    columns = {"residual": apart.max(1) if len(classes) else np.zeros(len(apart))}
+    for k, name in enumerate(classes):
+        alone = {"pred": values.pred[:, k], "label": values.label[:, k], "residual": apart[:, k]}
+        columns |= {f"{what} {name}": value for what, value in alone.items()}
+        if len(classes) == 1:
+            columns |= alone
+    return {name: pd.array(value, dtype="Float64") for name, value in columns.items()}
 
 
 def _nullable() -> dict[pa.DataType, Any]:
@@ -86,7 +114,8 @@ def select(query: str, data: Any) -> np.ndarray:
     where = f"explain.images: {query}"
     _only_compares(query, list(data.columns), where)
     try:
-        found = data.eval(query, engine="python")
+        asked, seen = by_member(query, data)
+        found = seen.eval(asked, engine="python")
     except Exception as error:
         raise UserError(f"{where}: cannot be read ({_reason(error)}); {_EXAMPLE}") from None
     answers = found.to_list() if np.shape(found) == (len(data),) and hasattr(found, "dtype") else ["none"]

@@ -1,4 +1,4 @@
-"""Which classes of an image are explained: predicted, label, second, rank:3, top:5, a class."""
+"""Which classes of an image are explained: predicted, label, missed, false, second, rank:3, top:5, a class."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tasks import CLASSES, Task
 
-KINDS = ("predicted", "label", "second")
+KINDS = ("predicted", "label", "missed", "false", "second")
 _RANKED = re.compile(r"(rank|top):(\d+)")
 
 
@@ -31,15 +31,32 @@ def check(targets: Sequence[str], classes: Sequence[str], where: str = "explain.
 
 
 def resolve(
-    targets: Sequence[str], logits: np.ndarray, label: Any, classes: Sequence[str], task: Task = CLASSES
+    targets: Sequence[str],
+    logits: np.ndarray,
+    label: Any,
+    classes: Sequence[str],
+    task: Task = CLASSES,
+    pred: Any = None,
 ) -> dict[int, list[str]]:
     """Class index -> the kinds it is asked for as, in the order asked; ``label`` of an unlabelled image is left out.
+
+    ``missed`` are the classes of the label that are not predicted, ``false`` those predicted that are none of it.
 
     Args:
         logits: (K,) of one image; of equal logits the first class ranks first.
         label: its value in a column of the task's labels; None where it has none.
+        pred: its value in the column of what was predicted; None: by the logits.
     """
     order = np.argsort(-logits, kind="stable")
+    said = task.predicted(logits) if pred is None else task.classes(pred)
+    true = task.classes(label)
+    apart = label is not None and not task.measured
+    sets = {
+        "predicted": said,
+        "label": true,
+        "missed": [k for k in true if apart and k not in said],
+        "false": [k for k in said if apart and k not in true],
+    }
     found: dict[int, list[str]] = {}
 
     def add(index: int, kind: str) -> None:
@@ -54,14 +71,11 @@ def resolve(
                 add(order[rank], f"rank:{rank + 1}")
         elif ranked:
             add(order[int(ranked[2]) - 1], target)
-        elif target == "predicted":
-            for index in task.predicted(logits):
+        elif target in sets:
+            for index in sets[target]:
                 add(index, target)
         elif target == "second":
             add(order[1], target)
-        elif target == "label":
-            for index in task.classes(label):
-                add(index, target)
         else:
             add(_class(target, classes, "target"), target)
     return found

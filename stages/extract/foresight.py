@@ -10,6 +10,7 @@ from activation_atlas.stages import saved
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import meant
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.tasks import task_named
 
 
 def foreseen_classes(asked: Sections) -> list[str] | None:
@@ -18,7 +19,7 @@ def foreseen_classes(asked: Sections) -> list[str] | None:
     Raises:
         UserError: a file that cannot be opened here, a layer that is not the model's, names that are not its number.
     """
-    spec = asked.model
+    spec, task = asked.model, task_named(asked.model.task)
     if spec.path and Path(spec.path).is_dir():
         raise UserError(f"model.path: {spec.path} {saved.folder(spec.path)}")
     described = saved.description(spec.path) if spec.path else None
@@ -28,11 +29,12 @@ def foreseen_classes(asked: Sections) -> list[str] | None:
     count = None
     if described is not None:
         _check_layers(asked.config, described)
-        count = saved.outputs(described.config)
+        count = saved.outputs(described.config, 1 if task.measured else 2)
         if names is not None and count is not None and len(names) != count:
-            told = f"{len(names)} names for model {Path(described.path).name}, which returns {count} classes"
-            raise UserError(f"model.classes: {told}; give one name per class")
-    return names or (None if count is None else [f"class {k}" for k in range(count)])
+            many, one = ("numbers", "number") if task.measured else ("classes", "class")
+            told = f"{len(names)} names for model {Path(described.path).name}, which returns {count} {many}"
+            raise UserError(f"model.classes: {told}; give one name per {one}")
+    return names or (None if count is None else task.unnamed(count))
 
 
 def _check_layers(config: Any, described: saved.Saved) -> None:
@@ -40,7 +42,11 @@ def _check_layers(config: Any, described: saved.Saved) -> None:
     if known is None:
         return
     known = [name.replace("/", "_") if "/" in name else name for name in known] if described.old else known
-    asked = [*(a.layer for a in config.atlases), *config.extract.layers]
+    asked = [
+        *(a.layer for a in config.atlases),
+        *config.extract.layers,
+        *(config.channels.layers if config.channels else ()),
+    ]
     asked += [layer for m in (config.explain.methods if config.explain else ()) if (layer := getattr(m, "layer", None))]
     for layer in asked:
         # conv#1 is the second call of conv, at whatever depth.

@@ -107,7 +107,9 @@ STAGE = Stage(
     libraries=("numpy", "scipy"),
     check=("extract", lambda inputs, params: check(inputs, params.groups)),
     steps=lambda asked: [
-        (a.name, {"view": a.view, "groups": asked.groups, "min_count": a.min_count}) for a in asked.config.atlases
+        (a.name, {"view": a.view, "groups": asked.groups, "min_count": a.min_count})
+        for a in asked.config.atlases
+        if not asked.measured
     ],
     foreseen=True,
 )

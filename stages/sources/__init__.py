@@ -19,10 +19,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from activation_atlas.stages.caches import Cache
+from activation_atlas.stages.sources.answers import answers
 from activation_atlas.stages.sources.beside import list_metadata
 from activation_atlas.stages.sources.demo import list_demo
 from activation_atlas.stages.sources.folder import list_folder
-from activation_atlas.stages.sources.labels import Names, match
+from activation_atlas.stages.sources.labels import Names
 from activation_atlas.stages.sources.parquet import list_parquet
 from activation_atlas.stages.sources.paths import list_paths
 from activation_atlas.stages.sources.places import Place, storable
@@ -49,9 +50,9 @@ class Source:
     """A source that was opened.
 
     Attributes:
-        listing: one row an image, in source order: image_id, uri, label (int32, null where
-            unlabelled), split, ``meta.*`` as given, stamp (changes when the file does),
-            reject (why the row cannot be used; null where it can).
+        listing: one row an image, in source order: image_id, uri, label (of the type of its kind of
+            answer, see :mod:`stages.tasks`; null where unlabelled), split, ``meta.*`` as given, stamp
+            (changes when the file does), reject (why the row cannot be used; null where it can).
         classes: class names in index order, where given or known to the source.
         kind: a key of :data:`SOURCES`.
         labelled_by: what the labels are, for messages.
@@ -71,7 +72,11 @@ _SOURCES: Cache[str, Source] = Cache(4)
 
 
 def open_source(
-    spec: ImagesSpec, classes: list[str] | None = None, refresh: bool = False, also: list[str] | None = None
+    spec: ImagesSpec,
+    classes: list[str] | None = None,
+    refresh: bool = False,
+    also: list[str] | None = None,
+    task: str = "auto",
 ) -> Source:
     """Lists the images ``spec`` names; reads none of them.
 
@@ -82,6 +87,7 @@ def open_source(
     Args:
         classes: class names in index order, to match label names with; None where unknown.
         also: other names of the same classes.
+        task: what labels are to be, as ``model.task`` says it.
 
     Raises:
         UserError: nothing there, no images, a table that cannot be understood or
@@ -90,14 +96,14 @@ def open_source(
 
     def listed() -> Source:
         try:
-            return _list(spec, classes, also)
+            return _list(spec, classes, also, task)
         except UserError as error:  # names may hold newlines
             raise UserError(" ".join(str(error).splitlines())) from None
 
     def unchanged(source: Source) -> bool:
         return not refresh and all(_mtime(path) == seen for path, seen in source.watched)
 
-    return _SOURCES.get(repr((spec, classes, also)), listed, unchanged)
+    return _SOURCES.get(repr((spec, classes, also, task)), listed, unchanged)
 
 
 def image_id(key: str) -> str:
@@ -105,7 +111,7 @@ def image_id(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def _list(spec: ImagesSpec, classes: list[str] | None, also: list[str] | None) -> Source:
+def _list(spec: ImagesSpec, classes: list[str] | None, also: list[str] | None, task: str) -> Source:
     place = Place.at(spec.path, spec.storage_options)
     known = ((kind, rows) for kind, function in SOURCES.items() if (rows := function(place, spec)) is not None)
     kind, rows = next(known, ("", None))
@@ -119,13 +125,11 @@ def _list(spec: ImagesSpec, classes: list[str] | None, also: list[str] | None) -
         unlabelled = (spec.label_column or "").lower() == "none"
         by_name = Names(classes, also) if classes and spec.labels_are != "indices" else None
         label_by_folders(rows, by_name, unlabelled, spec.split)
-    given = rows.labels or [None] * len(rows.keys)
-    said = (also, spec.labels_are, spec.first_label)
-    labels, names, warnings = match(given, classes, rows.names, rows.labelled_by, *said)
+    told = answers(rows, spec, task, classes, also)
     columns = {
         "image_id": strings(_ids(rows)),
         "uri": strings([storable(u) for u in rows.uris]),
-        "label": integers(labels),
+        "label": told.label,
         "split": strings(rows.splits or [None] * len(rows.keys)),
         **{f"meta.{name}": column for name, column in rows.meta.items()},
         "stamp": strings(rows.stamps),
@@ -133,7 +137,7 @@ def _list(spec: ImagesSpec, classes: list[str] | None, also: list[str] | None) -
     }
     listing = _limited(_of_split(pa.table(columns), spec), spec.limit)
     watched = tuple((path, _mtime(path)) for path in sorted(rows.watched | place.watched))
-    return Source(listing, names, kind, rows.labelled_by, (*rows.warnings, *warnings), watched)
+    return Source(listing, told.names, kind, rows.labelled_by, (*rows.warnings, *told.warnings), watched)
 
 
 def _ids(rows: Rows) -> list[str]:

@@ -13,73 +13,18 @@ import pyarrow.parquet as pq
 
 from activation_atlas.stages.sources import jsonl
 from activation_atlas.stages.sources.places import Place, is_image, one_line
+from activation_atlas.stages.sources.roles import USUAL, check_labels, choose, choose_labels, stored
 from activation_atlas.stages.sources.rows import strings
-from activation_atlas.stages.specs import ImagesSpec, meant
+from activation_atlas.stages.specs import ImagesSpec
 from activation_atlas.stages.stage import UserError
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".txt")
 JSON_LINES = (".jsonl", ".ndjson")
 
-USUAL = {
-    "image": (
-        "image",
-        "path",
-        "file",
-        "filename",
-        "uri",
-        "file_name",
-        "filepath",
-        "file_path",
-        "image_path",
-        "url",
-        "image_id",
-    ),
-    "label": ("label", "class", "target"),
-    "split": ("split",),
-}
-"""Names a column is found by, whatever its case, in this order."""
-
 
 class NoPaths(UserError):
     """A table that has no column of paths."""
-
-
-def choose(names: Sequence[str], asked: str | None, role: str, where: str) -> str | None:
-    """The column for a role: the one asked for, or the first of the usual names; None where there is none.
-
-    ``none`` asked for a label means that there is to be no label.
-
-    Raises:
-        UserError: the column asked for is not there.
-    """
-    if asked is not None:
-        if asked in names:
-            return asked
-        if role == "label" and asked.lower() == "none":
-            return None
-        raise UserError(f"images.{role}_column: {where} has no column {asked!r}; {meant(asked, names)}")
-    lower = {name.lower(): name for name in reversed(names)}
-    return next((lower[usual] for usual in USUAL[role] if usual in lower), None)
-
-
-def choose_label(schema: pa.Schema, asked: str | None, where: str) -> str | None:
-    """The column of labels, one class for an image; None where there is none.
-
-    Raises:
-        UserError: the column asked for is not there, or holds several classes an image.
-    """
-    name = choose(schema.names, asked, "label", where)
-    if name is not None and pa.types.is_nested(kind := schema.field(name).type):
-        raise _several(name, kind, where)
-    return name
-
-
-def _several(name: str, kind: object, where: str) -> UserError:
-    return UserError(
-        f"images.label_column: {where}: column {name!r} holds {kind}; an image has one class (several, "
-        "multi-label, cannot be used); name another column, or none to go without labels"
-    )
 
 
 FEW = 64
@@ -96,18 +41,13 @@ def wanted(parquet: pq.ParquetFile, taken: Collection[str | None]) -> tuple[list
     for field in parquet.schema_arrow:
         if field.name in taken or not field.name:
             continue
-        kind = _stored(field.type)
+        kind = stored(field.type)
         if pa.types.is_nested(kind):
             fits = _of_numbers(kind) and _values(parquet, field.name) <= FEW * parquet.metadata.num_rows
         else:
             fits = not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
         (kept if fits else left).append(field.name)
     return kept, left
-
-
-def _stored(kind: pa.DataType) -> pa.DataType:
-    """What a column of dictionaries, or of an extension such as tensors, holds."""
-    return kind.value_type if pa.types.is_dictionary(kind) else getattr(kind, "storage_type", kind)
 
 
 def _of_numbers(kind: pa.DataType) -> bool:
@@ -126,7 +66,7 @@ def _values(parquet: pq.ParquetFile, name: str) -> int:
 
 
 def told(
-    name: str, names: Sequence[str], left: Sequence[str], label: str | None, spec: ImagesSpec, only: bool = False
+    name: str, names: Sequence[str], left: Sequence[str], labels: Sequence[str], spec: ImagesSpec, only: bool = False
 ) -> list[str]:
     """Warnings: of columns that are left out, and of labels that seem to be there and are not taken.
 
@@ -138,7 +78,7 @@ def told(
         why = "kept are numbers, texts and lists of few numbers"
         said.append(f"{name}: columns left out: {', '.join(left)}; {why}")
     near = [n for n in names if any(usual in n.lower() for usual in USUAL["label"])]
-    if label is None and spec.label_column is None and (near or only or spec.labels is not None):
+    if not labels and spec.label_column is None and (near or only or spec.labels is not None):
         there = f" (there are {', '.join(near or names)})" if names else ", if it is in another table"
         said.append(
             f"{name}: no column is called {', '.join(USUAL['label'])}, so that none gives labels; name that of the "
@@ -169,10 +109,10 @@ def texts(column: pa.ChunkedArray) -> list[str | None]:
     return [None if v is None else str(v).strip() or None for v in column.to_pylist()]
 
 
-def read_table(place: Place, spec: ImagesSpec) -> tuple[pa.Table, str, str | None, str | None, list[str]]:
-    """(table, image column, label column, split column, columns left out) of a CSV or a Parquet of paths.
+def read_table(place: Place, spec: ImagesSpec) -> tuple[pa.Table, str, list[str], str | None, list[str]]:
+    """(table, image column, label columns, split column, columns left out) of a CSV or a Parquet of paths.
 
-    In a CSV these three columns are texts, so that ``0001`` stays what it is, and
+    In a CSV these columns are texts, so that ``0001`` stays what it is, and
     empty texts are null.
 
     Raises:
@@ -199,16 +139,18 @@ def read_table(place: Place, spec: ImagesSpec) -> tuple[pa.Table, str, str | Non
         kind = kind.value_type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         raise UserError(f"{place.shown}: column {image!r} holds {kind}, not paths; choose with images.image_column")
-    label = choose(names, spec.label_column, "label", place.shown)
+    labels = choose_labels(names, spec, place.shown)
+    check_labels(table.schema, labels, place.shown)
     split = choose(names, None, "split", place.shown)
-    return table, image, label, split, left
+    return table, image, labels, split, left
 
 
 def _parquet(place: Place, spec: ImagesSpec) -> tuple[pa.Table, list[str]]:
     with pq.ParquetFile(place.openable()) as parquet:
-        choose_label(parquet.schema_arrow, spec.label_column, place.shown)  # a nested column is left out below
-        kept, left = wanted(parquet, ())
-        return parquet.read(columns=kept), left
+        labels = choose_labels(parquet.schema_arrow.names, spec, place.shown)
+        check_labels(parquet.schema_arrow, labels, place.shown)
+        kept, left = wanted(parquet, labels)  # which may be lists
+        return parquet.read(columns=[*kept, *labels]), left
 
 
 def _json_lines(place: Place, spec: ImagesSpec) -> tuple[pa.Table, list[str]]:
@@ -217,13 +159,17 @@ def _json_lines(place: Place, spec: ImagesSpec) -> tuple[pa.Table, list[str]]:
     except ValueError as error:
         raise UserError(f"{place.shown}: {error}") from None
     names = jsonl.keys(rows)
-    label = choose(names, spec.label_column, "label", place.shown)
-    given = (row[label] for row in rows if label in row) if label is not None else ()
-    kind = next((type(value).__name__ for value in given if isinstance(value, (list, dict))), None)
-    if label is not None and kind is not None:
-        raise _several(label, kind, place.shown)
+    labels = choose_labels(names, spec, place.shown)
     plain = {choose(names, spec.image_column, "image", place.shown), choose(names, None, "split", place.shown)}
-    return jsonl.columns(rows, plain | {label}, FEW)
+    lists = [name for name in labels if any(isinstance(row.get(name), list) for row in rows)]
+    table, left = jsonl.columns(
+        [{k: v for k, v in row.items() if k not in lists} for row in rows], plain | {*labels}, FEW
+    )
+    for name in set(labels) & set(left):
+        check_labels(pa.schema([(name, pa.struct([]))]), [name], place.shown)
+    for name in lists:
+        table = table.append_column(name, jsonl.texts([row.get(name) for row in rows]))
+    return table, left
 
 
 def _read(place: Place) -> bytes:
@@ -255,8 +201,8 @@ def _csv(place: Place, spec: ImagesSpec) -> pa.Table:
     names = [name.strip() for name in written]  # `path, label`
     if any(is_image(name) for name in names):
         raise UserError(f"{place.shown} begins with data: its first line must name the columns, e.g. path,label")
-    chosen = [choose(names, spec.image_column, "image", place.shown)]
-    chosen += [choose(names, spec.label_column, "label", place.shown), choose(names, None, "split", place.shown)]
+    chosen = [choose(names, spec.image_column, "image", place.shown), choose(names, None, "split", place.shown)]
+    chosen += choose_labels(names, spec, place.shown)
     table = arrow.read_csv(
         io.BytesIO(data),
         # Types are inferred from all rows. Threads: one that is still there when the process ends takes it down.

@@ -21,7 +21,7 @@ def list_folder(place: Place, spec: ImagesSpec) -> Rows | None:
     found = [e for e in place.walk() if is_image(e.path)]
     if not found:
         return None
-    for option in ("image_column", "label_column"):
+    for option in ("image_column", "label_column", "label_columns"):
         asked = getattr(spec, option)
         if asked is not None and not (option == "label_column" and asked.lower() == "none"):
             raise UserError(f"images.{option} names a column, and {place.shown} is a folder: leave it out")

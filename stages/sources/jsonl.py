@@ -65,6 +65,12 @@ def _column(values: Sequence[Any], plain: bool, few: int) -> pa.Array | None:
     return integers(values, "float64")
 
 
+def texts(values: Sequence[Any]) -> pa.Array:
+    """Lists of scalars, and scalars, as lists of texts; null where there is nothing."""
+    rows = [v if isinstance(v, list) or v is None else [v] for v in values]
+    return pa.array([row and [None if v is None else _written(v) for v in row] for row in rows], pa.list_(pa.string()))
+
+
 def _written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 

@@ -10,9 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from activation_atlas.stages.sources.columns import PARQUET, choose, choose_label, metadata, texts, told, wanted
+from activation_atlas.stages.sources.columns import PARQUET, metadata, texts, told, wanted
 from activation_atlas.stages.sources.folder import split_of
 from activation_atlas.stages.sources.places import Place, is_image, one_line
+from activation_atlas.stages.sources.roles import check_labels, choose, choose_labels, labelled_by, labels_of
 from activation_atlas.stages.sources.rows import Rows, joined
 from activation_atlas.stages.specs import ImagesSpec
 from activation_atlas.stages.stage import UserError
@@ -57,11 +58,12 @@ def _part(base: Place, name: str, stamp: str, spec: ImagesSpec) -> Rows | None:
             column = image_column(schema, spec.image_column)
             if column is None:
                 return None
-            label = choose_label(schema, spec.label_column, base.uri(name))
+            labels = choose_labels(schema.names, spec, base.uri(name))
+            check_labels(schema, labels, base.uri(name))
             split = choose(schema.names, None, "split", base.uri(name))
-            kept, left = wanted(parquet, {column, label, split})
+            kept, left = wanted(parquet, {column, split, *labels})
             paths = pa.types.is_struct(schema.field(column).type)
-            asked = [*kept, *(c for c in (label, split) if c), *([f"{column}.path"] if paths else [])]
+            asked = [*kept, *labels, *([split] if split else []), *([f"{column}.path"] if paths else [])]
             table = parquet.read(columns=asked)
             count = parquet.metadata.num_rows
     except (pa.ArrowException, OSError) as error:
@@ -80,12 +82,13 @@ def _part(base: Place, name: str, stamp: str, spec: ImagesSpec) -> Rows | None:
         uris=[f"{uri}#{row}{marked}" for row in range(count)],
         stamps=[stamp] * count,
         rejects=[None] * count,
-        labels=table[label].to_pylist() if label else None,
-        names=_class_names(schema, label),
-        labelled_by=f"labels in column {label!r}",
+        labels=labels_of(table, labels),
+        label_columns=labels if len(labels) > 1 else None,
+        names=_class_names(schema, labels[0]) if len(labels) == 1 else None,
+        labelled_by=labelled_by(labels),
         splits=splits if any(s is not None for s in splits) else None,
         meta=meta,
-        warnings=told(name, kept, left, label, spec),
+        warnings=told(name, kept, left, labels, spec),
     )
 
 
@@ -121,11 +124,11 @@ def _binary(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
-def _class_names(schema: pa.Schema, label: str | None) -> list[str] | None:
-    """Names of a ClassLabel feature, from the file's ``huggingface`` metadata."""
+def _class_names(schema: pa.Schema, label: str) -> list[str] | None:
+    """Names of a ClassLabel feature, or of a list of them, from the file's ``huggingface`` metadata."""
     try:
-        features: dict[str, Any] = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
-        names = features[label or ""]["names"]
+        feature: dict[str, Any] = json.loads(schema.metadata[b"huggingface"])["info"]["features"][label]
+        names = feature.get("feature", feature)["names"]
         return [str(n) for n in names] if names else None
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None

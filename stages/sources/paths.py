@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from activation_atlas.stages.sources.columns import CSV, JSON_LINES, PARQUET, metadata, read_table, texts, told
 from activation_atlas.stages.sources.places import Entry, Place, is_image, local_path, unstorable
+from activation_atlas.stages.sources.roles import labelled_by, labels_of
 from activation_atlas.stages.sources.rows import Rows
 from activation_atlas.stages.specs import ImagesSpec
 from activation_atlas.stages.stage import UserError
@@ -50,8 +51,8 @@ def rows_of(table_at: Place, root: Place, spec: ImagesSpec, files: list[Entry] |
     Raises:
         UserError: the table cannot be understood, names nothing that is there, or what lies outside ``root``.
     """
-    table, image, label, split, left = read_table(table_at, spec)
-    kept = [name for name in table.column_names if name not in ("", image, label, split)]
+    table, image, labels, split, left = read_table(table_at, spec)
+    kept = [name for name in table.column_names if name not in ("", image, split, *labels)]
     given = [None if p is None else str(p) for p in table[image].to_pylist()]
     if not given:
         raise UserError(f"{table_at.shown} has no rows: it names no images")
@@ -70,13 +71,13 @@ def rows_of(table_at: Place, root: Place, spec: ImagesSpec, files: list[Entry] |
             "relative to the table's folder, or to images.path where the table is images.labels (which finds them in "
             "folders below it, too)"
         )
-    rows.labels = table[label].to_pylist() if label else None
-    rows.labelled_by = f"labels in column {label!r}"
+    rows.labels, rows.labelled_by = labels_of(table, labels), labelled_by(labels)
+    rows.label_columns = labels if len(labels) > 1 else None
     rows.splits = texts(table[split]) if split else None
     rows.meta = metadata(table, kept)
     # A table that is the source itself, or stands in a folder without others, has the labels or nothing has.
     only = not any("/" in key for key in rows.keys) if own else files is None and any(map(_tells, table.select(kept)))
-    rows.warnings += told(table_at.name, kept, left, label, spec, only)
+    rows.warnings += told(table_at.name, kept, left, labels, spec, only)
     if root.fs is None:
         rows.watched |= {os.path.dirname(uri) for uri in rows.uris if os.path.isabs(uri)}
     if own:

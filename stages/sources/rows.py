@@ -22,7 +22,8 @@ class Rows:
         uris: what :func:`~stages.sources.reading.read_images` opens.
         stamps: changes when the image's file does.
         rejects: why the row cannot be used, or None.
-        labels: an index, a name or None each; None where the source has no labels.
+        labels: an index, a name or None each, or a list of them; None where the source has no labels.
+        label_columns: names of the columns whose values the lists are, where there are several.
         names: class names in the index order of integer labels, where the source knows them.
         labelled_by: what the labels are, for messages, e.g. ``folder names``.
         splits: a name or None each; None where the source has no splits.
@@ -36,7 +37,8 @@ class Rows:
     uris: list[str]
     stamps: list[str]
     rejects: list[str | None]
-    labels: list[int | str | None] | None = None
+    labels: list[Any] | None = None
+    label_columns: list[str] | None = None
     names: list[str] | None = None
     labelled_by: str = "labels"
     splits: list[str | None] | None = None
@@ -98,6 +100,7 @@ def joined(parts: list[Rows]) -> Rows:
         stamps=lists("stamps"),
         rejects=lists("rejects"),
         labels=lists("labels"),
+        label_columns=next((p.label_columns for p in parts if p.label_columns), None),
         names=next((p.names for p in parts if p.names), None),
         labelled_by=next((p.labelled_by for p in parts if p.labels is not None), "labels"),
         splits=lists("splits"),

@@ -13,13 +13,14 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, PlainSerializer, field_validator, model_validator
 
-from activation_atlas.stages.specs.naming import meant, near, near_file, nearest
-from activation_atlas.stages.specs.spec import PositiveInt, Spec, listed
+from activation_atlas.stages.specs.spec import Grown, PositiveInt, Spec, listed
 from activation_atlas.stages.specs.values import black_and_white, standardisation
 from activation_atlas.stages.specs.views import ViewSpec, folder, slug
+from activation_atlas.stages.spelling import meant, near, near_file, nearest
 
 __all__ = [
     "COLOURS",
+    "Grown",
     "ImagesSpec",
     "ListedImages",
     "ModelSpec",
@@ -54,6 +55,9 @@ class OutputSpec(Spec):
     returns: Returns = Field("auto", description="auto, logits or probabilities, as for a model of one output")
 
 
+Probability = Annotated[float, Field(gt=0, lt=1)]
+
+
 class ModelSpec(Spec):
     """Which classifier, and what it expects and returns. Exactly one of ``path``, ``application``, ``preset``."""
 
@@ -83,6 +87,14 @@ class ModelSpec(Spec):
         description="what the model returns: logits (scores of any size), probabilities (of classes that exclude one "
         "another, or of each by itself), or auto: found by what its end computes, and proved on noise; of a model of "
         "several outputs the name of one, or {name: head_b, returns: logits}",
+    )
+    task: Literal["auto", "classes", "labels", "quantities"] = Field(
+        "auto",
+        description="what is asked of an image: one of the classes, several labels (sigmoids, each by itself), or "
+        "quantities (regression); auto: labels where images have lists of them, else classes",
+    )
+    threshold: Probability | dict[str, Probability] = Field(
+        0.5, description="of several labels: predicted from this probability on; one for all, or {class: its own}"
     )
     input_size: int | tuple[int, int] | None = Field(
         None, description="height and width, where the model leaves them free"
@@ -135,6 +147,12 @@ class ImagesSpec(Spec):
         None, description="default: image, path, file, filename or uri, whichever is there"
     )
     label_column: str | None = Field(None, description="default: label, class or target, whichever is there")
+    label_columns: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="several columns: a class each, of 0 and 1; or of names, all of which an image is of; or numbers, "
+        "for model.task: quantities",
+    )
     labels_are: Literal["names", "indices"] | None = Field(
         None, description="default: names of classes, or indices where these fit more of the labels"
     )
@@ -192,6 +210,8 @@ class ImagesSpec(Spec):
             raise ValueError("first_label is for labels that are indices; leave it out, or labels_are: names")
         if self.crop_share is not None and self.crop in ("none", "pad"):
             raise ValueError(f"crop_share is for crop: center; with crop: {self.crop} leave it out")
+        if self.label_columns is not None and self.label_column is not None:
+            raise ValueError("label_column and label_columns: give one of them")
         return self
 
     def settled(self, brought: Mapping[str, Any]) -> ImagesSpec:

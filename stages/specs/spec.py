@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 PositiveInt = Annotated[int, Field(gt=0)]
 
@@ -23,6 +30,18 @@ class Spec(BaseModel):
         if not isinstance(given, Mapping):
             return given
         return {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in given.items()}
+
+
+class Grown(BaseModel):
+    """Parameters that have grown: a newer field that is empty leaves no trace in a fingerprint, so that what was made
+    before there was such a field is still current.
+    """
+
+    newer: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in plain(self).items() if value or name not in self.newer}
 
 
 def listed(given: Any) -> list[Any]:

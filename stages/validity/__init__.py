@@ -43,7 +43,8 @@ class Params(Spec):
 def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
     config = asked.config
     common = {"groups": asked.groups, "seed": config.run.seed}
-    judged = [a for a in config.atlases if config.extract.attribution != "none" and not a.images]
+    classes = config.extract.attribution != "none" and not asked.measured
+    judged = [a for a in config.atlases if classes and not a.images]
     return [(a.name, {"view": a.view, "min_count": a.min_count, **common}) for a in judged]
 
 

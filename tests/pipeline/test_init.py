@@ -105,3 +105,14 @@ def test_what_cannot_be_told_is_said(made, tmp_path):
     aa.init(made / "model.keras", tmp_path / "two", tmp_path / "two.yaml")
     assert "fewer than ten images can be read; check it" in (tmp_path / "two.yaml").read_text()
     assert len(aa.plan(tmp_path / "two.yaml")) > 3
+    # A quantity.
+    import keras
+
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3, name="seen")(image))
+    keras.Model(image, keras.layers.Dense(1)(x)).save(tmp_path / "weight.keras")
+    out = tmp_path / "weight.yaml"
+    aa.init({"path": tmp_path / "weight.keras", "task": "quantities"}, tmp_path / "two", out)
+    config = aa.load_config(out)
+    assert config.model.task == "quantities" and [a.layer for a in config.atlases] == ["seen"]
+    assert "could not be tried: quantities do not tell; check it" in out.read_text()

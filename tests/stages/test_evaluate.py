@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from activation_atlas.stages import index, tables
+from activation_atlas.stages import boxes, index, tables
 from activation_atlas.stages.evaluate import STAGE, Params, baseline, fit
 from activation_atlas.stages.evaluate.pointing import energy, pointing
 from activation_atlas.stages.evaluate.truth import boxes_of, inside_boxes, inside_mask, listed, matched
@@ -16,6 +16,7 @@ from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.methods.cam import GradCam
 from activation_atlas.stages.vision.attribution.methods.gradients import Saliency
 from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
+from activation_atlas.stages.vision.attribution.methods.path import IntegratedGradients
 from activation_atlas.stages.vision.images import Fit
 from activation_atlas.stages.vision.place import Place
 from tests.memory import MemoryInputs
@@ -231,6 +232,21 @@ def test_a_map_that_is_right_beats_random_and_one_that_is_wrong_does_not(inputs,
     assert "left out" not in inputs.states["evaluate", "random_pixels"]["metrics"]
 
 
+def test_boxes_of_maps_are_measured(inputs, model):
+    quick = {"deletion": False, "insertion": False, "boxes": BOXES}
+    of = {"images": {"path": "x"}, "method": "grad_cam", "boxes": {}}
+    inputs.run(boxes.STAGE, boxes.Params(**of), "grad_cam")
+    iou = [r["iou"] for r in rows(inputs, params(model, **quick, share=0.2)).values()]
+    # Enlarged, a cell falls from its middle to the other's, by 1 over 8 pixels: above .2 in 10 of 16 along each side.
+    # 10 x 10 against 8 x 8 pixels, in the same corner; in opposite ones they share 2 x 2.
+    right, wrong = 64 / 100, 4 / (100 + 64 - 4)
+    assert iou[2:10] == pytest.approx([wrong, wrong, right, right, wrong, wrong, right, right])
+    assert iou[:2] == iou[10:] == [None, None]  # no box is given; the map says nothing
+    random = rows(inputs, params(model, **quick, share=0.2, method=None, random="random"), "random")
+    assert all(0 < r["iou"] <= 1 for (k, _), r in random.items() if k)
+    assert all(r["iou"] is None for r in rows(inputs, params(model, **quick)).values())
+
+
 def test_a_text_of_boxes_says_the_same(inputs, model):
     quick = {"deletion": False, "insertion": False}
     four, text = (rows(inputs, params(model, boxes=b, **quick)) for b in (BOXES, ("meta.text",)))
@@ -365,3 +381,5 @@ def test_of_maps_that_all_say_nothing_none_is_scored(inputs, model):
 
 def test_each_method_is_set_against_a_random_map_of_its_kind():
     assert [baseline(m()) for m in (GradCam, Occlusion, Saliency)] == ["random", "random", "random_pixels"]
+    integrated = [IntegratedGradients(), IntegratedGradients(layer="conv")]
+    assert [baseline(m) for m in integrated] == ["random_pixels", "random"], "at a layer a map is as smooth as any"

@@ -82,7 +82,7 @@ def test_columns_of_json_lines(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"file_name": "a.png", "label": [0, 1]}', "column 'label' holds list; an image has one class"),
+        ('{"file_name": "a.png", "label": {"a": 1}}', "column 'label' holds struct<>, which are no labels"),
         ('{"file_name": "a.png"', "line 1 is not JSON"),
         ('\n["a.png"]', "line 2 is no object"),
         ('{"file_name": "z.png"}', "none of its 1 files is there"),

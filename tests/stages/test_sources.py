@@ -344,7 +344,14 @@ def test_labels_that_seem_to_be_there_and_are_not_taken_are_told(tmp_path):
         said = " ".join(opened(path).warnings)
         assert (f"no column is called label, class, target, so that none gives labels; name that of the labels with "
                 f"images.label_column (there are {name})" in said) == told  # fmt: skip
-        assert not opened(path, label_column="none").warnings and not opened(path, label_column=name).warnings
+        assert not opened(path, label_column="none").warnings
+        if told:
+            assert not opened(path, label_column=name).warnings
+        else:
+            with pytest.raises(
+                UserError, match=r"numbers such as 0.5, .*; if they are quantities .*model.task: quantit"
+            ):
+                opened(path, label_column=name)
     beside = table(tmp_path / "Category.csv", [{"path": "a.png", "kind": "dog"}])
     assert "so that none gives labels" in " ".join(opened(tmp_path, labels=beside).warnings)
 

@@ -1,4 +1,4 @@
-"""What a label is: one class today, and a second kind that every reader follows by its record alone."""
+"""What a label is: one class, several, or quantities, and that every reader follows the record of its kind."""
 
 import math
 
@@ -13,7 +13,17 @@ from activation_atlas.stages.extract.predictions import predictions
 from activation_atlas.stages.report.errors.cases import read_audit
 from activation_atlas.stages.report.evidence import read_score
 from activation_atlas.stages.specs import ViewSpec
-from activation_atlas.stages.tasks import CLASSES, TASKS, Task, assigned, labelled, mistaken, right, task_of
+from activation_atlas.stages.tasks import (
+    CLASSES,
+    LABELS,
+    QUANTITIES,
+    assigned,
+    labelled,
+    log_odds,
+    mistaken,
+    right,
+    task_of,
+)
 from tests.memory import MemoryInputs
 
 NAMES = ["cat", "dog"]
@@ -36,39 +46,46 @@ def test_one_class_each():
     assert correct.to_pylist() == [True, None, False] and labelled(correct).tolist() == [True, False, True]
     assert right(correct).tolist() == [True, False, False] and mistaken(correct).tolist() == [False, False, True]
     assert CLASSES.classes(None) == [] and CLASSES.classes(2) == [2] and CLASSES.predicted(np.array([0, 3])) == [1]
-    with pytest.raises(ValueError, match="labels of type double are of no kind of answer: classes"):
+    with pytest.raises(ValueError, match="labels of type double are of no kind of answer: classes, labels, quantities"):
         task_of(pa.float64())
 
 
-BOTH = pa.list_(pa.bool_(), 2)
+def test_several_labels_are_lists():
+    label = pa.array([[0, 2], None, [], [1]], LABELS.stored)
+    logits = np.float32([[1, -1, 0], [-1, -1, -1], [-1, -1, 1e-9], [-1, 0, -1]])
+    pred = LABELS.predict(logits)
+    assert pred.to_pylist() == [[0, 2], [], [2], [1]] and LABELS.predict(logits[:0]).to_pylist() == []
+    assert LABELS.correct(pred, label).to_pylist() == [True, None, False, True]
+    assert LABELS.classes([0, 2]) == [0, 2] and LABELS.classes(None) == [] == LABELS.classes([])
+    assert LABELS.predicted(logits[0]) == [0, 2]
+    labels, said = assigned(label[1:], label[:1]), assigned(pred)
+    assert labels.known.tolist() == [False, True, True, True] and labels.only.tolist() == [-1, -1, 1, -1]
+    false = said.without(assigned(label))
+    assert false.known.tolist() == [True, False, True, True]
+    assert (false.image.tolist(), false.index.tolist()) == ([2], [2])
+    assert log_odds([0.5, 0.75]).tolist() == pytest.approx([0, math.log(3)])
 
 
-def _pairs(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    found = [(i, k) for i, row in enumerate(column.to_pylist()) for k, there in enumerate(row or ()) if there]
-    return tuple(np.array(found, np.int64).reshape(-1, 2).T)
+def test_quantities_are_of_no_class_and_neither_right_nor_wrong():
+    label, pred = pa.array([[1.5, 2.0], None], QUANTITIES.stored), QUANTITIES.predict(np.float32([[1, 2], [3, -4]]))
+    assert pred.to_pylist() == [[1, 2], [3, -4]] and QUANTITIES.correct(pred, label).to_pylist() == [None, None]
+    assert QUANTITIES.classes([1.0, 2.0]) == QUANTITIES.predicted(np.float32([7, 8])) == [0, 1]
+    assert QUANTITIES.classes(None) == [] and labelled(label).tolist() == [True, False]
+    assert not assigned(label).known.any() and assigned(label).names(NAMES).tolist() == [None, None]
+    assert task_of(label.type) is QUANTITIES and QUANTITIES.unnamed(2) == ["output 0", "output 1"]
 
 
-SEVERAL = Task(
-    "two labels",
-    BOTH,
-    predict=lambda logits: pa.array((logits > 0).tolist(), BOTH),
-    correct=lambda pred, label: pa.array(
-        [None if y is None else y == x for x, y in zip(pred.to_pylist(), label.to_pylist(), strict=True)], pa.bool_()
-    ),
-    pairs=_pairs,
-)
 IDS = [f"{k:032x}" for k in range(6)]
 LOGITS = np.float32([[2, 1], [2, -1], [-1, -2], [-1, 3], [1, 2], [3, -1]])
-LABELS = [[True, True], [True, True], [False, False], [False, True], None, [False, True]]
+TRUTH = [[0, 1], [0, 1], [], [1], None, [1]]
 RIGHT = [True, False, True, True, None, False]
 
 
 @pytest.fixture
-def run(monkeypatch):
+def run():
     """Six images of a model with two independent answers, all in one cell."""
-    monkeypatch.setitem(TASKS, SEVERAL.name, SEVERAL)
-    schema = tables.images(task=SEVERAL)
-    rows = [{"image_id": i, "uri": f"{i}.png", "label": label} for i, label in zip(IDS, LABELS, strict=True)]
+    schema = tables.images(task=LABELS)
+    rows = [{"image_id": i, "uri": f"{i}.png", "label": label} for i, label in zip(IDS, TRUTH, strict=True)]
     images = pa.Table.from_pylist(rows, schema)
     said = predictions(images, LOGITS, 1 / (1 + np.exp(-LOGITS)))
     keys = [pa.array(IDS), pa.array([0] * 6, pa.int16()), pa.array([0] * 6, pa.int16())]
@@ -78,21 +95,32 @@ def run(monkeypatch):
     return MemoryInputs({name: [part] for name, part in parts.items()}, {("extract", ""): {"classes": NAMES}})
 
 
-def test_another_kind_of_label_is_one_more_record(run):
+def test_several_labels_of_an_image(run):
     said = run.part("predictions", 0)
-    assert said["label"].type == said["pred"].type == BOTH and said["correct"].to_pylist() == RIGHT
+    assert said["label"].type == said["pred"].type == LABELS.stored and said["pred"].to_pylist()[2:4] == [[], [1]]
+    assert said["correct"].to_pylist() == RIGHT
     assert said["label_prob"][1].as_py() == pytest.approx(1 / (1 + math.e))  # the least of the label's
     data = frame(run.part("images", 0), said.drop_columns(["logits"]), NAMES)
     assert data["label"].fillna("?").tolist() == ["cat, dog", "cat, dog", "", "dog", "?", "dog"]
     assert np.flatnonzero(select("errors", data)).tolist() == [1, 5]
-    assert np.flatnonzero(select('label == "dog" and not correct', data)).tolist() == [5]
+    assert np.flatnonzero(select('label == "dog" and not correct', data)).tolist() == [1, 5]
+    assert np.flatnonzero(select('missed == "dog"', data)).tolist() == [1, 5]
+    assert np.flatnonzero(select('false == "cat" and label != "cat"', data)).tolist() == [5]
+    assert np.flatnonzero(select('"cat" == pred', data)).tolist() == [0, 1, 4, 5]
+    assert np.flatnonzero(select('label.isin(["cat"]) and `pred` == "cat"', data)).tolist() == [1]
+    assert np.flatnonzero(select('label in ["cat", "dog"]', data)).tolist() == [0, 1, 3, 5]
+    assert np.flatnonzero(select('label not in ["cat"]', data)).tolist() == [2, 3, 5]
+    assert np.flatnonzero(select('label.str.contains("cat, dog")', data)).tolist() == [0, 1]
     assert set(worst_first(data)[:2]) == {1, 5}
-    assert resolve(["predicted", "label"], LOGITS[1], LABELS[1], NAMES, SEVERAL) == {
+    assert resolve(["predicted", "label"], LOGITS[1], TRUTH[1], NAMES, LABELS) == {
         0: ["predicted", "label"],
         1: ["label"],
     }
-    assert resolve(["predicted", "label"], LOGITS[2], None, NAMES, SEVERAL) == {}
-    assert resolve(["predicted", "second"], LOGITS[4], None, NAMES, SEVERAL) == {
+    assert resolve(["predicted", "label"], LOGITS[2], None, NAMES, LABELS) == {}
+    assert resolve(["missed", "false"], LOGITS[5], TRUTH[5], NAMES, LABELS) == {1: ["missed"], 0: ["false"]}
+    assert resolve(["missed", "false"], LOGITS[4], None, NAMES, LABELS) == {}
+    assert resolve(["predicted"], LOGITS[5], None, NAMES, LABELS, pred=[1]) == {1: ["predicted"]}  # its threshold
+    assert resolve(["predicted", "second"], LOGITS[4], None, NAMES, LABELS) == {
         0: ["predicted", "second"],
         1: ["predicted"],
     }

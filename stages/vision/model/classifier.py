@@ -8,11 +8,13 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
-from activation_atlas.stages.specs import COLOURS, ModelSpec, listed, meant
+from activation_atlas.stages.specs import COLOURS, ModelSpec, meant
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.layer_info import LayerInfo
-from activation_atlas.stages.vision.model.geometry import Seen, loses, reaches, upright
+from activation_atlas.stages.vision.model.attending import Attending
+from activation_atlas.stages.vision.model.geometry import Seen, loses, reaches, token_maps, upright
 from activation_atlas.stages.vision.model.half import simplifier, widened
+from activation_atlas.stages.vision.model.images_taken import check_colours, input_shape
 from activation_atlas.stages.vision.model.layers import described, is_spatial, placed
 from activation_atlas.stages.vision.model.loading import Loaded, class_names
 from activation_atlas.stages.vision.model.logits import Ending, ends_in_one, probabilities, to_logits
@@ -33,7 +35,8 @@ class Model:
         brings: how its own preprocessor brings images to its size, as keys of the section `images`; empty without one.
         configured: what the section `model` says of the values that it takes, by its keys.
         dtype: of everything that comes out: float32, or float64 for a float64 model.
-        kind: ``softmax``, or ``sigmoid`` where every class stands for itself.
+        kind: ``softmax``; ``sigmoid`` where every class stands for itself; ``quantity`` where the outputs are no
+            classes, and are themselves what is explained.
         ending: how the logits were found.
         program: the steps, ending in the logits; every layer's map lies in it as the image does.
         shapes: slot number to tensor shape, for two images of ``input_size``.
@@ -51,16 +54,20 @@ class Model:
         self._prepare = loaded.prepare
         program = flatten(loaded.keras, where)
         symbol = loaded.keras.inputs[0]
-        self.input_size, self.channels = _input_shape(symbol.shape, spec, where, loaded.size)
-        _check_colours(spec, self.channels, where)
+        self.input_size, self.channels = input_shape(symbol.shape, spec, where, loaded.size)
+        check_colours(spec, self.channels, where)
         self.brings = dict(loaded.images)
         self.configured = {key: value for key in COLOURS if (value := getattr(spec, key)) is not None}
         self._input_dtype = symbol.dtype
-        program, self.kind, self.ending = to_logits(program, spec.returns, self._facts, self._noise, where, ending)
+        said = spec.returns, spec.task
+        program, self.kind, self.ending = to_logits(program, said, self._facts, self._noise, where, ending)
         self.shapes, self.native = self._facts(program)
-        self.program = upright(program, self.shapes)
-        if self.program is not program:
-            self.shapes, self.native = self._facts(self.program)
+        self.program = program
+        for laid in (upright, token_maps):
+            program = laid(self.program, self.shapes)
+            if program is not self.program:
+                self.program = program
+                self.shapes, self.native = self._facts(program)
         self.simplify = simplifier(self.program, self.native)
         self._placed: dict[str, LayerInfo] = {}
         self._one_output = ends_in_one(self.program)
@@ -113,7 +120,7 @@ class Model:
         return self.to_input(pixels * 255.0)
 
     def probabilities(self, logits: tf.Tensor) -> tf.Tensor:
-        """Logits (n, K) -> probabilities (n, K)."""
+        """Logits (n, K) -> probabilities (n, K); quantities as they are."""
         return probabilities(self.kind, logits)
 
     def scores(self, logits: tf.Tensor) -> tf.Tensor:
@@ -252,6 +259,22 @@ class Model:
 
         return apply
 
+    # -- attention ---------------------------------------------------------------
+
+    @cached_property
+    def attention(self) -> Attending:
+        """What the tokens of its blocks attend to; proved when first asked for."""
+        return Attending(self.program, self.shapes, self.native)
+
+    def attended(self, x: tf.Tensor, tape: tf.GradientTape | None = None) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """x in the model's range -> each block's attention (n, heads, tokens, tokens), and logits, in one pass.
+
+        Args:
+            tape: watches the attention as it is made.
+        """
+        found, logits = self.attention(self._begin(x), tape)
+        return found, self._out(logits)
+
     def accepts(self, layer: str, height: int, width: int) -> bool:
         """Whether the layer's map can be computed, with an interior, for images of another size."""
         spec = tf.TensorSpec((1, height, width, self.channels), "float32")
@@ -260,34 +283,3 @@ class Model:
         except Exception:  # whichever layer objects to the size, and however: the answer is no
             return False
         return len(shape) == 4 and None not in shape[1:] and min(shape[1:]) > 0
-
-
-def _check_colours(spec: ModelSpec, channels: int, where: str) -> None:
-    if channels == 3:
-        return
-    for key in ("mean", "std"):
-        if len(listed(getattr(spec, key))) == 3:
-            raise UserError(f"model.{key}: three numbers, but {where} takes greys; give one")
-    if spec.channels == "bgr":
-        raise UserError(f"model.channels: bgr, but {where} takes greys; leave it out")
-
-
-def _input_shape(
-    shape: tuple, spec: ModelSpec, where: str, brought: tuple[int, int] | None
-) -> tuple[tuple[int, int], int]:
-    if len(shape) != 4:
-        raise UserError(f"{where}: takes inputs of shape {shape}; it must take images (batch, height, width, channels)")
-    if shape[3] not in (1, 3):
-        first = shape[1] in (1, 3)
-        reason = "has its channels first; save it with channels last" if first else "must take 1 or 3 channels"
-        raise UserError(f"{where}: takes inputs of shape {shape}; it {reason}")
-    given = spec.input_size
-    given = (given, given) if isinstance(given, int) else given
-    own = (shape[1], shape[2])
-    if given is None and brought is not None and all(n in (None, b) for n, b in zip(own, brought, strict=True)):
-        given = brought
-    if given is None and None in own:
-        raise UserError(f"{where}: leaves its input size open; give model.input_size, e.g. 224")
-    if given is not None and any(n is not None and n != g for n, g in zip(own, given, strict=True)):
-        raise UserError(f"model.input_size: {list(given)}, but {where} takes {list(own)}; leave it out")
-    return (tuple(own) if given is None else (int(given[0]), int(given[1]))), int(shape[3])

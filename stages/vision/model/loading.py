@@ -16,6 +16,7 @@ from activation_atlas.stages.classes import classes_of, read_classes
 from activation_atlas.stages.saved import description, folder
 from activation_atlas.stages.specs import ModelSpec, meant, near_file, standardisation
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.tasks import task_named
 from activation_atlas.stages.vision.model import keras2, keras_adapter, unreadable
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ def _standardised(spec: ModelSpec) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def class_names(spec: ModelSpec, own: list[str] | None, count: int, where: str) -> list[str]:
-    """The names of a model's ``count`` classes: as given, or the model's own, or ``class 0`` and so on.
+    """The names of a model's ``count`` classes: as given, or the model's own, or ``class 0`` (``output 0``) and so on.
 
     Raises:
         UserError: the list cannot be read, or is not as long as the model's output.
@@ -98,10 +99,11 @@ def class_names(spec: ModelSpec, own: list[str] | None, count: int, where: str) 
     found = classes_of(spec.classes)
     given = None if found is None else found.names
     if given is None:
-        return own if own is not None and len(own) == count else [f"class {k}" for k in range(count)]
+        return own if own is not None and len(own) == count else task_named(spec.task).unnamed(count)
     if len(given) != count:
-        mismatch = f"{len(given)} names for {where}, which returns {count} classes"
-        raise UserError(f"model.classes: {mismatch}; give one name per class")
+        of, one = ("numbers", "number") if task_named(spec.task).measured else ("classes", "class")
+        mismatch = f"{len(given)} names for {where}, which returns {count} {of}"
+        raise UserError(f"model.classes: {mismatch}; give one name per {one}")
     return given
 
 

@@ -51,7 +51,7 @@ class Ending:
 
 def to_logits(
     program: Program,
-    output: Output,
+    said: tuple[Output, str],
     facts: Facts,
     images: Callable[[], tf.Tensor],
     where: str,
@@ -59,10 +59,10 @@ def to_logits(
 ) -> tuple[Program, Kind, Ending]:
     """Rewrites a program to end in logits of shape (images, classes), at least two classes.
 
-    A single output z of a sigmoid becomes the two logits (0, z).
+    A single output z of a sigmoid becomes the two logits (0, z). Quantities stay as they are, one or several.
 
     Args:
-        output: what ``model.output`` says.
+        said: what ``model.output`` and ``model.task`` say.
         images: makes noise as the model receives it, (m, h, w, c).
         where: the model's name in messages.
         ending: what was found of this network before; nothing is then proved again.
@@ -76,15 +76,25 @@ def to_logits(
         shape = shapes[program.output]
         if len(shape) < 2 or int(np.prod(shape[1:])) != max(shape[1:], default=0):
             raise UserError(f"{where}: returns {_sized(shape)} for an image; a classifier returns one number per class")
-        classes, end = max(shape[1:]), End(program, shapes, native)
+        (output, task), classes = said, max(shape[1:])
+        row = (lambda p: p.extended("logits/row", lambda x: tf.reshape(x, (-1, classes)))) if len(shape) > 2 else None
+        if task == "quantities":
+            return (row(program) if row else program), "quantity", Ending("scores")
+        end = End(program, shapes, native)
         ending = ending or _Question(end, Proof(end, images), classes, where).answer(output)
     program = end.program(_logits(end, Logarithms(end), ending))
-    if len(shape) > 2:
-        program = program.extended("logits/row", lambda x: tf.reshape(x, (-1, classes)))
+    program = row(program) if row else program
+    kind: Kind = "sigmoid" if ending.reading.endswith("sigmoid") else "softmax"
+    if task == "labels":
+        if classes == 1 or (kind == "softmax" and ending.reading != "scores"):
+            end_is = (
+                "one sigmoid, which tells two classes apart" if classes == 1 else "a softmax, of which one class wins"
+            )
+            raise UserError(f"model.task: labels, but {where} ends in {end_is}; leave it out, or say classes")
+        return program, "sigmoid", ending
     if classes == 1:
         return program.extended("logits/two", _two), "softmax", ending
-    kind = ending.reading.removeprefix("log ")
-    return program, "sigmoid" if kind == "sigmoid" else "softmax", ending
+    return program, kind, ending
 
 
 def ends_in_one(program: Program) -> bool:
@@ -162,8 +172,9 @@ class _Question:
             )
         if self.classes == 1:
             raise UserError(
-                f"{self.where}: returns one number without a sigmoid; a quantity (regression) is no class; of two "
-                "classes, say what it is with model.output: logits (or probabilities), or --output"
+                f"{self.where}: returns one number without a sigmoid; a quantity (regression) is no class: say "
+                "model.task: quantities; of two classes, say what it is with model.output: logits (or probabilities), "
+                "or --output"
             )
         return Ending("scores", remark=self._doubt())
 

@@ -14,8 +14,8 @@ from activation_atlas.stages.vision.model.logits.end import End
 from activation_atlas.stages.vision.model.logits.meaning import precision
 from activation_atlas.stages.vision.model.program import Environment, Step
 
-Kind = Literal["softmax", "sigmoid"]
-"""How logits become probabilities: over the classes together, or each class by itself."""
+Kind = Literal["softmax", "sigmoid", "quantity"]
+"""How logits become probabilities: over the classes together, or each class by itself; quantities have none."""
 
 Reading = Literal["scores", "softmax", "sigmoid", "log softmax", "log sigmoid"]
 """What a model returns: numbers of any size, probabilities that sum to 1, probabilities that do not, or their logs."""
@@ -25,7 +25,9 @@ MAGNITUDES = (0.1, 0.3, 1, 3, 10, 30, 100, 1000)
 
 
 def probabilities(kind: Kind, logits: tf.Tensor) -> tf.Tensor:
-    """Logits (n, K) -> probabilities (n, K)."""
+    """Logits (n, K) -> probabilities (n, K); quantities stay what they are."""
+    if kind == "quantity":
+        return logits
     return tf.nn.softmax(logits) if kind == "softmax" else tf.sigmoid(logits)
 
 

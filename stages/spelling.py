@@ -1,4 +1,4 @@
-"""What was meant by a name that there is not."""
+"""Names that were nearly right: which one was meant. A leaf."""
 
 from __future__ import annotations
 

@@ -1,0 +1,28 @@
+"""The options and arguments that several commands have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Config = Annotated[str, typer.Argument(metavar="CONFIG", help="a YAML file, or the name of one that ships: demo")]
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="a run folder")]
+Out = Annotated[str | None, typer.Option("--out", metavar="DIR", help="the run folder; overrides run.out")]
+Output = Annotated[
+    str | None, typer.Option(metavar="WHAT", help="what the model returns: auto (default), logits or probabilities")
+]
+InputSize = Annotated[int | None, typer.Option(metavar="N", help="where the model leaves it free")]
+Classes = Annotated[str | None, typer.Option(metavar="FILE", help="class names in index order")]
+Range = Annotated[
+    tuple[float, float] | None, typer.Option("--range", metavar="LOW HIGH", help="the model's black and white")
+]
+Mean = Annotated[tuple[float, float, float] | None, typer.Option(help="taken off the channels: .485 .456 .406")]
+Std = Annotated[tuple[float, float, float] | None, typer.Option(help="they are then divided by: .229 .224 .225")]
+Channels = Annotated[str | None, typer.Option(help="the order of colours that the model takes: rgb or bgr")]
+CropTo = Annotated[str | None, typer.Option(help="center, none or pad; default: the model's own, or center")]
+Levels = Annotated[
+    tuple[float, float] | None,
+    typer.Option(metavar="BLACK WHITE", help="of images of more than 8 bits a channel: 0 4095"),
+]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="overrides a key: run.seed=1")]
