@@ -11,17 +11,22 @@ from typing import Annotated, Any
 
 import typer
 
+from activation_atlas.pipeline.beginning import init
 from activation_atlas.pipeline.looking import look
 from activation_atlas.pipeline.options import (
+    Channels,
     Classes,
     Config,
+    CropTo,
     Folder,
     InputSize,
     Levels,
+    Mean,
     Out,
     Output,
     Range,
     Settings,
+    Std,
 )
 from activation_atlas.stages.stage import UserError
 
@@ -187,9 +192,12 @@ def explain(
     label: Annotated[str | None, typer.Option(metavar="CLASS", help="the class that the images show")] = None,
     classes: Classes = None,
     value_range: Range = None,
+    mean: Mean = None,
+    std: Std = None,
+    channel_order: Channels = None,
     output: Output = None,
     input_size: InputSize = None,
-    crop: Annotated[str | None, typer.Option(help="center, none or pad; default: the model's own, or center")] = None,
+    crop: CropTo = None,
     crop_share: Annotated[
         float | None, typer.Option(metavar="SHARE", help="of the middle cut: 0.875 where 256 were cut to 224")
     ] = None,
@@ -203,9 +211,10 @@ def explain(
     from activation_atlas.stages.explain.command import fit_of, levels_of, methods_of, model_of
     from activation_atlas.stages.explain.export import Request, export
 
+    colours = {"mean": mean, "std": std, "channels": channel_order}
     request = Request(
         images=images,
-        model=model_of(model, classes=classes, range=value_range, output=output, input_size=input_size),
+        model=model_of(model, classes=classes, range=value_range, output=output, input_size=input_size, **colours),
         methods=methods_of(method or ["grad_cam"], layer, option or []),
         targets=target or ["predicted"],
         label=label,
@@ -219,6 +228,8 @@ def explain(
 
 
 app.command()(look)
+
+app.command()(init)
 
 
 @app.command()

@@ -110,7 +110,7 @@ def fit(inputs: Inputs, params: Params) -> State:
         order = worst_first(data)
         chosen = np.sort(order[np.isin(order, chosen)][: params.limit])
     model, method = open_model(params.model), METHODS[params.method.name]
-    feed = Feed(params.images, at_size(params.images, model.input_size, model.channels))
+    feed = Feed(params.images, at_size(params.images.settled(model.brings), model.input_size, model.channels))
     uris = data["uri"].to_numpy()
 
     def drawn(count: int) -> np.ndarray:
@@ -166,7 +166,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     wanted = select(params.select, data)
     if params.limit is not None:
         wanted &= np.isin(data["image_id"].to_numpy(str), state["chosen"])
-    given = regions(params.method, state, params.masks_stamp, Fit.of(params.images), tuple(extract["input_size"]))
+    shown = params.images.settled(extract.get("images", {}))
+    given = regions(params.method, state, params.masks_stamp, Fit.of(shown), tuple(extract["input_size"]))
     if given is not None:
         wanted &= np.isin(data["image_id"].to_numpy(str), list(given.of))
     rows = np.flatnonzero(wanted)
@@ -176,7 +177,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     asked = {int(r): resolve(params.targets, logits[r], labels[r], classes, task, said[r]) for r in rows}
     size = tuple(extract["input_size"])
     explained, lost = _Rows(configured, size), {}
-    feed = Feed(params.images, with_size(params.images, size, _channels(params), given))
+    feed = Feed(params.images, with_size(shown, size, _channels(params), given))
     # Images with as many targets each go together: every function is compiled for one number of targets.
     for count in sorted({len(t) for t in asked.values()} - {0}):
         explain = explainer(

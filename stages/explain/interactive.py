@@ -27,7 +27,7 @@ from activation_atlas.stages.feed import Feed, at_size, upright
 from activation_atlas.stages.feed.given import files, spelled
 from activation_atlas.stages.feed.regions import Regions, found_for, regions_of
 from activation_atlas.stages.methods import METHODS, MethodSpec, Options
-from activation_atlas.stages.origin import model_spec
+from activation_atlas.stages.origin import model_spec, shown_images
 from activation_atlas.stages.sources import image_id
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec, black_and_white, listed
 from activation_atlas.stages.stage import UserError
@@ -84,12 +84,8 @@ def explain_images(
     targets = [_class("target", target) for target in listed(targets)]
     label = None if label is None else _class("label", label)
     uris = files(listed(images))
-    try:
-        levels = black_and_white(levels)
-    except ValueError as error:
-        raise UserError(f"levels: {error}") from None
-    # Each image says where it lies.
-    shown = _images(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias, levels=levels)
+    fit = {"crop": crop, "crop_share": crop_share, "interpolation": interpolation, "antialias": antialias}
+    shown = shown_images(levels=levels, **fit)
     opened = open_model(spec)
     chosen = [options.at(opened.input_size) for options in chosen]
     if opened.ending.remark:
@@ -101,7 +97,7 @@ def explain_images(
     if "label" in targets and label is None:
         raise UserError("target label: nothing says what the images show; give the class as label")
     truth = None if label is None else class_index(label, classes, "label")
-    explained = _read(uris, opened, shown, truth, batch, rejected or _refuse)
+    explained = _read(uris, opened, shown.settled(opened.brings), truth, batch, rejected or _refuse)
     asked = [resolve(targets, one.logits, truth, classes) for one in explained]
     for options in chosen if explained else ():
         method = METHODS[options.name]
@@ -142,15 +138,6 @@ def _options(method: Options | dict[str, Any] | str) -> Options:
         first = error.errors()[0]
         place = ".".join(str(part) for part in ("method", *first["loc"][:2]))
         raise UserError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
-
-
-def _images(**given: Any) -> ImagesSpec:
-    try:
-        return ImagesSpec(path="", **given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        said = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        raise UserError(f"{first['loc'][0]} {first['input']!r}: {said}" if first["loc"] else said) from None
 
 
 def _refuse(uri: str, reason: str) -> None:
