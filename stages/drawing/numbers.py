@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def thousands(count: float) -> str:
     return f"{count:,.0f}"
@@ -31,3 +33,11 @@ def short(value: float, signed: bool = False) -> str:
         return "0"
     text = f"{value:+.2g}" if signed else f"{value:.2g}"
     return text.replace("-", "−")
+
+
+def figure(value: float, signed: bool = False) -> str:
+    """A quantity of four digits with a true minus."""
+    if not math.isfinite(value):
+        return "?"
+    text = f"{value:+.4g}" if signed else f"{value:.4g}"
+    return text.replace("-", "\u2212")

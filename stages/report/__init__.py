@@ -19,6 +19,7 @@ from activation_atlas.stages.groups import Given, groups_of
 from activation_atlas.stages.report import captions, contact, heatmaps, listed, page, payload, posters, tiles
 from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.errors import MEASURED, Explained, error_audit
+from activation_atlas.stages.report.errors.measured import headline
 from activation_atlas.stages.report.evidence import Atlas, Grid, read_atlas, read_photos, read_score
 from activation_atlas.stages.report.names import read_names
 from activation_atlas.stages.report.presence import read_presence
@@ -129,6 +130,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "errors": None,
         "figures": listed.figures(files, {slug(a.name): captions.title(a) for a in atlases}, {}),
         "doubts": page.doubts(inputs),
+        "headline": headline(inputs),
     }
     shown_of = (spec.errors, spec.photo, spec.inline, params.about, evidence.missing)
     audit = error_audit(inputs, params.title, params.explain, params.images, *shown_of)
@@ -232,8 +234,11 @@ def _check(inputs: Inputs, params: Params) -> None:
             )
 
 
+_LOST = ("rejects/index", "rejects/extract")
+
+
 def _reads(params: Params) -> dict[str, str]:
-    tables = {name: "all" for name in ("images", "predictions", "doubts", "rejects/index", "rejects/extract")}
+    tables = {name: "all" for name in ("images", "predictions", "doubts", "measures", *_LOST)}
     for v in params.views:
         tables[f"cells/{v.view.name}"] = "all"
         for table in ("layouts", "names", "validity"):
@@ -280,6 +285,7 @@ STAGE = Stage(
     writes=lambda params: ("site", "figures"),
     state_of=lambda params: [
         ("extract", ""),
+        ("measures", ""),
         *((stage, v.view.name) for stage in ("reduce", "purity", "validity") for v in params.views),
     ],
     libraries=("matplotlib", "Pillow", "jinja2"),

@@ -14,7 +14,7 @@ from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.specs import ViewSpec
 from activation_atlas.stages.stage import Inputs, UserError
 from activation_atlas.stages.tables import to_numpy
-from activation_atlas.stages.tasks import assigned, labelled, right
+from activation_atlas.stages.tasks import assigned, described, labelled, right, task_of
 
 Member = tuple[str, int, int]
 """image_id, row, col of a position; row = col = -1: the whole image."""
@@ -230,12 +230,14 @@ def _grid(n: int, rows: pa.Table, icons: dict, attributed: list[int]) -> Grid:
 
 @dataclass
 class Photo:
-    """What is known of one photograph: its address, stored size, label and prediction (None where unknown)."""
+    """What is known of one photograph: its address, label and prediction (None where unknown); in words where these
+    are no single classes."""
 
     uri: str
     label: int | None = None
     pred: int | None = None
     prob: float | None = None
+    said: str | None = None
 
 
 def read_photos(inputs: Inputs, wanted: set[str]) -> dict[str, Photo]:
@@ -246,11 +248,14 @@ def read_photos(inputs: Inputs, wanted: set[str]) -> dict[str, Photo]:
         part = part.filter(pc.is_in(part["image_id"], ids))
         for row, label in zip(part.to_pylist(), _single(part["label"]), strict=True):
             photos[row["image_id"]] = Photo(row["uri"], label)
-    for part in inputs.stream("predictions", ["image_id", "pred", "prob"]):
+    classes = inputs.state("extract", "")["classes"]
+    for part in inputs.stream("predictions", ["image_id", "label", "pred", "prob"]):
         part = part.filter(pc.is_in(part["image_id"], ids))
+        task = task_of(part.schema.field("pred").type)
         for row, pred in zip(part.to_pylist(), _single(part["pred"]), strict=True):
-            if row["image_id"] in photos:
-                photos[row["image_id"]].pred, photos[row["image_id"]].prob = pred, row["prob"]
+            if (photo := photos.get(row["image_id"])) is not None:
+                photo.pred, photo.prob = pred, row["prob"]
+                photo.said = described(row["label"], row["pred"], classes, task)
     return photos
 
 

@@ -14,9 +14,11 @@ from activation_atlas.stages.drawing.overlays import coloured
 from activation_atlas.stages.methods import METHODS
 from activation_atlas.stages.report.assets import Assets, safe_json
 from activation_atlas.stages.report.errors import wording
-from activation_atlas.stages.report.errors.cases import Audit, Case
+from activation_atlas.stages.report.errors.cases import NEITHER, Audit, Case
 from activation_atlas.stages.report.errors.maps import Map, Variant
+from activation_atlas.stages.report.errors.telling import line, own_first, title
 from activation_atlas.stages.specs import slug
+from activation_atlas.stages.tasks import CLASSES, Task
 
 CHUNK = 100
 """Cases whose maps are in one script; it is loaded when the first of them comes into view."""
@@ -31,11 +33,14 @@ def describe_case(
     photographs: Mapping[str, bytes],
     missing: Mapping[str, str],
     assets: Assets,
+    classes: Sequence[str],
+    task: Task = CLASSES,
 ) -> dict[str, Any]:
-    """One case for the script; ``targets``: [class, kinds] of the maps that any variant has of it."""
+    """One case for the script; ``targets``: [class, kinds] of the maps that any variant has of it; ``title`` and
+    ``line``: its words, where the script has none of its own."""
     from PIL import Image
 
-    maps = next((v.maps[case.image_id] for v in variants if case.image_id in v.maps), [])
+    maps = own_first(case, next((v.maps[case.image_id] for v in variants if case.image_id in v.maps), []), task)
     entry: dict[str, Any] = {
         "name": case.name or case.image_id,
         "label": case.label,
@@ -48,6 +53,8 @@ def describe_case(
         "rank": case.rank,
         "targets": [[m.target, m.kinds] for m in maps],
     }
+    if (words := title(case, classes, task)) is not None:
+        entry |= {"title": words, "line": line(case, classes, task)}
     if case.image_id in photographs:
         content = photographs[case.image_id]
         entry["size"] = Image.open(BytesIO(content)).size
@@ -132,7 +139,8 @@ def ramps() -> dict[str, str]:
     return found
 
 
-def confusions(audit: Audit) -> list[list[int]]:
-    """[label, prediction, images] of every kind of mistake, the most frequent first."""
+def confusions(audit: Audit) -> list[list[int | None]]:
+    """[label, prediction, images] of every kind of mistake, the most frequent first; None for what is no class."""
     found = [[label, pred, n] for (label, pred), n in audit.counts.items() if label != pred]
-    return sorted(found, key=lambda c: (-c[2], c[0], c[1]))
+    ordered = sorted(found, key=lambda c: (-c[2], c[0], c[1]))
+    return [[None if k == NEITHER else k for k in (label, pred)] + [n] for label, pred, n in ordered]
