@@ -26,6 +26,9 @@ Out = Annotated[str | None, typer.Option("--out", metavar="DIR", help="the run f
 Output = Annotated[
     str | None, typer.Option(metavar="WHAT", help="what the model returns: auto (default), logits or probabilities")
 ]
+TaskOf = Annotated[
+    str | None, typer.Option("--task", metavar="WHAT", help="auto (one class), labels (several) or quantities")
+]
 InputSize = Annotated[int | None, typer.Option(metavar="N", help="where the model leaves it free")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="overrides a key: run.seed=1")]
 
@@ -148,6 +151,7 @@ def serve(folder: Folder, port: Annotated[int, typer.Option(help="0: a free one"
 def layers(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="a .keras or .h5 file, application:NAME, preset:NAME")],
     output: Output = None,
+    task: TaskOf = None,
     input_size: InputSize = None,
 ) -> None:
     """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it."""
@@ -157,7 +161,7 @@ def layers(
 
     if "path" in origin(model) and not Path(model).exists():
         raise UserError(f"{model}: no such file; give a .keras or .h5 file, application:NAME, or preset:NAME")
-    rows = commands.layers(model_of(model, output=output, input_size=input_size))
+    rows = commands.layers(model_of(model, output=output, task=task, input_size=input_size))
     width = max([len(r.name) for r in rows] + [5])
     shape, field, share = "height x width x channels", "receptive field", "compute before"
     typer.echo(f"{'layer':<{width}}  {shape:>25}  {field:>15}  {share:>14}")
@@ -184,6 +188,7 @@ def explain(
         tuple[float, float] | None, typer.Option("--range", metavar="LOW HIGH", help="the model's black and white")
     ] = None,
     output: Output = None,
+    task: TaskOf = None,
     input_size: InputSize = None,
     crop: Annotated[str, typer.Option(help="center, none or pad")] = "center",
     levels: Annotated[
@@ -199,7 +204,7 @@ def explain(
 
     request = Request(
         images=images,
-        model=model_of(model, classes=classes, range=value_range, output=output, input_size=input_size),
+        model=model_of(model, classes=classes, range=value_range, output=output, task=task, input_size=input_size),
         methods=methods_of(method or ["grad_cam"], layer, option or []),
         targets=target or ["predicted"],
         label=label,

@@ -35,9 +35,10 @@ def short(value: float, signed: bool = False) -> str:
     return text.replace("-", "−")
 
 
-def figure(value: float, signed: bool = False) -> str:
-    """A quantity of four digits with a true minus."""
+def figure(value: float, digits: int = 4, signed: bool = False) -> str:
+    """A quantity of a few digits with a true minus."""
     if not math.isfinite(value):
         return "?"
-    text = f"{value:+.4g}" if signed else f"{value:.4g}"
-    return text.replace("-", "\u2212")
+    value = value or 0.0  # no -0
+    text = f"{value:{'+' if signed else ''}.{digits}g}"
+    return text.replace("-", "−")

@@ -101,8 +101,9 @@ def _of_labels(known: pa.Table, extract: State, seed: int) -> Iterator[Row]:
     own_f1, (f1_low, f1_high) = f1(found, said, positives), interval(np.array(drawn_f1))
     occur = np.isfinite(precision)
     if occur.any():
-        with np.errstate(invalid="ignore"):
-            means = np.nanmean(np.where(occur, np.array(drawn_ap), np.nan), 1)
+        drawn = np.array(drawn_ap)[:, occur]
+        count = np.isfinite(drawn).sum(1)  # a class may not be drawn at all
+        means = np.where(count > 0, np.nansum(drawn, 1) / np.maximum(count, 1), np.nan)
         yield _row(None, None, "mean_average_precision", precision[occur].mean(), *interval(means), images=n)
     for k, name in enumerate(classes):
         more = {"images": n, "positives": positives[k]}

@@ -111,6 +111,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
     links = assets.links(round(spec.inline * 1e6))
     data = {
         "title": params.title,
+        "unit": "" if atlases and atlases[0].measured else " logits",
         "classes": atlases[0].classes if atlases else [],
         "atlases": described,
         "groups": groups_of(inputs, params.groups),
@@ -131,6 +132,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "figures": listed.figures(files, {slug(a.name): captions.title(a) for a in atlases}, {}),
         "doubts": page.doubts(inputs),
         "headline": headline(inputs),
+        "measured": bool(atlases) and atlases[0].measured,
+        "where": f"Where is a {'quantity' if atlases and atlases[0].measured else 'class'} argued for?",
     }
     shown_of = (spec.errors, spec.photo, spec.inline, params.about, evidence.missing)
     audit = error_audit(inputs, params.title, params.explain, params.images, *shown_of)

@@ -78,7 +78,7 @@ class Atlas:
         layer: receptive_field, stride, offset, in pixels of the model's input.
         images: distinct photographs its rows come from; None where not known.
         error_rate: share of its labelled photographs that are misclassified; None where none has a label.
-        softmax: whether a softmax reads its logits.
+        softmax: whether a softmax reads its logits. measured: whether they are quantities, in units of their own.
         listed: whether each image's likeliest classes alone have attributions.
         statistic: what to show for a class as ``validity`` has it; None where it was not measured.
         over: what it was chosen by: ``classes``, ``groups``, or ``commonest``.
@@ -97,6 +97,7 @@ class Atlas:
     images: int | None = None
     error_rate: float | None = None
     softmax: bool = False
+    measured: bool = False
     listed: bool = False
     statistic: str | None = None
     validity: list[dict[str, Any]] = field(default_factory=list)
@@ -154,6 +155,7 @@ def read_atlas(
         input_size=tuple(int(s) for s in model["input_size"]),
         metrics=dict(_state(inputs, "reduce", view.name).get("metrics") or {}),
         softmax=model.get("kind") == "softmax",
+        measured=model.get("kind") == "quantity",
         listed=bool(model.get("top")),
         statistic=_state(inputs, "validity", view.name).get("statistic"),
         over=_state(inputs, "validity", view.name).get("over") or "",

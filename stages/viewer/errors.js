@@ -87,8 +87,8 @@ function drawControls() {
   if (!variant) return;
   const step = Math.max(...variant.step) > 1 ? ", after a mean over one step of the windows" : "";
   const how = state.smooth ? `Between the centres of its cells a map is drawn smoothly (bilinear, half-pixel centres${step})` : "Every cell of a map is drawn as it is, without interpolation";
-  $("meaning").textContent = `${variant.meaning} All maps of one image share one scale, so that prediction and label can be compared; other images have their own.`;
-  $("reading").textContent = `${variant.placement} ${how}. Colours reach to the number beside the colour bar, the 99th percentile of the absolute values of all maps of the image; what is beyond takes the last colour. Where a map says little, the photograph shows through${variant.faded ? ", here as a light grey print" : ""}. ${variant.lost ? `${variant.lost} ` : ""}${RUN.crop}`;
+  $("meaning").textContent = RUN.measured ? `${variant.meaning} Each map has a scale of its own, in its quantity’s unit.` : `${variant.meaning} All maps of one image share one scale, so that prediction and label can be compared; other images have their own.`;
+  $("reading").textContent = `${variant.placement} ${how}. Colours reach to the number ${RUN.measured ? "below the map, the 99th percentile of its absolute values" : "beside the colour bar, the 99th percentile of the absolute values of all maps of the image"}; what is beyond takes the last colour. Where a map says little, the photograph shows through${variant.faded ? ", here as a light grey print" : ""}. ${variant.lost ? `${variant.lost} ` : ""}${RUN.crop}`;
 }
 
 // Beside the switch: why the page opens on this method, and how far the one that is shown agrees with the others.

@@ -12,10 +12,10 @@ window.activationAtlasMaps = (key, { tops, maps: described, levels }) => {
   const [height, width] = RUN.variants.find((v) => v.name === name).shape;
   let at = 0;
   described.forEach((found, k) => {
-    const entries = found.map(([target, kinds, flag, score, most, peak]) => {
+    const entries = found.map(([target, kinds, flag, score, most, peak, top]) => {
       const levels = all.subarray(at, at + height * width);
       at += height * width;
-      return { target, kinds, flag, score, most, peak, levels, height, width };
+      return { target, kinds, flag, score, most, peak, top, levels, height, width };
     });
     maps.set(`${name}/${first + k}`, { top: tops[k], entries });
   });
@@ -160,7 +160,8 @@ function card(index) {
 function colourBar(variant, top) {
   const ramp = variant.signed ? ramps.signed : ramps.unsigned, stops = [];
   for (let k = 0; k <= 16; k++) { const at = 4 * Math.round(k / 16 * 255); stops.push(`rgb(${ramp[at]},${ramp[at + 1]},${ramp[at + 2]})`); }
-  return [make("span", {}, variant.signed ? short(-top) : "0"), make("i", { style: { background: `linear-gradient(90deg, ${stops.join(", ")})` } }), make("span", {}, short(top)),
+  const own = "each map’s own scale"; // of quantities, which have units of their own
+  return [make("span", {}, variant.signed ? top === null ? "−" : short(-top) : "0"), make("i", { style: { background: `linear-gradient(90deg, ${stops.join(", ")})` } }), make("span", {}, top === null ? own : short(top)),
     variant.unit ? make("span", {}, variant.unit) : null].filter(Boolean);
 }
 
@@ -186,7 +187,7 @@ function drawCase(element, state) {
     canvas.parentElement.querySelector("em")?.remove();
     if (!entry) { canvas.parentElement.append(make("em", {}, "no map")); continue; }
     canvas.setAttribute("aria-label", describeMap(entry, variant));
-    canvas.closest("figure").querySelector(".most").textContent = entry.most === null ? "" : `, up to ${short(entry.most)}`;
+    canvas.closest("figure").querySelector(".most").textContent = entry.most === null ? "" : RUN.measured ? `, scale to ${short(entry.top)}` : `, up to ${short(entry.most)}`;
     if (entry.flag) canvas.parentElement.append(make("em", {}, said(entry.flag)));
   }
 }

@@ -95,12 +95,12 @@ def error_audit(
         inputs.warn(f"{how_many} of the page of mistakes could not be read again, e.g. {lost[0]}: {missing[lost[0]]}")
     assets, files = Assets(), {}
     ids = [c.image_id for c in audit.cases]
-    variants = [read_variant(inputs, options.at(size), ids, size) for options in explained.methods]
+    task = audit.task
+    variants = [read_variant(inputs, options.at(size), ids, size, task.measured) for options in explained.methods]
     for variant in variants:
         if variant.maps:
             sheet = figures.error_sheet(variant, audit, classes, photographs, model)
             files[f"figures/errors-{slug(variant.name)}.jpg"] = encoded(sheet, "JPEG", 90)
-    task = audit.task
     whole = audit.labelled > 0 and len(classes) <= matrix.MOST and not (task.several or task.measured)
     rows = measured.by_output(inputs, audit) if audit.labelled and (task.several or task.measured) else []
     pixels = {}
@@ -128,9 +128,7 @@ def error_audit(
         "classes": classes,
         "crop": wording.CROPS[images.crop],
         "cases": [payload.describe_case(c, variants, photographs, missing, assets, classes, task) for c in audit.cases],
-        "variants": [
-            {**payload.describe_variant(v, audit.cases, assets), "agrees": agreed.get(v.name, "")} for v in variants
-        ],
+        "variants": [_described(v, audit, assets, agreed) for v in variants],
         "opens": {"variant": opens.variant, "why": opens.why},
         "ramps": payload.ramps(),
         "confusions": payload.confusions(audit),
@@ -161,6 +159,12 @@ def error_audit(
     files.update({f"site/assets/{name}": content for name, content in assets.files.items()})
     facts = {"mistakes": audit.mistakes, "explained": audit.explained, "maps": bool(variants)}
     return Written(files, facts, shown)
+
+
+def _described(variant: Variant, audit: Audit, assets: Assets, agreed: Mapping[str, str]) -> dict[str, Any]:
+    """A variant for the script, with how far it agrees with the others."""
+    told = payload.describe_variant(variant, audit.cases, assets, audit.task)
+    return {**told, "agrees": agreed.get(variant.name, "")}
 
 
 def _placed(links: Mapping[str, str], pixels: Mapping[str, Any], name: str) -> tuple[str, int, int] | None:

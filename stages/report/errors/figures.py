@@ -15,8 +15,10 @@ from activation_atlas.stages.report.errors import telling, wording
 from activation_atlas.stages.report.errors.cases import Audit, Case
 from activation_atlas.stages.report.errors.maps import Map, Variant
 from activation_atlas.stages.report.errors.matrix import matrix, shades
+from activation_atlas.stages.tasks import CLASSES, Task
 
 CASES, ACROSS = 24, 3
+_SHARED = "The maps of an image share one scale."
 
 
 def error_sheet(
@@ -29,31 +31,36 @@ def error_sheet(
     """
     cases = [c for c in audit.cases if c.image_id in variant.maps][:CASES]
     maps = [telling.own_first(c, variant.maps[c.image_id], audit.task) for c in cases]
-    tops, side, gap, margin, between = variant.tops(), 196, 8, 80, 56
+    scales = [variant.scales(own) for own in maps]
+    side, gap, margin, between = 196, 8, 80, 56
     column, row = 3 * side + 2 * gap, side + 118
     down = -(-len(cases) // ACROSS)
     sheet = Sheet(ACROSS * column + (ACROSS - 1) * between + 2 * margin, 298 + down * row + 80)
     inner = sheet.width - 2 * margin
     wrong = sum(c.mistake is True for c in cases)
-    first = "those farthest off first" if audit.task.measured else "the most confident first"
     what = "no mistakes among the explained" if any(c.mistake is False for c in cases) else "images without labels"
-    what = f"{plural(wrong, 'mistake')}, {first}" if wrong else what
+    most = (
+        f"the {wrong} farthest off" if audit.task.measured else f"{plural(wrong, 'mistake')}, the most confident first"
+    )
+    what = most if wrong else what
     heading = f"{captions.title(variant.options)}: where {model or 'the model'} looked"
     sheet.text(margin, 100, sheet.fitted(heading, 50, inner, "semibold"), 50, "semibold")
-    line = f"{what}: the photograph as the model was shown it, {_of_what([m[:2] for m in maps])}"
+    line = f"{what}: the photograph as the model was shown it, {_of_what([m[:2] for m in maps], audit.task)}"
     sheet.text(margin, 142, sheet.fitted(line, 26, inner), 26, color=QUIET)
-    told = [captions.meaning(variant.options), wording.placement(variant), wording.lost(variant)]
-    told.append("Enlarged bilinearly. The maps of an image share one scale.")
+    told = [captions.meaning(variant.options, variant.measured), wording.placement(variant), wording.lost(variant)]
+    shares = "Each map has its own scale, in its quantity’s unit." if variant.measured else _SHARED
+    told.append(f"Enlarged bilinearly. {shares}")
     sheet.paragraph(margin, 180, " ".join(t for t in told if t), 22, inner, color=QUIET)
     pictures: list[tuple[int, int, np.ndarray]] = []
     for position, case in enumerate(cases):
         left = margin + position % ACROSS * (column + between)
         top = 310 + position // ACROSS * row
         own = maps[position]
-        for slot, picture in enumerate(_pictures(own, tops[case.image_id], photographs.get(case.image_id), side)):
+        for slot, picture in enumerate(_pictures(own, scales[position], photographs.get(case.image_id), side)):
             pictures.append((left + slot * (side + gap), top, picture))
         flags = sorted({m.flag for m in own[:2] if m.flag})
-        scale = ", ".join([f"scale to {short(tops[case.image_id])}", *flags])
+        reach = " and ".join(short(one) for one in dict.fromkeys(scales[position][:2]))
+        scale = ", ".join([f"scale to {reach}", *flags])
         sheet.text(left + column, top - 10, scale, 18, ha="right", color=QUIET)
         room = column - sheet.span(scale, 18) - 16
         words = telling.title(case, classes, audit.task), telling.line(case, classes, audit.task)
@@ -65,9 +72,13 @@ def error_sheet(
     return pixels
 
 
-def _of_what(shown: Sequence[Sequence[Map]]) -> str:
+def _of_what(shown: Sequence[Sequence[Map]], task: Task = CLASSES) -> str:
     """What classes the two maps of each case are for; other targets may have been asked for than the usual two."""
-    usual = all("predicted" in m[0].kinds and all("label" in other.kinds for other in m[1:]) for m in shown)
+    if task.measured:
+        return "a map for each quantity named below it"
+    usual = not task.several and all(
+        "predicted" in m[0].kinds and all("label" in other.kinds for other in m[1:]) for m in shown
+    )
     return "the map for its prediction, the map for the label" if usual else "maps for the classes named below them"
 
 
@@ -80,9 +91,18 @@ def _percent(share: float | None) -> str:
 
 
 def _case(
-    sheet: Sheet, case: Case, maps: Sequence[Map], classes: Sequence[str],
-    words: tuple[telling.Words | None, str | None], left: float, top: float, side: int, gap: int, column: int, room: float,
-) -> None:  # fmt: skip
+    sheet: Sheet,
+    case: Case,
+    maps: Sequence[Map],
+    classes: Sequence[str],
+    words: tuple[telling.Words | None, str | None],
+    left: float,
+    top: float,
+    side: int,
+    gap: int,
+    column: int,
+    room: float,
+) -> None:
     told, more = words
     if told is not None:
         says = "".join(piece for piece, _ in told)
@@ -105,7 +125,7 @@ def _choices(case: Case, classes: Sequence[str]) -> str:
     return f"{label} · second: {_name(classes, case.second)}, {_percent(case.second_prob)}"
 
 
-def _pictures(maps: Sequence[Map], top: float, photograph: bytes | None, side: int) -> list[np.ndarray]:
+def _pictures(maps: Sequence[Map], tops: Sequence[float], photograph: bytes | None, side: int) -> list[np.ndarray]:
     """The photograph, and its first two maps laid over it; the longer side has ``side`` pixels."""
     from PIL import Image
 
@@ -116,7 +136,7 @@ def _pictures(maps: Sequence[Map], top: float, photograph: bytes | None, side: i
     factor = side / max(photo.size)
     photo = photo.resize(tuple(max(1, round(s * factor)) for s in photo.size), Image.Resampling.BICUBIC)
     pixels = np.asarray(photo)
-    return [pixels, *(m.surface.over(pixels, "none", top) for m in maps[:2])]
+    return [pixels, *(m.surface.over(pixels, "none", top) for m, top in zip(maps[:2], tops, strict=False))]
 
 
 def _key(sheet: Sheet, variant: Variant, left: float, top: float) -> None:

@@ -42,7 +42,7 @@ def headline(inputs: Inputs) -> list[tuple[str, str, str]]:
         what = f"Mean error of {row['name']}" if row["name"] else "Mean average precision"
         between = f"95 % interval {figure(row['low'])} to {figure(row['high'])}" if row["low"] is not None else ""
         r2 = next((r["value"] for r in rows if (r["name"], r["measure"]) == (row["name"], "r2")), None)
-        more = "" if r2 is None else f", R² {r2:.2f}"
+        more = "" if r2 is None else f", R² {figure(r2, 2)}"
         told.append((what, figure(row["value"]), f"{between}; {plural(row['images'], 'labelled image')}{more}"))
     return told
 
@@ -102,7 +102,9 @@ def quantities_sheet(inputs: Inputs, rows: Sequence[Row], audit: Audit, model: s
     shown = rows[:MOST_OUTPUTS]
     across = min(2, len(shown))
     side, gap, top = 560 if across == 2 else 700, 120, 250
-    sheet = Sheet(max(900, 2 * MARGIN + 80 + across * side + (across - 1) * gap), top + -(-len(shown) // across) * 830)
+    sheet = Sheet(
+        max(900, 2 * MARGIN + 80 + across * side + (across - 1) * gap), top + -(-len(shown) // across) * (side + 190)
+    )
     inner = sheet.width - 2 * MARGIN
     sheet.text(MARGIN, 92, "What is predicted, and what is true", 46, "semibold")
     of = f"{plural(audit.labelled, 'labelled image')}{f' · {model}' if model else ''}"
@@ -115,9 +117,8 @@ def quantities_sheet(inputs: Inputs, rows: Sequence[Row], audit: Audit, model: s
     sheet.paragraph(MARGIN, 168, told, 22, inner, color=QUIET)
     for place, row in enumerate(shown):
         left = MARGIN + 80 + place % across * (side + gap)
-        _panel(
-            sheet, row, label[drawn, place], pred[drawn, place], wrong[drawn], left, top + place // across * 830, side
-        )
+        corner = (left, top + place // across * (side + 190))
+        _panel(sheet, row, label[drawn, place], pred[drawn, place], wrong[drawn], corner, side)
     return sheet
 
 
@@ -127,14 +128,21 @@ def _bare(part: Any) -> Any:
 
 
 def _panel(
-    sheet: Sheet, row: Row, label: np.ndarray, pred: np.ndarray, wrong: np.ndarray, left: float, top: float, side: float
+    sheet: Sheet,
+    row: Row,
+    label: np.ndarray,
+    pred: np.ndarray,
+    wrong: np.ndarray,
+    corner: tuple[float, float],
+    side: float,
 ) -> None:
+    left, top = corner
     low, high = float(min(label.min(), pred.min())), float(max(label.max(), pred.max()))
     room = 0.04 * (high - low) or 1.0
     low, high = low - room, high + room
     says = f"MAE {figure(row['mae']['value'])}, RMSE {figure(row['rmse']['value'])}"
     r2 = row["r2"]["value"]
-    says += "" if r2 is None else f", R² {r2:.2f}"
+    says += "" if r2 is None else f", R² {figure(r2, 2)}"
     sheet.text(left, top, sheet.fitted(row["name"], 28, side, "semibold"), 28, "semibold")
     sheet.text(left, top + 32, sheet.fitted(says, 21, side), 21, color=QUIET)
     top += 60

@@ -68,27 +68,27 @@ def _share(value: float | None) -> float | None:
     return round(float(value), 5) if value is not None and np.isfinite(value) else None
 
 
-def describe_variant(variant: Variant, cases: Sequence[Case], assets: Assets) -> dict[str, Any]:
+def describe_variant(variant: Variant, cases: Sequence[Case], assets: Assets, task: Task = CLASSES) -> dict[str, Any]:
     """One variant for the script; its maps become assets, :data:`CHUNK` cases each."""
-    tops, chunks = variant.tops(), []
+    chunks = []
     for start in range(0, len(cases), CHUNK):
-        part = [c.image_id for c in cases[start : start + CHUNK]]
+        part = [own_first(c, variant.maps.get(c.image_id, []), task) for c in cases[start : start + CHUNK]]
         key = f"{variant.name}/{start // CHUNK}"
         # A script and not JSON: a page opened from a file may load scripts, but may not fetch.
-        text = f"activationAtlasMaps({safe_json(key)},{safe_json(_chunk(variant, part, tops))});"
+        text = f"activationAtlasMaps({safe_json(key)},{safe_json(_chunk(variant, part))});"
         name = f"maps-{slug(variant.name)}-{start // CHUNK:03}.js"
         chunks.append({"key": key, "src": assets.add(name, text.encode("ascii"))})
     return {
         "name": variant.name,
         "title": captions.title(variant.options),
-        "meaning": captions.meaning(variant.options),
+        "meaning": captions.meaning(variant.options, variant.measured),
         "placement": wording.placement(variant),
         "signed": variant.style.signed,
         "step": list(variant.step),
         "lost": wording.lost(variant),
         "faded": variant.style.faded,
         "opacity": variant.style.opacity,
-        "unit": METHODS[variant.options.name].unit,
+        "unit": "" if variant.measured else METHODS[variant.options.name].unit,
         "shape": list(variant.shown),
         "axes": variant.axes(),
         "chunks": chunks,
@@ -97,21 +97,23 @@ def describe_variant(variant: Variant, cases: Sequence[Case], assets: Assets) ->
     }
 
 
-def _chunk(variant: Variant, ids: Sequence[str], tops: Mapping[str, float]) -> dict[str, Any]:
+def _chunk(variant: Variant, cases: Sequence[Sequence[Map]]) -> dict[str, Any]:
     """The maps of some cases.
 
     Returns:
-        tops: per case the top of its scale; maps: per case [target, kinds, flag, score, largest value, its cell]
-        of each map; levels: the values of all maps in the same order, int8, base64.
+        tops: per case the top of its scale, None where each map has its own; maps: per case [target, kinds, flag,
+        score, largest value, its cell, top of its scale] of each map; levels: the values of all maps in the same
+        order, int8, base64.
     """
-    described, levels = [], []
-    for image_id in ids:
-        maps = variant.maps.get(image_id, [])
-        described.append([[m.target, m.kinds, m.flag, *_extent(m)] for m in maps])
-        levels += [quantised(m.values, tops[image_id]) for m in maps]
+    described, levels, tops = [], [], []
+    for maps in cases:
+        scales = variant.scales(maps)
+        tops.append(None if variant.measured else scales[0] if scales else 1.0)
+        described.append([[m.target, m.kinds, m.flag, *_extent(m), top] for m, top in zip(maps, scales, strict=True)])
+        levels += [quantised(m.values, top) for m, top in zip(maps, scales, strict=True)]
     flat = np.concatenate([v.ravel() for v in levels]) if levels else np.zeros(0, np.int8)
     return {
-        "tops": [tops.get(i, 1.0) for i in ids],
+        "tops": tops,
         "maps": described,
         "levels": base64.b64encode(flat.tobytes()).decode("ascii"),
     }

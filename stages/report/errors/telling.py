@@ -12,7 +12,7 @@ from activation_atlas.stages.tasks import Task
 Words = list[tuple[str, bool]]
 """Pieces of a line; whether each is what it is about."""
 
-MAPS = 4
+MAPS = 2
 """Maps shown of a case, beside the photograph."""
 
 
@@ -26,7 +26,7 @@ def title(case: Case, classes: Sequence[str], task: Task) -> Words | None:
     if case.label is not None:
         return [("missed ", False), (classes[case.label], True), (share, False)]
     if case.pred is not None:
-        return [("falsely ", False), (classes[case.pred], True), (share, False)]
+        return [("falsely called ", False), (classes[case.pred], True), (share, False)]
     return [("taken for " if case.mistake is None else "rightly ", False), (_listed(case.called, classes), True)]
 
 
@@ -34,21 +34,21 @@ def line(case: Case, classes: Sequence[str], task: Task) -> str | None:
     """What else is known of it, in one line."""
     if task.several:
         label = "no labels" if case.true is None else f"labels: {_listed(case.true, classes)}"
-        return f"{label} \u00b7 predicted: {_listed(case.called, classes)}"
+        return f"{label} · predicted: {_listed(case.called, classes)}"
     if not task.measured:
         return None
     if case.true is None:
         return "no label"
     told = zip(classes, case.called, case.true, strict=True)
-    return " \u00b7 ".join(f"{name}: off by {figure(said - true, signed=True)}" for name, said, true in told)
+    return " · ".join(f"{name}: off by {figure(said - true, 3, signed=True)}" for name, said, true in told)
 
 
 def _measured(case: Case, classes: Sequence[str]) -> Words:
     true = case.true or [None] * len(classes)
     words: Words = []
     for name, said, own in zip(classes, case.called, true, strict=True):
-        instead = "" if own is None else f" instead of {figure(own)}"
-        words += [(f"{', ' if words else ''}{name} ", False), (figure(said), True), (instead, False)]
+        instead = "" if own is None else f", not {figure(own, 3)}"
+        words += [(f"{' · ' if words else ''}{name} ", False), (figure(said, 3), True), (instead, False)]
     return words
 
 
