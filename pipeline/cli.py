@@ -11,6 +11,19 @@ from typing import Annotated, Any
 
 import typer
 
+from activation_atlas.pipeline.looking import look
+from activation_atlas.pipeline.options import (
+    Classes,
+    Config,
+    Folder,
+    InputSize,
+    Levels,
+    Out,
+    Output,
+    Range,
+    Settings,
+    TaskOf,
+)
 from activation_atlas.stages.stage import UserError
 
 app = typer.Typer(
@@ -19,18 +32,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Activation atlases: what an image classifier sees, at the scale of a data set.",
 )
-
-Config = Annotated[str, typer.Argument(metavar="CONFIG", help="a YAML file, or the name of one that ships: demo")]
-Folder = Annotated[str, typer.Argument(metavar="DIR", help="a run folder")]
-Out = Annotated[str | None, typer.Option("--out", metavar="DIR", help="the run folder; overrides run.out")]
-Output = Annotated[
-    str | None, typer.Option(metavar="WHAT", help="what the model returns: auto (default), logits or probabilities")
-]
-TaskOf = Annotated[
-    str | None, typer.Option("--task", metavar="WHAT", help="auto (one class), labels (several) or quantities")
-]
-InputSize = Annotated[int | None, typer.Option(metavar="N", help="where the model leaves it free")]
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="overrides a key: run.seed=1")]
 
 
 @app.command()
@@ -183,23 +184,23 @@ def explain(
     ] = None,
     layer: Annotated[str | None, typer.Option(help="where the method looks; default: the last with positions")] = None,
     label: Annotated[str | None, typer.Option(metavar="CLASS", help="the class that the images show")] = None,
-    classes: Annotated[str | None, typer.Option(metavar="FILE", help="class names in index order")] = None,
-    value_range: Annotated[
-        tuple[float, float] | None, typer.Option("--range", metavar="LOW HIGH", help="the model's black and white")
-    ] = None,
+    classes: Classes = None,
+    value_range: Range = None,
     output: Output = None,
     task: TaskOf = None,
     input_size: InputSize = None,
-    crop: Annotated[str, typer.Option(help="center, none or pad")] = "center",
-    levels: Annotated[
-        tuple[float, float] | None,
-        typer.Option(metavar="BLACK WHITE", help="of images of more than 8 bits a channel: 0 4095"),
+    crop: Annotated[str | None, typer.Option(help="center, none or pad; default: the model's own, or center")] = None,
+    crop_share: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="of the middle cut: 0.875 where 256 were cut to 224")
     ] = None,
+    interpolation: Annotated[str | None, typer.Option(help="bilinear, bicubic, lanczos or nearest")] = None,
+    antialias: Annotated[bool | None, typer.Option(help="whether the resizing filter grows with the image")] = None,
+    levels: Levels = None,
     option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="of a method, e.g. patch=24")] = None,
     seed: Annotated[int, typer.Option(min=0, help="every random choice follows from it")] = 0,
 ) -> None:
     """Maps of a few images: an overlay for each class and method, a panel for each image, and the raw maps."""
-    from activation_atlas.stages.explain.command import crop_of, levels_of, methods_of, model_of
+    from activation_atlas.stages.explain.command import fit_of, levels_of, methods_of, model_of
     from activation_atlas.stages.explain.export import Request, export
 
     request = Request(
@@ -208,13 +209,16 @@ def explain(
         methods=methods_of(method or ["grad_cam"], layer, option or []),
         targets=target or ["predicted"],
         label=label,
-        crop=crop_of(crop),
         seed=seed,
         levels=levels_of(levels),
+        **fit_of(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias),
     )
     explained, rejected = export(request, out, typer.echo, lambda line: typer.echo(line, err=True))
     if rejected:
         raise typer.Exit(3 if explained else 2)
+
+
+app.command()(look)
 
 
 @app.command()

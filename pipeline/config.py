@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, create_model, model_validator
 
 from activation_atlas import stages
 from activation_atlas.pipeline.invalid import one_line
+from activation_atlas.stages.channels import ChannelsSpec
 from activation_atlas.stages.evaluate import EvaluateSpec
 from activation_atlas.stages.explain import ExplainSpec
 from activation_atlas.stages.extract import ExtractSpec
@@ -24,6 +25,7 @@ from activation_atlas.stages.render import RenderSpec
 from activation_atlas.stages.report import ReportSpec
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec, folder, listed, slug
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.boxes import BoxesSpec
 
 NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
@@ -74,8 +76,10 @@ class Config(Spec):
     images: ImagesSpec = Field(description="where the images and their labels come from")
     classes: ClassesSpec | None = Field(None, description="groups of classes that are looked at together")
     extract: ExtractSpec = Field(default_factory=ExtractSpec, description="what is taken from images and model")
+    channels: ChannelsSpec | None = Field(None, description="what single channels respond to; default: not asked")
     atlases: list[AtlasSpec] = Field(default_factory=list, description="the atlases; none is fine too")
     explain: ExplainSpec | None = Field(None, description="attribution maps of images; default: none")
+    boxes: BoxesSpec | None = Field(None, description="where the maps say that the thing is; default: not asked")
     evaluate: EvaluateSpec | None = Field(None, description="do the maps tell the truth; default: not asked")
     report: ReportSpec = Field(default_factory=ReportSpec, description="what the pages and figures show")
 
@@ -83,11 +87,14 @@ class Config(Spec):
     def _checks(self) -> Config:
         _differ("atlas names", [a.name for a in self.atlases], slug)
         _differ("explain: variants", [m.variant for m in self.explain.methods] if self.explain else [], slug)
-        _differ("layers", sorted({*self.extract.layers, *(a.layer for a in self.atlases)}), folder)
+        counted = [] if self.channels is None else self.channels.layers
+        _differ("layers", sorted({*self.extract.layers, *counted, *(a.layer for a in self.atlases)}), folder)
         for atlas in self.atlases:
             asks = atlas.class_ is not None or atlas.pair is not None
             if asks and self.extract.attribution == "none":
                 raise ValueError(f"atlas {atlas.name} chooses rows by attribution, but extract.attribution is none")
+        if self.boxes is not None and self.explain is None:
+            raise ValueError("boxes: there are no maps; give explain too, e.g. explain: {methods: [grad_cam]}")
         if self.evaluate is not None and self.explain is None:
             raise ValueError("evaluate: there are no maps; give explain too, e.g. explain: {methods: [grad_cam]}")
         for variant in [m.variant for m in self.explain.methods] if self.evaluate and self.explain else ():

@@ -27,7 +27,7 @@ RANDOM = ("random", "random_pixels")
 
 def baseline(method: Options) -> str:
     """The random map that a method's maps are set against."""
-    return RANDOM[METHODS[method.name].grain == "pixels"]
+    return RANDOM[METHODS[method.name].grain == "pixels" and not method.inner]
 
 
 def _named(value: Any) -> Any:

@@ -36,6 +36,17 @@ class Sections:
         return self.config.images
 
     @property
+    def sampled(self) -> list[str]:
+        """Layers whose positions are sampled; sorted, for atlases in another order are the same work."""
+        return sorted({*self.config.extract.layers, *(a.layer for a in self.config.atlases if not a.images)})
+
+    @property
+    def counted(self) -> list[str]:
+        """Layers whose channels are looked at, each by itself, at all positions; none where nobody asks."""
+        section = self.config.channels
+        return [] if section is None else sorted({*self.sampled, *section.layers})
+
+    @property
     def measured(self) -> bool:
         """Whether the model's outputs are quantities: no image is of a class, none is right or wrong."""
         return task_named(self.model.task).measured

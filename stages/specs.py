@@ -6,16 +6,29 @@ them together and words the errors.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from activation_atlas.stages.spelling import meant as meant
+from activation_atlas.stages.spelling import near as near
+from activation_atlas.stages.spelling import near_file as near_file
+from activation_atlas.stages.spelling import nearest as nearest
 
 
 class Spec(BaseModel):
@@ -30,6 +43,18 @@ class Spec(BaseModel):
         if not isinstance(given, Mapping):
             return given
         return {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in given.items()}
+
+
+class Grown(BaseModel):
+    """Parameters that have grown: a newer field that is empty leaves no trace in a fingerprint, so that what was made
+    before there was such a field is still current.
+    """
+
+    newer: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in plain(self).items() if value or name not in self.newer}
 
 
 Probability = Annotated[float, Field(gt=0, lt=1)]
@@ -115,8 +140,25 @@ class ImagesSpec(Spec):
     resize: int | tuple[int, int] | None = Field(
         None, description="side, or height and width; default: the model's own"
     )
-    crop: Literal["center", "none", "pad"] = Field(
-        "center", description="to the model's shape: cut to the middle, squeeze, or pad with grey"
+    crop: Literal["center", "none", "pad"] | None = Field(
+        None,
+        description="to the model's shape: center cuts to the middle, none squeezes, pad adds grey; default: as the "
+        "model's own preprocessor does, else center",
+    )
+    crop_share: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="of the sides of the largest middle cut, the share that is taken: 0.875 where the shorter side was "
+        "resized to 256 and 224 cut out; default 1",
+    )
+    interpolation: Literal["bilinear", "bicubic", "lanczos", "nearest"] | None = Field(
+        None, description="of the resizing; default: as the model's own preprocessor does, else bilinear"
+    )
+    antialias: bool | None = Field(
+        None,
+        description="whether the resizing filter grows with the image; default: as the model's own preprocessor does, "
+        "else true",
     )
     levels: tuple[float, float] | float | None = Field(
         None,
@@ -141,9 +183,18 @@ class ImagesSpec(Spec):
     def _one_reading(self) -> ImagesSpec:
         if self.first_label is not None and self.labels_are == "names":
             raise ValueError("first_label is for labels that are indices; leave it out, or labels_are: names")
+        if self.crop_share is not None and self.crop in ("none", "pad"):
+            raise ValueError(f"crop_share is for crop: center; with crop: {self.crop} leave it out")
         if self.label_columns is not None and self.label_column is not None:
             raise ValueError("label_column and label_columns: give one of them")
         return self
+
+    def settled(self, brought: Mapping[str, Any]) -> ImagesSpec:
+        """With what a model brings along for ``crop``, ``interpolation`` and ``antialias``, where nothing is given."""
+        own = {key: value for key, value in brought.items() if getattr(self, key) is None}
+        if self.crop_share is not None:
+            own.pop("crop", None)
+        return self.model_copy(update=own) if own else self
 
 
 def black_and_white(levels: Sequence[float] | float | None) -> tuple[float, float] | None:
@@ -169,16 +220,23 @@ PositiveInt = Annotated[int, Field(gt=0)]
 def _opened(spec: ModelSpec) -> dict[str, Any]:
     """Where a file lies is no part of what it holds, which the runner hashes; of many names one hash says enough."""
     told = spec.model_dump(mode="json", exclude={"path"})
+    for newer in ("task", "threshold"):  # runs that were made before them are still current
+        if told[newer] == ModelSpec.model_fields[newer].default:
+            del told[newer]
     return {**told, "classes": hashlib.sha256(json.dumps(told["classes"]).encode()).hexdigest()}
+
+
+_FITTING = {"resize", "crop", "crop_share", "interpolation", "antialias", "levels"}
 
 
 def _read(spec: ImagesSpec) -> dict[str, Any]:
     """What an image is and how it is cut decides what comes of it; where it came from does not."""
-    return spec.model_dump(mode="json", include={"resize", "crop", "levels", "max_pixels"})
+    return spec.model_dump(mode="json", include={"max_pixels", *_FITTING})
 
 
 def _listed(spec: ImagesSpec) -> dict[str, Any]:
-    return spec.model_dump(mode="json", exclude={"storage_options", "resize", "crop", "levels"})
+    newer = () if spec.label_columns else ("label_columns",)
+    return spec.model_dump(mode="json", exclude={"storage_options", *newer, *_FITTING})
 
 
 OpenedModel = Annotated[ModelSpec, PlainSerializer(_opened)]
@@ -239,51 +297,3 @@ def listed(given: Any) -> list[Any]:
     """One, or several: a text, a path, a mapping or a section is one."""
     one = isinstance(given, (str, os.PathLike, Mapping, BaseModel)) or not isinstance(given, Iterable)
     return [given] if one else list(given)
-
-
-def near(name: str, known: Sequence[str], count: int = 3) -> list[str]:
-    """The names that may have been meant, at most ``count``, the nearest first; empty where none is near.
-
-    Near is a name whose letters and digits, whatever their case and the signs between them, are alike in two of three
-    (``difflib``'s ratio of at least 0.65, and within 0.1 of the best), or one that has all words asked for
-    (of a path: of its end): ``conv_1`` in ``backbone/conv_1``, ``retriever`` in ``golden retriever``.
-    """
-    asked, words = _letters(name), f" {_words(name.rsplit('/', 1)[-1])} "
-    plain: dict[str, str] = {}
-    for other in known:
-        plain.setdefault(_letters(other), other)
-    alike = difflib.get_close_matches(asked, list(plain), count, 0.65)
-    ratios = [difflib.SequenceMatcher(None, other, asked).ratio() for other in alike]
-    alike = [plain[other] for other, ratio in zip(alike, ratios, strict=True) if ratio > max(ratios) - 0.1]
-    within = [other for other in plain.values() if words in f" {_words(other)} "]
-    return list(dict.fromkeys([*within, *alike]))[:count] if asked else []
-
-
-def near_file(name: str, beside: Sequence[str]) -> str:
-    """The file that may have been meant, as :func:`near` of its name without the ending; "" where none is near."""
-    stems = {os.path.splitext(other)[0]: other for other in beside}
-    return next((stems[stem] for stem in near(os.path.splitext(name)[0], list(stems), 1)), "")
-
-
-def _letters(name: str) -> str:
-    return "".join(sign for sign in name.casefold() if sign.isalnum())
-
-
-def _words(name: str) -> str:
-    return " ".join(re.split(r"[\W_]+", name.casefold())).strip()
-
-
-def meant(name: str, known: Sequence[str]) -> str:
-    """What to say to somebody who gave an unknown name: what may have been meant, or else what there is."""
-    if found := near(name, known):
-        return f"did you mean {' or '.join(found)}?"
-    if not known:
-        return "there is none"
-    return f"there {'is' if len(known) == 1 else 'are'} {', '.join(known[:5])}{', ...' if len(known) > 5 else ''}"
-
-
-def nearest(name: str, known: Sequence[str], what: str) -> str:
-    """``name`` where it is known; else a ValueError that says what is near, or what there is."""
-    if name in known:
-        return name
-    raise ValueError(f"unknown {what} {name!r}; {meant(name, known)}")

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import quick
 from tests.bench import Bench, command, one_line, write_models
 from tests.small import draw, write_images
 
@@ -79,6 +78,7 @@ def write_odd(folder: Path) -> dict[str, str]:
     return {name: why for name, (_, why) in bad.items()} | {"link.png": "no such file", "latin\\xff.png": "not UTF-8"}
 
 
+@pytest.mark.slow
 def test_odd_images_are_read_or_rejected_and_none_is_lost(bench):
     folder = bench.folder / "odd/stripes"
     write_images(bench.folder / "odd", per_class=1)
@@ -257,7 +257,8 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("shape", quick.first(SHAPES, "one sigmoid"))
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SHAPES)
 def test_whole_runs_of_every_shape(bench, shape):
     out = f"shape {shape}"
     code, said, errors = bench.run(out, *SHAPES[shape])

@@ -53,7 +53,7 @@ def test_schemas_and_descriptions_agree():
     from activation_atlas.stages import tables
 
     sizes = {"predictions": (3,), "features": (4,), "activations": (4, 3), "grids": (4,), "cells": (4, 3)}
-    sizes |= {"moments": (4,)}
+    sizes |= {"moments": (4,), "responses": (4,)}
     for name, described in TABLES.items():
         columns = set(getattr(tables, name)(*sizes.get(name, ())).names)
         assert columns == {c for c in described.columns if not c.endswith("*")}, name

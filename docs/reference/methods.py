@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from activation_atlas.stages.methods import METHODS, Method, baseline
+from activation_atlas.stages.vision.attribution.methods.method import InputOrLayer
 from docs.reference.configuration import rows_of
 from docs.reference.markdown import anchored, code, table
 
 RESOLUTIONS = {
     "layer": "a value for each position of the layer",
+    "patches": "a value for each patch that is a token",
     "input": "a value for each pixel of the model's input",
     "windows": "a value for each window laid over the input",
 }
@@ -16,6 +18,13 @@ GRAINS = {
     "smooth": "smooth between them",
     "blocky": "blocky, as what it is made of",
     "pixels": "different from pixel to pixel",
+}
+
+NEEDS = {
+    "gradient": "a gradient",
+    "linear head": "a linear head",
+    "ReLU": "a ReLU",
+    "attention": "attention among the patches of an image",
 }
 
 
@@ -42,13 +51,16 @@ def _link(method: Method) -> tuple[str, str, str]:
 def _facts(method: Method) -> list[tuple[str, str]]:
     around = "around the map's own mean" if method.around == "mean" else "around zero" if method.signed else "from zero"
     colours = method.colours or ("red speaks for the class, blue against it" if method.signed else "lighter is more")
+    at = RESOLUTIONS[method.resolution]
+    if issubclass(method.options, InputOrLayer):
+        at += ", or for each position of a layer, where one is given"
     return [
         ("name", code(method.name)),
         ("source", method.source),
-        ("map", f"{RESOLUTIONS[method.resolution]}; {GRAINS[method.grain]}"),
+        ("map", f"{at}; {GRAINS[method.grain]}"),
         ("values", f"{'signed' if method.signed else 'not negative'}, shown {around}: {colours}"),
         *([("unit", method.unit)] if method.unit else []),
-        ("the model must have", ", ".join(f"a {need}" for need in method.needs) or "nothing special"),
+        ("the model must have", ", ".join(NEEDS[need] for need in method.needs) or "nothing special"),
         ("for another class", "another map" if method.by_class else "the same map"),
         ("set against", code(baseline(method.options()))),
     ]

@@ -7,6 +7,7 @@
     cells = run.table("cells/late")                 # pandas, or format="arrow"
     run.image(cells.exemplars[0][0]["image_id"])    # the photograph behind a cell
     (image,) = aa.explain("dog.jpg", "model.keras", ["grad_cam", "occlusion"])
+    seen = aa.look("dog.jpg", "model.keras")        # filters and feature maps: pictures and arrays
 
 Everything here is loaded when it is first asked for: importing the package costs nothing.
 """
@@ -21,7 +22,10 @@ __all__ = [
     "Config",
     "Doubt",
     "Explained",
+    "FeatureMaps",
+    "Filters",
     "LayerInfo",
+    "Look",
     "Map",
     "ModelSpec",
     "Plan",
@@ -30,8 +34,11 @@ __all__ = [
     "RunResult",
     "UserError",
     "explain",
+    "feature_maps",
+    "filters",
     "layers",
     "load_config",
+    "look",
     "open_run",
     "panel",
     "plan",
@@ -46,6 +53,10 @@ if TYPE_CHECKING:
     from activation_atlas.stages.explain.interactive import Explained, Map
     from activation_atlas.stages.explain.interactive import explain_images as explain
     from activation_atlas.stages.explain.panel import panel_of as panel
+    from activation_atlas.stages.look.filters import Filters
+    from activation_atlas.stages.look.filters import learned_filters as filters
+    from activation_atlas.stages.look.interactive import Look, look
+    from activation_atlas.stages.look.maps import FeatureMaps, feature_maps
     from activation_atlas.stages.specs import ModelSpec
     from activation_atlas.stages.stage import UserError
     from activation_atlas.stages.vision.layer_info import LayerInfo
@@ -56,6 +67,9 @@ else:
         **dict.fromkeys(("Atlas", "Doubt", "RunFolder", "RunResult", "open_run"), "pipeline.results"),
         **dict.fromkeys(("Explained", "Map"), "stages.explain.interactive"),
         **{"explain": "stages.explain.interactive:explain_images", "panel": "stages.explain.panel:panel_of"},
+        **dict.fromkeys(("Look", "look"), "stages.look.interactive"),
+        **dict.fromkeys(("FeatureMaps", "feature_maps"), "stages.look.maps"),
+        **{"Filters": "stages.look.filters", "filters": "stages.look.filters:learned_filters"},
         **{"LayerInfo": "stages.vision.layer_info", "ModelSpec": "stages.specs", "UserError": "stages.stage"},
     }
 

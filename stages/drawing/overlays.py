@@ -16,7 +16,7 @@ import numpy as np
 
 from activation_atlas.stages.caches import cached
 from activation_atlas.stages.drawing.numbers import short
-from activation_atlas.stages.vision.images import Crop, source_box
+from activation_atlas.stages.vision.images import Crop, Fit, source_box
 from activation_atlas.stages.vision.place import Box, How, Place
 
 SIGNED, UNSIGNED = "RdBu_r", "inferno"
@@ -106,6 +106,20 @@ def _outline(pixels: np.ndarray, inside: np.ndarray) -> None:
         pixels[grown & ~before] = colour
 
 
+def boxed(pixels: np.ndarray, box: tuple[float, ...]) -> None:
+    """Draws a frame into uint8 pixels (H, W, 3), white edged in black as :func:`overlay` draws lines.
+
+    ``box``: left, top, right, bottom as shares of the picture.
+    """
+    height, width = pixels.shape[:2]
+    inside = np.zeros((height, width), bool)
+    left, right = (round(share * width) for share in box[::2])
+    top, bottom = (round(share * height) for share in box[1::2])
+    # A frame of three pixels lies within the picture even where the box is all of it.
+    inside[max(top + 3, 3) : min(bottom, height) - 3, max(left + 3, 3) : min(right, width) - 3] = True
+    _outline(pixels, inside)
+
+
 def _dilated(mask: np.ndarray) -> np.ndarray:
     grown = mask.copy()
     grown[1:] |= mask[:-1]
@@ -115,7 +129,7 @@ def _dilated(mask: np.ndarray) -> np.ndarray:
     return grown
 
 
-def seen(upright: tuple[int, int], size: tuple[int, int], crop: Crop) -> tuple[int, int, int, int]:
+def seen(upright: tuple[int, int], size: tuple[int, int], crop: Crop | Fit) -> tuple[int, int, int, int]:
     """What the model sees of a photograph: (left, top, right, bottom) in pixels of the upright image."""
     left, top, right, bottom = source_box((0, 0, size[1], size[0]), upright, size, crop)
     return round(left), round(top), round(right), round(bottom)
@@ -125,7 +139,7 @@ def placed(
     values: np.ndarray,
     upright: tuple[int, int],
     size: tuple[int, int],
-    crop: Crop,
+    crop: Crop | Fit,
     how: How = "bilinear",
     factor: int = 1,
     place: Place | None = None,
@@ -154,7 +168,7 @@ def laid(
     photo: np.ndarray,
     values: np.ndarray,
     size: tuple[int, int],
-    crop: Crop,
+    crop: Crop | Fit,
     top: float,
     signed: bool,
     opacity: float,

@@ -150,6 +150,16 @@ class Sheet:
         line = {"edgecolor": edge, "linewidth": 0.72} if edge else {"linewidth": 0}
         self.axes.add_patch(Rectangle((left, top), width, height, facecolor=color, zorder=2, **line))
 
+    def bars(self, left: np.ndarray, base: float, width: float, heights: np.ndarray, color: str) -> None:
+        """Bars of one width side by side, from ``base`` downward by ``heights`` (upward where these are negative)."""
+        from matplotlib.collections import PolyCollection
+
+        corners = [
+            [(x, base), (x, base + h), (x + width, base + h), (x + width, base)]
+            for x, h in zip(left, heights, strict=True)
+        ]
+        self.axes.add_collection(PolyCollection(corners, facecolors=color, linewidths=0, zorder=2))
+
     def pixels(self) -> np.ndarray:
         """uint8 RGB (height, width, 3)."""
         with warnings.catch_warnings():
@@ -159,6 +169,10 @@ class Sheet:
 
     def png(self) -> bytes:
         return encoded(self.pixels(), "PNG")
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        return self.png()
 
     def vector(self, form: str) -> bytes:
         """``form``: pdf or svg."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from activation_atlas.stages.drawing.overlays import laid, scale
 from activation_atlas.stages.methods import METHODS, Options
-from activation_atlas.stages.vision.images import Crop
+from activation_atlas.stages.vision.images import Crop, Fit
 from activation_atlas.stages.vision.place import Place, spread
 
 DETAIL = 4
@@ -68,7 +68,7 @@ class Surface:
     size: tuple[int, int]
     style: Style
 
-    def over(self, photo: np.ndarray, crop: Crop, top: float, factor: int = 1, line: bool = False) -> np.ndarray:
+    def over(self, photo: np.ndarray, crop: Crop | Fit, top: float, factor: int = 1, line: bool = False) -> np.ndarray:
         """The map over the upright photograph (H, W, 1 or 3), uint8 (factor H, factor W, 3).
 
         Args:

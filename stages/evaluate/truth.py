@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from activation_atlas.stages.sources.places import Place
 from activation_atlas.stages.stage import UserError
-from activation_atlas.stages.vision.images import Crop, decode, fit_size, input_box
+from activation_atlas.stages.vision.images import Fit, decode, fit_size, input_box
 
 Box = tuple[float, float, float, float]
 """(x0, y0, x1, y1): left, top, right, bottom, in pixels of the upright image, x1 and y1 beyond the last pixel."""
@@ -43,7 +44,39 @@ def boxes_of(values: Sequence[Any]) -> list[Box]:
     return [(left, top, right, bottom) for left, top, right, bottom in boxes]
 
 
-def inside_boxes(boxes: Sequence[Box], upright: tuple[int, int], size: tuple[int, int], crop: Crop) -> np.ndarray:
+def given(images: pa.Table, columns: Sequence[str]) -> dict[str, list[Box]]:
+    """Boxes of each image that has any.
+
+    Raises:
+        UserError: a text that is no box.
+    """
+    found = {}
+    for image_id, uri, *values in zip(*(images[c].to_pylist() for c in ("image_id", "uri", *columns)), strict=True):
+        try:
+            boxes = boxes_of(values)
+        except (ValueError, TypeError):
+            shown = ", ".join(str(v) for v in values)[:80]
+            names = ", ".join(c.removeprefix("meta.") for c in columns)
+            raise UserError(
+                f"evaluate.boxes: {names} of {uri} is {shown}, not a box; write four numbers, e.g. [0, 0, 64, 48]"
+            ) from None
+        if boxes:
+            found[image_id] = boxes
+    return found
+
+
+def extents(
+    boxes: Sequence[Box], inside: np.ndarray, upright: tuple[int, int], size: tuple[int, int], fit: Fit
+) -> list[Box]:
+    """The boxes in pixels of the model's input, as far as it sees them; without boxes, the one around a mask there."""
+    if boxes:
+        found = [input_box(box, upright, size, fit) for box in boxes]
+        return [box for box in found if box[2] > box[0] and box[3] > box[1]]
+    rows, cols = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
+    return [(float(cols[0]), float(rows[0]), float(cols[-1] + 1), float(rows[-1] + 1))]
+
+
+def inside_boxes(boxes: Sequence[Box], upright: tuple[int, int], size: tuple[int, int], fit: Fit) -> np.ndarray:
     """Pixels of the model's input whose centre lies in a box, bool of shape ``size``.
 
     Raises:
@@ -54,12 +87,12 @@ def inside_boxes(boxes: Sequence[Box], upright: tuple[int, int], size: tuple[int
     for box in boxes:
         if box[2] < box[0] or box[3] < box[1]:
             raise ValueError(f"the box {' '.join(f'{n:g}' for n in box)} ends before it begins; give x0 y0 x1 y1")
-        x0, y0, x1, y1 = input_box(box, upright, size, crop)
+        x0, y0, x1, y1 = input_box(box, upright, size, fit)
         inside |= ((down >= y0) & (down < y1))[:, None] & ((right >= x0) & (right < x1))
     return inside
 
 
-def inside_mask(data: bytes, upright: tuple[int, int], size: tuple[int, int], crop: Crop) -> np.ndarray:
+def inside_mask(data: bytes, upright: tuple[int, int], size: tuple[int, int], fit: Fit) -> np.ndarray:
     """Pixels of the model's input of which at least half is white in the mask, bool of shape ``size``.
 
     Raises:
@@ -72,7 +105,7 @@ def inside_mask(data: bytes, upright: tuple[int, int], size: tuple[int, int], cr
         raise ValueError(f"the mask has {wide} pixels, the image {own}")
     if 0 < mask.max() <= 127:
         raise ValueError(f"the mask is nowhere white (its largest value is {mask.max()}); write 255 inside")
-    return fit_size(np.where(mask > 127, 255, 0).astype(np.uint8), size, crop, fill=0)[:, :, 0] > 127
+    return fit_size(np.where(mask > 127, 255, 0).astype(np.uint8), size, fit.to_look_at, fill=0)[:, :, 0] > 127
 
 
 def listed(folder: str) -> dict[str, str]:

@@ -106,8 +106,16 @@ def fit(inputs: Inputs, params: Params) -> State:
     model, method = open_model(params.model), METHODS[params.method.name]
     feed = Feed(params.images, at_size(params.images, model.input_size, model.channels))
     uris = data["uri"].to_numpy()
-    configured = method.configure(model, params.method, lambda count: _first(feed, uris[chosen], count))
+
+    def drawn(count: int) -> np.ndarray:
+        # By rank of a draw that belongs to each image: one more image changes at most one of them.
+        draws = [np.random.default_rng([params.seed, int(i, 16)]).random() for i in data["image_id"]]
+        return _first(feed, uris[np.argsort(draws, kind="stable")], count)
+
+    sample = drawn if method.learn else lambda count: _first(feed, uris[chosen], count)
+    configured = method.configure(model, params.method, sample)
     about = {"method": method.name, "source": method.source, **chosen_for(params.method, configured)}
+    about |= params.method.measured(configured)
     state: State = {"settled": configured, "metrics": about}
     if words := looks(params.method, configured):
         inputs.note(words)
@@ -116,9 +124,7 @@ def fit(inputs: Inputs, params: Params) -> State:
     if params.limit is not None:
         state["chosen"] = data["image_id"].to_numpy(str)[chosen].tolist()
     if count := method.background(params.method):
-        # By rank of a draw that belongs to each image: one more image changes at most one of them.
-        draws = [np.random.default_rng([params.seed, int(i, 16)]).random() for i in data["image_id"]]
-        state["background"] = _first(feed, uris[np.argsort(draws, kind="stable")], count)
+        state["background"] = drawn(count)
         if (found := len(state["background"])) < count:
             inputs.note(f"{params.method.variant}: a background of {found} images, all that can be read of {count}")
     return state
@@ -218,8 +224,9 @@ class _Rows:
             for j, (target, kinds) in enumerate(asked[i].items()):
                 values, score = maps.values[i, j], maps.scores[i, j]
                 gap = None if maps.gap is None else float(maps.gap[i, j])
+                fit = None if maps.fit is None or np.isnan(maps.fit[i, j]) else float(maps.fit[i, j])
                 flag = flag_of(values, score, maps.idle is not None and bool(maps.idle[i, j]))
-                self.rows.append((image_id, target, kinds, values, float(score), gap, flag))
+                self.rows.append((image_id, target, kinds, values, float(score), gap, fit, flag))
 
     def table(self) -> pa.Table:
         rows = sorted(self.rows, key=lambda row: row[:2])
@@ -243,7 +250,8 @@ class _Rows:
             "map": pa.ListArray.from_arrays(pa.array(ends), pa.array(flat.astype(np.float32))),
             "score": [row[4] for row in rows],
             "gap": [row[5] for row in rows],
-            "flag": [row[6] for row in rows],
+            "fit": [row[6] for row in rows],
+            "flag": [row[7] for row in rows],
         }
         return pa.table([_column(columns[f.name], f.type) for f in schema], schema=schema)
 
@@ -254,7 +262,7 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
 
 STAGE = Stage(
     name="explain",
-    version=3,
+    version=4,
     about="maps of what in an image speaks for a class, by one method",
     params=Params,
     shards=aligned_shards("predictions"),

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, cast, get_args
+from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from activation_atlas.stages.methods import METHODS, MethodSpec, Options
 from activation_atlas.stages.origin import origin
-from activation_atlas.stages.specs import ModelSpec, black_and_white, nearest
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec, black_and_white, nearest
 from activation_atlas.stages.stage import UserError
-from activation_atlas.stages.vision.images import Crop
 
 
 def model_of(model: str, **given: Any) -> ModelSpec:
@@ -98,12 +97,17 @@ def levels_of(levels: tuple[float, float] | None) -> tuple[float, float] | None:
         raise UserError(f"--levels: {said}; give two values, e.g. --levels 0 4095") from None
 
 
-def crop_of(crop: str) -> Crop:
-    """``--crop``.
+def fit_of(**given: Any) -> dict[str, Any]:
+    """``--crop``, ``--crop-share``, ``--interpolation``, ``--antialias``.
 
     Raises:
-        UserError: there is no such way.
+        UserError: one cannot be so.
     """
-    if crop not in get_args(Crop):
-        raise UserError(f"--crop {crop}: choose {', '.join(get_args(Crop))}")
-    return cast(Crop, crop)
+    try:
+        ImagesSpec(path="", **given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        said = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        option = f"{str(first['loc'][0]).replace('_', '-')} {first['input']}: {said}" if first["loc"] else said
+        raise UserError(f"--{option}") from None
+    return given

@@ -13,7 +13,7 @@ from activation_atlas.stages.drawing.numbers import figure, probability
 from activation_atlas.stages.drawing.surface import Surface, surface, top_of
 from activation_atlas.stages.methods import Options
 from activation_atlas.stages.tasks import CLASSES, Task
-from activation_atlas.stages.vision.images import Crop
+from activation_atlas.stages.vision.images import Fit
 from activation_atlas.stages.vision.place import Place
 
 
@@ -29,8 +29,10 @@ class Map:
         values: (height, width) float32, raw, at the method's own resolution.
         place: where they lie on the model's input.
         gap: of path methods, see the table ``maps``.
+        fit: of LIME and Kernel SHAP, see the table ``maps``.
         flag: why it says nothing, see :mod:`stages.tables.flags`, or None.
         measured: whether it is of a quantity: probability and score are both that number.
+        learned: how good what was learned for such maps is, in words; None where nothing was.
     """
 
     options: Options
@@ -43,8 +45,10 @@ class Map:
     values: np.ndarray
     place: Place
     gap: float | None
+    fit: float | None
     flag: str | None
     measured: bool = False
+    learned: str | None = None
 
     @property
     def variant(self) -> str:
@@ -64,7 +68,7 @@ class Explained:
         model: its name.
         uri, image_id: of the file; the id seeds what methods draw.
         photo: upright, uint8 (height, width, 3).
-        pixels: what the model received, uint8 (h, w, channels); brought to that size with ``crop``.
+        pixels: what the model received, uint8 (h, w, channels); brought to that size as ``fit`` says.
         label: class index, where one was given.
         classes: names in the order of the logits.
         logits, probabilities: (K,) float32; of quantities both are what the model returns.
@@ -77,7 +81,7 @@ class Explained:
     image_id: str
     photo: np.ndarray
     pixels: np.ndarray
-    crop: Crop
+    fit: Fit
     label: int | None
     classes: Sequence[str]
     logits: np.ndarray
@@ -116,7 +120,7 @@ class Explained:
 
     def picture(self, shown: Map, factor: int = 1) -> np.ndarray:
         """The map over the photograph, uint8 (factor height, factor width, 3)."""
-        return shown.surface(self.input_size).over(self.photo, self.crop, self.top(shown.variant), factor, line=True)
+        return shown.surface(self.input_size).over(self.photo, self.fit, self.top(shown.variant), factor, line=True)
 
 
 def table(images: Sequence[Explained]) -> pa.Table:
@@ -133,6 +137,7 @@ def table(images: Sequence[Explained]) -> pa.Table:
             "map": m.values.ravel(),
             "score": m.score,
             "gap": m.gap,
+            "fit": m.fit,
             "flag": m.flag,
             "variant": m.variant,
             "uri": image.uri,

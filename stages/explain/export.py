@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import pyarrow.parquet as pq
 from activation_atlas.stages.drawing.numbers import plural
 from activation_atlas.stages.drawing.overlays import magnification
 from activation_atlas.stages.drawing.sheet import Sheet, encoded
+from activation_atlas.stages.drawing.written import as_file_name, check_folder, file_stems
 from activation_atlas.stages.explain.explained import Explained, Map, table
 from activation_atlas.stages.explain.interactive import explain_images
 from activation_atlas.stages.explain.panel import panel_of
@@ -21,7 +20,7 @@ from activation_atlas.stages.methods import Options
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables.flags import SILENT
-from activation_atlas.stages.vision.images import Crop
+from activation_atlas.stages.vision.images import Crop, Interpolation
 
 MANY = 8
 """Images whose panels also go on one sheet together, at most."""
@@ -36,9 +35,12 @@ class Request:
     methods: Sequence[Options]
     targets: Sequence[str]
     label: str | None
-    crop: Crop
+    crop: Crop | None
     seed: int
     levels: tuple[float, float] | None = None
+    crop_share: float | None = None
+    interpolation: Interpolation | None = None
+    antialias: bool | None = None
 
 
 def export(
@@ -61,15 +63,15 @@ def export(
         rejects.append(uri)
         reject(f"{uri}: {reason}")
 
-    _check_folder(out)
+    check_folder(out)
     images = explain_images(**vars(request), rejected=rejected)
     if not images:
         return 0, len(rejects)
     (out / "overlays").mkdir(parents=True, exist_ok=True)
-    for image, stem in zip(images, _stems(images), strict=True):
+    for image, stem in zip(images, file_stems([image.name for image in images]), strict=True):
         _say(image, say)
         for one in image.maps:
-            path = out / "overlays" / f"{stem}.{one.variant}.{one.target}_{_file_name(one.name)}.png"
+            path = out / "overlays" / f"{stem}.{one.variant}.{one.target}_{as_file_name(one.name)}.png"
             path.write_bytes(_png(image, one))
         for path in _save(panel_of([image]), out / stem):
             say(f"  {path}")
@@ -81,17 +83,6 @@ def export(
     overlaid = sum(len(image.maps) for image in images)
     say(f"{out}: {plural(overlaid, 'picture')} in overlays/, maps.parquet, predictions.csv")
     return len(images), len(rejects)
-
-
-def _check_folder(out: Path) -> None:
-    """Refuses what is no folder and cannot become one, before anything is computed."""
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out}: is a file; give a folder")
-    above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not above.is_dir():
-        raise UserError(f"--out {out}: {above} is a file; give a folder")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise UserError(f"--out {out}: {above} cannot be written to; give another folder")
 
 
 def _png(image: Explained, one: Map) -> bytes:
@@ -113,24 +104,6 @@ def _say(image: Explained, say: Callable[[str], object]) -> None:
     for one in image.maps:
         if one.flag:
             say(f"  {one.variant} for {one.name}: the map is {SILENT[one.flag]}")
-
-
-def _stems(images: Sequence[Explained]) -> list[str]:
-    """A file name for each image: its own without the ending, numbered where several are called alike."""
-    stems: list[str] = []
-    for image in images:
-        stem = _file_name(image.name.rsplit(".", 1)[0])
-        number, name = 1, stem
-        while name.lower() in {f.lower() for f in stems}:
-            number += 1
-            name = f"{stem}-{number}"
-        stems.append(name)
-    return stems
-
-
-def _file_name(name: str) -> str:
-    """A name that any file system takes."""
-    return re.sub(r"[^\w.+-]+", "_", name).strip("._")[:80] or "image"
 
 
 def _predictions(images: Sequence[Explained], path: Path) -> None:

@@ -14,9 +14,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from glob import glob, has_magic
-from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -26,14 +24,15 @@ from activation_atlas.stages.explain.configured import warnings
 from activation_atlas.stages.explain.explained import Explained, Map
 from activation_atlas.stages.explain.targets import check, resolve
 from activation_atlas.stages.feed import Feed, at_size, upright
+from activation_atlas.stages.feed.given import files, spelled
 from activation_atlas.stages.methods import METHODS, MethodSpec, Options
 from activation_atlas.stages.origin import model_spec
 from activation_atlas.stages.sources import image_id
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec, black_and_white, listed
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables.flags import flag_of
-from activation_atlas.stages.tasks import Task, log_odds, task_named
-from activation_atlas.stages.vision.images import EXTENSIONS, Crop, ImageError, measure
+from activation_atlas.stages.tasks import log_odds, task_named
+from activation_atlas.stages.vision.images import Crop, Fit, ImageError, Interpolation, measure
 from activation_atlas.stages.vision.levels import told
 from activation_atlas.stages.vision.place import Place
 
@@ -48,11 +47,14 @@ def explain_images(
     methods: Sequence[Options | dict[str, Any] | str] | Options | dict[str, Any] | str = ("grad_cam",),
     targets: Sequence[str] | str = ("predicted",),
     label: str | None = None,
-    crop: Crop = "center",
+    crop: Crop | None = None,
     seed: int = 0,
     batch: int = 16,
     rejected: Callable[[str, str], object] | None = None,
     levels: tuple[float, float] | float | None = None,
+    crop_share: float | None = None,
+    interpolation: Interpolation | None = None,
+    antialias: bool | None = None,
 ) -> list[Explained]:
     """Maps of images, which are held in memory together.
 
@@ -63,9 +65,10 @@ def explain_images(
         targets: predicted, label, missed, false, second, rank:K, top:K, a class's name, or its index as text;
             one, or several.
         label: the class that the images show, for the target ``label``; its name, or its index as text.
-        crop: ``center``, ``none`` (squashed) or ``pad``.
+        crop: ``center``, ``none`` (squashed) or ``pad``; default: as the model's own preprocessor does, else center.
         rejected: called with (uri, reason) for an image that cannot be used; without it, that is an error.
         levels: what is black and white (or white alone) in images of more than 8 bits a channel.
+        crop_share, interpolation, antialias: as in the section `images`.
 
     Returns:
         The images that could be used, in the order given.
@@ -82,12 +85,12 @@ def explain_images(
     targets = [_class("target", target) for target in listed(targets)]
     label = None if label is None else _class("label", label)
     uris = files(listed(images))
-    if crop not in get_args(Crop):
-        raise UserError(f"crop {crop!r}: choose {', '.join(get_args(Crop))}")
     try:
         levels = black_and_white(levels)
     except ValueError as error:
         raise UserError(f"levels: {error}") from None
+    # Each image says where it lies.
+    shown = _images(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias, levels=levels)
     opened = open_model(spec)
     chosen = [options.at(opened.input_size) for options in chosen]
     if opened.ending.remark:
@@ -102,9 +105,10 @@ def explain_images(
     if "label" in targets and label is None:
         raise UserError("target label: nothing says what the images show; give the class as label")
     truth = None if label is None else class_index(label, classes, "label")
-    explained = _read(uris, opened, crop, truth, batch, rejected or _refuse, levels)
-    asked = [_targets(one, targets, truth, task, log_odds(thresholds(spec.threshold, classes))) for one in explained]
+    explained = _read(uris, opened, shown, truth, batch, rejected or _refuse)
+    least = log_odds(thresholds(spec.threshold, classes))
     explained = [replace(one, task=task) for one in explained]
+    asked = [_targets(one, targets, truth, least) for one in explained]
     for options in chosen if explained else ():
         method = METHODS[options.name]
         configured = method.configure(
@@ -129,10 +133,9 @@ def explain_images(
     return explained
 
 
-def _targets(
-    image: Explained, targets: Sequence[str], label: int | None, task: Task, least: np.ndarray
-) -> dict[int, list[str]]:
+def _targets(image: Explained, targets: Sequence[str], label: int | None, least: np.ndarray) -> dict[int, list[str]]:
     """What is explained of an image; of several labels none of which is reached, the likeliest."""
+    task = image.task
     odds = image.logits - least.astype(np.float32) if task.several else image.logits
     truth = [label] if task.several and label is not None else label
     pred = task.predict(odds[None])[0].as_py()
@@ -158,35 +161,13 @@ def _options(method: Options | dict[str, Any] | str) -> Options:
         raise UserError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
-def files(images: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """Files, folders (all images below, by name) and globs as a list without repetitions.
-
-    Raises:
-        UserError: a folder without images, a glob that matches none, what is no path.
-    """
-    uris: list[str] = []
-    for image in images:
-        if not isinstance(image, (str, os.PathLike)):
-            raise UserError(f"an image of type {type(image).__name__}; give files, folders or globs")
-        given = os.fspath(image)
-        if not given.strip():
-            raise UserError("an image without a name; give files, folders or globs")
-        path = Path(given)
-        if path.is_dir():
-            own = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.name[0] != ".")
-            if not own:
-                raise UserError(f"{given}: no image in this folder")
-        elif has_magic(given) and "://" not in given and not path.exists():
-            own = sorted(p for p in glob(given, recursive=True) if Path(p).is_file())
-            if not own:
-                raise UserError(f"{given}: no file is called like this")
-        else:
-            own = [given]
-        uris += own
-    first: dict[str, str] = {}
-    for uri in uris:
-        first.setdefault(_spelled(uri), uri)
-    return list(first.values())
+def _images(**given: Any) -> ImagesSpec:
+    try:
+        return ImagesSpec(path="", **given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        said = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        raise UserError(f"{first['loc'][0]} {first['input']!r}: {said}" if first["loc"] else said) from None
 
 
 def _refuse(uri: str, reason: str) -> None:
@@ -196,16 +177,15 @@ def _refuse(uri: str, reason: str) -> None:
 def _read(
     uris: Sequence[str],
     model: Any,
-    crop: Crop,
+    spec: ImagesSpec,
     label: int | None,
     batch: int,
     rejected: Callable[[str, str], object],
-    levels: tuple[float, float] | None,
 ) -> list[Explained]:
     """The images that can be read and classified, still without maps."""
     from activation_atlas.stages.vision.predicting import predict
 
-    spec = ImagesSpec(path="", crop=crop, levels=levels)  # each image says where it lies
+    levels = black_and_white(spec.levels)
     whole, small = upright(spec), at_size(spec, model.input_size, model.channels)
     feed = Feed(spec, lambda data: (whole(data), small(data), measure(data)))
     read, spans = [], []
@@ -224,16 +204,12 @@ def _read(
     images = []
     for (uri, photo, pixels), own, shares in zip(read, logits, probabilities, strict=True):
         if np.isfinite(own).all():
-            about = (model.name, uri, image_id(_spelled(uri)), photo, pixels, crop, label, model.classes, own, shares)
+            fit = Fit.of(spec)
+            about = (model.name, uri, image_id(spelled(uri)), photo, pixels, fit, label, model.classes, own, shares)
             images.append(Explained(*about))
         else:
             rejected(uri, "the model gives NaN or infinite values (logits)")
     return images
-
-
-def _spelled(uri: str) -> str:
-    """One spelling of a path, so that ``dog.jpg`` and ``./dog.jpg`` draw the same."""
-    return uri if ":" in uri else Path(os.path.normpath(uri)).as_posix()
 
 
 def _background(options: Options, count: int, images: Sequence[Explained], seed: int) -> np.ndarray | None:
@@ -262,6 +238,8 @@ def _maps(
             values=values,
             place=Place.configured(configured, image.input_size),
             gap=None if maps.gap is None else float(maps.gap[row, j]),
+            fit=None if maps.fit is None or np.isnan(maps.fit[row, j]) else float(maps.fit[row, j]),
             flag=flag_of(values, score, maps.idle is not None and bool(maps.idle[row, j])),
             measured=image.task.measured,
+            learned=options.learned(configured),
         )

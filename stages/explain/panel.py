@@ -49,10 +49,13 @@ def panel_of(images: Sequence[Explained]) -> Sheet:
         heading = image.name if len(images) > 1 else "{1} × {0} pixels".format(*image.photo.shape)
         groups.append(Group(_photo(image, factor), heading, [*best, *shown], rows, columns))
     one = images[0]
-    seen = {"center": "the central crop", "none": "all of it, squashed", "pad": "all of it, with grey borders"}
+    seen = {"center": "the central crop", "none": "all of it, squashed", "pad": "all of it, with grey borders"}[
+        one.fit.crop
+    ]
+    seen += f" ({one.fit.share:.3g} of its sides)" if one.fit.share < 1 else ""
     title = one.name if len(images) == 1 else f"{len(images)} images"
     size = "{} × {}".format(*one.input_size)
-    return panel(groups, title, f"{_what(one)}. {one.model} sees {seen[one.crop]}, {size}", _words(images))
+    return panel(groups, title, f"{_what(one)}. {one.model} sees {seen}, {size}", _words(images))
 
 
 def _what(one: Explained) -> str:
@@ -66,6 +69,10 @@ def _about(one: Map) -> str:
     return " · ".join([*kinds, probability(one.probability), f"logit {one.score:.2f}"])
 
 
+def _learned(one: Map) -> str:
+    return f" {one.learned[0].upper()}{one.learned[1:]}." if one.learned else ""
+
+
 def _where(one: Map) -> str:
     """Layer, resolution and interpolation of a map."""
     height, width = one.values.shape
@@ -77,7 +84,7 @@ def _where(one: Map) -> str:
 def _words(images: Sequence[Explained]) -> list[str]:
     drawn_as = [m.surface(i.input_size) for i in images for m in i.maps]
     methods = {m.variant: m for image in images for m in image.maps}
-    said = [captions.meaning(m.options, m.measured) for m in methods.values()]
+    said = [captions.meaning(m.options, m.measured) + _learned(m) for m in methods.values()]
     scales = (
         "Colours: nothing is shown at 0. Each column of an image has a scale of its own, shared by its rows: rows can "
         "be compared, columns cannot. It ends at the 99th percentile of what is drawn; "
@@ -93,7 +100,8 @@ def _words(images: Sequence[Explained]) -> list[str]:
         drawn += ". The white line encloses what reaches half of the scale"
     if any(s.style.faded for s in drawn_as):
         drawn += ". Single pixels’ red and blue are drawn on a grey print"
-    outside = images[0].crop == "center" and any(len(set(i.photo.shape[:2])) > 1 for i in images)
+    cut = images[0].fit
+    outside = cut.crop == "center" and (cut.share < 1 or any(len(set(i.photo.shape[:2])) > 1 for i in images))
     bare = any(not s.place.is_whole(s.size) for s in drawn_as)
     told = [*["the model was not shown"] * outside, *["no position of the map lies over"] * bare]
     drawn += f". Dull grey: what {', or '.join(told)}." if told else "."

@@ -15,7 +15,7 @@ from activation_atlas.stages.extract.foresight import foreseen_classes
 from activation_atlas.stages.extract.rows import REJECTS, Extracted, positions
 from activation_atlas.stages.feed import Feed, at_size
 from activation_atlas.stages.sections import Sections
-from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec, folder
+from activation_atlas.stages.specs import Grown, OpenedModel, PositiveInt, ReadImages, Spec, folder
 from activation_atlas.stages.stage import Inputs, Stage, State, UserError, aligned_shards
 
 PIXEL_STEP = 4
@@ -67,13 +67,16 @@ class ExtractSpec(Spec):
         return self
 
 
-class Params(ExtractSpec):
+class Params(Grown, ExtractSpec):
     """Everything the tables depend on; what only the speed depends on is excluded from the fingerprint."""
+
+    newer = frozenset({"counted"})
 
     model: OpenedModel
     images: ReadImages
     seed: int = 0
     features: list[str] = Field(default_factory=list, description="layers whose spatial mean is stored")
+    counted: list[str] = Field(default_factory=list, description="layers of which each channel's responses are stored")
     max_rejects: float = Field(0.01, exclude=True)
     batch: PositiveInt = Field(64, exclude=True)
     decode_threads: PositiveInt | None = Field(None, exclude=True)
@@ -82,8 +85,7 @@ class Params(ExtractSpec):
 def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
     section, atlases = asked.config.extract, asked.config.atlases
     values = {name: getattr(section, name) for name in ExtractSpec.model_fields} | asked.opened
-    # Sorted: atlases in another order are the same work.
-    values["layers"] = sorted({*section.layers, *(a.layer for a in atlases if not a.images)})
+    values |= {"layers": asked.sampled, "counted": asked.counted}
     return [("", {**values, "features": sorted({a.layer for a in atlases if a.images})})]
 
 
@@ -113,6 +115,8 @@ def fit(inputs: Inputs, params: Params) -> State:
     layers: dict[str, Any] = {}
     for name in dict.fromkeys([*params.layers, *params.features]):
         layers[name] = _about(model, name, sampled=name in params.layers, edge=params.edge)
+    for name in params.counted:
+        model.placed(name)
     chosen = attributed(params.attribution, model.classes)
     asked = params.positions_per_image, chosen, _block(params)
     return {
@@ -196,11 +200,12 @@ def run(inputs: Inputs, params: Params, shard: Any) -> dict[str, pa.Table]:
     images = inputs.part("images", shard.index)
     ways = {name: state["ways"].get(name) for name in params.layers}
     chosen = state["attributed"] if isinstance(params.attribution, list) else None
-    asked = params.batch, params.positions_per_image, chosen, params.dtype, _block(params)
+    asked = params.batch, params.positions_per_image, chosen, params.dtype, _block(params), params.counted
     sampler = open_sampler(params.model, ways, params.features, *asked)
     pixels = at_size(params.images, tuple(state["input_size"]), sampler.model.channels)
     feed = Feed(params.images, partial(_with_moments, pixels), params.decode_threads)
-    extracted = Extracted(images, params, state)
+    counted = {layer: sampler.model.layer(layer).channels for layer in params.counted}
+    extracted = Extracted(images, params, state, counted)
     for batch in feed.batches(dict(enumerate(images["uri"].to_pylist())), params.batch):
         for row, reason in batch.rejected.items():
             extracted.reject(row, reason)
@@ -221,7 +226,8 @@ def _with_moments(pixels: Callable[[bytes], np.ndarray], data: bytes) -> tuple[n
 def _writes(params: Params) -> list[str]:
     maps = [f"activations/{folder(layer)}" for layer in params.layers]
     means = [f"features/{folder(layer)}" for layer in params.features]
-    return ["predictions", REJECTS, "pixels", *maps, *means]
+    responses = [f"responses/{folder(layer)}" for layer in params.counted]
+    return ["predictions", REJECTS, "pixels", *maps, *means, *responses]
 
 
 def _end(inputs: Inputs, params: Params) -> None:

@@ -42,7 +42,11 @@ def _check_layers(config: Any, described: saved.Saved) -> None:
     if known is None:
         return
     known = [name.replace("/", "_") if "/" in name else name for name in known] if described.old else known
-    asked = [*(a.layer for a in config.atlases), *config.extract.layers]
+    asked = [
+        *(a.layer for a in config.atlases),
+        *config.extract.layers,
+        *(config.channels.layers if config.channels else ()),
+    ]
     asked += [layer for m in (config.explain.methods if config.explain else ()) if (layer := getattr(m, "layer", None))]
     for layer in asked:
         # conv#1 is the second call of conv, at whatever depth.

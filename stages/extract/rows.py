@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.extract.predictions import best, predictions
+from activation_atlas.stages.extract.responses import RESPONSES, responses
 from activation_atlas.stages.specs import folder
 from activation_atlas.stages.stage import State, UserError
 from activation_atlas.stages.tasks import log_odds
@@ -35,10 +37,14 @@ def positions(
 
 
 class Extracted:
-    """What the passes over one part's images gave, until it becomes tables."""
+    """What the passes over one part's images gave, until it becomes tables.
 
-    def __init__(self, images: pa.Table, params: Any, state: State) -> None:
-        self.images, self.params, self.state = images, params, state
+    Args:
+        counted: layers of which each channel's responses are wanted, and how many channels they have.
+    """
+
+    def __init__(self, images: pa.Table, params: Any, state: State, counted: Mapping[str, int]) -> None:
+        self.images, self.params, self.state, self.counted = images, params, state, counted
         self.ids = images["image_id"].to_pylist()
         self.rejects: dict[int, str] = {}
         self.kept: list[int] = []
@@ -75,6 +81,8 @@ class Extracted:
                 self._put(layer, attribution=attribution)
         for layer, vectors in done.features.items():
             self._put(f"{layer} features", vector=self._narrow(vectors[sound], f"the features of layer {layer}"))
+        for layer, maps in done.maps.items():
+            self._put(f"{layer} responses", **responses(maps[sound]))
         self._put("predictions", logits=done.logits[sound], probabilities=done.probabilities[sound])
         self.kept.extend(row for k, row in enumerate(rows) if sound[k])
         self.moments += sum((m for k, (_, m) in enumerate(prepared) if sound[k]), np.zeros(13, np.int64))
@@ -123,7 +131,14 @@ class Extracted:
             vectors = self._joined(f"{layer} features.vector", (0, channels), self.params.dtype)
             schema = tables.features(channels, self.params.dtype)
             made[f"features/{folder(layer)}"] = pa.table([ids, tables.from_numpy(vectors)], schema=schema)
+        for layer in self.counted:
+            made[f"responses/{folder(layer)}"] = self._responses(layer, ids)
         return made
+
+    def _responses(self, layer: str, ids: pa.Array) -> pa.Table:
+        channels = self.counted[layer]
+        columns = [self._joined(f"{layer} responses.{name}", (0, channels), kind) for name, kind in RESPONSES.items()]
+        return pa.table([ids, *map(tables.from_numpy, columns)], schema=tables.responses(channels))
 
     def _joined(self, column: str, empty: tuple[int, ...], dtype: Any) -> np.ndarray:
         parts = self.columns.pop(column, [])

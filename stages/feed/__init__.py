@@ -23,9 +23,9 @@ import numpy as np
 from activation_atlas.stages.feed.decoding import decoded
 from activation_atlas.stages.sources import read_images
 from activation_atlas.stages.specs import ImagesSpec, black_and_white
-from activation_atlas.stages.vision.images import ImageError, decode, decode_to, fit_size
+from activation_atlas.stages.vision.images import Fit, ImageError, decode, decode_to, fit_size
 
-__all__ = ["Batch", "Feed", "Views", "as_shown", "at_size", "threads_of", "upright"]
+__all__ = ["Batch", "Feed", "Views", "as_shown", "at_size", "at_size_of", "threads_of", "upright"]
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -43,12 +43,25 @@ def threads_of(asked: int | None = None) -> int:
 def at_size(images: ImagesSpec, size: tuple[int, int], channels: int = 3) -> Callable[[bytes], np.ndarray]:
     """From a file's bytes to uint8 (h, w, channels) at the model's ``size`` = (h, w), as the section `images` says."""
     how = partial(decode_to, channels=channels, max_pixels=images.max_pixels, levels=black_and_white(images.levels))
-    return partial(how, size=size, crop=images.crop)
+    return partial(how, size=size, crop=Fit.of(images))
 
 
 def upright(images: ImagesSpec, channels: int = 3) -> Callable[[bytes], np.ndarray]:
     """From a file's bytes to the whole image, uint8 (height, width, channels)."""
     return partial(decode, channels=channels, max_pixels=images.max_pixels, levels=black_and_white(images.levels))
+
+
+def at_size_of(
+    images: ImagesSpec, size: tuple[int, int], channels: int = 3
+) -> Callable[[bytes], tuple[np.ndarray, tuple[int, int]]]:
+    """As :func:`at_size`, and (height, width) of the upright image, which tells where a pixel of it lies there."""
+    whole, fit = upright(images, channels), Fit.of(images)
+
+    def prepare(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
+        image = whole(data)
+        return fit_size(image, size, fit), image.shape[:2]
+
+    return prepare
 
 
 @dataclass(frozen=True)
@@ -80,9 +93,9 @@ def as_shown(images: ImagesSpec, size: tuple[int, int], edge: int) -> Callable[[
             side = min(height, width)
             return fit_size(image, (max(1, round(height * scale / side)), max(1, round(width * scale / side))), crop)
 
-        crop = images.crop
+        crop = Fit.of(images).to_look_at
         squeezed = view(*size)
-        return Views(squeezed, view(*image.shape[:2]) if crop == "none" else squeezed)
+        return Views(squeezed, view(*image.shape[:2]) if crop.crop == "none" else squeezed)
 
     return prepare
 

@@ -16,7 +16,7 @@ from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.drawing.numbers import plural
 from activation_atlas.stages.drawing.sheet import Sheet, encoded
 from activation_atlas.stages.groups import Given, groups_of
-from activation_atlas.stages.report import captions, contact, heatmaps, listed, page, payload, posters, tiles
+from activation_atlas.stages.report import captions, contact, heatmaps, listed, page, payload, peaks, posters, tiles
 from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.errors import MEASURED, Explained, error_audit
 from activation_atlas.stages.report.errors.measured import headline
@@ -25,7 +25,7 @@ from activation_atlas.stages.report.names import read_names
 from activation_atlas.stages.report.presence import read_presence
 from activation_atlas.stages.report.validity import read_validity
 from activation_atlas.stages.sections import Sections
-from activation_atlas.stages.specs import PositiveInt, ReadImages, Spec, ViewSpec, slug
+from activation_atlas.stages.specs import Grown, PositiveInt, ReadImages, Spec, ViewSpec, folder, slug
 from activation_atlas.stages.stage import PAGE, Inputs, Shard, Stage, UserError, one_shard
 
 
@@ -56,8 +56,10 @@ class AtlasReport(Spec):
     min_count: PositiveInt = 5
 
 
-class Params(Spec):
+class Params(Grown, Spec):
     """``about``: config, versions and fingerprints of the run, for "How it was made"."""
+
+    newer = frozenset({"channels"})
 
     title: str
     views: list[AtlasReport]
@@ -66,6 +68,7 @@ class Params(Spec):
     about: dict[str, Any] = Field(default_factory=dict)
     report: ReportSpec = Field(default_factory=ReportSpec)
     explain: Explained | None = None
+    channels: peaks.ShownChannels | None = None
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
@@ -102,6 +105,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         files[f"figures/{name}"] = content
         if form is not None:
             previews.append({**form, "file": name, "src": assets.add(form["src"], form.pop("preview"))})
+    for name, content in peaks.figures(inputs, params.channels, params.images, model) if params.channels else ():
+        files[f"figures/{name}"] = content
     ids = sorted(set(photos) & wanted, key=lambda i: (photos[i].uri, i))
     order = {image_id: k for k, image_id in enumerate(ids)}
     described = [
@@ -132,8 +137,6 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "figures": listed.figures(files, {slug(a.name): captions.title(a) for a in atlases}, {}),
         "doubts": page.doubts(inputs),
         "headline": headline(inputs),
-        "measured": bool(atlases) and atlases[0].measured,
-        "where": f"Where is a {'quantity' if atlases and atlases[0].measured else 'class'} argued for?",
     }
     shown_of = (spec.errors, spec.photo, spec.inline, params.about, evidence.missing)
     audit = error_audit(inputs, params.title, params.explain, params.images, *shown_of)
@@ -185,7 +188,7 @@ def _figures(
                 pixels = sheet.pixels()
                 shown = {
                     "src": f"{name}-{what}-poster.webp",
-                    "preview": _preview(pixels),
+                    "preview": posters.preview(pixels),
                     "title": captions.title(atlas),
                     "grid": grid.n,
                     "what": what,
@@ -215,16 +218,6 @@ def _both(name: str, sheet: Sheet) -> Iterator[Figure]:
     yield f"{name}.svg", None, sheet.vector("svg")
 
 
-def _preview(pixels: Any, width: int = 1200) -> bytes:
-    import numpy as np
-    from PIL import Image
-
-    image = Image.fromarray(pixels)
-    if image.width > width:
-        image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
-    return encoded(np.asarray(image), "WEBP", 82)
-
-
 def _check(inputs: Inputs, params: Params) -> None:
     """Classes asked for must be the model's, and have attributions."""
     extract = inputs.state("extract", "")
@@ -237,19 +230,19 @@ def _check(inputs: Inputs, params: Params) -> None:
             )
 
 
-_LOST = ("rejects/index", "rejects/extract")
+_ALWAYS = ("images", "predictions", "doubts", "measures", "rejects/index", "rejects/extract")
 
 
 def _reads(params: Params) -> dict[str, str]:
-    tables = {name: "all" for name in ("images", "predictions", "doubts", "measures", *_LOST)}
+    tables = {name: "all" for name in _ALWAYS}
     for v in params.views:
         tables[f"cells/{v.view.name}"] = "all"
         for table in ("layouts", "names", "validity"):
             tables[f"{table}/{v.view.name}"] = "all"
         if v.icon_grids:
             tables[f"icons/{v.view.name}"] = "all"
-    for table in params.explain.reads if params.explain else ():
-        tables[table] = "all"
+    for section in (params.explain, params.channels):
+        tables |= {table: "all" for table in (section.reads if section else ())}
     return tables
 
 
@@ -259,11 +252,13 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
         measured = [t for t in asked.written if t.partition("/")[0] in MEASURED]
         explained = {name: getattr(section, name) for name in ("limit", "methods", "targets")}
         explained |= {"select": section.images, "measured": measured}
+        explained |= {"boxed": [t for t in asked.written if t.startswith("boxes/")]}
     views = [
         {"view": a.view, "grids": sorted(a.grids), "icon_grids": _icon_grids(a), "min_count": a.min_count}
         for a in config.atlases
     ]
     shown = {"views": views, "images": asked.images, "groups": asked.groups, "explain": explained}
+    shown |= {"channels": {"layers": asked.counted, "shown": config.channels.shown} if config.channels else None}
     yield "", {"title": config.run.name, "about": dict(asked.about), "report": config.report, **shown}
 
 
@@ -290,6 +285,7 @@ STAGE = Stage(
         ("extract", ""),
         ("measures", ""),
         *((stage, v.view.name) for stage in ("reduce", "purity", "validity") for v in params.views),
+        *(("channels", folder(layer)) for layer in (params.channels.layers if params.channels else ())),
     ],
     libraries=("matplotlib", "Pillow", "jinja2"),
     files=True,

@@ -1,10 +1,8 @@
-"""What lies beside a page, or inside it: pictures and scripts by name; and JSON that is safe in HTML."""
+"""What lies beside a page, or inside it: pictures and scripts by name."""
 
 from __future__ import annotations
 
 import base64
-import json
-from typing import Any
 
 TYPES = {"webp": "image/webp", "js": "text/javascript"}
 
@@ -30,9 +28,3 @@ class Assets:
         }
         self.files = {}
         return links
-
-
-def safe_json(value: Any) -> str:
-    """JSON that no HTML parser can mistake for markup: ``<``, ``>``, ``&`` and line separators are escaped."""
-    text = json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

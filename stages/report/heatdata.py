@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from activation_atlas.stages.report.assets import Assets, safe_json
+from activation_atlas.stages.drawing.pages import safe_json
+from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.classview import shown
 from activation_atlas.stages.report.evidence import Grid
 

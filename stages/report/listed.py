@@ -57,6 +57,10 @@ def _what(stem: str, atlases: Mapping[str, str], methods: Mapping[str, str]) -> 
             grid = f"{int(found[1])} × {int(found[1])}: " if found[1] else ""
             what = KINDS[found[2]]
             return f"Atlas {title}", grid + (what[0].lower() + what[1:] if grid else what)
+    if stem.startswith("peaks-"):
+        return "Channels", f"What excites the channels of {stem.removeprefix('peaks-').replace('__', '/')}"
+    if stem == "sparsity":
+        return "Channels", "How sparse the layers are"
     method = methods.get(stem.removeprefix("errors-")) if stem.startswith("errors-") else None
     if method:
         return "Mistakes", f"The worst mistakes with their maps, {method}"

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from activation_atlas.stages.drawing.numbers import figure, percent, plural, thousands
+from activation_atlas.stages.drawing.pages import rendered
 from activation_atlas.stages.intervals import wilson
 from activation_atlas.stages.report import captions, classview, validity
-from activation_atlas.stages.report.assets import safe_json
 from activation_atlas.stages.report.evidence import Atlas, Score
-from activation_atlas.stages.report.payload import file_name
 from activation_atlas.stages.stage import Inputs
-
-VIEWER = Path(__file__).parent.parent / "viewer"
 
 SCRIPTS = (
     "data.js", "controls.js", "closer.js", "heat.js", "legend.js", "map.js", "names.js", "panel.js", "argues.js",
@@ -32,7 +26,10 @@ def page(title: str, run: Mapping[str, Any], atlases: Sequence[Atlas], score: Sc
         run: for the script: atlases, photographs, classes, links.
         facts: for the template: model, posters, about.
     """
+    measured = any(atlas.measured for atlas in atlases)
     values = {
+        "measured": measured,
+        "where": f"Where is a {'quantity' if measured else 'class'} argued for?",
         "atlases": [_facts(a) for a in atlases],
         "statistics": classview.NAMES,
         "groups": bool(run.get("groups")),
@@ -47,38 +44,6 @@ def page(title: str, run: Mapping[str, Any], atlases: Sequence[Atlas], score: Sc
 def doubts(inputs: Inputs) -> list[dict[str, str]]:
     """What says that the whole run cannot be right, for the top of a page: message and remedy of each."""
     return inputs.table("doubts", ["message", "remedy"]).to_pylist() if inputs.parts("doubts") else []
-
-
-def rendered(
-    template: str, title: str, data: Any, scripts: Sequence[str], styles: Sequence[str], values: Mapping[str, Any]
-) -> bytes:
-    """A page that needs no other file than its assets.
-
-    Args:
-        template: in ``stages/viewer``, as are ``scripts`` and ``styles``, which go into the page in this order.
-        data: for the scripts. values: for the template.
-    """
-    import jinja2
-
-    env = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(VIEWER), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
-    env.filters.update(figure=figure, percent=percent, number=thousands, plural=plural, file_name=file_name)
-    fonts = {
-        w: base64.b64encode((VIEWER / "fonts" / f"source-sans-3-latin-{w}-normal.woff2").read_bytes()).decode()
-        for w in (400, 600)
-    }
-    trusted = jinja2.utils.markupsafe.Markup
-    html = env.get_template(template).render(
-        title=title,
-        data=trusted(safe_json(data)),
-        style=trusted("\n".join((VIEWER / s).read_text(encoding="utf-8") for s in styles)),
-        script=trusted("\n".join((VIEWER / s).read_text(encoding="utf-8") for s in scripts)),
-        fonts=fonts,
-        **values,
-    )
-    return html.encode("utf-8", "replace")
 
 
 def _facts(atlas: Atlas) -> dict[str, Any]:

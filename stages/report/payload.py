@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 
+from activation_atlas.stages.drawing.pages import file_name
 from activation_atlas.stages.report import captions, classview, heatdata, names, validity
 from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.evidence import Atlas, Grid, Photo, full_count
@@ -19,11 +19,6 @@ from activation_atlas.stages.specs import slug
 
 def rounded(values: Any, digits: int = 4) -> list[float | None]:
     return [round(float(v), digits) if np.isfinite(v) else None for v in np.asarray(values, float)]
-
-
-def file_name(uri: str) -> str:
-    """The last part of an address: what a person calls the photograph; no folders, no query, no credentials."""
-    return re.split(r"[?]", uri)[0].replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
 
 
 def describe_atlas(

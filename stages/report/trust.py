@@ -27,6 +27,7 @@ MEASURES = (
     ("insertion", "insertion", "higher is better · beats random"),
     ("pointing", "pointing game", "maxima that lie inside"),
     ("energy", "energy inside", "share of the positive part"),
+    ("localised", "boxes", "intersect ≥ half of the union"),
 )
 
 

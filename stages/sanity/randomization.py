@@ -88,8 +88,11 @@ def shuffled(inputs: Inputs, params: Any, number: int) -> pa.Table:
     made, ids = inputs.state("explain", options.variant), list(pixels)
     # The layer and its place are the run's: a shuffled model might be asked elsewhere, or lie so by its numbers.
     configured = made["settled"]
+    sample = lambda count: np.stack([pixels[i] for i in ids[:count]])  # noqa: E731
     if method.by_weights:
-        configured = method.configure(model, options, lambda count: np.stack([pixels[i] for i in ids[:count]]))
+        configured = method.configure(model, options, sample)
+    elif method.learn:
+        configured = {**configured, **method.learn(model, options, configured, sample)}
     explain = method.build(Setting(model, options, configured, params.batch, 1, params.seed, made.get("background")))
     place = {image_id: k for k, image_id in enumerate(state["images"])}
     about = {"depth": depth, "layers": layers, "layer": name, "left_out": int(state["left_out"])}

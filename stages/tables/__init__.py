@@ -13,21 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 from activation_atlas.stages.tables.described import TABLES as TABLES
+from activation_atlas.stages.tables.kinds import CELL, MEMBER, PNG, POSITION, vector
+from activation_atlas.stages.tables.of_channels import channels as channels
+from activation_atlas.stages.tables.of_channels import peaks as peaks
+from activation_atlas.stages.tables.of_channels import responses as responses
+from activation_atlas.stages.tables.of_looks import feature_maps as feature_maps
+from activation_atlas.stages.tables.of_looks import filters as filters
 from activation_atlas.stages.tasks import CLASSES, Task
-
-POSITION = [("image_id", pa.string()), ("row", pa.int16()), ("col", pa.int16())]
-CELL = [("grid", pa.int16()), ("cell_x", pa.int16()), ("cell_y", pa.int16())]
-MEMBER = pa.struct([("image_id", pa.string()), ("row", pa.int16()), ("col", pa.int16())])
-PNG = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-
-
-def vector(size: int, dtype: str | pa.DataType = "float32") -> pa.DataType:
-    """Arrow type of a vector of ``size`` numbers."""
-    return pa.list_(_arrow(dtype), size)
-
-
-def _arrow(dtype: str | pa.DataType) -> pa.DataType:
-    return dtype if isinstance(dtype, pa.DataType) else pa.from_numpy_dtype(np.dtype(dtype))
 
 
 def images(meta: Sequence[pa.Field] = (), task: Task = CLASSES) -> pa.Schema:
@@ -218,9 +210,17 @@ def maps() -> pa.Schema:
             ("map", pa.list_(pa.float32())),
             ("score", pa.float32()),
             ("gap", pa.float32()),
+            ("fit", pa.float32()),
             ("flag", pa.string()),
         ]
     )
+
+
+def boxes() -> pa.Schema:
+    """Where a map says that the thing is."""
+    sides = [(name, pa.float32()) for name in ("left", "top", "right", "bottom")]
+    head = [("image_id", pa.string()), ("target", pa.int32()), ("by", pa.string())]
+    return pa.schema([*head, *sides, ("input", vector(4)), ("area", pa.float32()), ("score", pa.float32())])
 
 
 def faithfulness() -> pa.Schema:
@@ -235,6 +235,7 @@ def faithfulness() -> pa.Schema:
             ("pointing", pa.float32()),
             ("energy", pa.float32()),
             ("area", pa.float32()),
+            ("iou", pa.float32()),
             ("flag", pa.string()),
         ]
     )

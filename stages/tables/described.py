@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from activation_atlas.stages.stage import Table
+from activation_atlas.stages.tables.of_channels import CHANNELS, POSITION
+from activation_atlas.stages.tables.of_looks import LOOKS
 from activation_atlas.stages.tables.of_maps import MAPS
 
-_POSITION = {
-    "image_id": "first 16 hex digits of SHA-256 of the image's path relative to its source",
-    "row": "row of the layer's map, from the top (-1: the whole image)",
-    "col": "column of the layer's map, from the left (-1: the whole image)",
-}
 _CELL = {
     "grid": "cells along one side of the grid",
     "cell_x": "column, 0 at the left",
@@ -32,7 +29,7 @@ TABLES = {
             ("image_id",),
             "every readable image of the source",
             {
-                "image_id": _POSITION["image_id"],
+                "image_id": POSITION["image_id"],
                 "uri": "where it is read from",
                 "label": "class index, or a list of indices (several labels) or of numbers (null where unlabelled)",
                 "split": "as given by the source (null where none)",
@@ -47,7 +44,7 @@ TABLES = {
             ("image_id",),
             "the values of images of more than 8 bits a channel; no row of others",
             {
-                "image_id": _POSITION["image_id"],
+                "image_id": POSITION["image_id"],
                 "darkest": "smallest value of a pixel; what is not finite counts as 0",
                 "brightest": "largest value",
                 "white": "what is white without images.levels; black is 0 (null: stretched from darkest to brightest)",
@@ -59,7 +56,7 @@ TABLES = {
             ("image_id",),
             "every image that could not be used",
             {
-                "image_id": _POSITION["image_id"],
+                "image_id": POSITION["image_id"],
                 "uri": "where it was read from",
                 "stage": "the stage that refused it",
                 "reason": "one line",
@@ -70,7 +67,7 @@ TABLES = {
             ("image_id",),
             "what the model says of each image",
             {
-                "image_id": _POSITION["image_id"],
+                "image_id": POSITION["image_id"],
                 "label": "as in images",
                 "pred": "class with the largest logit; of several labels those that reach their threshold; quantities",
                 "prob": "of several labels the largest, else pred's probability (null of quantities)",
@@ -116,20 +113,21 @@ TABLES = {
             "features",
             ("image_id",),
             "one vector per image and layer",
-            {"image_id": _POSITION["image_id"], "features": "spatial mean of the layer's map"},
+            {"image_id": POSITION["image_id"], "features": "spatial mean of the layer's map"},
         ),
         Table(
             "activations",
             ("image_id", "row", "col"),
             "sampled positions of a layer",
             {
-                **_POSITION,
+                **POSITION,
                 "activation": "the layer's output at this position",
                 "attribution": "per class, in logits, with extract.by: insertion what the logit of a plain grey image "
                 "gains by the block around the position, removal what the image's own loses without it, gradient "
                 "activation . d logit / d activation",
             },
         ),
+        *CHANNELS,
         Table(
             "moments",
             ("shard",),
@@ -155,7 +153,7 @@ TABLES = {
             "layouts",
             ("image_id", "row", "col"),
             "where each row lies in an atlas",
-            {**_POSITION, "x": "in [0, 1), to the right", "y": "in [0, 1), downward"},
+            {**POSITION, "x": "in [0, 1), to the right", "y": "in [0, 1), downward"},
         ),
         Table(
             "grids",
@@ -245,5 +243,6 @@ TABLES = {
             },
         ),
         *MAPS,
+        *LOOKS,
     )
 }

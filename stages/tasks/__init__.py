@@ -58,23 +58,18 @@ __all__ = [
 
 
 class Several(str):
-    """Names in one text, which equals each of them: ``label == "dog"`` holds for an image of a cat and a dog."""
+    """Names in one text."""
 
-    names: frozenset[str]
+    names: tuple[str, ...]
 
     def __new__(cls, names: Iterable[str]) -> Several:
-        given = list(names)
+        given = tuple(names)
         made = super().__new__(cls, ", ".join(given))
-        made.names = frozenset(given)
+        made.names = given
         return made
 
-    def __eq__(self, other: object) -> bool:
-        return str.__eq__(self, other) is True or other in self.names
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = str.__hash__
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Several, (self.names,)
 
 
 @dataclass(frozen=True)

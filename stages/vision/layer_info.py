@@ -15,11 +15,13 @@ class LayerInfo:
         name: path of the call; ``backbone/conv_1`` in a nested model, ``conv#1`` for a second call.
         kind: class of the layer, e.g. ``Conv2D``.
         height, width, channels: of its output at the model's input size.
-        receptive_field: (height, width) in input pixels that one position sees; global branches left out.
+        receptive_field: (height, width) in input pixels that one position sees; global branches left out,
+            and the whole image behind attention.
         stride: (down, right) input pixels from one position to the next.
         offset: (y, x) input pixel at the centre of position (0, 0)'s receptive field.
         covers: (top, left, bottom, right) input pixels that its positions stand for, the last two beyond the last.
         compute: share of the model's operations that lie before it, itself included, in [0, 1].
+        beside: tokens beside the map, a class token and registers, where the layer's output is a sequence of tokens.
     """
 
     name: str
@@ -32,6 +34,7 @@ class LayerInfo:
     offset: tuple[float, float]
     covers: tuple[int, int, int, int]
     compute: float
+    beside: int = 0
 
     @property
     def place(self) -> Place:

@@ -18,6 +18,9 @@ import numpy as np
 
 WIDTHS = (24, 40, 96, 112)
 
+PATCH, WIDTH, HEADS, BLOCKS = 12, 96, 4, 4
+"""Of the transformer: pixels along a side of a patch, numbers of a token, and so on."""
+
 
 def read(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """All images of a folder of class folders: uint8 (n, side, side, 3), class indices (n,), class names."""
@@ -29,7 +32,7 @@ def read(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     return images, np.array([k for _, k in files], np.int32), classes
 
 
-def network(side: int, classes: int):
+def residual(side: int, classes: int):
     """A residual network, [0, 255] in, probabilities out; ``mixed`` (side / 8, 96 channels) suits an atlas."""
     import keras
     from keras import layers
@@ -58,6 +61,37 @@ def network(side: int, classes: int):
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dropout(0.2, seed=0, name="drop")(x)
     return keras.Model(image, layers.Dense(classes, activation="softmax", name="class")(x), name="scenes")
+
+
+def transformer(side: int, classes: int):
+    """A vision transformer (Dosovitskiy et al. 2021) of Keras's own layers, [0, 255] in, probabilities out.
+
+    Token 0 is the class token, which the head reads: it begins as zeros, so that its embedding is that of its place.
+    """
+    import keras
+    from keras import layers, ops
+
+    image = keras.Input((side, side, 3), name="image")
+    x = layers.Rescaling(1 / 127.5, -1, name="range")(image)
+    x = layers.Conv2D(WIDTH, PATCH, PATCH, name="patches")(x)
+    x = layers.Reshape((-1, WIDTH), name="sequence")(x)
+    x = ops.concatenate([ops.zeros_like(x[:, :1]), x], 1)
+    place = ops.cumsum(ops.ones_like(x[:, :, 0]), 1) - 1
+    x = layers.Add(name="tokens")([x, layers.Embedding(x.shape[1], WIDTH, name="place")(place)])
+    for k in range(1, BLOCKS + 1):
+        y = layers.LayerNormalization(epsilon=1e-6, name=f"block{k}_norm1")(x)
+        y = layers.MultiHeadAttention(HEADS, WIDTH // HEADS, name=f"block{k}_attention")(y, y)
+        x = layers.Add(name=f"block{k}_mid")([x, y])
+        y = layers.LayerNormalization(epsilon=1e-6, name=f"block{k}_norm2")(x)
+        y = layers.Dense(2 * WIDTH, activation="gelu", name=f"block{k}_mlp1")(y)
+        y = layers.Dense(WIDTH, name=f"block{k}_mlp2")(y)
+        x = layers.Add(name=f"block{k}")([x, y])
+    x = layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
+    return keras.Model(image, layers.Dense(classes, activation="softmax", name="class")(x[:, 0]), name="scenes_vit")
+
+
+NETWORKS = {"residual": (residual, 3e-3), "transformer": (transformer, 1e-3)}
+"""Builders ``(side, classes) -> model``, and the highest learning rate of each."""
 
 
 def augmented(images, seed):
@@ -100,12 +134,20 @@ def augmented(images, seed):
 
 
 def train(
-    images: np.ndarray, labels: np.ndarray, classes: int, epochs: int, batch: int, seed: int, attack: float = 0.0
+    images: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    epochs: int,
+    batch: int,
+    seed: int,
+    attack: float = 0.0,
+    network: str = "residual",
 ):
     """A fitted network: Adam, a rate that warms up and falls along a cosine, smoothed labels.
 
     Args:
         attack: the largest L2 norm of the adversarial step, images in [0, 1]; each image draws its own up to this.
+        network: a name of NETWORKS.
     """
     import keras
     import tensorflow as tf
@@ -113,8 +155,9 @@ def train(
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     steps = len(images) // batch
-    model = network(images.shape[1], classes)
-    rate = keras.optimizers.schedules.CosineDecay(1e-4, (epochs - 1) * steps, warmup_target=3e-3, warmup_steps=steps)
+    build, highest = NETWORKS[network]
+    model = build(images.shape[1], classes)
+    rate = keras.optimizers.schedules.CosineDecay(1e-4, (epochs - 1) * steps, warmup_target=highest, warmup_steps=steps)
     optimizer = keras.optimizers.Adam(rate)
     optimizer.build(model.trainable_variables)
     cross_entropy = keras.losses.CategoricalCrossentropy(label_smoothing=0.05)
@@ -132,7 +175,7 @@ def train(
             x = tf.clip_by_value(x + reach * slope, 0, 255)
         with tf.GradientTape() as tape:
             p = model(x, training=True)
-            loss = cross_entropy(target, p) + tf.add_n(model.losses)
+            loss = cross_entropy(target, p) + sum(model.losses)
         weights = model.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         return loss, tf.reduce_mean(tf.cast(tf.argmax(p, 1, tf.int32) == y, tf.float32))
@@ -156,6 +199,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--test", type=Path, nargs="*", default=[], help="folders to state the accuracy on")
+    parser.add_argument("--network", choices=NETWORKS, default="residual")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--attack", type=float, default=0.0, help="L2 norm of the adversarial step; 0: none")
@@ -163,7 +207,8 @@ def main() -> None:
     options = parser.parse_args()
     images, labels, classes = read(options.folder)
     print(f"{len(images)} images of {len(classes)} classes", flush=True)
-    model = train(images, labels, len(classes), options.epochs, options.batch, options.seed, options.attack)
+    asked = options.epochs, options.batch, options.seed, options.attack, options.network
+    model = train(images, labels, len(classes), *asked)
     model.save(options.out)
     options.out.with_name(options.out.stem + "_classes.txt").write_text("\n".join(classes) + "\n", encoding="utf-8")
     for folder in options.test:

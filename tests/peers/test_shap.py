@@ -1,8 +1,9 @@
 """Our expected gradients beside SHAP's GradientExplainer, given the logits. It draws the background image and the share
 of the way for itself: ours are handed to it; and once both draw for themselves and agree in expectation. It keeps
-colours apart: they are added here, as ours are.
+colours apart: they are added here, as ours are. At a layer it is given the activations, and the rest of the network.
 """
 
+import keras
 import numpy as np
 import pytest
 import shap
@@ -21,23 +22,29 @@ def background(small):
     return np.random.default_rng(3).integers(0, 256, (5, *small.pixels.shape[1:])).astype(np.uint8)
 
 
-def expected(case, background, samples, seed=0):
-    """The peer's values of all images and targets, colours added: (n, k, h, w)."""
-    peer = shap.GradientExplainer(case.logits, case.ours.to_input(background).numpy())
+def expected(case, background, samples, seed=0, layer=None):
+    """The peer's values of all images and targets, colours or channels added: (n, k, h, w)."""
+    model, seen = case.logits, [case.received, case.ours.to_input(background).numpy()]
+    if layer:
+        at = model.get_layer(layer).output
+        seen = [keras.Model(model.inputs, at)(x).numpy() for x in seen]
+        model = keras.Model(at, model.output)
+    peer = shap.GradientExplainer(model, seen[1])
     chosen = {"ranked_outputs": case.targets, "output_rank_order": "custom"}
-    found, _ = peer.shap_values(case.received, nsamples=samples, rseed=seed, **chosen)
+    found, _ = peer.shap_values(seen[0], nsamples=samples, rseed=seed, **chosen)
     return np.moveaxis(found.sum(3), -1, 1)
 
 
-def test_expected_gradients_equals_shap(small, background, same, monkeypatch):
-    options = ExpectedGradients(samples=20, background=len(background))
+@pytest.mark.parametrize("layer", [None, "first", "last"])
+def test_expected_gradients_equals_shap(small, background, same, monkeypatch, layer):
+    options = ExpectedGradients(samples=20, background=len(background), layer=layer)
     explain = small.explain(options, background)
     shares, images = (jobs.reshape(-1) for jobs in explain.jobs(small.ids))
     place = {}
     monkeypatch.setattr(np.random, "seed", lambda seed: place.update(image=iter(images), share=iter(shares)))
     monkeypatch.setattr(np.random, "choice", lambda count: next(place["image"]))
     monkeypatch.setattr(np.random, "uniform", lambda: next(place["share"]))
-    peer = expected(small, background, 20)
+    peer = expected(small, background, 20, layer=layer)
     assert next(place["share"], None) is None, "the peer has drawn as often as we have"
     same(explain(small.pixels, small.targets, small.ids).values, peer)
 

@@ -30,6 +30,7 @@ from tf_keras_vis.utils.scores import CategoricalScore
 from activation_atlas.stages.vision.attribution.methods.cam import Cam, GradCam, GradCamPlusPlus, LayerCam
 from activation_atlas.stages.vision.attribution.methods.gradients import Saliency
 from activation_atlas.stages.vision.attribution.methods.guided import GuidedBackprop, GuidedGradCam
+from activation_atlas.stages.vision.attribution.methods.hires_cam import HiResCam
 from activation_atlas.stages.vision.attribution.methods.score_cam import ScoreCam
 from activation_atlas.stages.vision.attribution.methods.smooth_grad import SmoothGrad, normal
 from tests.peers.networks import case
@@ -107,6 +108,14 @@ def test_grad_cam_plus_plus_equals_tf_keras_vis(small, same, monkeypatch, layer)
 @pytest.mark.parametrize("layer", LAYERS)
 def test_layer_cam_equals_tf_keras_vis(small, same, layer):
     same(small.maps(LayerCam(layer=layer)).values, cams(Layercam, small, layer))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_hires_cam_equals_tf_keras_vis(small, same, layer):
+    """The peer's Layer-CAM without its two ReLUs."""
+    found = small.maps(HiResCam(layer=layer)).values
+    assert found.min() < 0, "a case in which the ReLUs would do something"
+    same(found, cams(Layercam, small, layer, gradient_modifier=None, activation_modifier=None))
 
 
 def score_cams(case, layer, **options):

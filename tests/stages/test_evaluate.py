@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from activation_atlas.stages import index, tables
+from activation_atlas.stages import boxes, index, tables
 from activation_atlas.stages.evaluate import STAGE, Params, baseline, fit
 from activation_atlas.stages.evaluate.pointing import energy, pointing
 from activation_atlas.stages.evaluate.truth import boxes_of, inside_boxes, inside_mask, listed, matched
@@ -16,6 +16,8 @@ from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.methods.cam import GradCam
 from activation_atlas.stages.vision.attribution.methods.gradients import Saliency
 from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
+from activation_atlas.stages.vision.attribution.methods.path import IntegratedGradients
+from activation_atlas.stages.vision.images import Fit
 from activation_atlas.stages.vision.place import Place
 from tests.memory import MemoryInputs
 from tests.stages.vision import small_models
@@ -89,14 +91,14 @@ def test_what_is_no_box_is_refused(text):
 
 def test_a_box_lies_in_the_input_where_the_crop_puts_it():
     # 100 x 200, cropped to its middle square, 50 .. 150, and halved twice: 100 pixels to 4.
-    inside = inside_boxes([(75, 0, 125, 50)], (100, 200), (4, 4), "center")
+    inside = inside_boxes([(75, 0, 125, 50)], (100, 200), (4, 4), Fit("center"))
     expected = np.zeros((4, 4), bool)
     expected[:2, 1:3] = True
     assert np.array_equal(inside, expected)
-    assert not inside_boxes([(0, 0, 50, 100)], (100, 200), (4, 4), "center").any()
+    assert not inside_boxes([(0, 0, 50, 100)], (100, 200), (4, 4), Fit("center")).any()
     with pytest.raises(ValueError, match="the box 75 0 50 50 ends before it begins; give x0 y0 x1 y1"):
-        inside_boxes([(75, 0, 50, 50)], (100, 200), (4, 4), "center")
-    both = inside_boxes([(50, 0, 75, 25), (125, 75, 150, 100)], (100, 200), (4, 4), "center")
+        inside_boxes([(75, 0, 50, 50)], (100, 200), (4, 4), Fit("center"))
+    both = inside_boxes([(50, 0, 75, 25), (125, 75, 150, 100)], (100, 200), (4, 4), Fit("center"))
     assert np.argwhere(both).tolist() == [[0, 0], [3, 3]]
 
 
@@ -112,20 +114,20 @@ def png(pixels) -> bytes:
 def test_a_mask_and_the_same_box_agree_and_padding_is_outside():
     mask = np.zeros((40, 80))
     mask[10:30, 30:50] = 255
-    for crop in ("center", "none", "pad"):
+    for crop in (Fit("center"), Fit("none"), Fit("pad"), Fit(share=0.8, antialias=False)):
         found = inside_mask(png(mask), (40, 80), (16, 16), crop)
         assert np.array_equal(found, inside_boxes([(30, 10, 50, 30)], (40, 80), (16, 16), crop)), crop
-    assert inside_mask(png(np.full((40, 80), 255)), (40, 80), (16, 16), "pad").mean() == 0.5
+    assert inside_mask(png(np.full((40, 80), 255)), (40, 80), (16, 16), Fit("pad")).mean() == 0.5
 
 
 def test_a_mask_of_another_size_says_so():
     with pytest.raises(ValueError, match="the mask has 3 x 2 pixels, the image 5 x 4"):
-        inside_mask(png(np.zeros((2, 3))), (4, 5), (4, 4), "center")
+        inside_mask(png(np.zeros((2, 3))), (4, 5), (4, 4), Fit("center"))
 
 
 def test_a_mask_of_0_and_1_says_so():
     with pytest.raises(ValueError, match=r"nowhere white \(its largest value is 1\); write 255 inside"):
-        inside_mask(png(np.ones((4, 5))), (4, 5), (4, 4), "center")
+        inside_mask(png(np.ones((4, 5))), (4, 5), (4, 4), Fit("center"))
 
 
 def test_masks_are_found_by_path_stem_and_id():
@@ -228,6 +230,21 @@ def test_a_map_that_is_right_beats_random_and_one_that_is_wrong_does_not(inputs,
     # The random maps of these images are as good as others: what is flagged is the method's.
     assert random[5, 1]["flag"] is None and random[5, 1]["deletion"] is not None
     assert "left out" not in inputs.states["evaluate", "random_pixels"]["metrics"]
+
+
+def test_boxes_of_maps_are_measured(inputs, model):
+    quick = {"deletion": False, "insertion": False, "boxes": BOXES}
+    of = {"images": {"path": "x"}, "method": "grad_cam", "boxes": {}}
+    inputs.run(boxes.STAGE, boxes.Params(**of), "grad_cam")
+    iou = [r["iou"] for r in rows(inputs, params(model, **quick, share=0.2)).values()]
+    # Enlarged, a cell falls from its middle to the other's, by 1 over 8 pixels: above .2 in 10 of 16 along each side.
+    # 10 x 10 against 8 x 8 pixels, in the same corner; in opposite ones they share 2 x 2.
+    right, wrong = 64 / 100, 4 / (100 + 64 - 4)
+    assert iou[2:10] == pytest.approx([wrong, wrong, right, right, wrong, wrong, right, right])
+    assert iou[:2] == iou[10:] == [None, None]  # no box is given; the map says nothing
+    random = rows(inputs, params(model, **quick, share=0.2, method=None, random="random"), "random")
+    assert all(0 < r["iou"] <= 1 for (k, _), r in random.items() if k)
+    assert all(r["iou"] is None for r in rows(inputs, params(model, **quick)).values())
 
 
 def test_a_text_of_boxes_says_the_same(inputs, model):
@@ -364,3 +381,5 @@ def test_of_maps_that_all_say_nothing_none_is_scored(inputs, model):
 
 def test_each_method_is_set_against_a_random_map_of_its_kind():
     assert [baseline(m()) for m in (GradCam, Occlusion, Saliency)] == ["random", "random", "random_pixels"]
+    integrated = [IntegratedGradients(), IntegratedGradients(layer="conv")]
+    assert [baseline(m) for m in integrated] == ["random_pixels", "random"], "at a layer a map is as smooth as any"

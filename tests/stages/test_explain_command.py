@@ -104,7 +104,10 @@ def test_from_python_the_same_maps(folder):
         ("--option patch", "write key=value"),
         ("--classes nowhere.json", "model.classes: nowhere.json cannot be read"),
         ("--levels 5 5", "--levels: 5 and 5 cannot be black and white; give two values, e.g. --levels 0 4095"),
-        ("--crop middle", "choose center, none, pad"),
+        ("--crop middle", "--crop middle: should be 'center', 'none' or 'pad'"),
+        ("--crop-share 1.5", "--crop-share 1.5: should be less than or equal to 1"),
+        ("--crop pad --crop-share 0.8", "leave it out"),
+        ("--interpolation cubic", "'bilinear', 'bicubic', 'lanczos' or 'nearest'"),
         ("--input-size 20", "model.input_size"),
         ("--output logit", "--output logit: Input should be 'auto', 'logits' or 'probabilities'"),
         ("--range 1 1", "model.keras: range: 1 stands for black and for white"),
@@ -157,7 +160,7 @@ def test_from_python_a_wrong_method_is_one_line_too(folder):
         with pytest.raises(UserError, match=said):
             explain_images("dog.jpg", model)
     for given, said in (
-        ({"crop": "middle"}, "^crop 'middle': choose center, none, pad$"),
+        ({"crop": "middle"}, "^crop 'middle': should be 'center', 'none' or 'pad'$"),
         ({"targets": [2]}, "^target 2: is no text; give a class by its name, or by its index as text, such as '5'$"),
         ({"targets": 2}, "^target 2: is no text"),
         ({"label": 2}, "^label 2: is no text"),

@@ -463,7 +463,8 @@ def test_metrics_name_their_reference():
     assert "150 of 150 fitted rows" in metrics["reference"] and 0.8 < metrics["trustworthiness"] <= 1
 
 
-@pytest.mark.parametrize("method", ["tsne", COMPILED])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["tsne", "umap"])
 def test_libraries_loaded_on_the_way_are_held_to_one_thread_as_well(method):
     """In a process of its own, where they are not loaded yet."""
     code = f"""

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from activation_atlas.stages.drawing import captions as method_captions
 from activation_atlas.stages.drawing.numbers import plural, thousands
+from activation_atlas.stages.drawing.pages import rendered
 from activation_atlas.stages.drawing.sheet import Sheet, encoded
 from activation_atlas.stages.intervals import wilson
 from activation_atlas.stages.methods import MethodSpec
@@ -22,9 +23,10 @@ from activation_atlas.stages.report.errors.maps import Variant, read_variant
 from activation_atlas.stages.report.errors.opening import Opening, agrees, opening
 from activation_atlas.stages.report.errors.photographs import read_photographs
 from activation_atlas.stages.report.trust import trust_figure
-from activation_atlas.stages.specs import ImagesSpec, Spec, slug
+from activation_atlas.stages.specs import Grown, ImagesSpec, Spec, slug
 from activation_atlas.stages.stage import Inputs
 from activation_atlas.stages.tables.flags import SILENT
+from activation_atlas.stages.vision.images import Fit
 
 SCRIPTS = ("data.js", "controls.js", "closer.js", "sheets.js", "confusions.js", "closeups.js", "errors.js")
 STYLES = ("style.css", "closer.css", "doubts.css", "errors.css")
@@ -33,14 +35,17 @@ MEASURED = ("randomization", "agreement", "trust")
 """Tables that say how far the maps are to be trusted."""
 
 
-class Explained(Spec):
+class Explained(Grown, Spec):
     """What of the run was explained: nothing, where there are no methods."""
+
+    newer = frozenset({"boxed"})
 
     select: str = "errors"
     limit: int | None = None
     methods: list[MethodSpec] = Field(default_factory=list)
     targets: list[str] = Field(default_factory=list)
     measured: list[str] = Field(default_factory=list, description="tables that say how far the maps are to be trusted")
+    boxed: list[str] = Field(default_factory=list, description="tables of the boxes of maps")
 
     @property
     def variants(self) -> list[str]:
@@ -49,7 +54,7 @@ class Explained(Spec):
     @property
     def reads(self) -> list[str]:
         lost = (f"rejects/explain-{name}" for name in self.variants)
-        return [*(f"maps/{name}" for name in self.variants), *lost, *self.measured]
+        return [*(f"maps/{name}" for name in self.variants), *lost, *self.measured, *self.boxed]
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ def error_audit(
     shown = listed.figures(files, {}, {slug(v.name): method_captions.title(v.options) for v in variants})
     data = {
         "classes": classes,
-        "crop": wording.CROPS[images.crop],
+        "crop": wording.crops(Fit.of(images)),
         "cases": [payload.describe_case(c, variants, photographs, missing, assets, classes, task) for c in audit.cases],
         "variants": [_described(v, audit, assets, agreed) for v in variants],
         "opens": {"variant": opens.variant, "why": opens.why},
@@ -155,7 +160,7 @@ def error_audit(
         "figures": shown,
         "trust": _placed(data["links"], pixels, "trust"),
     }
-    files["site/errors.html"] = page.rendered("errors.html", title, data, SCRIPTS, STYLES, facts)
+    files["site/errors.html"] = rendered("errors.html", title, data, SCRIPTS, STYLES, facts)
     files.update({f"site/assets/{name}": content for name, content in assets.files.items()})
     facts = {"mistakes": audit.mistakes, "explained": audit.explained, "maps": bool(variants)}
     return Written(files, facts, shown)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from activation_atlas.stages.report.payload import file_name
+from activation_atlas.stages.drawing.pages import file_name
 from activation_atlas.stages.stage import Inputs
 from activation_atlas.stages.tables import to_numpy
 from activation_atlas.stages.tasks import CLASSES, Task, assigned, judged, labelled, mistaken, task_of

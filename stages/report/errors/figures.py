@@ -9,7 +9,7 @@ import numpy as np
 
 from activation_atlas.stages.drawing import captions
 from activation_atlas.stages.drawing.numbers import plural, probability, short
-from activation_atlas.stages.drawing.overlays import bar, coloured
+from activation_atlas.stages.drawing.overlays import bar, boxed, coloured
 from activation_atlas.stages.drawing.sheet import FAINT, INK, QUIET, Sheet
 from activation_atlas.stages.report.errors import telling, wording
 from activation_atlas.stages.report.errors.cases import Audit, Case
@@ -50,6 +50,8 @@ def error_sheet(
     told = [captions.meaning(variant.options, variant.measured), wording.placement(variant), wording.lost(variant)]
     shares = "Each map has its own scale, in its quantity’s unit." if variant.measured else _SHARED
     told.append(f"Enlarged bilinearly. {shares}")
+    if any(m.box for own in maps for m in own[:2]):
+        told.append("Frames: the box found in the map, around its largest piece.")
     sheet.paragraph(margin, 180, " ".join(t for t in told if t), 22, inner, color=QUIET)
     pictures: list[tuple[int, int, np.ndarray]] = []
     for position, case in enumerate(cases):
@@ -136,7 +138,12 @@ def _pictures(maps: Sequence[Map], tops: Sequence[float], photograph: bytes | No
     factor = side / max(photo.size)
     photo = photo.resize(tuple(max(1, round(s * factor)) for s in photo.size), Image.Resampling.BICUBIC)
     pixels = np.asarray(photo)
-    return [pixels, *(m.surface.over(pixels, "none", top) for m, top in zip(maps[:2], tops, strict=False))]
+    drawn = [pixels]
+    for shown, top in zip(maps[:2], tops, strict=False):
+        drawn.append(shown.surface.over(pixels, "none", top))
+        if shown.box is not None:
+            boxed(drawn[-1], shown.box)
+    return drawn
 
 
 def _key(sheet: Sheet, variant: Variant, left: float, top: float) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 
 from activation_atlas.stages.drawing import captions
 from activation_atlas.stages.drawing.overlays import coloured
+from activation_atlas.stages.drawing.pages import safe_json
 from activation_atlas.stages.methods import METHODS
-from activation_atlas.stages.report.assets import Assets, safe_json
+from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.errors import wording
 from activation_atlas.stages.report.errors.cases import NEITHER, Audit, Case
 from activation_atlas.stages.report.errors.maps import Map, Variant

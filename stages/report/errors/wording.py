@@ -7,12 +7,19 @@ import numpy as np
 from activation_atlas.stages.drawing.captions import hatched
 from activation_atlas.stages.methods import METHODS
 from activation_atlas.stages.report.errors.maps import FINEST, Variant
+from activation_atlas.stages.vision.images import Fit
 
 CROPS = {
     "center": "Photographs are shown as the model was given them: cut to the middle.",
     "none": "Photographs are shown whole; the model was given them squeezed to its own proportions.",
     "pad": "Photographs are shown as the model was given them: whole, with grey where they do not fill its frame.",
 }
+
+
+def crops(fit: Fit) -> str:
+    """How what is shown of a photograph relates to what the model was given."""
+    share = "" if fit.share == 1 else f" ({fit.share:.3g} of the largest such cut)"
+    return CROPS[fit.crop].replace("to the middle", f"to the middle{share}")
 
 
 def lost(variant: Variant) -> str:

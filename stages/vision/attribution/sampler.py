@@ -30,6 +30,7 @@ class Pass:
         logits, probabilities: (n, K) float32.
         finite: layer (or ``logits``) to (n,) bool: neither NaN nor infinite.
         features: layer to its spatial mean, (n, C) float32.
+        maps: layer to its whole map, (n, h, w, C) float32; not to be written to.
         held: what :meth:`Sampler.samples` reads.
     """
 
@@ -37,6 +38,7 @@ class Pass:
     probabilities: np.ndarray
     finite: dict[str, np.ndarray]
     features: dict[str, np.ndarray]
+    maps: dict[str, np.ndarray]
     held: tuple[tf.Tensor, ...]
 
 
@@ -60,6 +62,7 @@ class Sampler:
         classes: indices of the attributed classes; None for all.
         dtype: of the samples, ``float16`` or ``float32``.
         block: what is done to a position's block, where attributions are not the gradient's.
+        whole: layers whose whole maps are wanted.
     """
 
     def __init__(
@@ -72,14 +75,15 @@ class Sampler:
         classes: Sequence[int] | None,
         dtype: str,
         block: Block | None = None,
+        whole: Sequence[str] = (),
     ) -> None:
         self.model, self.batch, self.dtype = model, batch, dtype
-        self._features = list(features)
+        self._features, self._whole = list(features), list(whole)
         self._modes = {
             layer: mode_of(model, layer, algorithm, classes, block) if algorithm else None
             for layer, algorithm in layers.items()
         }
-        slots = [model.slot(layer) for layer in layers]
+        slots = [model.slot(layer) for layer in [*layers, *whole]]
         slots += [slot for mode in self._modes.values() if mode for slot in mode.slots]
         self._held = list(dict.fromkeys(slots))
         self._pixels = tf.TensorSpec((batch, *model.input_size, model.channels), tf.uint8)
@@ -91,7 +95,7 @@ class Sampler:
         wanted = [model.feature_slot(layer) for layer in self._features]
         logits, *values = model.values(model.to_input(pixels), [model.program.output, *wanted, *self._held])
         means, held = values[: len(wanted)], values[len(wanted) :]
-        maps = {layer: held[self._held.index(model.slot(layer))] for layer in self._modes}
+        maps = {layer: held[self._held.index(model.slot(layer))] for layer in [*self._modes, *self._whole]}
         watched = {"logits": logits, **dict(zip(self._features, means, strict=True)), **maps}
         return {
             "logits": tf.cast(logits, tf.float32),
@@ -111,6 +115,9 @@ class Sampler:
         count = len(pixels)
         out = self._forward(tf.constant(padded(pixels, self.batch)))
 
+        # A tensor's own memory: copies of whole maps would cost as much as all that is made of them.
+        maps = {layer: memoryview(out["held"][self._held.index(self.model.slot(layer))]) for layer in self._whole}
+
         def first(tensors: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
             return {name: tensor.numpy()[:count] for name, tensor in tensors.items()}
 
@@ -119,6 +126,7 @@ class Sampler:
             out["probabilities"].numpy()[:count],
             first(out["finite"]),
             first(out["features"]),
+            {layer: np.asarray(tensor, np.float32)[:count] for layer, tensor in maps.items()},
             tuple(out["held"]),
         )
 
@@ -192,10 +200,12 @@ def open_sampler(
     classes: Sequence[int] | None,
     dtype: str,
     block: Block | None = None,
+    whole: Sequence[str] = (),
 ) -> Sampler:
     """A :class:`Sampler`, kept within the process: compiled once for all shards."""
     chosen = None if classes is None else tuple(classes)
-    return _sampler(open_model(spec), tuple(layers.items()), tuple(features), batch, positions, chosen, dtype, block)
+    rest = batch, positions, chosen, dtype, block, tuple(whole)
+    return _sampler(open_model(spec), tuple(layers.items()), tuple(features), *rest)
 
 
 @cached(2)

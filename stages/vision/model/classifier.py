@@ -11,7 +11,8 @@ import tensorflow as tf
 from activation_atlas.stages.specs import ModelSpec, meant
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.layer_info import LayerInfo
-from activation_atlas.stages.vision.model.geometry import Seen, loses, reaches, upright
+from activation_atlas.stages.vision.model.attending import Attending
+from activation_atlas.stages.vision.model.geometry import Seen, loses, reaches, token_maps, upright
 from activation_atlas.stages.vision.model.half import simplifier, widened
 from activation_atlas.stages.vision.model.layers import described, is_spatial, placed
 from activation_atlas.stages.vision.model.loading import Loaded, class_names
@@ -55,9 +56,12 @@ class Model:
         said = spec.output, spec.task
         program, self.kind, self.ending = to_logits(program, said, self._facts, self._noise, where, ending)
         self.shapes, self.native = self._facts(program)
-        self.program = upright(program, self.shapes)
-        if self.program is not program:
-            self.shapes, self.native = self._facts(self.program)
+        self.program = program
+        for laid in (upright, token_maps):
+            program = laid(self.program, self.shapes)
+            if program is not self.program:
+                self.program = program
+                self.shapes, self.native = self._facts(program)
         self.simplify = simplifier(self.program, self.native)
         self._placed: dict[str, LayerInfo] = {}
         self._one_output = ends_in_one(self.program)
@@ -248,6 +252,22 @@ class Model:
             return dict(zip(layers, maps, strict=True)), logits
 
         return apply
+
+    # -- attention ---------------------------------------------------------------
+
+    @cached_property
+    def attention(self) -> Attending:
+        """What the tokens of its blocks attend to; proved when first asked for."""
+        return Attending(self.program, self.shapes, self.native)
+
+    def attended(self, x: tf.Tensor, tape: tf.GradientTape | None = None) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """x in the model's range -> each block's attention (n, heads, tokens, tokens), and logits, in one pass.
+
+        Args:
+            tape: watches the attention as it is made.
+        """
+        found, logits = self.attention(self._begin(x), tape)
+        return found, self._out(logits)
 
     def accepts(self, layer: str, height: int, width: int) -> bool:
         """Whether the layer's map can be computed, with an interior, for images of another size."""

@@ -3,8 +3,9 @@
 A batch norm multiplies each channel by ``gamma / sqrt(variance + epsilon)`` at inference and adds a constant; so can
 the kernel and bias of the convolution before it (Jacob et al. 2018, section 3.2). The products are taken in float64,
 so that each is rounded once. A zero padding before a convolution is, for most input sizes, the padding that ``same``
-stands for, and is then not written out. A map that is turned as the image lies and back is left as it is. Each pair
-proves on noise that one step does what the two did, or stays two.
+stands for, and is then not written out. A map that is turned as the image lies and back is left as it is, and so is a
+sequence of tokens that is laid out as a map and joined again. Each pair proves on noise that one step does what the two
+did, or stays two; that tokens are what they were needs no proof.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from activation_atlas.stages.vision.model.agreement import agree
-from activation_atlas.stages.vision.model.geometry import Reorientation, Sliding
+from activation_atlas.stages.vision.model.geometry import Reorientation, Sliding, TokenMap, TokenSequence
 from activation_atlas.stages.vision.model.program import Program, Step
 
 _CONVOLUTIONS = {keras.layers.Conv2D: ("filters", "groups"), keras.layers.DepthwiseConv2D: ("depth_multiplier",)}
@@ -44,7 +45,7 @@ class Folding:
         kept = set(kept)
         for fit, join in ((_undone, _unturned), (_normalised, _folded), (_padded, Padded)):
             steps = self._joined(steps, kept, fit, join)
-        return list(steps)
+        return _unlaid(steps, kept)
 
     def _joined(
         self,
@@ -76,6 +77,24 @@ class Folding:
 def _unturned(view: Any, back: Any) -> Any | None:
     shape = (2, 3, 4, 5, 6)[: len(view.order)]
     return tf.identity if agree(tf.identity, lambda x: back(view(x)), shape, "float32") else None
+
+
+def _unlaid(steps: Iterable[Step], kept: set[int]) -> list[Step]:
+    """Without sequences laid out as maps that nobody asks for."""
+    steps, laid = list(steps), {}
+    for step in steps:
+        if isinstance(step.operation, TokenMap) and kept.isdisjoint(step.outputs):
+            laid[step.outputs] = step
+    joined = {step.inputs for step in steps if isinstance(step.operation, TokenSequence)} & laid.keys()
+    found = []
+    for step in steps:
+        if step.inputs in joined and isinstance(step.operation, TokenSequence):
+            first = laid[step.inputs]
+            step = Step(step.name, tf.identity, first.args, first.kwargs, first.inputs, step.outputs)
+        elif step.outputs in joined and isinstance(step.operation, TokenMap):
+            continue
+        found.append(step)
+    return found
 
 
 def _folded(convolution: Any, norm: Any) -> Any | None:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from inspect import signature
 from typing import Any
 
 import keras
@@ -134,7 +135,27 @@ def calls(graph: Any) -> list[Call]:
         raise _missing("keras", f"graph that can be read ({error})") from error
 
 
+def between(inputs: list[keras.KerasTensor], outputs: list[keras.KerasTensor]) -> Any:
+    """The graph that leads from some symbolic tensors to others, as :func:`graph` gives one."""
+    return keras.Function(inputs, outputs)
+
+
 # -- layers and operations -----------------------------------------------------
+
+
+def sublayers(layer: Any) -> list[Any]:
+    """The layers that a layer holds itself, not those inside of them."""
+    try:
+        return list(layer._flatten_layers(include_self=False, recursive=False))
+    except AttributeError as error:
+        raise _missing("keras", "Layer._flatten_layers") from error
+
+
+def at_inference(call: Call) -> dict[str, Any]:
+    """The keywords of a call as in ``predict``: inference wins even over one recorded with training=True."""
+    layer = isinstance(call.operation, keras.layers.Layer)
+    trains = layer and "training" in signature(call.operation.call).parameters
+    return call.kwargs | ({"training": False} if trains else {})
 
 
 def home(operation: Any) -> str | None:
@@ -150,6 +171,11 @@ def is_own(operation: Any) -> bool:
 
 def _module(operation: Any) -> str:
     return getattr(operation, "__module__", "") or type(operation).__module__
+
+
+def snake_case(kind: str) -> str:
+    """What Keras calls a layer of a class that was given no name, before it numbers it: ``layer_normalization``."""
+    return _private("keras.src.utils.naming.to_snake_case")(kind)
 
 
 def with_attributes(layer: Any, /, **attributes: Any) -> Any:

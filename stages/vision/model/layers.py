@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.layer_info import LayerInfo
-from activation_atlas.stages.vision.model.geometry import Reach, Reorientation, Seen, operations, proof
+from activation_atlas.stages.vision.model.geometry import Reach, Reorientation, Seen, TokenMap, operations, proof
 from activation_atlas.stages.vision.model.program import Program
 
 
@@ -30,18 +30,22 @@ def described(program: Program, shapes: dict[int, tuple], seen: Mapping[int, See
     for name, slot in program.names.items():
         if slot not in maker or not is_spatial(shapes.get(slot, ())) or slot not in seen:
             continue
-        step = maker[slot]
-        if isinstance(step.operation, Reorientation):
+        step, beside = maker[slot], 0
+        while isinstance(step.operation, (Reorientation, TokenMap)):
+            beside += len(step.operation.layout.beside) if isinstance(step.operation, TokenMap) else 0
             step = maker[step.inputs[0]]
         _, height, width, channels = shapes[slot]
+        field, *lying = _lying(seen[slot].sides, (height, width), shapes[program.input][1:3])
         found[name] = LayerInfo(
             name,
             step.kind,
             height,
             width,
             channels,
-            *_lying(seen[slot].sides, (height, width), shapes[program.input][1:3]),
+            tuple(map(float, shapes[program.input][1:3])) if seen[slot].mixed else field,
+            *lying,
             sum(cost[id(step)] for step in program.before([slot])) / total,
+            beside,
         )
     return found
 

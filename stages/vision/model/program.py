@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from inspect import signature
+from functools import partial
 from typing import Any
 
 import keras
@@ -21,7 +21,9 @@ from keras import tree
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.model import keras_adapter
 from activation_atlas.stages.vision.model.grouped import by_group
+from activation_atlas.stages.vision.model.keras_adapter import Call
 from activation_atlas.stages.vision.model.leaky import keeping
+from activation_atlas.stages.vision.model.opening import gives_the_same, inside, steady_names
 
 Environment = dict[int, Any]
 """Slot number to tensor."""
@@ -162,25 +164,33 @@ def flatten(model: keras.Model, where: str) -> Program:
 
 
 class _Builder:
-    def __init__(self) -> None:
+    def __init__(self, count: int = 0, proves: bool = True, within: bool = False) -> None:
+        """
+        Args:
+            count: slots that there are already.
+            proves: whether layers that are opened have to show that they give the same.
+            within: an opened layer, in whose graph names are Keras's own.
+        """
+        self.proves, self.within = proves, within
         self.steps: list[Step] = []
         self.names: dict[str, int] = {}
         self.called: dict[str, int] = {}
-        self.count = 0
+        self.count = count
 
     def new(self) -> int:
         self.count += 1
         return self.count - 1
 
-    def open(self, graph: Any, inputs: list[int], prefix: str) -> list[int]:
-        """Appends the steps of ``graph``; the slots of its outputs."""
+    def open(self, graph: Any, inputs: list[int], prefix: str, owner: Any = None) -> list[int]:
+        """Appends the steps of ``graph``, found inside of the layer ``owner`` if any; the slots of its outputs."""
         held = {id(tensor): slot for tensor, slot in zip(graph.inputs, inputs, strict=True)}
         # A graph may start at a tensor that a layer outside of it made.
         nodes = [node for node in keras_adapter.calls(graph) if not any(id(tensor) in held for tensor in node.outputs)]
+        names = steady_names(nodes, owner) if self.within else {}
         times, seen = Counter(id(node.operation) for node in nodes), Counter()
         for node in nodes:
             operation = node.operation
-            name = prefix + operation.name
+            name = prefix + names.get(id(operation), operation.name)
             if times[id(operation)] > 1:
                 self.called[name] = times[id(operation)]
                 name += f"#{seen[id(operation)]}"
@@ -190,11 +200,31 @@ class _Builder:
             if inner is not None and len(inner.inputs) == len(given):
                 outputs = self.open(inner, self._as(inner, node, given, name), name + "/")
             else:
-                outputs = self._call(name, operation, node, held, given)
+                outputs = self._opened(name, node, given) or self._call(name, operation, node, held, given)
             if len(outputs) == 1:
                 self.names[name] = outputs[0]
             held.update(zip((id(tensor) for tensor in node.outputs), outputs, strict=True))
         return [held[id(tensor)] for tensor in graph.outputs]
+
+    def _opened(self, name: str, node: Call, given: list[int]) -> list[int] | None:
+        """Appends the steps inside a layer that is made of others, where they give the same; the slots of its outputs.
+
+        What is inside of what is inside is proved with it; where that fails, one by one.
+        """
+        inner = inside(node)
+        if inner is None:
+            return None
+        for one_by_one in (False, True):
+            part = _Builder(self.count, one_by_one, within=True)
+            outputs = part.open(inner, part._as(inner, node, given, name), name + "/", node.operation)
+
+            if not self.proves or gives_the_same(partial(_through, part.steps, given, outputs), node):
+                self.steps += part.steps
+                self.names |= part.names
+                self.called |= part.called
+                self.count = part.count
+                return outputs
+        return None
 
     def _as(self, inner: Any, node: Any, given: list[int], name: str) -> list[int]:
         """A nested model casts what it is given to the type of its input."""
@@ -209,13 +239,15 @@ class _Builder:
         def place(x: Any) -> Any:
             return Slot(held[id(x)]) if isinstance(x, keras.KerasTensor) else x
 
-        args, kwargs = tree.map_structure(place, (node.args, node.kwargs))
-        if isinstance(operation, keras.layers.Layer) and "training" in signature(operation.call).parameters:
-            # As in `predict`: inference wins even over a call that was recorded with training=True.
-            kwargs["training"] = False
+        args, kwargs = tree.map_structure(place, (node.args, keras_adapter.at_inference(node)))
         outputs = [self.new() for _ in node.outputs]
         self.steps.append(Step(name, keeping(by_group(operation)), tuple(args), kwargs, tuple(given), tuple(outputs)))
         return outputs
+
+
+def _through(steps: list[Step], given: list[int], slots: list[int], values: list[tf.Tensor]) -> list[tf.Tensor]:
+    held = run(steps, dict(zip(given, values, strict=True)))
+    return [held[slot] for slot in slots]
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ def test_every_figure_is_linked_from_both_pages_and_says_what_it_is(made):
             assert said in html
 
 
+@pytest.mark.slow
 def test_same_bytes_again(made):
     inputs, params, files = made
     assert inputs.run(STAGE, params) == files

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from activation_atlas.stages.drawing import overlays
+from activation_atlas.stages.drawing.pages import safe_json
 from activation_atlas.stages.report import heatmaps, tiles
-from activation_atlas.stages.report.assets import safe_json
 from activation_atlas.stages.report.evidence import Atlas, Grid, full_count, read_atlas
 from activation_atlas.stages.report.geometry import WHOLE, patch_box, patch_side
 from activation_atlas.stages.specs import ViewSpec

@@ -20,7 +20,6 @@ from activation_atlas.stages.vision.model.classifier import Model
 from activation_atlas.stages.vision.model.half import ScaledStep, powers
 from activation_atlas.stages.vision.model.loading import Loaded
 from activation_atlas.stages.vision.model.program import call, run
-from tests import quick
 from tests.stages.vision import small_models as small
 
 SIZE = 16
@@ -80,10 +79,8 @@ def _maps(model: Model, name: str, pixels: np.ndarray) -> np.ndarray:
     return explain(pixels, targets, [f"{k:016x}" for k in range(len(pixels))]).values
 
 
-QUICK = {"gradient_x_input"}
-
-
-@pytest.mark.parametrize("name", quick.first(METHODS_OF_GRADIENTS, "gradient_x_input"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS_OF_GRADIENTS)
 def test_maps_are_those_of_the_float32_twin(name):
     found, expected = (_maps(opened(dtype), name, _pixels()) for dtype in ("mixed_float16", "float32"))
     assert expected.any((2, 3)).all()

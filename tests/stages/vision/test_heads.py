@@ -13,7 +13,7 @@ from activation_atlas.stages.vision.attribution.affine import is_affine
 from activation_atlas.stages.vision.attribution.choice import choose
 from activation_atlas.stages.vision.attribution.forward_mode import ForwardMode
 from activation_atlas.stages.vision.attribution.local_maps import Positions
-from activation_atlas.stages.vision.attribution.methods.input_gradient import gradients
+from activation_atlas.stages.vision.attribution.methods.input_gradient import Source, gradients
 from activation_atlas.stages.vision.attribution.sampler import Sampler
 from activation_atlas.stages.vision.attribution.tangents import RULES
 from activation_atlas.stages.vision.model import freeze, freezing
@@ -157,7 +157,7 @@ def test_what_is_chosen_runs_frozen_with_what_a_pass_holds(name):
 
 def test_gradients_pass_grouped_convolutions(caplog):
     model = opened("groups")
-    apply = freeze(lambda x: gradients(model, x, tf.constant([[0, 2]]))[1], tf.TensorSpec((1, SIZE, SIZE, 3)))
+    apply = freeze(lambda x: gradients(Source(model), [x], tf.constant([[0, 2]]))[1], tf.TensorSpec((1, SIZE, SIZE, 3)))
     x = small.pixels(count=1, size=SIZE)
     found = apply(tf.constant(x)).numpy()[0]
     assert not caplog.text

@@ -17,6 +17,7 @@ from PIL import Image
 
 from activation_atlas.stages.vision.images import (
     GREY,
+    Fit,
     ImageError,
     decode,
     decode_to,
@@ -287,6 +288,93 @@ def test_pad_keeps_all_and_fills_with_grey():
     assert (found[:8] == GREY).all() and (found[24:] == GREY).all()
     assert np.array_equal(found[8:24], fit_size(noise(20, 40), (16, 32), "none"))
     assert fit_size(noise(20, 40)[:, :, :1], (32, 32), "pad").shape == (32, 32, 1)
+
+
+# -- a share of the middle, other filters -------------------------------------------------
+
+
+def slow(image, box, size, how, antialias):
+    """Resampling as it is defined: for each pixel, all of the image's, weighted by the kernel at their distance."""
+    kernels = {
+        "bilinear": lambda x: max(0, 1 - x),
+        "bicubic": lambda x: 1.5 * x**3 - 2.5 * x**2 + 1 if x < 1 else (2 - x) ** 2 * (1 - x) / 2 if x < 2 else 0,
+        "lanczos": lambda x: float(np.sinc(x) * np.sinc(x / 3)) if x < 3 else 0,
+    }
+
+    def weights(low, high, to, pixels):
+        step = (high - low) / to
+        wide = max(step, 1) if antialias else 1
+        centres = [low + (k + 0.5) * step for k in range(to)]
+        found = np.array([[kernels[how](abs(j + 0.5 - c) / wide) for j in range(pixels)] for c in centres])
+        return found / found.sum(1, keepdims=True)
+
+    down = weights(box[1], box[3], size[0], image.shape[0])
+    right = weights(box[0], box[2], size[1], image.shape[1])
+    return np.einsum("ih,hwc,jw->ijc", down, image.astype(float), right)
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("how", ["bilinear", "bicubic", "lanczos"])
+def test_filters_are_what_they_are_called(how, antialias):
+    image = noise(40, 30) // 2 + 64  # no filter overshoots
+    fit = Fit("center", 0.8, how, antialias)
+    # 30 to 10, of which 8, from 1 on: pixels 3 to 27. 40 to 13, from 2 on: two and ten of 13 parts of 40.
+    box = (3, 2 * 40 / 13, 27, 10 * 40 / 13)
+    assert np.abs(fit_size(image, (8, 8), fit) - slow(image, box, (8, 8), how, antialias)).max() < 1.02
+
+
+def test_without_antialiasing_as_tensorflow_resizes():
+    image = np.array([[0, 10, 20, 30, 40, 50]], np.uint8).repeat(6, 0)[:, :, None]
+    # Six to two: centres at 1.5 and 4.5 edges, the second and the fifth pixel alone.
+    assert (fit_size(image, (2, 2), Fit("none", antialias=False))[0, :, 0] == [10, 40]).all()
+    assert (fit_size(image, (2, 2), Fit("none", interpolation="nearest"))[0, :, 0] == [10, 40]).all()
+    # Six to three: centres between two pixels.
+    assert (fit_size(image, (3, 3), Fit("none", antialias=False))[0, :, 0] == [5, 25, 45]).all()
+
+
+@pytest.mark.parametrize(
+    "shape, whole, at", [((64, 81), (32, 40), (2, 6)), ((99, 64), (49, 32), (10, 2)), ((20, 20), (32, 32), (2, 2))]
+)
+def test_a_share_is_what_resizing_the_whole_and_cutting_whole_pixels_gives(shape, whole, at):
+    image = noise(*shape)
+    resized = np.array(Image.fromarray(image).resize(whole[::-1], Image.Resampling.BILINEAR))
+    cut = resized[at[0] : at[0] + 28, at[1] : at[1] + 28]
+    assert np.abs(fit_size(image, (28, 28), Fit(share=0.875)).astype(int) - cut).max() <= 1
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("how", ["bilinear", "bicubic", "lanczos", "nearest"])
+@pytest.mark.parametrize(
+    "crop, share", [("center", 1.0), ("center", 0.875), ("center", 0.3), ("none", 1.0), ("pad", 1.0)]
+)
+@pytest.mark.parametrize("upright, size", [((120, 250), (32, 32)), ((250, 120), (32, 24)), ((60, 50), (64, 96))])
+def test_every_pixel_shows_where_its_box_says(upright, size, crop, share, how, antialias):
+    # Red is the column, green the row that a pixel comes from.
+    rows, cols = np.indices(upright)
+    fit = Fit(crop, share, how, antialias)
+    found = fit_size(np.stack([cols, rows, np.full(upright, 255)], -1).astype(np.uint8), size, fit).astype(int)
+    boxes = [[source_box((k, k, k + 1, k + 1), upright, size, fit, clip=False) for k in range(n)] for n in size[::-1]]
+    across, down = ([(b[axis] + b[axis + 2]) / 2 - 0.5 for b in own] for axis, own in enumerate(boxes))
+    apart = max(across[1] - across[0], down[1] - down[0], 1)
+    off = np.abs(found[..., 0] - np.array(across)), np.abs(found[..., 1] - np.array(down)[:, None])
+    # At the border filters are one-sided, and in the padding is grey.
+    inner = [
+        (np.array(at) > 3 * apart) & (np.array(at) < n - 3 * apart)
+        for at, n in ((down, upright[0]), (across, upright[1]))
+    ]
+    inside = inner[0][:, None] & inner[1]
+    assert inside.sum() > 9
+    assert max(o[inside].max() for o in off) <= 1.01 + (apart / 2 if how == "nearest" else 0)
+    assert (found[inside, 2] == 255).all()
+
+
+@pytest.mark.parametrize("share", [0.875, 0.31])
+def test_boxes_of_a_share_by_hand_and_back(share):
+    fit = Fit(share=share)
+    around = source_box((0, 0, 50, 50), (100, 200), (50, 50), fit)
+    assert around == pytest.approx((100 - 50 * share, 50 - 50 * share, 100 + 50 * share, 50 + 50 * share), abs=1)
+    box = (90.0, 40.0, 105.0, 60.0)
+    assert source_box(input_box(box, (100, 200), (50, 50), fit), (100, 200), (50, 50), fit) == pytest.approx(box)
 
 
 def test_an_image_that_fits_is_left_alone():

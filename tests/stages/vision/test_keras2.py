@@ -176,9 +176,12 @@ def test_layers_whose_code_is_elsewhere_are_named(write, ending, version):
     if ending == ".h5":
         own["config"]["layers"][5]["class_name"] = "pkg>Mine"
     assert "holds the custom layer pkg>Mine (called up), whose code is not in the file" in told(own)
-    own["config"]["layers"][5] |= {"class_name": "ViTPatch", "registered_name": "keras_hub>ViTPatch"}
-    own["config"]["layers"][5]["module"] = "keras_hub.src.models.vit"
-    assert "needs keras-hub for ViTPatch: pip install keras-hub" in told(own)
+    own["config"]["layers"][5] |= {
+        "class_name": "ViTPatch",
+        "registered_name": "keras_cv>ViTPatch",
+    }
+    own["config"]["layers"][5]["module"] = "keras_cv.src.layers.vit_layers"
+    assert "needs keras-cv for ViTPatch: pip install keras-cv" in told(own)
     code = {"class_name": "__lambda__", "config": {"code": "4wEA", "defaults": None, "closure": None}}
     own["config"]["layers"][5] = layer("Lambda", "halve", "trunk", function=code)
     assert "holds the Lambda layer halve, which is Python code" in told(own)

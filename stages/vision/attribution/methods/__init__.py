@@ -25,14 +25,21 @@ from activation_atlas.stages.vision.attribution.methods.method import (
 
 FILES = (
     "cam",
+    "hires_cam",
+    "cam_fitted",
     "eigen_cam",
     "score_cam",
+    "ablation_cam",
+    "attention",
     "gradients",
     "smooth_grad",
     "path",
     "guided",
     "occlusion",
     "rise",
+    "occlusion_segments",
+    "lime",
+    "kernel_shap",
 )
 """Files of this folder that declare methods as ``METHODS``, in the order in which methods are listed anywhere."""
 
@@ -65,4 +72,6 @@ EXPLAINERS: Cache[tuple, Explain] = Cache(8)
 
 
 def _listed(value: object) -> object:
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)
+    if isinstance(value, np.ndarray):  # a million weights as text would take a second
+        return [str(value.dtype), value.shape, hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()]
+    return value.tolist() if isinstance(value, np.generic) else str(value)

@@ -67,15 +67,19 @@ def configure(model: Model, options: Any, sample: Sample) -> Configured:
     Raises:
         UserError: no such layer, it has no positions, or no gradient reaches it.
     """
-    from activation_atlas.stages.vision.attribution.affine import is_affine
     from activation_atlas.stages.vision.attribution.gradient_path import require_gradient
 
     at = at_layer(model, options, sample)
-    slot = model.slot(at["layer"])
-    require_gradient(model, slot, f"layer {at['layer']}")
-    natives = {model.native[i] for step in model.program.after(slot) for i in step.outputs}
-    affine = is_affine(model.head(at["layer"]), _shapes(model, at["layer"]), model.dtype, natives)
-    return {**at, "affine": bool(affine)}
+    require_gradient(model, model.slot(at["layer"]), f"layer {at['layer']}")
+    return {**at, "affine": is_affine_from(model, at["layer"])}
+
+
+def is_affine_from(model: Model, layer: str) -> bool:
+    """Whether the logits are affine in a layer's output."""
+    from activation_atlas.stages.vision.attribution.affine import is_affine
+
+    natives = {model.native[i] for step in model.program.after(model.slot(layer)) for i in step.outputs}
+    return bool(is_affine(model.head(layer), _shapes(model, layer), model.dtype, natives))
 
 
 def configure_linear(model: Model, options: Any, sample: Sample) -> Configured:
@@ -88,7 +92,7 @@ def configure_linear(model: Model, options: Any, sample: Sample) -> Configured:
     if not configured["affine"]:
         raise UserError(
             f"cam: between layer {configured['layer']} and the logits model {model.name} is not linear, so a class has "
-            "no weights of its own for the layer's channels; use grad_cam, which is the same where it is"
+            "no weights of its own for the layer's channels; use grad_cam, which is the same where it is, or cam_fitted"
         )
     return configured
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from activation_atlas.stages.vision.attribution.methods.input_gradient import InputGradient, configure, largest_colour
-from activation_atlas.stages.vision.attribution.methods.method import Explain, Method, Options, Setting
+from activation_atlas.stages.vision.attribution.methods import hires_cam
+from activation_atlas.stages.vision.attribution.methods.input_gradient import (
+    InputGradient,
+    configure,
+    configure_anywhere,
+    largest_colour,
+)
+from activation_atlas.stages.vision.attribution.methods.method import Explain, InputOrLayer, Method, Options, Setting
 from activation_atlas.stages.vision.lazy import tf
 
 
@@ -13,7 +19,7 @@ class Saliency(Options):
     name: Literal["saliency"] = "saliency"
 
 
-class GradientXInput(Options):
+class GradientXInput(InputOrLayer):
     name: Literal["gradient_x_input"] = "gradient_x_input"
 
 
@@ -23,7 +29,12 @@ def saliency(setting: Setting) -> Explain:
 
 
 def gradient_x_input(setting: Setting) -> Explain:
-    """sum over colour of g x, x being what the model receives (Shrikumar et al. 2016, eq. 4)."""
+    """sum over colour of g x, x being what the model receives (Shrikumar et al. 2016, eq. 4).
+
+    Of a layer, sum over its channels: what HiResCAM is.
+    """
+    if setting.options.inner:
+        return hires_cam.hires_cam(setting)
     return InputGradient(setting, lambda x, g: tf.reduce_sum(g * x, -1))
 
 
@@ -46,12 +57,12 @@ METHODS = (
         name="gradient_x_input",
         title="Gradient × input",
         about="the gradient of the target's logit, times what the model receives",
-        meaning="what each pixel adds to the class’s logit, to first order",
-        formula="sum over colour of g x, g = d logit / d x, x what the model receives (eq. 4)",
+        meaning="what each pixel, or position of the layer, adds to the class’s logit, to first order",
+        formula="sum over colour of g x, g = d logit / d x, x what the model receives (eq. 4), or a layer's output",
         source="Shrikumar, Greenside, Shcherbina & Kundaje 2016",
         options=GradientXInput,
         build=gradient_x_input,
-        configure=configure,
+        configure=configure_anywhere,
         resolution="input",
         grain="pixels",
         signed=True,

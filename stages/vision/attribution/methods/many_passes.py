@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from activation_atlas.stages.vision.attribution.methods.input_gradient import gradients
+from activation_atlas.stages.vision.attribution.methods.input_gradient import Source, gradients
 from activation_atlas.stages.vision.attribution.methods.method import Maps, Setting
 from activation_atlas.stages.vision.batching import packed, padded
 from activation_atlas.stages.vision.lazy import tf
@@ -60,20 +60,22 @@ class ManyPasses(ABC):
 
         model, batch, k = setting.model, setting.batch, setting.targets
         self.model, self.batch, self.seed, self.passes = model, batch, setting.seed, passes
+        self.source = Source(model, setting.configured.get("layer"))
         shape = (batch, *model.input_size, model.channels)
         targets = tf.TensorSpec((batch, k), tf.int32)
         # One row more than images: where the rows go that only fill the last batch.
         self.empty = [tf.zeros((batch + 1, k, *spec.shape), spec.dtype) for spec in sums]
         self.given = list(given)
         self.prepare = freeze(self._prepare, tf.TensorSpec(shape, tf.uint8), targets)
+        self.held = self.source.specs(batch)
         self.add = freeze(
             self._add,
-            tf.TensorSpec(shape, tf.float32),
             targets,
             *(tf.TensorSpec((batch,), tf.int32) for _ in range(2)),
+            *self.held,
             *(tf.TensorSpec(zero.shape, zero.dtype) for zero in self.empty),
-            *(tf.TensorSpec((batch, *spec.shape), spec.dtype) for spec in jobs),
             *(tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in self.given),
+            *(tf.TensorSpec((batch, *spec.shape), spec.dtype) for spec in jobs),
         )
 
     @abstractmethod
@@ -82,7 +84,7 @@ class ManyPasses(ABC):
 
     @abstractmethod
     def point(self, x: tf.Tensor, job: Sequence[tf.Tensor], given: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Where to differentiate, (b, h, w, c): for images x (b, h, w, c) and one pass of each."""
+        """Where to differentiate, (b, h, w, c): for images, or their layer, x (b, h, w, c) and one pass of each."""
 
     @abstractmethod
     def terms(
@@ -93,20 +95,21 @@ class ManyPasses(ABC):
     @abstractmethod
     def __call__(self, pixels: np.ndarray, targets: np.ndarray, ids: Sequence[str]) -> Maps: ...
 
-    def _prepare(self, pixels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        x = self.model.to_input(pixels)
-        (logits,) = self.model.values(x, [self.model.program.output])
-        scores = tf.gather(self.model.scores(logits), targets, axis=1, batch_dims=1)
-        return x, tf.cast(scores, tf.float32)
+    def _prepare(self, pixels: tf.Tensor, targets: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+        tensors = self.source.tensors(self.model.to_input(pixels))
+        scores = tf.gather(self.source.scores(tensors), targets, axis=1, batch_dims=1)
+        return tensors, tf.cast(scores, tf.float32)
 
     def _add(
-        self, images: tf.Tensor, targets: tf.Tensor, image: tf.Tensor, row: tf.Tensor, *rest: tf.Tensor
+        self, targets: tf.Tensor, image: tf.Tensor, row: tf.Tensor, *others: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """One batch of passes; ``rest`` is the sums so far, the jobs, and what is given."""
-        first, last = len(self.empty), len(rest) - len(self.given)
-        sums, job, given = rest[:first], rest[first:last], rest[last:]
-        x = tf.gather(images, image)
-        scores, gradient = gradients(self.model, self.point(x, job, given), tf.gather(targets, image))
+        """One batch of passes; ``others`` are the images' tensors, the sums so far, the jobs, and what is given."""
+        left = iter(others)
+        held, sums, given = ([next(left) for _ in some] for some in (self.held, self.empty, self.given))
+        job = list(left)
+        x, *rest = (tf.gather(tensor, image) for tensor in held)
+        point = self.point(x, job, given)
+        scores, gradient = gradients(self.source, [point, *rest], tf.gather(targets, image))
         terms = self.terms(x[:, None], gradient, job, given)
         added = [tf.tensor_scatter_nd_add(s, row[:, None], term) for s, term in zip(sums, terms, strict=True)]
         return added, scores
@@ -115,14 +118,14 @@ class ManyPasses(ABC):
         """Runs all passes of 1 <= n <= batch images."""
         count = len(pixels)
         wanted = tf.constant(padded(targets, self.batch))
-        images, scores = self.prepare(tf.constant(padded(pixels, self.batch)), wanted)
+        held, scores = self.prepare(tf.constant(padded(pixels, self.batch)), wanted)
         jobs, sums = self.jobs(ids), self.empty
         first = np.empty((count, targets.shape[1]), np.float32)
         for image, number, real in packed([self.passes] * count, self.batch):
             row = np.where(np.arange(self.batch) < real, image, self.batch).astype(np.int32)
             own = (tf.constant(array) for array in (image, row))
             job = (tf.constant(array[image, number]) for array in jobs)
-            sums, found = self.add(images, wanted, *own, *sums, *job, *self.given)
+            sums, found = self.add(wanted, *own, *held, *sums, *self.given, *job)
             begins = np.flatnonzero(number[:real] == 0)
             first[image[begins]] = found.numpy()[begins]
         return Totals([s.numpy()[:count] for s in sums], scores.numpy()[:count], first)

@@ -65,6 +65,11 @@ class Options(Spec):
         """
         return None
 
+    @property
+    def inner(self) -> bool:
+        """Whether maps of a method that is at home at the input have a value for each position of a layer instead."""
+        return False
+
     def detail(self, size: Pair, stride: tuple[float, float]) -> float:
         """Pixels that the smallest thing spans which a map can tell apart, on an input of ``size``.
 
@@ -81,11 +86,34 @@ class Options(Spec):
         """Where and how finely the maps look, in words; None where that is at every pixel of the input."""
         if "layer" not in configured:
             return None
-        return f"at {configured['layer']} ({configured['height']} x {configured['width']})"
+        where = f"at {configured['layer']} ({configured['height']} x {configured['width']})"
+        return "; ".join(filter(None, (where, self.learned(configured))))
+
+    def learned(self, configured: Configured) -> str | None:
+        """How good what was learned for these maps is, in words; None where nothing was."""
+        return None
+
+    def measured(self, configured: Configured) -> dict[str, Any]:
+        """The same in numbers, which stand in ``run.json``."""
+        return {}
+
+    def doubt(self, configured: Configured) -> str | None:
+        """Why maps so configured may say little of the model, and what to do; None where nothing speaks for that."""
+        return None
 
     def finer(self, configured: Configured) -> str:
         """What to do where a map has one position only."""
         return "give another layer" if "layer" in configured else "give a model with larger images"
+
+
+class InputOrLayer(Options):
+    """Methods that explain at the input, or at a layer where one is given."""
+
+    layer: str | None = Field(None, min_length=1, description="explain at this layer; default: at the input")
+
+    @property
+    def inner(self) -> bool:
+        return self.layer is not None
 
 
 class AtLayer(Options):
@@ -107,9 +135,12 @@ class Maps:
         values: (n, k, height, width) float32, raw: at the method's own resolution, signed where the method is.
         scores: (n, k) float32, the targets' logits (see :meth:`Model.scores`).
         gap: (n, k) float32, for path methods: how far the map's sum is from the change of the score it should add
-            up to; None for others.
+            up to; of a head that was fitted: how far its logit is from the model's; None for others.
         idle: (n, k) bool, of methods that score an image with parts of it, or channels of a layer, hidden: whether
             the score is the same whatever is hidden, so that the map shows rounding, or the masks, and nothing else;
+            None for others.
+        fit: (n, k) float32, of methods that fit a sum of parts' values to the scores of images with parts hidden: share
+            of the variance of these scores that it predicts, see :attr:`stages.vision.attribution.additive.Worth.fit`;
             None for others.
     """
 
@@ -117,6 +148,7 @@ class Maps:
     scores: np.ndarray
     gap: np.ndarray | None = None
     idle: np.ndarray | None = None
+    fit: np.ndarray | None = None
 
 
 class Explain(Protocol):
@@ -187,16 +219,21 @@ class Method:
         build: makes it ready for one setting; what is compiled is compiled here or at the first call.
         configure: decides, before any shard, what must hold for all: the layer, the size of the maps, whether a quick
             way is exact. Raises UserError for what this model cannot do.
-        resolution: what a map has a value for: each position of a ``layer``, each pixel of the ``input``, or each of
-            the ``windows`` laid over it (:attr:`Options.windows`).
-        grain: how a map looks: ``smooth`` between its values, ``blocky`` as the windows or cells it is made of,
-            ``pixels`` that differ from one to the next. Maps are held against a random map as smooth as they are.
+        learn: what of the configuration is learned from images of the data, as ``configure`` learns it too: ``(model,
+            options, configured, sample) -> more of configured``. ``sample`` then gives a seeded sample of all images.
+            A model with other weights learns it anew.
+        resolution: what a map has a value for: each position of a ``layer``, each of the ``patches`` that are a
+            transformer's tokens, each pixel of the ``input`` (or each position of a layer where one was given,
+            :attr:`Options.inner`), or each of the ``windows`` laid over it (:attr:`Options.windows`).
+        grain: how a map looks: ``smooth`` between its values (as any at a layer is), ``blocky`` as the windows or cells
+            it is made of, ``pixels`` that differ from one to the next. Maps are held against a random map as smooth as
+            they are.
         signed: whether values below zero mean "against".
         around: what stands for nothing: ``zero``, or the map's own ``mean``, around which it is then drawn.
         colours: what red and blue say, where that is not for and against the class.
         unit: of the values, where they have one that a reader knows.
         needs: what a model must have: a ``gradient`` from its logits back to where the map is, a ``linear head``
-            behind the layer, a ``ReLU``.
+            behind the layer, a ``ReLU``, ``attention`` among the patches of an image.
         by_class: whether another target has another map.
         draws: whether something is drawn at random for each image, by the run's seed and the image's id.
         background: images of the data it wants, given its options.
@@ -214,13 +251,14 @@ class Method:
     options: type[Options]
     build: Callable[[Setting], Explain]
     configure: Callable[[Model, Any, Sample], Configured] = _at_input
-    resolution: Literal["layer", "input", "windows"]
+    learn: Callable[[Model, Any, Configured, Sample], Configured] | None = None
+    resolution: Literal["layer", "patches", "input", "windows"]
     grain: Literal["smooth", "blocky", "pixels"]
     signed: bool = False
     around: Literal["zero", "mean"] = "zero"
     colours: str | None = None
     unit: str | None = None
-    needs: tuple[Literal["gradient", "linear head", "ReLU"], ...] = ()
+    needs: tuple[Literal["gradient", "linear head", "ReLU", "attention"], ...] = ()
     by_class: bool = True
     draws: bool = False
     background: Callable[[Any], int] = field(default=lambda options: 0)

@@ -9,13 +9,20 @@ import numpy as np
 from pydantic import Field
 
 from activation_atlas.stages.specs import PositiveInt
-from activation_atlas.stages.vision.attribution.methods.input_gradient import configure
+from activation_atlas.stages.vision.attribution.methods.input_gradient import Source, configure_anywhere
 from activation_atlas.stages.vision.attribution.methods.many_passes import Jobs, ManyPasses, generator
-from activation_atlas.stages.vision.attribution.methods.method import Explain, Maps, Method, Options, Pair, Setting
+from activation_atlas.stages.vision.attribution.methods.method import (
+    Explain,
+    InputOrLayer,
+    Maps,
+    Method,
+    Pair,
+    Setting,
+)
 from activation_atlas.stages.vision.lazy import tf
 
 
-class IntegratedGradients(Options):
+class IntegratedGradients(InputOrLayer):
     name: Literal["integrated_gradients"] = "integrated_gradients"
     steps: PositiveInt = Field(50, description="intervals from the baseline to the image")
     baseline: Literal["black", "zero"] = Field(
@@ -26,7 +33,7 @@ class IntegratedGradients(Options):
         return self.steps
 
 
-class ExpectedGradients(Options):
+class ExpectedGradients(InputOrLayer):
     name: Literal["expected_gradients"] = "expected_gradients"
     samples: PositiveInt = Field(50, description="points between the image and images of the background")
     background: PositiveInt = Field(32, description="images of the data, a seeded sample")
@@ -43,8 +50,7 @@ class PathFromBaseline(ManyPasses):
         zero = tf.zeros((1, *model.input_size, model.channels))
         baseline = model.to_input(zero) if setting.options.baseline == "black" else zero
         one = tf.TensorSpec((), tf.float32)
-        sums = [tf.TensorSpec(model.input_size, tf.float32)]
-        super().__init__(setting, self.intervals + 1, [one, one], sums, [baseline])
+        super().__init__(setting, self.intervals + 1, [one, one], [_map(setting)], [_at_source(setting, baseline)])
 
     def jobs(self, ids: Sequence[str]) -> Jobs:
         share = np.arange(self.passes, dtype=np.float32) / np.float32(self.intervals)
@@ -71,11 +77,10 @@ class PathsFromBackground(ManyPasses):
     """A point at a uniform share of the way from a uniformly drawn background image, for each sample."""
 
     def __init__(self, setting: Setting) -> None:
-        background = setting.model.to_input(tf.constant(setting.background))
+        background = _at_source(setting, setting.model.to_input(tf.constant(setting.background)))
         self.background = len(setting.background)
         jobs = [tf.TensorSpec((), tf.float32), tf.TensorSpec((), tf.int32)]
-        sums = [tf.TensorSpec(setting.model.input_size, tf.float32)]
-        super().__init__(setting, setting.options.samples, jobs, sums, [background])
+        super().__init__(setting, setting.options.samples, jobs, [_map(setting)], [background])
 
     def jobs(self, ids: Sequence[str]) -> Jobs:
         drawn = np.stack([generator(self.seed, i).random((self.passes, 2)) for i in ids])
@@ -94,6 +99,19 @@ class PathsFromBackground(ManyPasses):
         return Maps(total.sums[0] / np.float32(self.passes), total.scores)
 
 
+def _map(setting: Setting) -> tf.TensorSpec:
+    return tf.TensorSpec((setting.configured["height"], setting.configured["width"]), tf.float32)
+
+
+def _at_source(setting: Setting, x: tf.Tensor) -> tf.Tensor:
+    """What the model receives, or what its layer is of that; one image at a time, so that none has companions."""
+    layer = setting.configured.get("layer")
+    if layer is None:
+        return x
+    source = tf.function(lambda one: Source(setting.model, layer).tensors(one)[0], autograph=False)
+    return tf.concat([source(one) for one in tf.split(x, len(x))], 0)
+
+
 def between(start: tf.Tensor, end: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
     """Points (n, h, w, c) at ``share`` (n,) of the way; exactly ``start`` at 0 and ``end`` at 1."""
     share = share[:, None, None, None]
@@ -105,6 +123,10 @@ def integrated_gradients(setting: Setting) -> Explain:
 
     x' is black before preprocessing, or zero. Colours are summed, so that the whole map adds up to
     score(x) - score(x') (completeness, their proposition 1); ``gap`` is what it adds up to, less that.
+
+    Of a layer, x is its output and x' that of black: the way is straight in its activations, not in the image. What
+    else the head reads, because a path leads around the layer, stays as it is of the image; so score(x') is that of
+    the image with black's activations in the layer, and black's own where every path goes through the layer.
     """
     return PathFromBaseline(setting)
 
@@ -112,7 +134,8 @@ def integrated_gradients(setting: Setting) -> Explain:
 def expected_gradients(setting: Setting) -> Explain:
     """sum over colour of the mean of (x - b) g(b + a (x - b)), a uniform, b of the background (Erion et al. 2021).
 
-    Summed over pixels it is score(x) less the background's mean score, in expectation.
+    Summed over pixels it is score(x) less the background's mean score, in expectation. Of a layer, x and b are its
+    outputs, and what else the head reads is of the image, as in :func:`integrated_gradients`.
     """
     return PathsFromBackground(setting)
 
@@ -122,13 +145,13 @@ METHODS = (
         name="integrated_gradients",
         title="Integrated gradients",
         about="gradients summed on the way from black to the image",
-        meaning="what each pixel adds to the class’s logit on the way from an empty image",
+        meaning="what each pixel, or position of the layer, adds to the class’s logit on the way from an empty image",
         formula="sum over colour of (x - x') integral of g(x' + a (x - x')) da, a from 0 to 1, by the trapezoid rule; "
-        "summed over pixels: logit(x) - logit(x') (proposition 1)",
+        "summed over pixels: logit(x) - logit(x') (proposition 1). Of a layer, x and x' are its outputs",
         source="Sundararajan, Taly & Yan 2017",
         options=IntegratedGradients,
         build=integrated_gradients,
-        configure=configure,
+        configure=configure_anywhere,
         resolution="input",
         grain="pixels",
         signed=True,
@@ -139,13 +162,13 @@ METHODS = (
         name="expected_gradients",
         title="Expected gradients",
         about="gradients on the ways from other images of the data to this one",
-        meaning="what each pixel adds to the class’s logit compared with other images",
+        meaning="what each pixel, or position of the layer, adds to the class’s logit compared with other images",
         formula="sum over colour of the mean of (x - b) g(b + a (x - b)), a uniform in [0, 1], b an image of the "
-        "background",
+        "background; of a layer, x and b are its outputs",
         source="Erion, Janizek, Sturmfels, Lundberg & Lee 2021",
         options=ExpectedGradients,
         build=expected_gradients,
-        configure=configure,
+        configure=configure_anywhere,
         resolution="input",
         grain="pixels",
         signed=True,

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from activation_atlas.stages.specs import PositiveInt
+from activation_atlas.stages.tables.flags import ROUNDING
 from activation_atlas.stages.vision.attribution.methods.cam import at_layer
 from activation_atlas.stages.vision.attribution.methods.method import AtLayer, Explain, Maps, Method, Pair, Setting
 from activation_atlas.stages.vision.batching import packed, padded
@@ -72,7 +73,9 @@ class ChannelScores:
             for i, c, score in zip(image[:count], channel[:count], seen, strict=False):
                 gains[i][c] = score[targets[i]] - self.black[targets[i]]
         maps = [combined(a[..., c], g[c]) for a, c, g in zip(activation, chosen, gains, strict=True)]
-        return Maps(np.stack(maps), np.take_along_axis(scores, targets, 1))
+        own = np.take_along_axis(scores, targets, 1)
+        idle = np.abs(gains).max(1) <= ROUNDING * np.abs(own)
+        return Maps(np.stack(maps), own, idle=idle)
 
 
 def most_varied(activation: np.ndarray, count: int | None) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 from activation_atlas.stages.vision.model.geometry import proof
 from activation_atlas.stages.vision.model.geometry.reach import Reach
 from activation_atlas.stages.vision.model.geometry.reckoning import Seen, Shapes, loses, reaches
+from activation_atlas.stages.vision.model.geometry.token_maps import TokenMap, TokenSequence, token_maps
 from activation_atlas.stages.vision.model.geometry.upright import Reorientation, upright
 from activation_atlas.stages.vision.model.geometry.windows import LAYERS, Sliding, Window, sliding
 from activation_atlas.stages.vision.model.program import Step
@@ -24,19 +25,23 @@ __all__ = [
     "Shapes",
     "Sliding",
     "Reorientation",
+    "TokenMap",
+    "TokenSequence",
     "Window",
     "loses",
     "operations",
     "proof",
     "reaches",
     "sliding",
+    "token_maps",
     "upright",
 ]
 
 
 def operations(step: Step, shapes: Shapes) -> float:
     """Floating-point operations of a step for one image: two per weight and position, one per output value."""
-    shape = shapes.get(step.outputs[0], ()) if not isinstance(step.operation, Reorientation) else ()
+    moved = isinstance(step.operation, (Reorientation, TokenMap, TokenSequence))
+    shape = shapes.get(step.outputs[0], ()) if not moved else ()
     if any(n is None for n in shape):
         return 0.0
     values = float(np.prod(shape[1:])) if len(shape) > 1 else 0.0

@@ -8,6 +8,7 @@ import numpy as np
 
 from activation_atlas.stages.vision.model.geometry.reach import Reach, union
 from activation_atlas.stages.vision.model.geometry.rules import is_known, rule
+from activation_atlas.stages.vision.model.geometry.tokens import Tokens, moves, numbered, patched, through
 from activation_atlas.stages.vision.model.program import Program, Step
 
 Shapes = dict[int, tuple]
@@ -21,11 +22,13 @@ class Seen:
         axes: of the tensor, that run down and right in the image.
         sides: what positions see along these two.
         known: whether every step on the way is one whose effect on positions is known; else numbers must prove it.
+        mixed: whether attention told every position of all others on the way; ``sides`` are without that.
     """
 
     axes: tuple[int, int]
     sides: tuple[Reach, Reach]
     known: bool = True
+    mixed: bool = False
 
     @property
     def upright(self) -> bool:
@@ -33,8 +36,21 @@ class Seen:
         return self.axes == (1, 2) and min(side.stride for side in self.sides) > 0
 
 
+@dataclass(frozen=True)
+class Traces:
+    """By slot: the maps whose positions can be traced back to the image, and the sequences that hold such a map."""
+
+    maps: dict[int, Seen]
+    tokens: dict[int, Tokens]
+
+
 def reaches(program: Program, shapes: Shapes) -> dict[int, Seen]:
-    """For every slot whose positions can be traced back to the image, where they lie.
+    """For every slot that is a map whose positions can be traced back to the image, where they lie."""
+    return traces(program, shapes).maps
+
+
+def traces(program: Program, shapes: Shapes) -> Traces:
+    """Where the image's positions are in every slot.
 
     Branches that look at the whole image at once (squeeze-and-excite) are left
     out: what remains is the part that differs between positions.
@@ -42,17 +58,56 @@ def reaches(program: Program, shapes: Shapes) -> dict[int, Seen]:
     _, *size, _ = shapes[program.input]
     start = tuple(Reach(1.0, 0.0, 0.0, 0.0, n - 1.0) for n in size)
     found: dict[int, Seen] = {program.input: Seen((1, 2), start)}
+    tokens: dict[int, Tokens] = {}
     lost: set[int] = set()
     for step in program.before([program.output]):
         sources = [i for i in dict.fromkeys(step.inputs) if i in found and not _is_point(found[i], shapes[i])]
         astray = not lost.isdisjoint(step.inputs)
-        for slot in step.outputs:
-            seen = _through(step, sources, shapes.get(slot, ()), found, shapes, not astray)
-            if seen is not None:
-                found[slot] = seen
-            elif (sources or astray) and _has_positions(shapes.get(slot, ())):
+        from_tokens = not tokens.keys().isdisjoint(step.inputs)
+        made = [shapes.get(slot, ()) for slot in step.outputs]
+        seen = [_through(step, sources, shape, found, shapes, not (astray or from_tokens)) for shape in made]
+        if None in seen and (sources or from_tokens):
+            held = {i: tokens[i] for i in dict.fromkeys(step.inputs) if i in tokens}
+            held |= {i: begun for i in sources if (begun := _numbered(found[i], shapes[i])) is not None}
+            follow = _sequences if from_tokens or moves(step) else _begun
+            for k, each in enumerate(follow(step, held, made, shapes, astray)):
+                if seen[k] is None and each is not None and each.is_map:
+                    seen[k] = Seen((1, 2), each.sides, each.known, each.mixed)
+                elif seen[k] is None and each is not None:
+                    tokens[step.outputs[k]] = each
+        for slot, each in zip(step.outputs, seen, strict=True):
+            if each is not None:
+                found[slot] = each
+            elif slot not in tokens and (sources or from_tokens or astray) and _has_positions(shapes.get(slot, ())):
                 lost.add(slot)
-    return found
+    return Traces(found, tokens)
+
+
+def _numbered(seen: Seen, shape: tuple) -> Tokens | None:
+    """A map as what holds its positions' numbers."""
+    if len(shape) < 4:
+        return None
+    back = [side.stride < 0 for side in seen.sides]
+    number = numbered(seen.axes, back, shape)
+    grid = tuple(shape[axis] for axis in seen.axes)
+    sides = tuple(s.turned(n) if turned else s for s, n, turned in zip(seen.sides, grid, back, strict=True))
+    return None if number is None else Tokens(grid, number, sides, seen.known, seen.mixed)
+
+
+def _sequences(
+    step: Step, held: dict[int, Tokens], made: list[tuple], shapes: Shapes, astray: bool
+) -> list[Tokens | None]:
+    """What a step makes of tokens."""
+    if not held or any(None in shape[1:] for shape in made):
+        return [None] * len(made)
+    return through(step, held, made, shapes, astray)
+
+
+def _begun(step: Step, held: dict[int, Tokens], made: list[tuple], shapes: Shapes, astray: bool) -> list[Tokens | None]:
+    """What a step that does not only move values makes of maps, as far as it is no map."""
+    if not held or is_known(step):
+        return [None] * len(made)
+    return [patched(next(iter(held.values())), shape, astray) for shape in made]
 
 
 def loses(program: Program, shapes: Shapes, found: dict[int, Seen], slot: int) -> Step | None:
@@ -76,13 +131,14 @@ def _has_positions(shape: tuple) -> bool:
 def _through(
     step: Step, sources: list[int], made: tuple, found: dict[int, Seen], shapes: Shapes, known: bool
 ) -> Seen | None:
-    if not sources or len(made) < 3 or None in made[1:]:
+    if not sources or len(made) < 3 or None in made[1:] or step.kind == "TokenSequence":
         return None
     sides = [_along(step, sources, made, side, found, shapes) for side in (0, 1)]
     if None in sides or sides[0][0] == sides[1][0]:
         return None
     known = known and is_known(step) and all(found[i].known for i in sources)
-    return Seen(tuple(axis for axis, _ in sides), tuple(reach for _, reach in sides), known)
+    mixed = any(found[i].mixed for i in sources)
+    return Seen(tuple(axis for axis, _ in sides), tuple(reach for _, reach in sides), known, mixed)
 
 
 def _along(

@@ -59,7 +59,7 @@ def upright(program: Program, shapes: Shapes) -> Program:
     steps: list[Step] = []
     count, turned, undone = program.slots, {}, {}
     for step in program.steps:
-        steps.append(_reading(step, undone))
+        steps.append(reading(step, undone))
         for slot in step.outputs:
             if slot in views:
                 turned[slot], undone[slot] = count, count + 1
@@ -86,7 +86,7 @@ def _reorientation(seen: Seen) -> Reorientation:
     )
 
 
-def _reading(step: Step, undone: dict[int, int]) -> Step:
+def reading(step: Step, undone: dict[int, int]) -> Step:
     """The step, reading other slots in the place of some."""
     if undone.keys().isdisjoint(step.inputs):
         return step

@@ -19,7 +19,7 @@ from tests import quick
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import IMAGE, built, explained, images, on_paper, opened, placed, pooled
 
-GRADIENT = ["grad_cam", "grad_cam_plus_plus", "layer_cam"]
+GRADIENT = ["grad_cam", "grad_cam_plus_plus", "layer_cam", "hires_cam", "xgrad_cam"]
 LAYERS = [("linear", "relu"), ("flat", "conv"), ("deep", "mid"), ("residual", "branch"), ("sigmoid", "conv")]
 """Affine alike and by position; deep; inside a branch with a skip around it; one unit with a sigmoid."""
 
@@ -34,6 +34,12 @@ BY_HAND = {
         {0: 0, 3: 1.2096774, 4: 1.6129032, 9: 3.6290323},
         {0: 0.9453782, 3: 0.6302521, 4: 0.5252101, 9: 0},
     ),
+    # One gradient for all positions: (3 x - 9) / 25 and (9 - 2 x) / 25, as Grad-CAM is before its ReLU.
+    "hires_cam": ({0: -0.36, 3: 0, 4: 0.12, 9: 0.72}, {0: 0.36, 3: 0.12, 4: 0.04, 9: -0.36}),
+    "xgrad_cam": ({0: -0.36, 3: 0, 4: 0.12, 9: 0.72}, {0: 0.36, 3: 0.12, 4: 0.04, 9: -0.36}),
+    # Without x logit 0 is lower by 74 / 25, without 9 - x higher by 188 / 25: 10.48 x - 67.68, of which the ReLU leaves
+    # the centre. Logit 1 without them: 37 / 25 higher, 188 / 25 lower: (1692 - 225 x) / 25.
+    "ablation_cam": ({0: 0, 3: 0, 4: 0, 9: 26.64}, {0: 67.68, 3: 40.68, 4: 31.68, 9: 0}),
     # 0.08 x and 0.04 (9 - x).
     "layer_cam": ({0: 0, 3: 0.24, 4: 0.32, 9: 0.72}, {0: 0.36, 3: 0.24, 4: 0.2, 9: 0}),
 }
@@ -89,7 +95,31 @@ def slow_layer_cam(activation: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     return np.maximum(out, 0)
 
 
-SLOW = {"grad_cam": slow_grad_cam, "grad_cam_plus_plus": slow_grad_cam_plus_plus, "layer_cam": slow_layer_cam}
+def slow_hires_cam(activation: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    out = np.zeros(activation.shape[:2])
+    for i, j, k in np.ndindex(activation.shape):
+        out[i, j] += gradient[i, j, k] * activation[i, j, k]
+    return out
+
+
+def slow_xgrad_cam(activation: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    height, width, channels = activation.shape
+    out = np.zeros((height, width))
+    for k in range(channels):
+        total, weight = activation[:, :, k].sum(), 0.0
+        for i, j in np.ndindex(height, width):
+            weight += activation[i, j, k] / total * gradient[i, j, k] if total != 0 else 0
+        out += weight * activation[:, :, k]
+    return out
+
+
+SLOW = {
+    "grad_cam": slow_grad_cam,
+    "grad_cam_plus_plus": slow_grad_cam_plus_plus,
+    "layer_cam": slow_layer_cam,
+    "hires_cam": slow_hires_cam,
+    "xgrad_cam": slow_xgrad_cam,
+}
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +149,8 @@ def kept(tmp_path_factory):
 @pytest.mark.parametrize(
     ("name", "model", "layer"),
     [("grad_cam", *where) for where in LAYERS]
-    + [(n, *where) for n in GRADIENT[1:] for where in (LAYERS[0], LAYERS[3])],
+    + [(n, *where) for n in GRADIENT[1:3] for where in (LAYERS[0], LAYERS[3])]
+    + [pytest.param(n, *LAYERS[3], marks=pytest.mark.slow) for n in GRADIENT[3:]],
 )
 def test_maps_are_those_of_the_papers_loops(name, model, layer, kept):
     model, pixels, activation, gradient = kept(model, layer)
@@ -131,7 +162,10 @@ def test_maps_are_those_of_the_papers_loops(name, model, layer, kept):
 
 @pytest.mark.parametrize(
     ("name", "model"),
-    [("grad_cam", "flat"), ("grad_cam_plus_plus", "linear"), ("layer_cam", "flat"), ("cam", "linear")],
+    [
+        *(("grad_cam", "flat"), ("grad_cam_plus_plus", "linear"), ("layer_cam", "flat"), ("cam", "linear")),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in (("hires_cam", "flat"), ("xgrad_cam", "linear"))),
+    ],
 )
 def test_jacobian_and_tape_agree(name, model, tmp_path):
     model = small.opened(model, tmp_path)

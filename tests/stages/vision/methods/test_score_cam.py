@@ -100,6 +100,16 @@ def test_a_black_image_needs_no_forward_and_weighs_all_channels_alike():
     )
 
 
+def test_a_score_that_no_channel_changes_is_told(tmp_path):
+    """Seen through nothing but black: the map is the mean of the channels, whatever the class."""
+    model = opened(pooled(), tmp_path)
+    black, shown = (np.full((1, 5, 5, 1), value, np.uint8) for value in (0, 0))
+    shown[0, 2, 2] = 9
+    explain = built("score_cam", model)
+    maps = explain(np.concatenate([black, shown]), np.array([[0, 1]] * 2, np.int32), ["0", "1"])
+    assert maps.idle.tolist() == [[True, True], [False, False]]
+
+
 def test_only_the_channels_of_this_image_that_vary_most_are_used(tmp_path):
     model = opened(wide(), tmp_path)
     pixels = images(model, 4)

@@ -1,8 +1,4 @@
-"""From a file's bytes to pixels at the model's size, and from the model's pixels back to the photograph.
-
-Sizes are (height, width); boxes are (left, top, right, bottom) in pixel edges,
-so that a whole image is (0, 0, width, height). Pillow does the work and
-releases the GIL while it decodes and resizes: a pool of threads scales.
+"""From a file's bytes to pixels. Pillow does the work and releases the GIL meanwhile: a pool of threads scales.
 
 JPEG's reduced-size decoding (``Image.draft``) is not used: it is a different
 filter and gives different pixels.
@@ -13,20 +9,14 @@ from __future__ import annotations
 import re
 import warnings
 from io import BytesIO
-from typing import Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from activation_atlas.stages.vision.levels import Levels, Span, colours_of, eight_bit, is_wide, span
 
-Crop = Literal["center", "none", "pad"]
-
 MAX_PIXELS = 178_956_970
 """Default limit on width x height; the same as Pillow's own."""
-
-GREY = 128
-"""What `pad` fills with."""
 
 EXTENSIONS = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .gif .bmp .dib .webp .tif .tiff .ppm .pgm .pbm .pnm"
@@ -127,119 +117,7 @@ def decode(data: bytes, channels: int = 3, max_pixels: int = MAX_PIXELS, levels:
     Raises:
         ImageError: empty, truncated, not an image, or more than ``max_pixels`` pixels.
     """
-    return _array(_upright(data, channels, max_pixels, levels))
-
-
-def decode_to(
-    data: bytes,
-    size: tuple[int, int],
-    crop: Crop = "center",
-    channels: int = 3,
-    max_pixels: int = MAX_PIXELS,
-    levels: Levels | None = None,
-) -> np.ndarray:
-    """``fit_size(decode(data), size, crop)`` without the array between."""
-    return _array(_fit(_upright(data, channels, max_pixels, levels), size, crop))
-
-
-def fit_size(image: np.ndarray, size: tuple[int, int], crop: Crop = "center", fill: int = GREY) -> np.ndarray:
-    """A uint8 (height, width, channels) image brought to ``size`` = (height, width).
-
-    Antialiased bilinear. ``center`` first takes the largest centred rectangle of
-    the target's shape (a square for a square), ``none`` squashes, ``pad`` keeps
-    the whole image and fills the rest with grey, or with ``fill``.
-    """
-    flat = image[:, :, 0] if image.shape[2] == 1 else image
-    return _array(_fit(Image.fromarray(np.ascontiguousarray(flat)), size, crop, fill))
-
-
-def source_box(
-    box: tuple[float, float, float, float],
-    upright: tuple[int, int],
-    size: tuple[int, int],
-    crop: Crop = "center",
-    clip: bool = True,
-) -> tuple[float, float, float, float]:
-    """Where a box of the model's input lies in the upright image.
-
-    Args:
-        box: (left, top, right, bottom) in pixels of the model's input.
-        upright: (height, width) of the decoded image.
-        size: (height, width) it was brought to, with ``crop``.
-        clip: cut off what lies outside the image (receptive fields often reach
-            past it). A box that lies wholly in the padding comes back empty.
-
-    Returns:
-        (left, top, right, bottom) in pixels of the upright image.
-    """
-    height, width = upright
-    (x0, y0, x1, y1), (left, top, right, bottom) = _placement(upright, size, crop)
-    across, down = (x1 - x0) / (right - left), (y1 - y0) / (bottom - top)
-    found = [
-        x0 + (box[0] - left) * across,
-        y0 + (box[1] - top) * down,
-        x0 + (box[2] - left) * across,
-        y0 + (box[3] - top) * down,
-    ]
-    if clip:
-        found = [min(max(v, 0.0), float(end)) for v, end in zip(found, (width, height, width, height), strict=True)]
-    return tuple(found)
-
-
-def input_box(
-    box: tuple[float, float, float, float], upright: tuple[int, int], size: tuple[int, int], crop: Crop = "center"
-) -> tuple[float, float, float, float]:
-    """Where a box of the upright image lies in the model's input: :func:`source_box` the other way, cut at the border.
-
-    A box that the crop leaves out comes back without width or height.
-    """
-    (x0, y0, x1, y1), (left, top, right, bottom) = _placement(upright, size, crop)
-    across, down = (right - left) / (x1 - x0), (bottom - top) / (y1 - y0)
-    xs = [min(max(left + (x - x0) * across, left), right) for x in box[::2]]
-    ys = [min(max(top + (y - y0) * down, top), bottom) for y in box[1::2]]
-    return xs[0], ys[0], xs[1], ys[1]
-
-
-def _placement(upright: tuple[int, int], size: tuple[int, int], crop: Crop) -> tuple[tuple, tuple]:
-    """(box taken from the image, box it fills in the target), whole pixels both."""
-    (height, width), (rows, cols) = upright, size
-    whole, filled = (0, 0, width, height), (0, 0, cols, rows)
-    if crop == "none":
-        return whole, filled
-    if crop == "center":
-        if width * rows >= height * cols:  # the image is the wider one
-            w, h = min(width, max(1, round(height * cols / rows))), height
-        else:
-            w, h = width, min(height, max(1, round(width * rows / cols)))
-        x, y = (width - w) // 2, (height - h) // 2
-        return (x, y, x + w, y + h), filled
-    if crop == "pad":
-        scale = min(cols / width, rows / height)
-        w, h = min(cols, max(1, round(width * scale))), min(rows, max(1, round(height * scale)))
-        x, y = (cols - w) // 2, (rows - h) // 2
-        return whole, (x, y, x + w, y + h)
-    raise ValueError(f"crop is center, none or pad, not {crop!r}")
-
-
-def _fit(image: Image.Image, size: tuple[int, int], crop: Crop, fill: int = GREY) -> Image.Image:
-    upright = (image.height, image.width)
-    taken, filled = _placement(upright, size, crop)
-    if taken != (0, 0, image.width, image.height):
-        # Cropped first: `resize(box=...)` would let the filter see pixels beyond the box.
-        image = image.crop(taken)
-    scaled = (filled[2] - filled[0], filled[3] - filled[1])
-    if image.size != scaled:
-        image = image.resize(scaled, Image.Resampling.BILINEAR)
-    if scaled != (size[1], size[0]):
-        whole = Image.new(image.mode, (size[1], size[0]), (fill,) * len(image.getbands()))
-        whole.paste(image, filled[:2])
-        image = whole
-    return image
-
-
-def _array(image: Image.Image) -> np.ndarray:
-    array = np.array(image)
-    return array[:, :, None] if array.ndim == 2 else array
+    return array_of(upright(data, channels, max_pixels, levels))
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
@@ -265,7 +143,14 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
-def _upright(data: bytes, channels: int, max_pixels: int, levels: Levels | None) -> Image.Image:
+def array_of(image: Image.Image) -> np.ndarray:
+    """uint8 (height, width, channels), also of one channel."""
+    array = np.array(image)
+    return array[:, :, None] if array.ndim == 2 else array
+
+
+def upright(data: bytes, channels: int, max_pixels: int, levels: Levels | None) -> Image.Image:
+    """:func:`decode` without the array."""
     if channels not in (1, 3):
         raise ValueError(f"images have 1 or 3 channels, not {channels}")
     image = _open(data, max_pixels)

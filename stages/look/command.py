@@ -1,0 +1,52 @@
+"""The command ``look``: what it writes, says and refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from activation_atlas.stages.drawing.numbers import plural
+from activation_atlas.stages.drawing.written import check_folder
+from activation_atlas.stages.look.export import said
+from activation_atlas.stages.look.interactive import PARTS, look
+from activation_atlas.stages.stage import UserError
+
+
+def looked(
+    out: Path,
+    say: Callable[[str], object],
+    reject: Callable[[str], object],
+    *,
+    images: Sequence[str],
+    only: Sequence[str] | None,
+    **asked: Any,
+) -> int:
+    """Looks, and writes what was seen to a folder.
+
+    Args:
+        say: told what was written.
+        reject: told in one line of each image that cannot be used.
+        asked: as :func:`stages.look.interactive.look` takes it.
+
+    Returns:
+        How many images could not be used.
+
+    Raises:
+        UserError: something is not as it has to be.
+    """
+    check_folder(out)
+    if only is not None and "maps" in only and not images:
+        raise UserError("--only maps: are of images; give one or more")
+    rejects: list[str] = []
+
+    def rejected(uri: str, reason: str) -> None:
+        rejects.append(uri)
+        reject(f"{uri}: {reason}")
+
+    seen = look(images, only=only or PARTS, rejected=rejected, **asked)
+    for image in seen.images:
+        say(said(image, seen.classes))
+    index, *others = seen.save(out)
+    say(f"{plural(len(others), 'file')} in {out}; open {index.resolve()}")
+    return len(rejects)

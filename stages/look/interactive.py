@@ -1,0 +1,102 @@
+"""What a network has learned and what it sees in images, at once and without a run: for the command ``look``, for
+Python and for notebooks.
+
+    from activation_atlas.stages.look.interactive import look
+
+    seen = look("dog.jpg", "model.keras")
+    seen.filters[0].weights     # and the pictures of all, in a notebook, by naming them
+    seen.maps[3].values
+    seen.save("look/")          # pictures, tables, a page
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from activation_atlas.stages.look.export import save
+from activation_atlas.stages.look.filters import Filters, learned_filters
+from activation_atlas.stages.look.maps import FeatureMaps, Scale, maps_of
+from activation_atlas.stages.look.photographs import Photograph, photographs
+from activation_atlas.stages.look.shown import Shown
+from activation_atlas.stages.origin import model_spec
+from activation_atlas.stages.specs import ModelSpec, listed
+from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.images import Crop
+
+PARTS = ("filters", "maps")
+"""What can be looked at."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was looked at; a part that was not asked for is empty.
+
+    Attributes:
+        model: its name.
+        classes: class names, in the order of the logits.
+        images: the photographs, in the order given.
+        filters: of layers.
+        maps: of images: for each the layers in order.
+    """
+
+    model: str
+    classes: Sequence[str]
+    images: Sequence[Photograph]
+    filters: Shown[Filters]
+    maps: Shown[FeatureMaps]
+
+    def save(self, out: str | os.PathLike[str]) -> list[Path]:
+        """Pictures (PNG, and PDF for print), tables (Parquet) and ``index.html`` in a folder; the files written."""
+        return save(self, Path(out))
+
+    def _repr_png_(self) -> bytes | None:
+        return Shown([*self.filters, *self.maps])._repr_png_()
+
+
+def look(
+    images: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+    model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str],
+    *,
+    only: Sequence[str] | str = PARTS,
+    filters: Sequence[str] | str | None = None,
+    maps: Sequence[str] | str | None = None,
+    scaled: Scale = "channel",
+    crop: Crop = "center",
+    levels: tuple[float, float] | float | None = None,
+    rejected: Callable[[str, str], object] | None = None,
+) -> Look:
+    """Looks at a network: what it has learned, and what it sees in images.
+
+    Args:
+        images: files, folders or globs; one, several, or an empty list where only filters are asked for.
+        model: a file, ``application:NAME``, ``preset:NAME``, or a section ``model`` with more said.
+        only: of :data:`PARTS`; default: all of them.
+        filters: layers whose filters are drawn; default: the first that has any.
+        maps: layers whose feature maps are drawn; default: eight, evenly over the depth.
+        scaled: each ``channel`` of a map on a scale of its own, or all channels on the ``layer``'s.
+        crop: ``center``, ``none`` (squashed) or ``pad``.
+        levels: what is black and white (or white alone) in images of more than 8 bits a channel.
+        rejected: called with (uri, reason) for an image that cannot be used; without it, that is an error.
+
+    Raises:
+        UserError: no such image, model, layer or part; one line.
+    """
+    from activation_atlas.stages.vision.model import open_model
+
+    asked = listed(only)
+    if unknown := [part for part in asked if part not in PARTS]:
+        raise UserError(f"only {unknown[0]!r}: choose {', '.join(PARTS)}")
+    if scaled not in get_args(Scale):
+        raise UserError(f"scaled {scaled!r}: choose {' or '.join(get_args(Scale))}")
+    spec = model_spec(model)
+    opened = open_model(spec)
+    given = listed(images)
+    shown = photographs(given, opened, crop, levels, rejected) if given else []
+    drawn = learned_filters(spec, filters) if "filters" in asked else Shown[Filters]()
+    layers = None if maps is None else listed(maps)
+    seen = maps_of(shown, opened, layers, scaled) if "maps" in asked else Shown[FeatureMaps]()
+    return Look(opened.name, opened.classes, shown, drawn, seen)

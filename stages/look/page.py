@@ -1,0 +1,61 @@
+"""The page of what was looked at: its sections, and the pictures in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+from activation_atlas.stages.drawing.pages import rendered
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture on the page.
+
+    Attributes:
+        src: the file, relative to the page. large: the file it opens, or empty for the same.
+        words: what it shows, for who cannot see it.
+        said: written under it, or empty.
+        width, height: pixels.
+    """
+
+    src: str
+    words: str
+    width: int
+    height: int
+    large: str = ""
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A kind of picture: its heading, what is seen, and the pictures."""
+
+    id: str
+    title: str
+    about: str
+    pictures: Sequence[Picture]
+
+
+FILTERS = (
+    "filters",
+    "Learned filters",
+    "The weights themselves: what a layer multiplies with what it is given. Those of the first layer lie on the image.",
+)
+MAPS = (
+    "maps",
+    "Feature maps",
+    "Every channel of a layer for one photograph, layer after layer: the deeper, the coarser and the more often zero.",
+)
+
+
+def page(title: str, heading: str, model: str, sections: Iterable[Section], home: str = "") -> bytes:
+    """The page as HTML; sections without pictures are left out.
+
+    Args:
+        title: of the run, or of the model. heading: of the page.
+        home: the page it belongs to, or empty.
+    """
+    shown = [asdict(section) for section in sections if section.pictures]
+    facts = {"heading": heading, "model": model, "sections": shown, "home": home}
+    return rendered("look.html", title, {}, (), ("style.css", "look.css"), facts)

@@ -1,0 +1,80 @@
+"""The tables of what a network has learned and what it sees in an image; a part of ``tables`` and of ``described``."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from activation_atlas.stages.stage import Table
+
+
+def filters() -> pa.Schema:
+    """The weights of a layer, a row for each slice of each filter."""
+    return pa.schema(
+        [
+            ("layer", pa.string()),
+            ("part", pa.string()),
+            ("filter", pa.int32()),
+            ("slice", pa.int32()),
+            ("norm", pa.float32()),
+            ("filter_norm", pa.float32()),
+            ("height", pa.int32()),
+            ("width", pa.int32()),
+            ("weights", pa.list_(pa.float32())),
+        ]
+    )
+
+
+def feature_maps() -> pa.Schema:
+    """What a layer answers to an image, a row for each channel."""
+    return pa.schema(
+        [
+            ("image_id", pa.string()),
+            ("layer", pa.string()),
+            ("channel", pa.int32()),
+            ("height", pa.int32()),
+            ("width", pa.int32()),
+            ("low", pa.float32()),
+            ("high", pa.float32()),
+            ("zeros", pa.float32()),
+            ("dead", pa.bool_()),
+            ("map", pa.list_(pa.float32())),
+        ]
+    )
+
+
+LOOKS = (
+    Table(
+        "filters",
+        ("layer", "part", "filter", "slice"),
+        "the learned filters of a layer, as its weights are stored",
+        {
+            "layer": "path of the layer",
+            "part": "of a separable convolution: depthwise or pointwise; else empty",
+            "filter": "which of the layer's filters: the channel of its output",
+            "slice": "the channel of the layer's input that the slice is laid on; of a layer that reads the image "
+            "0, 1, 2: red, green, blue",
+            "norm": "Euclidean norm of the slice",
+            "filter_norm": "Euclidean norm of the whole filter",
+            "height": "rows of the slice",
+            "width": "columns of the slice",
+            "weights": "row by row",
+        },
+    ),
+    Table(
+        "feature_maps",
+        ("image_id", "layer", "channel"),
+        "what a layer answers to an image, channel by channel",
+        {
+            "image_id": "first 16 hex digits of SHA-256 of the image's path relative to its source",
+            "layer": "path of the layer",
+            "channel": "of the layer's output",
+            "height": "rows of the map (1 of a layer without positions)",
+            "width": "columns of the map (1 of a layer without positions)",
+            "low": "least finite value (null: there is none)",
+            "high": "largest finite value (null: there is none)",
+            "zeros": "share of the map's values that are exactly 0",
+            "dead": "whether the channel is 0 everywhere in this image",
+            "map": "row by row, as the layer gives it",
+        },
+    ),
+)

@@ -1,0 +1,281 @@
+"""Sequences of tokens: which of their values stand for which position of a map, whatever moved them.
+
+A transformer holds its map as a sequence (n, T, C), a class token and others beside it; windows, cut out of a map and
+put into the batch, are another. Each value of such a tensor carries the number of its position. What only moves values
+(a reshape, a transposition, a slice, a concatenation, a roll) is run on these numbers; what works on each token alone,
+or, like attention, adds to each what it finds in others, leaves them where they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from keras import tree
+
+from activation_atlas.stages.vision.model.geometry.reach import Reach
+from activation_atlas.stages.vision.model.geometry.rules import is_known
+from activation_atlas.stages.vision.model.geometry.windows import Window
+from activation_atlas.stages.vision.model.keras_adapter import home, is_own
+from activation_atlas.stages.vision.model.program import Slot, Step
+
+Shapes = dict[int, tuple]
+MOST = 2**23
+"""Values of a tensor whose numbers are followed."""
+BESIDE = 16
+"""Tokens beside the map that a layer which cannot be looked into may put before it, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """What of a tensor stands for the positions of a map.
+
+    Attributes:
+        grid: height and width of the map.
+        number: int32, of the tensor's shape for two images: 0 for what is no position's, else 1 + row * width + column,
+            in the second image height * width more.
+        sides: what the positions see, down and right, apart from what attention adds.
+        known: whether what every step on the way does to positions is known; else numbers must prove it.
+        mixed: whether every position may have been told of all others.
+    """
+
+    grid: tuple[int, int]
+    number: np.ndarray
+    sides: tuple[Reach, Reach]
+    known: bool = True
+    mixed: bool = False
+
+    @property
+    def is_map(self) -> bool:
+        """Whether the tensor is the map itself, (n, height, width, C)."""
+        if self.number.ndim != 4 or self.number.shape[1:3] != self.grid:
+            return False
+        found = layout(self)
+        return found is not None and found.before == 0 and not found.beside
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a sequence of M tokens (n, ..., C), ``shape`` behind the batch, holds the map ``grid``.
+
+    Attributes:
+        order: which of the M tokens each position is, row after row.
+        beside: which are no position's.
+    """
+
+    grid: tuple[int, int]
+    order: tuple[int, ...]
+    beside: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def before(self) -> int | None:
+        """How many tokens lie before the positions, where these follow one another; None where they do not."""
+        first, count = self.order[0], len(self.order)
+        return first if self.order == tuple(range(first, first + count)) else None
+
+
+def layout(tokens: Tokens) -> Layout | None:
+    """How tokens lie in (n, T, C) or (n, S, T, C); None where these do not hold each position of the map once."""
+    number, (height, width) = tokens.number, tokens.grid
+    if number.ndim not in (3, 4) or not _is_constant(number, 1):
+        return None
+    flat = number[..., 0].reshape(2, -1)
+    count = height * width
+    first, second = flat
+    if not np.array_equal(np.sort(first[first > 0]), np.arange(1, count + 1)):
+        return None
+    if not np.array_equal(second, np.where(first > 0, first + count, 0)):
+        return None
+    order = np.argsort(np.where(first > 0, first, count + 1), kind="stable")
+    return Layout(
+        (height, width),
+        tuple(order[:count].tolist()),
+        tuple(np.flatnonzero(first == 0).tolist()),
+        number.shape[1:],
+    )
+
+
+# -- what begins a sequence ------------------------------------------------------------
+
+
+def numbered(axes: Sequence[int], back: Sequence[bool], shape: tuple) -> np.ndarray | None:
+    """The numbers of a map of that shape whose ``axes`` run down and right, some of them ``back``; None if too many."""
+    if math.prod(shape) > MOST or shape[0] != 2:
+        return None
+    height, width = (shape[axis] for axis in axes)
+    place = np.ones((1,) * len(shape), np.int32)
+    for axis, turned, stride in zip((0, *axes), (False, *back), (height * width, width, 1), strict=True):
+        along = np.arange(shape[axis], dtype=np.int32)[:: -1 if turned else 1] * stride
+        place = place + along.reshape([-1 if k == axis else 1 for k in range(len(shape))])
+    return np.broadcast_to(place, shape)
+
+
+def guessed(grid: tuple[int, int], tokens: int) -> tuple[tuple[int, int], int] | None:
+    """(grid, tokens before it) of a sequence that a layer makes of a map in a way nobody knows.
+
+    Square patches that share out the map, and the fewest tokens beside them.
+    """
+    found = []
+    for size in range(1, min(grid) + 1):
+        cells = (grid[0] // size, grid[1] // size)
+        if 0 <= (before := tokens - cells[0] * cells[1]) <= BESIDE and math.prod(cells) > 1:
+            found.append((before, size, cells))
+    return (min(found)[2], min(found)[0]) if found else None
+
+
+def patched(tokens: Tokens, made: tuple, astray: bool) -> Tokens | None:
+    """The sequence (n, T, C) that a layer which cannot be looked into makes of a map, as far as its length tells."""
+    found = guessed(tokens.grid, made[1]) if len(made) == 3 and made[0] == 2 else None
+    if found is None:
+        return None
+    cells, before = found
+    sides = shared_out(tokens.sides, tokens.grid, cells)
+    return Tokens(cells, sequence(cells, before, made), sides, False, tokens.mixed or astray)
+
+
+def sequence(grid: tuple[int, int], before: int, shape: tuple) -> np.ndarray:
+    """The numbers of a tensor (n, T, ...) that holds ``grid`` row after row, behind ``before`` tokens."""
+    count = grid[0] * grid[1]
+    number = np.zeros((2, shape[1]), np.int32)
+    number[:, before : before + count] = 1 + np.arange(2 * count).reshape(2, count)
+    return _spread(number, shape)
+
+
+def shared_out(sides: tuple[Reach, Reach], grid: tuple[int, int], cells: tuple[int, int]) -> tuple[Reach, Reach]:
+    """What ``cells`` see that share out a map of ``grid`` among them, of what the map's positions see."""
+    sizes = (float(inside // outside) for inside, outside in zip(grid, cells, strict=True))
+    return tuple(
+        side.through(Window(size, 0.0, size - 1), count) for side, size, count in zip(sides, sizes, cells, strict=True)
+    )
+
+
+# -- what happens to one -----------------------------------------------------------------
+
+MOVES = {
+    *("Reshape", "Flatten", "Permute", "Transpose", "Swapaxes", "Moveaxis", "GetItem", "Squeeze", "ExpandDims"),
+    *("Concatenate", "Stack", "Split", "Unstack", "Roll", "Flip", "Pad", "Take", "Copy", "Rot90"),
+    *("Cropping1D", "ZeroPadding1D", "Cropping2D", "ZeroPadding2D", "TokenMap", "TokenSequence"),
+}
+"""Class names of what only moves values; what it fills up with zeros is no position's."""
+MIXES = {
+    *("MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention"),
+    *("DotProductAttention", "Matmul", "Einsum"),
+}
+"""Class names of what gives each token of its first input something of all tokens."""
+
+
+def moves(step: Step) -> bool:
+    """Whether a step only moves values."""
+    return step.kind in MOVES and (home(step.operation) is not None or is_own(step.operation))
+
+
+def through(
+    step: Step, given: Mapping[int, Tokens], made: Sequence[tuple], shapes: Shapes, astray: bool
+) -> list[Tokens | None]:
+    """What a step makes of tokens, for each of its outputs of shapes ``made``.
+
+    Args:
+        given: of the step's inputs, those that hold positions.
+        astray: whether another input comes from positions that were lost on the way.
+    """
+    first, *others = given.values()
+    if any(other.grid != first.grid for other in others):
+        return [None] * len(made)
+    numbers = {slot: tokens.number for slot, tokens in given.items()}
+    known, mixed = not astray, astray
+    if moves(step):
+        found = moved(step, numbers, shapes)
+    elif step.kind in MIXES and home(step.operation) is not None:
+        query, mixed = _query(step), True
+        found = [alone(numbers[query], shape) if query in numbers else None for shape in made]
+    elif is_known(step) or step.kind == "EinsumDense":
+        found = [together([alone(n, shape) for n in numbers.values()], shape) for shape in made]
+    else:
+        known, mixed = False, True
+        found = [_opaque(first, shape) for shape in made]
+    known &= all(tokens.known for tokens in given.values())
+    mixed |= any(tokens.mixed for tokens in given.values())
+    return [
+        Tokens(first.grid, number, first.sides, known, mixed) if number is not None and number.any() else None
+        for number in (found or [None] * len(made))
+    ]
+
+
+def _query(step: Step) -> int | None:
+    """The slot whose tokens the output's are."""
+    value = step.kwargs.get("query", step.args[0] if step.args else None)
+    value = value[0] if isinstance(value, (list, tuple)) else value
+    return value.number if isinstance(value, Slot) else step.inputs[0]
+
+
+def moved(step: Step, numbers: Mapping[int, np.ndarray], shapes: Shapes) -> list[np.ndarray] | None:
+    """The step run on numbers; everything else that it reads is no position's."""
+
+    def number(x: Any) -> Any:
+        if isinstance(x, Slot):
+            return tf.constant(numbers[x.number]) if x.number in numbers else tf.zeros(shapes[x.number], tf.int32)
+        return tf.zeros(x.shape, tf.int32) if "float" in str(getattr(x, "dtype", "")) else x
+
+    args, kwargs = tree.map_structure(number, (list(step.args), step.kwargs))
+    with tf.init_scope():
+        try:
+            return [_compact(x.numpy()) for x in tree.flatten(step.operation(*args, **kwargs))]
+        except Exception:  # whatever a layer finds wrong with whole numbers
+            return None
+
+
+def alone(number: np.ndarray, made: tuple) -> np.ndarray | None:
+    """The numbers of a tensor of which each token was made of one of the input, whose first axes it shares."""
+    if number.shape == tuple(made):
+        return number
+    same = (a == b for a, b in zip(number.shape[:-1], made[:-1], strict=False))
+    for axes in range(sum(1 for _ in takewhile(bool, same)), 1, -1):
+        if _is_constant(number, number.ndim - axes):
+            return _spread(number[(..., *[0] * (number.ndim - axes))], made)
+    return None
+
+
+def together(numbers: Iterable[np.ndarray | None], made: tuple) -> np.ndarray | None:
+    """Of what meets value by value; None where different positions do."""
+    found, *others = numbers
+    for number in others:
+        if found is None or number is None or ((found > 0) & (number > 0) & (found != number)).any():
+            return None
+        found = found if number is found else _compact(np.maximum(found, number))
+    return found
+
+
+def _opaque(tokens: Tokens, made: tuple) -> np.ndarray | None:
+    """What a layer that cannot be looked into may have left where it was; tokens that it adds or takes lie in front."""
+    number = alone(tokens.number, made)
+    if number is not None or len(made) != 3 or tokens.number.ndim != 3 or made[0] != len(tokens.number):
+        return number
+    more = made[1] - tokens.number.shape[1]
+    if not _is_constant(tokens.number, 1) or more > BESIDE or (more < 0 and tokens.number[:, :-more].any()):
+        return None
+    rows = np.pad(tokens.number[..., 0], ((0, 0), (max(more, 0), 0)))[:, max(-more, 0) :]
+    return _spread(rows, made)
+
+
+def _is_constant(number: np.ndarray, axes: int) -> bool:
+    """Whether the last ``axes`` hold one number each."""
+    if all(stride == 0 for stride in number.strides[number.ndim - axes :]):
+        return True
+    return bool((number == number[(..., *[slice(0, 1)] * axes)]).all())
+
+
+def _compact(number: np.ndarray) -> np.ndarray:
+    """The same, in less memory where the last axis holds one number each."""
+    whole = number.ndim > 1 and number.size and _is_constant(number, 1)
+    return np.broadcast_to(number[..., :1], number.shape) if whole else number
+
+
+def _spread(number: np.ndarray, shape: tuple) -> np.ndarray:
+    """Numbers of the first axes of a shape, for all that lies behind them."""
+    return np.broadcast_to(number.reshape(*number.shape, *[1] * (len(shape) - number.ndim)), shape)

@@ -1,0 +1,77 @@
+"""The command look: what it writes, and its one line where something is wrong."""
+
+import re
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import activation_atlas as aa
+from activation_atlas.stages import tables
+from tests.bench import command, one_line
+from tests.small import CLASSES, draw, write_model
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("look")
+    write_model(made / "model.keras", 16)
+    (made / "classes.txt").write_text("\n".join(CLASSES))
+    (made / "photos").mkdir()
+    draw("stripes", 1, 40).crop((0, 0, 40, 24)).save(made / "photos" / "wide one.png")
+    draw("checks", 1, 300).save(made / "photos" / "large.jpg")
+    (made / "photos" / "broken.jpg").write_bytes(b"\xff\xd8\xffnothing")
+    return made
+
+
+def look(folder, *words, images=("photos/large.jpg",)):
+    common = ["--model", folder / "model.keras", "--classes", folder / "classes.txt", "--out", folder / "out"]
+    return command("look", *(folder / image for image in images), *common, *words)
+
+
+def test_pictures_tables_and_a_page_that_shows_them(folder):
+    code, out, err = look(folder, "--maps", "first", "--maps", "dense", images=["photos"])
+    assert code == 3  # the others went on
+    assert err.count("\n") == 1 and "broken.jpg: not a readable image" in err
+    assert "index.html" in out
+    made = folder / "out"
+    page = (made / "index.html").read_text()
+    shown = re.findall(r'<img src="([^"]+)"', page)
+    assert shown == [
+        "filters-first.png",
+        *(f"maps-{s}-{k}.png" for s in ("large", "wide_one") for k in ("first", "dense")),
+    ]
+    for name in shown:
+        with Image.open(made / name) as picture:
+            assert picture.width > 700
+        assert (made / name).with_suffix(".pdf").read_bytes()[:5] == b"%PDF-"
+    rows = pq.read_table(made / "feature_maps.parquet")
+    assert rows.schema.equals(tables.feature_maps()) and rows.num_rows == 2 * (8 + 3)
+    filters = pq.read_table(made / "filters.parquet")
+    assert filters.schema.equals(tables.filters()) and filters.num_rows == 8 * 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--maps", "fist"], "did you mean first"),
+        (["--filters", "global_average_pooling2d"], "GlobalAveragePooling2D has no kernel"),
+        (["--only", "everything"], "choose filters, maps"),
+        (["--scale", "mine"], "choose channel or layer"),
+    ],
+)
+def test_what_is_wrong_is_one_line(folder, words, said):
+    one_line(look(folder, *words), said)
+
+
+def test_in_python_what_was_seen_shows_itself(folder):
+    photo, model = folder / "photos" / "large.jpg", folder / "model.keras"
+    seen = aa.look(photo, model, maps="second")
+    assert seen._repr_png_()[:4] == b"\x89PNG"
+    assert seen.maps[0].values.shape == (4, 4, 12) and seen.filters[0].weights.shape == (8, 3, 5, 5)
+    (alone,) = aa.feature_maps([photo], model, "second")
+    assert (alone.values == seen.maps[0].values).all()
+    assert [one.name for one in aa.filters(model, ["first", "dense"])] == ["first", "dense"]
+    assert not aa.look([], model, only="filters").maps
