@@ -208,6 +208,7 @@ def explain(
     antialias: Annotated[bool | None, typer.Option(help="whether the resizing filter grows with the image")] = None,
     levels: Levels = None,
     option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="of a method, e.g. patch=24")] = None,
+    boxes: Annotated[bool, typer.Option("--boxes", help="also the box that each map finds, drawn and as CSV")] = False,
     seed: Annotated[int, typer.Option(min=0, help="every random choice follows from it")] = 0,
 ) -> None:
     """Maps of a few images: an overlay for each class and method, a panel for each image, and the raw maps."""
@@ -234,7 +235,7 @@ def explain(
         levels=levels_of(levels),
         **fit_of(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias),
     )
-    explained, rejected = export(request, out, typer.echo, lambda line: typer.echo(line, err=True))
+    explained, rejected = export(request, out, typer.echo, lambda line: typer.echo(line, err=True), boxes)
     if rejected:
         raise typer.Exit(3 if explained else 2)
 

@@ -16,8 +16,11 @@ from activation_atlas.stages.methods import METHODS
 from activation_atlas.stages.stage import UserError
 
 
-def panel_of(images: Sequence[Explained]) -> Sheet:
+def panel_of(images: Sequence[Explained], boxes: bool = False) -> Sheet:
     """Images that :func:`stages.explain.interactive.explain_images` explained, on one sheet.
+
+    Args:
+        boxes: draws a frame around what each map says is the thing, see :meth:`Explained.box`.
 
     Raises:
         UserError: there is no image, or one without maps.
@@ -38,7 +41,7 @@ def panel_of(images: Sequence[Explained]) -> Sheet:
                     _where(own),
                     image.top(variant),
                     own[0].surface(image.input_size).style,
-                    [image.picture(m, factor) for m in own],
+                    [image.picture(m, factor, boxes) for m in own],
                     ["zero everywhere" if m.flag == "zero" else m.flag or "" for m in own],
                 )
             )
@@ -55,7 +58,10 @@ def panel_of(images: Sequence[Explained]) -> Sheet:
     seen += f" ({one.fit.share:.3g} of its sides)" if one.fit.share < 1 else ""
     title = one.name if len(images) == 1 else f"{len(images)} images"
     size = "{} × {}".format(*one.input_size)
-    return panel(groups, title, f"{_what(one)}. {one.model} sees {seen}, {size}", _words(images))
+    words = _words(images)
+    if boxes:
+        words.append("Frames: the box found in the map, around its largest piece.")
+    return panel(groups, title, f"{_what(one)}. {one.model} sees {seen}, {size}", words)
 
 
 def _what(one: Explained) -> str:
