@@ -87,7 +87,7 @@ def _where(own: Sequence[Map], alone: bool) -> str:
     one = own[0]
     height, width = one.values.shape
     if METHODS[one.options.name].resolution == "input" and METHODS[one.options.name].grain == "blocky":
-        fits = [f"{m.fit:.2f}" for m in own if m.fit is not None and alone]
+        fits = [f"{m.fit:.2f}".replace("-", "−") for m in own if m.fit is not None and alone]
         return "segments of the input" + (f"; fit {', '.join(fits)}" if fits else "")
     if one.options.windows:
         return f"{height} × {width} windows of " + "{} × {}".format(*one.options.windows[0])
