@@ -15,7 +15,6 @@ from activation_atlas.pipeline.looking import look
 from activation_atlas.pipeline.options import (
     Classes,
     Config,
-    CropTo,
     Folder,
     InputSize,
     Levels,
@@ -154,7 +153,10 @@ def layers(
     output: Output = None,
     input_size: InputSize = None,
 ) -> None:
-    """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it."""
+    """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it.
+
+    Behind a shape with +: tokens beside the map, such as a class token.
+    """
     from activation_atlas.pipeline import commands
     from activation_atlas.stages.explain.command import model_of
     from activation_atlas.stages.origin import origin
@@ -167,7 +169,7 @@ def layers(
     typer.echo(f"{'layer':<{width}}  {shape:>25}  {field:>15}  {share:>14}")
     for r in rows:
         field = " x ".join(f"{v:g}" for v in r.receptive_field)
-        shape = f"{r.height} x {r.width} x {r.channels}"
+        shape = f"{r.height} x {r.width} x {r.channels}" + (f" + {r.beside}" if r.beside else "")
         typer.echo(f"{r.name:<{width}}  {shape:>25}  {field:>15}  {r.compute:>14.1%}")
 
 

@@ -20,6 +20,7 @@ ORDER = (
     "moments",
     "render",
     "explain",
+    "boxes",
     "evaluate",
     "sanity",
     "report",

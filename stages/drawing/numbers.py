@@ -30,4 +30,6 @@ def short(value: float, signed: bool = False) -> str:
     if value == 0:
         return "0"
     text = f"{value:+.2g}" if signed else f"{value:.2g}"
+    if 100 <= abs(float(text)) < 1e6:  # 110, which is read at a glance, and not 1.1e+02
+        text = f"{float(text):+,.0f}" if signed else f"{float(text):,.0f}"
     return text.replace("-", "−")

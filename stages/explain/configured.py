@@ -20,7 +20,14 @@ def looks(options: Options, configured: State) -> str | None:
 
 def warnings(options: Options, configured: State) -> list[str]:
     """What makes the maps of a method say little, and what to do."""
-    return [words for words in (single(options, configured), tokens(options, configured)) if words]
+    found = (single(options, configured), tokens(options, configured), doubt(options, configured))
+    return [words for words in found if words]
+
+
+def doubt(options: Options, configured: State) -> str | None:
+    """What the method itself says against maps so configured."""
+    words = options.doubt(configured)
+    return words and f"{options.variant}: {words}"
 
 
 def tokens(options: Options, configured: State) -> str | None:

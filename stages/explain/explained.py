@@ -29,6 +29,7 @@ class Map:
         gap: of path methods, see the table ``maps``.
         fit: of LIME and Kernel SHAP, see the table ``maps``.
         flag: why it says nothing, see :mod:`stages.tables.flags`, or None.
+        learned: how good what was learned for such maps is, in words; None where nothing was.
     """
 
     options: Options
@@ -43,6 +44,7 @@ class Map:
     gap: float | None
     fit: float | None
     flag: str | None
+    learned: str | None = None
 
     @property
     def variant(self) -> str:

@@ -21,9 +21,11 @@ from pydantic import TypeAdapter, ValidationError
 from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.explain.configured import warnings
 from activation_atlas.stages.explain.explained import Explained, Map
+from activation_atlas.stages.explain.given import stamp, where
 from activation_atlas.stages.explain.targets import check, resolve
 from activation_atlas.stages.feed import Feed, at_size, upright
 from activation_atlas.stages.feed.given import files, spelled
+from activation_atlas.stages.feed.regions import Regions, found_for, regions_of
 from activation_atlas.stages.methods import METHODS, MethodSpec, Options
 from activation_atlas.stages.origin import model_spec
 from activation_atlas.stages.sources import image_id
@@ -108,10 +110,11 @@ def explain_images(
         )
         for words in warnings(options, configured):
             log.warning(words)
+        given = _given(options, explained, opened.input_size)
         background = _background(options, method.background(options), explained, seed)
         # Images with as many targets each go together: every function is compiled for one number of targets.
         for count in sorted({len(t) for t in asked}):
-            explain = explainer(spec, options, configured, batch, count, seed, background)
+            explain = explainer(spec, options, configured, batch, count, seed, background, given)
             group = [k for k, t in enumerate(asked) if len(t) == count]
             for start in range(0, len(group), batch):
                 some = group[start : start + batch]
@@ -192,6 +195,24 @@ def _read(
     return images
 
 
+def _given(options: Options, images: Sequence[Explained], size: tuple[int, int]) -> Regions | None:
+    """The segments that a method is given; every image must have its own."""
+    wanted = METHODS[options.name].regions(options)
+    if wanted is None:
+        return None
+    found = found_for({one.image_id: one.uri for one in images}, wanted[0], where(options))
+    if bare := [one.uri for one in images if one.image_id not in found]:
+        raise UserError(f"{where(options)}: {wanted[0]} holds no PNG file for {bare[0]}; name it like the image")
+    given = regions_of(wanted, found, stamp(options), images[0].fit, size)
+    assert given is not None
+    for one in images:
+        try:
+            given(one.image_id, one.photo.shape[:2])
+        except ImageError as error:
+            raise UserError(f"{where(options)}: {one.uri}: {error.reason}") from None
+    return given
+
+
 def _background(options: Options, count: int, images: Sequence[Explained], seed: int) -> np.ndarray | None:
     """A seeded sample of the images themselves, where a method wants one."""
     if not count:
@@ -220,4 +241,5 @@ def _maps(
             gap=None if maps.gap is None else float(maps.gap[row, j]),
             fit=None if maps.fit is None or np.isnan(maps.fit[row, j]) else float(maps.fit[row, j]),
             flag=flag_of(values, score, maps.idle is not None and bool(maps.idle[row, j])),
+            learned=options.learned(configured),
         )

@@ -256,6 +256,7 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
         measured = [t for t in asked.written if t.partition("/")[0] in MEASURED]
         explained = {name: getattr(section, name) for name in ("limit", "methods", "targets")}
         explained |= {"select": section.images, "measured": measured}
+        explained |= {"boxed": [t for t in asked.written if t.startswith("boxes/")]}
     views = [
         {"view": a.view, "grids": sorted(a.grids), "icon_grids": _icon_grids(a), "min_count": a.min_count}
         for a in config.atlases

@@ -19,6 +19,7 @@ from activation_atlas.stages.tables.of_channels import peaks as peaks
 from activation_atlas.stages.tables.of_channels import responses as responses
 from activation_atlas.stages.tables.of_looks import feature_maps as feature_maps
 from activation_atlas.stages.tables.of_looks import filters as filters
+from activation_atlas.stages.tables.of_looks import maximised as maximised
 from activation_atlas.stages.tasks import CLASSES, Task
 
 
@@ -209,6 +210,13 @@ def maps() -> pa.Schema:
     )
 
 
+def boxes() -> pa.Schema:
+    """Where a map says that the thing is."""
+    sides = [(name, pa.float32()) for name in ("left", "top", "right", "bottom")]
+    head = [("image_id", pa.string()), ("target", pa.int32()), ("by", pa.string())]
+    return pa.schema([*head, *sides, ("input", vector(4)), ("area", pa.float32()), ("score", pa.float32())])
+
+
 def faithfulness() -> pa.Schema:
     """How well one map tells what the model went by."""
     return pa.schema(
@@ -221,6 +229,7 @@ def faithfulness() -> pa.Schema:
             ("pointing", pa.float32()),
             ("energy", pa.float32()),
             ("area", pa.float32()),
+            ("iou", pa.float32()),
             ("flag", pa.string()),
         ]
     )

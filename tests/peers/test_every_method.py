@@ -13,6 +13,7 @@ from tests.peers.networks import case
 
 TORCH = "pytorch-grad-cam needs PyTorch, larger than all else together"
 EXCEPTIONS = {
+    "cam_fitted": "nobody else fits a head: a ridge regression by hand in tests/stages/vision/test_fitted_head.py",
     "xgrad_cam": f"{TORCH}: the paper's loop in tests/stages/vision/methods/test_cam.py",
     "ablation_cam": f"{TORCH}: the paper's loop in tests/stages/vision/methods/test_ablation_cam.py",
     "eigen_cam": f"{TORCH}: an SVD by hand, below",
@@ -20,6 +21,7 @@ EXCEPTIONS = {
     "attention_rollout": "as attention",
     "attention_gradient": "as attention; its gradients by differences there",
     "deconvnet": "xplique, which does not allow this TensorFlow: benchmarks/xplique_parity.py",
+    "occlusion_segments": "no library that allows this TensorFlow: a loop over the segments, in test_by_segments.py",
     "rise": "xplique, which does not allow this TensorFlow: benchmarks/xplique_parity.py",
 }
 TESTED = {

@@ -23,7 +23,7 @@ from activation_atlas.stages.report.errors.maps import Variant, read_variant
 from activation_atlas.stages.report.errors.opening import Opening, agrees, opening
 from activation_atlas.stages.report.errors.photographs import read_photographs
 from activation_atlas.stages.report.trust import trust_figure
-from activation_atlas.stages.specs import ImagesSpec, Spec, slug
+from activation_atlas.stages.specs import Grown, ImagesSpec, Spec, slug
 from activation_atlas.stages.stage import Inputs
 from activation_atlas.stages.tables.flags import SILENT
 from activation_atlas.stages.vision.images import Fit
@@ -35,14 +35,17 @@ MEASURED = ("randomization", "agreement", "trust")
 """Tables that say how far the maps are to be trusted."""
 
 
-class Explained(Spec):
+class Explained(Grown, Spec):
     """What of the run was explained: nothing, where there are no methods."""
+
+    newer = frozenset({"boxed"})
 
     select: str = "errors"
     limit: int | None = None
     methods: list[MethodSpec] = Field(default_factory=list)
     targets: list[str] = Field(default_factory=list)
     measured: list[str] = Field(default_factory=list, description="tables that say how far the maps are to be trusted")
+    boxed: list[str] = Field(default_factory=list, description="tables of the boxes of maps")
 
     @property
     def variants(self) -> list[str]:
@@ -51,7 +54,7 @@ class Explained(Spec):
     @property
     def reads(self) -> list[str]:
         lost = (f"rejects/explain-{name}" for name in self.variants)
-        return [*(f"maps/{name}" for name in self.variants), *lost, *self.measured]
+        return [*(f"maps/{name}" for name in self.variants), *lost, *self.measured, *self.boxed]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from activation_atlas.stages.drawing import captions
 from activation_atlas.stages.drawing.numbers import plural, probability, short
-from activation_atlas.stages.drawing.overlays import bar, coloured
+from activation_atlas.stages.drawing.overlays import bar, boxed, coloured
 from activation_atlas.stages.drawing.sheet import FAINT, INK, QUIET, Sheet
 from activation_atlas.stages.report.errors import wording
 from activation_atlas.stages.report.errors.cases import Audit, Case
@@ -44,6 +44,8 @@ def error_sheet(
     sheet.text(margin, 142, sheet.fitted(line, 26, inner), 26, color=QUIET)
     told = [captions.meaning(variant.options), wording.placement(variant), wording.lost(variant)]
     told.append("Enlarged bilinearly. The maps of an image share one scale.")
+    if any(m.box for case in cases for m in variant.maps[case.image_id][:2]):
+        told.append("Frames: the box found in the map, around its largest piece.")
     sheet.paragraph(margin, 180, " ".join(t for t in told if t), 22, inner, color=QUIET)
     pictures: list[tuple[int, int, np.ndarray]] = []
     for position, case in enumerate(cases):
@@ -112,7 +114,12 @@ def _pictures(case: Case, variant: Variant, top: float, photograph: bytes | None
     factor = side / max(photo.size)
     photo = photo.resize(tuple(max(1, round(s * factor)) for s in photo.size), Image.Resampling.BICUBIC)
     pixels = np.asarray(photo)
-    return [pixels, *(m.surface.over(pixels, "none", top) for m in variant.maps[case.image_id][:2])]
+    drawn = [pixels]
+    for shown in variant.maps[case.image_id][:2]:
+        drawn.append(shown.surface.over(pixels, "none", top))
+        if shown.box is not None:
+            boxed(drawn[-1], shown.box)
+    return drawn
 
 
 def _key(sheet: Sheet, variant: Variant, left: float, top: float) -> None:

@@ -24,13 +24,14 @@ FINEST = 56
 
 @dataclass
 class Map:
-    """One map as shown."""
+    """One map as shown; ``box``: left, top, right, bottom of what it says is the thing, as shares of the input."""
 
     target: int
     kinds: list[str]
     surface: Surface
     score: float
     flag: str | None
+    box: tuple[float, ...] | None = None
 
     @property
     def values(self) -> np.ndarray:
@@ -91,6 +92,7 @@ def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tup
     """
     variant = Variant(options.variant, options, size=size)
     wanted = pa.array(sorted(ids), pa.string())
+    boxes = _boxes(inputs, variant.name, wanted, size)
     for part in inputs.stream(f"maps/{variant.name}"):
         variant.rows += len(part)
         variant.flags.update(f for f in part["flag"].to_pylist() if f)
@@ -100,7 +102,8 @@ def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tup
             values = pooled(whole.values)
             drawn = replace(whole, values=values, place=whole.place.pooled(whole.values.shape, values.shape))
             variant.place, variant.style, variant.shown = drawn.place, drawn.style, drawn.values.shape
-            shown = Map(row["target"], row["target_kinds"], drawn, row["score"], row["flag"])
+            box = boxes.get((row["image_id"], row["target"]))
+            shown = Map(row["target"], row["target_kinds"], drawn, row["score"], row["flag"], box)
             variant.maps.setdefault(row["image_id"], []).append(shown)
     for maps in variant.maps.values():
         maps.sort(key=_place)
@@ -108,6 +111,17 @@ def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tup
         _, stride, _ = options.windows
         variant.step = tuple(s * shown / side for s, shown, side in zip(stride, variant.shown, size, strict=True))
     return variant
+
+
+def _boxes(inputs: Inputs, name: str, wanted: pa.Array, size: tuple[int, int]) -> dict[tuple[str, int], tuple]:
+    """(image_id, target) -> the box of that map, as shares of the model's input; empty where none were looked for."""
+    found: dict[tuple[str, int], tuple] = {}
+    for part in inputs.stream(f"boxes/{name}", ["image_id", "target", "input"]):
+        for row in part.filter(pc.is_in(part["image_id"], wanted)).to_pylist():
+            if row["input"] is not None:
+                sides = zip(row["input"], (size[1], size[0]) * 2, strict=True)
+                found[row["image_id"], row["target"]] = tuple(side / end for side, end in sides)
+    return found
 
 
 def _rows(part: pa.Table):

@@ -156,6 +156,7 @@ def test_small_images_are_shown_larger():
 def test_the_bar_and_its_numbers():
     assert overlays.ticks(2.0, signed=True) == [(0, "−2"), (0.25, "−1"), (0.5, "0"), (0.75, "+1"), (1, "+2")]
     assert overlays.ticks(0.0043, signed=False) == [(0, "0"), (0.5, "0.0022"), (1, "0.0043")]
+    assert [words for _, words in overlays.ticks(2345, signed=True)] == ["−2,300", "−1,200", "0", "+1,200", "+2,300"]
     drawn = overlays.bar(3.0, True, 101, 10, 0.55).astype(int)
     assert drawn.shape == (10, 101, 3) and (np.ptp(drawn[:, 50], -1) == 0).all()
     assert (drawn[:, -1, 0] > drawn[:, -1, 2]).all() and (drawn[:, 0, 2] > drawn[:, 0, 0]).all()

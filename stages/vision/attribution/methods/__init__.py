@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from importlib import import_module
 
 import numpy as np
@@ -26,6 +27,7 @@ from activation_atlas.stages.vision.attribution.methods.method import (
 FILES = (
     "cam",
     "hires_cam",
+    "cam_fitted",
     "eigen_cam",
     "score_cam",
     "ablation_cam",
@@ -55,6 +57,7 @@ def explainer(
     targets: int,
     seed: int = 0,
     background: np.ndarray | None = None,
+    regions: Callable[[str], np.ndarray] | None = None,
 ) -> Explain:
     """A method ready to work, kept within the process: compiled once for all shards."""
     from activation_atlas.stages.vision.model import open_model
@@ -62,8 +65,8 @@ def explainer(
     model = open_model(spec)
     what = hashlib.sha256(json.dumps(configured, sort_keys=True, default=_listed).encode())
     what.update(b"" if background is None else np.ascontiguousarray(background).tobytes())
-    key = (model, options.model_dump_json(), what.hexdigest(), batch, targets, seed)
-    setting = Setting(model, options, configured, batch, targets, seed, background)
+    key = (model, options.model_dump_json(), what.hexdigest(), batch, targets, seed, regions)
+    setting = Setting(model, options, configured, batch, targets, seed, background, regions)
     return EXPLAINERS.get(key, lambda: METHODS[options.name].build(setting))
 
 
@@ -71,4 +74,6 @@ EXPLAINERS: Cache[tuple, Explain] = Cache(8)
 
 
 def _listed(value: object) -> object:
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)
+    if isinstance(value, np.ndarray):  # a million weights as text would take a second
+        return [str(value.dtype), value.shape, hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()]
+    return value.tolist() if isinstance(value, np.generic) else str(value)

@@ -92,7 +92,7 @@ def configure_linear(model: Model, options: Any, sample: Sample) -> Configured:
     if not configured["affine"]:
         raise UserError(
             f"cam: between layer {configured['layer']} and the logits model {model.name} is not linear, so a class has "
-            "no weights of its own for the layer's channels; use grad_cam, which is the same where it is"
+            "no weights of its own for the layer's channels; use grad_cam, which is the same where it is, or cam_fitted"
         )
     return configured
 

@@ -86,7 +86,20 @@ class Options(Spec):
         """Where and how finely the maps look, in words; None where that is at every pixel of the input."""
         if "layer" not in configured:
             return None
-        return f"at {configured['layer']} ({configured['height']} x {configured['width']})"
+        where = f"at {configured['layer']} ({configured['height']} x {configured['width']})"
+        return "; ".join(filter(None, (where, self.learned(configured))))
+
+    def learned(self, configured: Configured) -> str | None:
+        """How good what was learned for these maps is, in words; None where nothing was."""
+        return None
+
+    def measured(self, configured: Configured) -> dict[str, Any]:
+        """The same in numbers, which stand in ``run.json``."""
+        return {}
+
+    def doubt(self, configured: Configured) -> str | None:
+        """Why maps so configured may say little of the model, and what to do; None where nothing speaks for that."""
+        return None
 
     def finer(self, configured: Configured) -> str:
         """What to do where a map has one position only."""
@@ -122,7 +135,7 @@ class Maps:
         values: (n, k, height, width) float32, raw: at the method's own resolution, signed where the method is.
         scores: (n, k) float32, the targets' logits (see :meth:`Model.scores`).
         gap: (n, k) float32, for path methods: how far the map's sum is from the change of the score it should add
-            up to; None for others.
+            up to; of a head that was fitted: how far its logit is from the model's; None for others.
         idle: (n, k) bool, of methods that score an image with parts of it, or channels of a layer, hidden: whether
             the score is the same whatever is hidden, so that the map shows rounding, or the masks, and nothing else;
             None for others.
@@ -167,6 +180,7 @@ class Setting:
         targets: k, targets of every image.
         seed: of the run; what is drawn for an image depends on it and on the image's id alone.
         background: uint8 (m, h, w, c), images of the data, where the method asks for them.
+        regions: an image's segments by its id, int32 (h, w) from 0, where the method asks for given ones.
     """
 
     model: Model
@@ -176,6 +190,7 @@ class Setting:
     targets: int
     seed: int = 0
     background: np.ndarray | None = None
+    regions: Callable[[str], np.ndarray] | None = None
 
 
 def at_input(model: Model) -> Configured:
@@ -206,6 +221,9 @@ class Method:
         build: makes it ready for one setting; what is compiled is compiled here or at the first call.
         configure: decides, before any shard, what must hold for all: the layer, the size of the maps, whether a quick
             way is exact. Raises UserError for what this model cannot do.
+        learn: what of the configuration is learned from images of the data, as ``configure`` learns it too: ``(model,
+            options, configured, sample) -> more of configured``. ``sample`` then gives a seeded sample of all images.
+            A model with other weights learns it anew.
         resolution: what a map has a value for: each position of a ``layer``, each of the ``patches`` that are a
             transformer's tokens, each pixel of the ``input`` (or each position of a layer where one was given,
             :attr:`Options.inner`), or each of the ``windows`` laid over it (:attr:`Options.windows`).
@@ -221,6 +239,7 @@ class Method:
         by_class: whether another target has another map.
         draws: whether something is drawn at random for each image, by the run's seed and the image's id.
         background: images of the data it wants, given its options.
+        regions: folder of label images it wants, given its options, and the most segments that one may have.
         by_weights: whether what is configured is right for these very weights only, and a model with others must be
             configured anew: a quick way that was proven. Where a map lies is the same for all.
         quick: options that keep the work small, for trials and tests.
@@ -235,6 +254,7 @@ class Method:
     options: type[Options]
     build: Callable[[Setting], Explain]
     configure: Callable[[Model, Any, Sample], Configured] = _at_input
+    learn: Callable[[Model, Any, Configured, Sample], Configured] | None = None
     resolution: Literal["layer", "patches", "input", "windows"]
     grain: Literal["smooth", "blocky", "pixels"]
     signed: bool = False
@@ -245,5 +265,6 @@ class Method:
     by_class: bool = True
     draws: bool = False
     background: Callable[[Any], int] = field(default=lambda options: 0)
+    regions: Callable[[Any], tuple[str, int | None] | None] = field(default=lambda options: None)
     by_weights: bool = False
     quick: Mapping[str, Any] = field(default_factory=dict)
