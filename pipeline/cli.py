@@ -14,7 +14,7 @@ import typer
 from activation_atlas.pipeline.beginning import init
 from activation_atlas.pipeline.looking import look
 from activation_atlas.pipeline.options import (
-    Channels,
+    ChannelOrder,
     Classes,
     Config,
     CropTo,
@@ -158,7 +158,10 @@ def layers(
     output: Output = None,
     input_size: InputSize = None,
 ) -> None:
-    """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it."""
+    """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it.
+
+    Behind a shape with +: tokens beside the map, such as a class token.
+    """
     from activation_atlas.pipeline import commands
     from activation_atlas.stages.explain.command import model_of
     from activation_atlas.stages.origin import origin
@@ -171,7 +174,7 @@ def layers(
     typer.echo(f"{'layer':<{width}}  {shape:>25}  {field:>15}  {share:>14}")
     for r in rows:
         field = " x ".join(f"{v:g}" for v in r.receptive_field)
-        shape = f"{r.height} x {r.width} x {r.channels}"
+        shape = f"{r.height} x {r.width} x {r.channels}" + (f" + {r.beside}" if r.beside else "")
         typer.echo(f"{r.name:<{width}}  {shape:>25}  {field:>15}  {r.compute:>14.1%}")
 
 
@@ -191,7 +194,7 @@ def explain(
     value_range: Range = None,
     mean: Mean = None,
     std: Std = None,
-    channels: Channels = None,
+    channel_order: ChannelOrder = None,
     output: Output = None,
     input_size: InputSize = None,
     crop: CropTo = None,
@@ -208,7 +211,7 @@ def explain(
     from activation_atlas.stages.explain.command import fit_of, levels_of, methods_of, model_of
     from activation_atlas.stages.explain.export import Request, export
 
-    colours = {"mean": mean, "std": std, "channels": channels}
+    colours = {"mean": mean, "std": std, "channels": channel_order}
     request = Request(
         images=images,
         model=model_of(model, classes=classes, range=value_range, output=output, input_size=input_size, **colours),

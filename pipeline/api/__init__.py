@@ -28,6 +28,7 @@ __all__ = [
     "LayerInfo",
     "Look",
     "Map",
+    "Maximised",
     "ModelSpec",
     "Plan",
     "PlannedStep",
@@ -41,6 +42,7 @@ __all__ = [
     "layers",
     "load_config",
     "look",
+    "maximise",
     "open_run",
     "panel",
     "plan",
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
     from activation_atlas.stages.look.filters import learned_filters as filters
     from activation_atlas.stages.look.interactive import Look, look
     from activation_atlas.stages.look.maps import FeatureMaps, feature_maps
+    from activation_atlas.stages.look.maximised import Maximised
+    from activation_atlas.stages.look.maximising import maximise
     from activation_atlas.stages.specs import ModelSpec
     from activation_atlas.stages.stage import UserError
     from activation_atlas.stages.vision.layer_info import LayerInfo
@@ -73,6 +77,7 @@ else:
         **{"explain": "stages.explain.interactive:explain_images", "panel": "stages.explain.panel:panel_of"},
         **dict.fromkeys(("Look", "look"), "stages.look.interactive"),
         **dict.fromkeys(("FeatureMaps", "feature_maps"), "stages.look.maps"),
+        **{"Maximised": "stages.look.maximised", "maximise": "stages.look.maximising"},
         **{"Filters": "stages.look.filters", "filters": "stages.look.filters:learned_filters"},
         **{"LayerInfo": "stages.vision.layer_info", "ModelSpec": "stages.specs", "UserError": "stages.stage"},
     }

@@ -52,7 +52,7 @@ class FeatureMaps:
     @property
     def dead(self) -> np.ndarray:
         """Which channels are 0 everywhere in this image, bool (channels,)."""
-        return ~self.maps.any((1, 2))
+        return np.asarray((self.maps == 0).all((1, 2)))
 
     def sheet(self, scaled: Scale | None = None) -> Sheet:
         """Every channel as a tile; of a layer without positions, as a bar.

@@ -58,6 +58,22 @@ class OutputSpec(Spec):
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
 
+class TokensSpec(Spec):
+    """Where the positions of the image are in a transformer's sequences of tokens."""
+
+    grid: tuple[int, int] = Field(description="rows and columns of the positions, which lie row after row")
+    prefix: int | None = Field(
+        None, ge=0, description="tokens before them, such as a class token; default: all that are no positions"
+    )
+
+    @field_validator("grid")
+    @classmethod
+    def _several(cls, grid: tuple[int, int]) -> tuple[int, int]:
+        if min(grid) < 1 or grid[0] * grid[1] < 2:
+            raise ValueError(f"{list(grid)}: give rows and columns of at least two positions")
+        return grid
+
+
 class ModelSpec(Spec):
     """Which classifier, and what it expects and returns. Exactly one of ``path``, ``application``, ``preset``."""
 
@@ -99,6 +115,16 @@ class ModelSpec(Spec):
     input_size: int | tuple[int, int] | None = Field(
         None, description="height and width, where the model leaves them free"
     )
+    tokens: TokensSpec | None = Field(
+        None,
+        description="[rows, columns] of the positions in a transformer's sequences of tokens, or {grid, prefix}, where "
+        "they are not found",
+    )
+
+    @field_validator("tokens", mode="before")
+    @classmethod
+    def _grid(cls, tokens: Any) -> Any:
+        return {"grid": tokens} if isinstance(tokens, (list, tuple)) else tokens
 
     @field_validator("classes", mode="before")
     @classmethod

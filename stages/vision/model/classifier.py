@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +15,7 @@ from activation_atlas.stages.vision.model.attending import Attending
 from activation_atlas.stages.vision.model.geometry import Seen, loses, reaches, token_maps, upright
 from activation_atlas.stages.vision.model.half import simplifier, widened
 from activation_atlas.stages.vision.model.images_taken import check_colours, input_shape
-from activation_atlas.stages.vision.model.layers import described, is_spatial, placed
+from activation_atlas.stages.vision.model.layers import against, described, is_spatial, placed
 from activation_atlas.stages.vision.model.loading import Loaded, class_names
 from activation_atlas.stages.vision.model.logits import Ending, ends_in_one, probabilities, to_logits
 from activation_atlas.stages.vision.model.program import Program, flatten, run
@@ -62,14 +62,15 @@ class Model:
         said = spec.returns, spec.task
         program, self.kind, self.ending = to_logits(program, said, self._facts, self._noise, where, ending)
         self.shapes, self.native = self._facts(program)
-        self.program = program
-        for laid in (upright, token_maps):
+        self.program, self._tokens = program, spec.tokens
+        for laid in (upright, partial(token_maps, said=spec.tokens)):
             program = laid(self.program, self.shapes)
             if program is not self.program:
                 self.program = program
                 self.shapes, self.native = self._facts(program)
         self.simplify = simplifier(self.program, self.native)
         self._placed: dict[str, LayerInfo] = {}
+        self._against: dict[int, str | None] = {}
         self._one_output = ends_in_one(self.program)
         self.dtype = self.native[self.program.output]
         self.dtype = "float32" if self.dtype in _HALF else self.dtype
@@ -135,7 +136,7 @@ class Model:
     @cached_property
     def seen(self) -> dict[int, Seen]:
         """Where the maps lie on the image, by slot: of those that can be traced."""
-        return reaches(self.program, self.shapes)
+        return reaches(self.program, self.shapes, self._tokens)
 
     @cached_property
     def _infos(self) -> dict[str, LayerInfo]:
@@ -165,6 +166,9 @@ class Model:
             raise UserError(f"{where}: the logits do not depend on it; choose a layer on the way to the output")
         if not is_spatial(self.shapes.get(slot, ())):
             shape = " x ".join(map(str, self.shapes[slot][1:]))
+            if len(self.shapes[slot]) == 3:
+                many = f"of its {self.shapes[slot][1]} tokens ({shape}) none are known to be a rectangle of positions"
+                raise UserError(f"{where}: {many}; say which, model.tokens: [rows, columns]")
             last = list(self._infos)[-1] if self._infos else "none"
             raise UserError(f"{where}: its output ({shape}) has no positions; the last layer that has is {last}")
         lost = loses(self.program, self.shapes, self.seen, slot)
@@ -181,6 +185,12 @@ class Model:
             info = self.layer(name)
             self._placed[name] = placed(self, info, self.seen[self.program.names[name]])
         return self._placed[name]
+
+    def against(self, slot: int) -> str | None:
+        """What numbers say against the place of the map in a slot; None: nothing; kept."""
+        if slot not in self._against:
+            self._against[slot] = against(self, slot)
+        return self._against[slot]
 
     # -- running -----------------------------------------------------------------
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import importlib
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from inspect import signature
 from typing import Any
 
@@ -149,6 +150,24 @@ def output_names(model: keras.Model) -> list[str]:
 def between(inputs: list[keras.KerasTensor], outputs: list[keras.KerasTensor]) -> Any:
     """The graph that leads from some symbolic tensors to others, as :func:`graph` gives one."""
     return keras.Function(inputs, outputs)
+
+
+@contextmanager
+def filled_up(layers: Iterable[Any]) -> Iterator[None]:
+    """Called on symbolic tensors under it, layers return a number in the place of None, which no graph can hold."""
+
+    def called(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        outputs = layer.compute_output_spec(*args, **kwargs)
+        return keras.tree.map_structure(lambda x: keras.KerasTensor((), "float32") if x is None else x, outputs)
+
+    layers = list(layers)
+    for layer in layers:
+        vars(layer)["symbolic_call"] = partial(called, layer)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del vars(layer)["symbolic_call"]
 
 
 # -- layers and operations -----------------------------------------------------

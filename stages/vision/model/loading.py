@@ -179,7 +179,7 @@ def _preset(spec: ModelSpec) -> Loaded:
     try:
         import keras_hub
     except ImportError:
-        raise UserError(f"model.preset: {spec.preset} needs KerasHub; install keras-hub, or use model.path") from None
+        raise UserError(f"model.preset: {spec.preset} needs KerasHub: pip install 'activation-atlas[hub]'") from None
     try:
         task = keras_hub.models.ImageClassifier.from_preset(spec.preset)
     except Exception as error:

@@ -66,8 +66,8 @@ class Step:
             return values[x.number] if isinstance(x, Slot) else x
 
         args, kwargs = tree.map_structure(fill, (list(self.args), self.kwargs))
-        result = tree.flatten(self.operation(*args, **kwargs))
-        values.update(zip(self.outputs, result, strict=False))
+        result = zip(self.outputs, tree.flatten(self.operation(*args, **kwargs)), strict=False)
+        values.update((slot, value) for slot, value in result if value is not None)
 
 
 def call(name: str, function: Callable[..., Any], inputs: Sequence[int], output: int) -> Step:
