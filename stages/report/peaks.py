@@ -69,6 +69,7 @@ def figures(inputs: Inputs, shown: ShownChannels, images: ImagesSpec, model: str
     from activation_atlas.stages.report.sparsity import sparsity_sheet
 
     layers = [_read(inputs, name, shown.shown) for name in shown.layers]
+    layers.sort(key=lambda layer: (layer.about["compute"], layer.name))
     count = sum(part.num_rows for part in inputs.stream("predictions", ["image_id"]))
     missing = _cut(inputs, images, layers)
     if missing:
