@@ -15,7 +15,6 @@ from activation_atlas.pipeline.looking import look
 from activation_atlas.pipeline.options import (
     Classes,
     Config,
-    CropTo,
     Folder,
     InputSize,
     Levels,

@@ -19,7 +19,8 @@ def meaning(options: Options) -> str:
     colours = method.colours or "red speaks for the class, blue against it"
     if not method.signed:
         colours = "the lighter the colour, the more"
-    return f"{title(options)}: {method.meaning}; {colours}."
+    said = method.meaning.replace("each pixel", f"each position of {options.layer}") if options.inner else method.meaning
+    return f"{title(options)}: {said}; {colours}."
 
 
 def hatched(methods: Iterable[Options]) -> str:

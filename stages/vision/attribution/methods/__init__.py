@@ -34,6 +34,7 @@ FILES = (
     "gradients",
     "smooth_grad",
     "path",
+    "full_grad",
     "guided",
     "occlusion",
     "rise",

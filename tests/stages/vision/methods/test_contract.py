@@ -27,7 +27,7 @@ PLACED = {("integrated_gradients", "deep")}
 """(method, model) whose passes put an image's points elsewhere in the batch for other companions, where TensorFlow's
 vectorised functions (the gelu of a Dense of 7) round the last few of a batch otherwise: equal to 1e-6 too."""
 
-UNSIGNED_GRADIENT = {"saliency", "smooth_grad"}
+UNSIGNED_GRADIENT = {"saliency", "smooth_grad", "full_grad"}
 """Methods of |g|: of a single sigmoid, whose two scores are z and -z, both classes have one map."""
 
 SILENT = {
