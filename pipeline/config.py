@@ -19,12 +19,13 @@ from activation_atlas.stages.evaluate import EvaluateSpec
 from activation_atlas.stages.explain import ExplainSpec
 from activation_atlas.stages.extract import ExtractSpec
 from activation_atlas.stages.groups import ClassesSpec
-from activation_atlas.stages.methods import RANDOM
+from activation_atlas.stages.methods import RANDOM, Options
 from activation_atlas.stages.reduce import ReduceSpec
 from activation_atlas.stages.render import RenderSpec
 from activation_atlas.stages.report import ReportSpec
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec, folder, listed, slug
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.boxes import BoxesSpec
 
 NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
@@ -78,6 +79,7 @@ class Config(Spec):
     channels: ChannelsSpec | None = Field(None, description="what single channels respond to; default: not asked")
     atlases: list[AtlasSpec] = Field(default_factory=list, description="the atlases; none is fine too")
     explain: ExplainSpec | None = Field(None, description="attribution maps of images; default: none")
+    boxes: BoxesSpec | None = Field(None, description="where the maps say that the thing is; default: not asked")
     evaluate: EvaluateSpec | None = Field(None, description="do the maps tell the truth; default: not asked")
     report: ReportSpec = Field(default_factory=ReportSpec, description="what the pages and figures show")
 
@@ -91,6 +93,8 @@ class Config(Spec):
             asks = atlas.class_ is not None or atlas.pair is not None
             if asks and self.extract.attribution == "none":
                 raise ValueError(f"atlas {atlas.name} chooses rows by attribution, but extract.attribution is none")
+        if self.boxes is not None and self.explain is None:
+            raise ValueError("boxes: there are no maps; give explain too, e.g. explain: {methods: [grad_cam]}")
         if self.evaluate is not None and self.explain is None:
             raise ValueError("evaluate: there are no maps; give explain too, e.g. explain: {methods: [grad_cam]}")
         for variant in [m.variant for m in self.explain.methods] if self.evaluate and self.explain else ():
@@ -259,8 +263,16 @@ def _rooted(config: Config, folder: Path) -> Config:
     evaluate = config.evaluate
     if evaluate is not None and evaluate.masks is not None:
         evaluate = evaluate.model_copy(update={"masks": rooted(evaluate.masks, folder)})
-    changed = {"model": model, "images": images, "classes": classes, "evaluate": evaluate}
+    explain = config.explain
+    if explain is not None:
+        explain = explain.model_copy(update={"methods": [_rooted_masks(m, folder) for m in explain.methods]})
+    changed = {"model": model, "images": images, "classes": classes, "explain": explain, "evaluate": evaluate}
     return config.model_copy(update=changed)
+
+
+def _rooted_masks(method: Options, folder: Path) -> Options:
+    masks = getattr(method, "masks", None)
+    return method.model_copy(update={"masks": rooted(masks, folder)}) if isinstance(masks, str) else method
 
 
 def rooted(path: str, folder: Path) -> str:

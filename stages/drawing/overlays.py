@@ -106,6 +106,20 @@ def _outline(pixels: np.ndarray, inside: np.ndarray) -> None:
         pixels[grown & ~before] = colour
 
 
+def boxed(pixels: np.ndarray, box: tuple[float, ...]) -> None:
+    """Draws a frame into uint8 pixels (H, W, 3), white edged in black as :func:`overlay` draws lines.
+
+    ``box``: left, top, right, bottom as shares of the picture.
+    """
+    height, width = pixels.shape[:2]
+    inside = np.zeros((height, width), bool)
+    left, right = (round(share * width) for share in box[::2])
+    top, bottom = (round(share * height) for share in box[1::2])
+    # A frame of three pixels lies within the picture even where the box is all of it.
+    inside[max(top + 3, 3) : min(bottom, height) - 3, max(left + 3, 3) : min(right, width) - 3] = True
+    _outline(pixels, inside)
+
+
 def _dilated(mask: np.ndarray) -> np.ndarray:
     grown = mask.copy()
     grown[1:] |= mask[:-1]

@@ -16,16 +16,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
-from activation_atlas.stages.evaluate.truth import Box, boxes_of, inside_boxes, inside_mask, listed, matched
-from activation_atlas.stages.feed import Feed, upright
+from activation_atlas.stages.evaluate.truth import extents, given, inside_boxes, inside_mask
+from activation_atlas.stages.feed import Feed, at_size_of
 from activation_atlas.stages.methods import MethodSpec, baseline
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.sources import read_image
+from activation_atlas.stages.sources.masks import listed, matched
 from activation_atlas.stages.sources.places import Place
-from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec, nearest
+from activation_atlas.stages.specs import Grown, OpenedModel, PositiveInt, ReadImages, Spec, nearest
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 from activation_atlas.stages.tables.flags import ONE, SILENT
-from activation_atlas.stages.vision.images import Fit, ImageError, fit_size
+from activation_atlas.stages.vision.images import Fit, ImageError
 from activation_atlas.stages.vision.place import COLUMNS
 
 
@@ -39,8 +40,8 @@ class RandomizationSpec(Spec):
 class EvaluateSpec(Spec):
     """What is asked of the maps."""
 
-    deletion: bool = Field(True, description="how fast the class goes when its pixels go")
-    insertion: bool = Field(True, description="how fast the class comes when its pixels come")
+    deletion: bool = Field(True, description="how fast the class goes when its pixels go; not of quantities")
+    insertion: bool = Field(True, description="how fast the class comes when its pixels come; not of quantities")
     steps: PositiveInt = Field(
         32, description="equal shares of the pixels that go or come, a forward pass each; at most one for each pixel"
     )
@@ -76,8 +77,10 @@ class EvaluateSpec(Spec):
         return self
 
 
-class Params(Spec):
+class Params(Grown, Spec):
     """Everything one variant's figures depend on: of a ``method``, or of a ``random`` map."""
+
+    newer = frozenset({"share"})
 
     model: OpenedModel
     images: ReadImages
@@ -93,7 +96,13 @@ class Params(Spec):
     masks: str | None = Field(None, exclude=True)
     masks_stamp: str | None = None
     tolerance: float
+    share: float | None = Field(None, description="boxes are measured; of a random map, around what exceeds this share")
     batch: PositiveInt = Field(32, exclude=True)
+
+    @property
+    def found(self) -> str | None:
+        """The table of the boxes that are measured; those of a random map are found here."""
+        return f"boxes/{self.variant}" if self.share is not None and self.method else None
 
     @property
     def variant(self) -> str:
@@ -110,11 +119,14 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
     if (section := asked.config.evaluate) is None:
         return
     methods = sorted(asked.config.explain.methods, key=lambda m: m.variant)
-    stamps = sorted(listed(section.masks).items()) if section.masks is not None else None
+    stamps = sorted(listed(section.masks, "evaluate.masks").items()) if section.masks is not None else None
     names = ("deletion", "insertion", "steps", "limit", "masks", "tolerance", "batch")
     common = {name: getattr(section, name) for name in names} | asked.opened
+    if asked.measured:  # they are shares of a class's probability; outputs of several units have no mean
+        common |= {"deletion": False, "insertion": False}
     common["boxes"] = (section.boxes,) if isinstance(section.boxes, str) else section.boxes or ()
     common["masks_stamp"] = hashlib.sha256(json.dumps(stamps).encode()).hexdigest() if stamps else None
+    common["share"] = asked.config.boxes.threshold if asked.config.boxes else None
     for method in methods:
         yield method.variant, {"method": method, "maps": f"maps/{method.variant}", **common}
     for random in sorted({baseline(m) for m in methods}):
@@ -125,7 +137,7 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
 def _cost(asked: Sections, images: int) -> Iterator[str]:
     section = asked.config.evaluate
     count = images if section.limit is None else min(images, section.limit)
-    if curves := section.deletion + section.insertion:
+    if curves := 0 if asked.measured else section.deletion + section.insertion:
         yield f"at most {curves * section.steps} passes to score each map of at most {count:,} images"
 
 
@@ -157,15 +169,15 @@ def fit(inputs: Inputs, params: Params) -> State:
     if params.masks is not None:
         about = inputs.table("images", ["image_id", "uri"])
         uris = dict(zip(about["image_id"].to_pylist(), about["uri"].to_pylist(), strict=True))
-        masks = list(listed(params.masks))
-        found = matched(uris, masks)
+        masks = list(listed(params.masks, "evaluate.masks"))
+        found = matched(uris, masks, "evaluate.masks")
         if idle := sorted(set(masks) - set(found.values())):
             say = inputs.note if found else inputs.warn
             say(f"evaluate.masks: {len(idle)} of {len(masks)} fit no image, e.g. {idle[0]}")
         state["masks"] = {i: found[i] for i in sorted(set(chosen) & found.keys())}
         known = len(state["masks"])
     else:
-        boxes = _boxes(inputs.table("images", ["image_id", "uri", *params.columns]), params.columns)
+        boxes = given(inputs.table("images", ["image_id", "uri", *params.columns]), params.columns)
         known = sum(bool(boxes.get(i)) for i in chosen)
     state["metrics"]["without"] = len(chosen) - known
     if known < len(chosen):
@@ -186,41 +198,23 @@ def _silent(inputs: Inputs, variant: str, rows: Sequence[dict], chosen: set[str]
     return {"maps": len(flags), "left out": dict(sorted(found.items()))}
 
 
-def _boxes(images: pa.Table, columns: Sequence[str]) -> dict[str, list[Box]]:
-    """Boxes of each image that has any.
-
-    Raises:
-        UserError: a text that is no box.
-    """
-    found = {}
-    for image_id, uri, *values in zip(*(images[c].to_pylist() for c in ("image_id", "uri", *columns)), strict=True):
-        try:
-            boxes = boxes_of(values)
-        except (ValueError, TypeError):
-            shown = ", ".join(str(v) for v in values)[:80]
-            names = ", ".join(c.removeprefix("meta.") for c in columns)
-            raise UserError(
-                f"evaluate.boxes: {names} of {uri} is {shown}, not a box; write four numbers, e.g. [0, 0, 64, 48]"
-            ) from None
-        if boxes:
-            found[image_id] = boxes
-    return found
-
-
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     """The figures of the chosen images of one part: a row for each of their maps."""
     from activation_atlas.stages.evaluate.figures import Figures
 
-    state, size = inputs.state(), tuple(inputs.state("extract", "")["input_size"])
+    state, extract = inputs.state(), inputs.state("extract", "")
+    size = tuple(extract["input_size"])
     names = ["image_id", "target", "target_kinds", "height", "width", *COLUMNS, "map", "flag"]
     maps = inputs.part(params.maps, shard.index, names)
     maps = maps.filter(pc.is_in(maps["image_id"], value_set=pa.array(state["chosen"], pa.string())))
     images = inputs.part("images", shard.index, ["image_id", "uri", *params.columns])
-    boxes = _boxes(images, params.columns) if params.columns else {}
+    boxes = given(images, params.columns) if params.columns else {}
     uris = dict(zip(images["image_id"].to_pylist(), images["uri"].to_pylist(), strict=True))
-    figures = Figures(params, size, maps)
+    figures = Figures(params, size, maps, inputs.part(params.found, shard.index) if params.found else None)
     masks = Place.at(params.masks) if params.masks else None
-    for image_id, image in _feed(params, size, figures.channels).stream({i: uris[i] for i in figures.rows}):
+    shown = params.images.settled(extract.get("images", {}))
+    feed, fit = Feed(params.images, at_size_of(shown, size, figures.channels)), Fit.of(shown)
+    for image_id, image in feed.stream({i: uris[i] for i in figures.rows}):
         if isinstance(image, ImageError):
             inputs.warn(f"{uris[image_id]} cannot be evaluated: {image.reason}")
             figures.flag(image_id, f"the image cannot be read: {image.reason}")
@@ -230,28 +224,18 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         try:
             if masks is not None and image_id in state["masks"]:
                 data = read_image(masks.uri(state["masks"][image_id]))
-                inside = inside_mask(data, whole, size, Fit.of(params.images))
+                inside = inside_mask(data, whole, size, fit)
             elif image_id in boxes:
-                inside = inside_boxes(boxes[image_id], whole, size, Fit.of(params.images))
+                inside = inside_boxes(boxes[image_id], whole, size, fit)
             if inside is not None and not inside.any():
                 raise ValueError("nothing of the box or mask is in what the model sees")
         except (ImageError, ValueError) as error:
             inside, why = None, f"the mask cannot be read: {error}" if isinstance(error, ImageError) else str(error)
             figures.flag(image_id, why)
             inputs.warn(f"{uris[image_id]}: {why}; no pointing game there")
-        figures.add(image_id, pixels, inside)
+        things = [] if inside is None else extents(boxes.get(image_id, []), inside, whole, size, fit)
+        figures.add(image_id, pixels, inside, things)
     return {f"faithfulness/{params.variant}": figures.table()}
-
-
-def _feed(params: Params, size: tuple[int, int], channels: int) -> Feed[tuple[np.ndarray, tuple[int, int]]]:
-    """Pixels at the model's size, and (height, width) of the upright image."""
-    whole = upright(params.images, channels)
-
-    def prepare(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
-        image = whole(data)
-        return fit_size(image, size, Fit.of(params.images)), image.shape[:2]
-
-    return Feed(params.images, prepare)
 
 
 def _check(inputs: Inputs, params: Params) -> None:
@@ -273,17 +257,17 @@ def _check(inputs: Inputs, params: Params) -> None:
         if len(params.columns) == 4 and not number:
             raise UserError(f"evaluate.boxes: column {column.removeprefix('meta.')} holds {kind}, not numbers")
     for part in inputs.stream("images", ["image_id", "uri", *params.columns]) if len(params.columns) == 1 else ():
-        _boxes(part, params.columns)
+        given(part, params.columns)
 
 
 STAGE = Stage(
     name="evaluate",
-    version=3,
+    version=4,
     about="deletion, insertion, pointing game and energy of every map, and of a random one",
     params=Params,
     shards=lambda inputs, params: aligned_shards(params.maps)(inputs, params),
     run=run,
-    reads=lambda params: {"images": "part", params.maps: "part"},
+    reads=lambda params: {"images": "part", params.maps: "part"} | ({params.found: "part"} if params.found else {}),
     writes=lambda params: (f"faithfulness/{params.variant}",),
     fit=fit,
     fit_reads=lambda params: ("images", params.maps),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.evaluate.pointing import energy, pointing
+from activation_atlas.stages.vision.attribution.boxes import Box, largest, overlap, thresholded
 from activation_atlas.stages.vision.attribution.pixels import at_input, draw, order, random_map
 from activation_atlas.stages.vision.place import Place
 
@@ -21,18 +23,23 @@ def steps_of(asked: int, size: tuple[int, int]) -> int:
     return min(asked, size[0] * size[1])
 
 
-MEASURES = ("deletion", "insertion", "pointing", "energy", "area")
+MEASURES = ("deletion", "insertion", "pointing", "energy", "area", "iou")
 
 
 class Figures:
     """Rows of ``faithfulness``, one for each row of ``maps``.
+
+    Args:
+        boxes: of the table ``boxes``, where boxes are measured.
 
     Attributes:
         rows: image id to the numbers of its rows.
         channels: of the pixels that :meth:`add` takes.
     """
 
-    def __init__(self, params: Any, size: tuple[int, int], maps: pa.Table) -> None:
+    def __init__(self, params: Any, size: tuple[int, int], maps: pa.Table, boxes: pa.Table | None = None) -> None:
+        keys = [] if boxes is None else zip(boxes["image_id"].to_pylist(), boxes["target"].to_pylist(), strict=True)
+        self.boxes = dict(zip(keys, boxes["input"].to_pylist(), strict=True)) if boxes is not None else {}
         self.params, self.size, self.maps = params, size, maps
         self.method = params.method and params.method.at(size)
         self.targets = maps["target"].to_pylist()
@@ -56,8 +63,8 @@ class Figures:
         for row in self.rows[image_id]:
             self.flags[row] = self.flags[row] or reason
 
-    def add(self, image_id: str, pixels: np.ndarray, inside: np.ndarray | None) -> None:
-        """An image: uint8 (h, w, c) at the model's size, and where the thing is, (h, w) bool."""
+    def add(self, image_id: str, pixels: np.ndarray, inside: np.ndarray | None, things: Sequence[Box] = ()) -> None:
+        """An image: uint8 (h, w, c) at the model's size, where the thing is, (h, w) bool, and the boxes around it."""
         random = draw(image_id, self.params.seed, self.size)
         same: dict[bytes, tuple[np.ndarray, list[int]]] = {}
         for row in self.rows[image_id]:
@@ -69,6 +76,7 @@ class Figures:
             if inside is not None:
                 self.found["pointing"][row] = pointing(values, inside, self.params.tolerance)
                 self.found["energy"][row] = energy(values, inside)
+                self.found["iou"][row] = self._iou(image_id, row, values, things)
             # Targets whose maps are one share their forward passes.
             same.setdefault(values.tobytes(), (values, []))[1].append(row)
         if self.curves is not None:
@@ -76,6 +84,18 @@ class Figures:
                 self.waiting.append((pixels, order(values, random), rows))
                 if len(self.waiting) == self.params.batch:
                     self._walk()
+
+    def _iou(self, image_id: str, row: int, values: np.ndarray, things: Sequence[Box]) -> float | None:
+        """How far the box of a map meets the nearest of the boxes around the thing; None where none was looked for."""
+        if self.params.share is None or not things:
+            return None
+        box: Any = self.boxes.get((image_id, self.targets[row]))
+        if self.method is None:
+            piece = largest(thresholded(values, self.params.share))
+            box = piece and piece[0]
+        elif (image_id, self.targets[row]) not in self.boxes:
+            return None
+        return max((overlap(box, thing) for thing in things), default=0.0) if box is not None else 0.0
 
     def _values(self, row: int, image_id: str) -> np.ndarray | None:
         """The map on the pixels of the model's input; None for one that orders nothing."""

@@ -25,7 +25,7 @@ from activation_atlas.stages.sources import read_images
 from activation_atlas.stages.specs import ImagesSpec, black_and_white
 from activation_atlas.stages.vision.images import Fit, ImageError, decode, decode_to, fit_size
 
-__all__ = ["Batch", "Feed", "Views", "as_shown", "at_size", "threads_of", "upright"]
+__all__ = ["Batch", "Feed", "Views", "as_shown", "at_size", "at_size_of", "threads_of", "upright"]
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -49,6 +49,19 @@ def at_size(images: ImagesSpec, size: tuple[int, int], channels: int = 3) -> Cal
 def upright(images: ImagesSpec, channels: int = 3) -> Callable[[bytes], np.ndarray]:
     """From a file's bytes to the whole image, uint8 (height, width, channels)."""
     return partial(decode, channels=channels, max_pixels=images.max_pixels, levels=black_and_white(images.levels))
+
+
+def at_size_of(
+    images: ImagesSpec, size: tuple[int, int], channels: int = 3
+) -> Callable[[bytes], tuple[np.ndarray, tuple[int, int]]]:
+    """As :func:`at_size`, and (height, width) of the upright image, which tells where a pixel of it lies there."""
+    whole, fit = upright(images, channels), Fit.of(images)
+
+    def prepare(data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
+        image = whole(data)
+        return fit_size(image, size, fit), image.shape[:2]
+
+    return prepare
 
 
 @dataclass(frozen=True)

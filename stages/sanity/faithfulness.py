@@ -16,7 +16,12 @@ from activation_atlas.stages.tables.flags import SILENT
 BETTER = {"deletion": -1, "insertion": 1}
 """Measures in which a map is set against the random one, and which way is better."""
 
-MEASURES = ("deletion", "insertion", "pointing", "energy", "area")
+MEASURES = ("deletion", "insertion", "pointing", "energy", "area", "iou")
+
+LOCALISED, MET = "localised", 0.5
+"""Whether the box meets the thing: an intersection over union from which on it does (Russakovsky et al. 2015)."""
+
+SHARES = ("pointing", LOCALISED)
 
 GAIN = "gain"
 """By how much a map does better than the random one in all of :data:`BETTER` that was asked for, added up."""
@@ -40,7 +45,7 @@ def summary(inputs: Inputs, against: Mapping[str, str], seed: int) -> list[dict[
         for kind, measure in sorted({*values, *(key for key in others if silent[key[0]])}, key=_place):
             of_images = values.get((kind, measure), {})
             known = list(of_images.values())
-            found_mean = share(known) if measure == "pointing" else mean(known, seed)
+            found_mean = share(known) if measure in SHARES else mean(known, seed)
             ahead = _ahead(measure, of_images, others.get((kind, measure), {}))
             row = {"variant": variant, "kind": kind, "measure": measure, **asdict(found_mean), "against": random}
             found.append({**row, "left_out": silent[kind], "better": _share_above(ahead)})
@@ -55,7 +60,7 @@ def summary(inputs: Inputs, against: Mapping[str, str], seed: int) -> list[dict[
 
 
 def _place(key: tuple[str, str]) -> tuple[str, int]:
-    return key[0], MEASURES.index(key[1])
+    return key[0], [*MEASURES, LOCALISED].index(key[1])
 
 
 def _ahead(measure: str, values: Mapping[str, float], others: Mapping[str, float]) -> dict[str, float]:
@@ -81,5 +86,7 @@ def _values(inputs: Inputs, variant: str) -> tuple[dict[tuple[str, str], dict[st
                     # How large the thing is holds of the image; what is by chance must be of the same images.
                     if row[measure] is not None and row["flag"] not in SILENT:
                         found[kind, measure][row["image_id"]].append(float(row[measure]))
+                if row["iou"] is not None and row["flag"] not in SILENT:
+                    found[kind, LOCALISED][row["image_id"]].append(float(row["iou"] >= MET))
     values = {key: {i: float(np.mean(v)) for i, v in found[key].items()} for key in sorted(found, key=_place)}
     return values, Counter(kind for kind, _ in flagged - sound)

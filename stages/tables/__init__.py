@@ -19,6 +19,7 @@ from activation_atlas.stages.tables.of_channels import peaks as peaks
 from activation_atlas.stages.tables.of_channels import responses as responses
 from activation_atlas.stages.tables.of_looks import feature_maps as feature_maps
 from activation_atlas.stages.tables.of_looks import filters as filters
+from activation_atlas.stages.tables.of_looks import maximised as maximised
 from activation_atlas.stages.tasks import CLASSES, Task
 
 
@@ -74,6 +75,13 @@ def doubts() -> pa.Schema:
             ("figures", pa.string()),
         ]
     )
+
+
+def measures() -> pa.Schema:
+    """How well the model does."""
+    numbers = [(name, pa.float64()) for name in ("value", "low", "high", "threshold")]
+    head = [("place", pa.int32()), ("class", pa.int32()), ("name", pa.string()), ("measure", pa.string())]
+    return pa.schema([*head, *numbers, ("images", pa.int32()), ("positives", pa.int32())])
 
 
 def features(channels: int, dtype: str = "float16") -> pa.Schema:
@@ -209,6 +217,13 @@ def maps() -> pa.Schema:
     )
 
 
+def boxes() -> pa.Schema:
+    """Where a map says that the thing is."""
+    sides = [(name, pa.float32()) for name in ("left", "top", "right", "bottom")]
+    head = [("image_id", pa.string()), ("target", pa.int32()), ("by", pa.string())]
+    return pa.schema([*head, *sides, ("input", vector(4)), ("area", pa.float32()), ("score", pa.float32())])
+
+
 def faithfulness() -> pa.Schema:
     """How well one map tells what the model went by."""
     return pa.schema(
@@ -221,6 +236,7 @@ def faithfulness() -> pa.Schema:
             ("pointing", pa.float32()),
             ("energy", pa.float32()),
             ("area", pa.float32()),
+            ("iou", pa.float32()),
             ("flag", pa.string()),
         ]
     )

@@ -9,7 +9,7 @@ _IMAGE = "first 16 hex digits of SHA-256 of the image's path relative to its sou
 
 _MEAN = {
     "mean": "over images (null where there is none)",
-    "low": "lower end of its 95 % interval (bootstrap over images; Wilson, of the pointing game)",
+    "low": "lower end of its 95 % interval (bootstrap over images; Wilson, of pointing and localised)",
     "high": "upper end of it",
     "n": "images it is taken over",
 }
@@ -50,6 +50,24 @@ MAPS = (
         },
     ),
     Table(
+        "boxes",
+        ("image_id", "target"),
+        "the box around the largest piece of what a map says is the thing; no row of maps that say nothing",
+        {
+            "image_id": _IMAGE,
+            "target": "class index",
+            "by": "threshold: what exceeds a share of the map's largest value; grabcut: what the image's colours join "
+            "to the map's highest pixels",
+            "left": "pixels of the upright image, from its edge (null: nothing of the map is positive)",
+            "top": "the same, from the top",
+            "right": "the same, beyond the last pixel",
+            "bottom": "the same, beyond the last pixel",
+            "input": "left, top, right, bottom in pixels of the model's input",
+            "area": "share of the model's input that the piece within the box takes",
+            "score": "as in maps: the class's logit",
+        },
+    ),
+    Table(
         "faithfulness",
         ("image_id", "target"),
         "how well each map tells what the model went by; `random`, `random_pixels`: random maps, to be beaten",
@@ -63,6 +81,8 @@ MAPS = (
             "maxima the share that does",
             "energy": "share of the map's positive part in the box or mask",
             "area": "share of the model's input that the box or mask takes: the chance level of both",
+            "iou": "intersection over union of the map's box (see boxes) with the nearest of the given ones, or the "
+            "one around the mask, on the model's input (null: no boxes are asked for, or there is no truth)",
             "flag": "why something is missing: the map's own flag, or what is wrong with the image or mask",
         },
     ),
@@ -121,8 +141,9 @@ MAPS = (
         {
             "variant": "a method's, or `random` (8 x 8 cells), `random_pixels` (each by itself)",
             "kind": "what the class was asked for as: predicted, label, ...",
-            "measure": "deletion, insertion, pointing, energy or area; gain: by how much the map does better than "
-            "the random one, in deletion and insertion together, image by image",
+            "measure": "deletion, insertion, pointing, energy, area or iou; localised: share of images with an iou of "
+            "at least .5; gain: by how much the map does better than the random one, in deletion and insertion "
+            "together, image by image",
             **_MEAN,
             **_LEFT_OUT,
             "better": "share of images in which the map beats the random one (null for other measures)",

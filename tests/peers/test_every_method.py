@@ -22,6 +22,7 @@ EXCEPTIONS = {
     "attention_rollout": "as attention",
     "attention_gradient": "as attention; its gradients by differences there",
     "deconvnet": "xplique, which does not allow this TensorFlow: benchmarks/xplique_parity.py",
+    "occlusion_segments": "no library that allows this TensorFlow: a loop over the segments, in test_by_segments.py",
     "rise": "xplique, which does not allow this TensorFlow: benchmarks/xplique_parity.py",
 }
 TESTED = {

@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from activation_atlas.stages import index, tables
+from activation_atlas.stages import boxes, index, tables
 from activation_atlas.stages.evaluate import STAGE, Params, baseline, fit
 from activation_atlas.stages.evaluate.pointing import energy, pointing
-from activation_atlas.stages.evaluate.truth import boxes_of, inside_boxes, inside_mask, listed, matched
+from activation_atlas.stages.evaluate.truth import boxes_of, inside_boxes, inside_mask
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.methods.cam import GradCam
 from activation_atlas.stages.vision.attribution.methods.gradients import Saliency
@@ -130,26 +130,6 @@ def test_a_mask_of_0_and_1_says_so():
         inside_mask(png(np.ones((4, 5))), (4, 5), (4, 4), Fit("center"))
 
 
-def test_masks_are_found_by_path_stem_and_id():
-    uris = {"00": "/x/images/cat/1.jpg", "01": "/x/images/dog/1.jpg", "02": "/x/images/dog/2.jpg", "03": "/x/y.png"}
-    uris |= {"04": "/data/all.parquet#7@train/lion.png", "ff": "s3://bucket/far.jpg"}
-    masks = ["cat/1.png", "dog/1.png", "2.PNG", "train/lion.png", "ff.png"]
-    found = {"00": "cat/1.png", "01": "dog/1.png", "02": "2.PNG", "04": "train/lion.png", "ff": "ff.png"}
-    assert matched(uris, masks) == found
-
-
-def test_a_mask_that_fits_two_images_is_refused():
-    with pytest.raises(UserError, match="1.png fits 2 images, e.g. /a/cat/1.jpg and /a/dog/1.jpg; lay the masks"):
-        matched({"00": "/a/cat/1.jpg", "01": "/a/dog/1.jpg"}, ["1.png"])
-
-
-def test_a_folder_of_masks_that_is_not_there_or_holds_none(tmp_path):
-    with pytest.raises(UserError, match="evaluate.masks: .*nowhere is no folder"):
-        listed(str(tmp_path / "nowhere"))
-    with pytest.raises(UserError, match="holds no PNG files"):
-        listed(str(tmp_path))
-
-
 # -- the stage -----------------------------------------------------------------------
 
 
@@ -230,6 +210,21 @@ def test_a_map_that_is_right_beats_random_and_one_that_is_wrong_does_not(inputs,
     # The random maps of these images are as good as others: what is flagged is the method's.
     assert random[5, 1]["flag"] is None and random[5, 1]["deletion"] is not None
     assert "left out" not in inputs.states["evaluate", "random_pixels"]["metrics"]
+
+
+def test_boxes_of_maps_are_measured(inputs, model):
+    quick = {"deletion": False, "insertion": False, "boxes": BOXES}
+    of = {"images": {"path": "x"}, "method": "grad_cam", "boxes": {}}
+    inputs.run(boxes.STAGE, boxes.Params(**of), "grad_cam")
+    iou = [r["iou"] for r in rows(inputs, params(model, **quick, share=0.2)).values()]
+    # Enlarged, a cell falls from its middle to the other's, by 1 over 8 pixels: above .2 in 10 of 16 along each side.
+    # 10 x 10 against 8 x 8 pixels, in the same corner; in opposite ones they share 2 x 2.
+    right, wrong = 64 / 100, 4 / (100 + 64 - 4)
+    assert iou[2:10] == pytest.approx([wrong, wrong, right, right, wrong, wrong, right, right])
+    assert iou[:2] == iou[10:] == [None, None]  # no box is given; the map says nothing
+    random = rows(inputs, params(model, **quick, share=0.2, method=None, random="random"), "random")
+    assert all(0 < r["iou"] <= 1 for (k, _), r in random.items() if k)
+    assert all(r["iou"] is None for r in rows(inputs, params(model, **quick)).values())
 
 
 def test_a_text_of_boxes_says_the_same(inputs, model):

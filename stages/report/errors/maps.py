@@ -24,13 +24,14 @@ FINEST = 56
 
 @dataclass
 class Map:
-    """One map as shown."""
+    """One map as shown; ``box``: left, top, right, bottom of what it says is the thing, as shares of the input."""
 
     target: int
     kinds: list[str]
     surface: Surface
     score: float
     flag: str | None
+    box: tuple[float, ...] | None = None
 
     @property
     def values(self) -> np.ndarray:
@@ -50,6 +51,7 @@ class Variant:
         place: where the cells shown lie on the model's input, of ``size``.
         step: cells from window to window, down and across, where windows were spread to pixels; else 1.
         flags: flag -> maps of the whole table that carry it, of ``rows`` in all.
+        measured: whether what is explained are quantities, each in a unit of its own.
     """
 
     name: str
@@ -64,6 +66,14 @@ class Variant:
     maps: dict[str, list[Map]] = field(default_factory=dict)
     flags: Counter[str] = field(default_factory=Counter)
     rows: int = 0
+    measured: bool = False
+
+    def scales(self, maps: Sequence[Map]) -> list[float]:
+        """Top of the colour scale of each of the maps of one case: one for all of them; but quantities have units of
+        their own."""
+        if self.measured:
+            return [top_of([m.surface]) for m in maps]
+        return [top_of([m.surface for m in maps])] * len(maps) if maps else []
 
     @property
     def bare(self) -> bool:
@@ -78,19 +88,18 @@ class Variant:
         )
         return [[(o + 0.5) / n, s / n, low / n, high / n] for o, s, low, high, n in sides]
 
-    def tops(self) -> dict[str, float]:
-        """image_id -> top of the colour scale that all its maps share."""
-        return {i: top_of([m.surface for m in maps]) for i, maps in self.maps.items()}
 
-
-def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tuple[int, int]) -> Variant:
+def read_variant(
+    inputs: Inputs, options: Options, ids: Sequence[str], size: tuple[int, int], measured: bool = False
+) -> Variant:
     """Maps of the images ``ids``; one part of the table is held at a time.
 
     Args:
         size: (height, width) of the model's input.
     """
-    variant = Variant(options.variant, options, size=size)
+    variant = Variant(options.variant, options, size=size, measured=measured)
     wanted = pa.array(sorted(ids), pa.string())
+    boxes = _boxes(inputs, variant.name, wanted, size)
     for part in inputs.stream(f"maps/{variant.name}"):
         variant.rows += len(part)
         variant.flags.update(f for f in part["flag"].to_pylist() if f)
@@ -100,7 +109,8 @@ def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tup
             values = pooled(whole.values)
             drawn = replace(whole, values=values, place=whole.place.pooled(whole.values.shape, values.shape))
             variant.place, variant.style, variant.shown = drawn.place, drawn.style, drawn.values.shape
-            shown = Map(row["target"], row["target_kinds"], drawn, row["score"], row["flag"])
+            box = boxes.get((row["image_id"], row["target"]))
+            shown = Map(row["target"], row["target_kinds"], drawn, row["score"], row["flag"], box)
             variant.maps.setdefault(row["image_id"], []).append(shown)
     for maps in variant.maps.values():
         maps.sort(key=_place)
@@ -108,6 +118,17 @@ def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tup
         _, stride, _ = options.windows
         variant.step = tuple(s * shown / side for s, shown, side in zip(stride, variant.shown, size, strict=True))
     return variant
+
+
+def _boxes(inputs: Inputs, name: str, wanted: pa.Array, size: tuple[int, int]) -> dict[tuple[str, int], tuple]:
+    """(image_id, target) -> the box of that map, as shares of the model's input; empty where none were looked for."""
+    found: dict[tuple[str, int], tuple] = {}
+    for part in inputs.stream(f"boxes/{name}", ["image_id", "target", "input"]):
+        for row in part.filter(pc.is_in(part["image_id"], wanted)).to_pylist():
+            if row["input"] is not None:
+                sides = zip(row["input"], (size[1], size[0]) * 2, strict=True)
+                found[row["image_id"], row["target"]] = tuple(side / end for side, end in sides)
+    return found
 
 
 def _rows(part: pa.Table):

@@ -14,15 +14,16 @@ COMPACTNESS = 20.0
 
 
 def superpixels(pixels: np.ndarray, how: How, count: int) -> np.ndarray:
-    """An image's segments, each connected, numbered from 0 without a gap.
+    """An image's segments, numbered from 0 without a gap; each is connected, but for some of ``quickshift``.
 
     ``slic`` (Achanta et al. 2012) about as many as asked; ``quickshift`` (Vedaldi & Soatto 2008), with the kernel that
     LIME's image explainer has, and ``felzenszwalb`` (Felzenszwalb & Huttenlocher 2004) as many as they find; of what
-    is too many, those nearest in colour are joined. Nothing is drawn at random.
+    is too many, those nearest in colour are joined; an image in which less than two are found is cut into a ``grid``.
+    Nothing is drawn at random.
 
     Args:
         pixels: uint8 (h, w, c), c 1 or 3.
-        count: segments at most; a plain image may have fewer.
+        count: segments at most, 2 or more.
 
     Returns:
         int32 (h, w).
@@ -41,7 +42,8 @@ def superpixels(pixels: np.ndarray, how: How, count: int) -> np.ndarray:
     else:
         least = max(2, height * width // (4 * count))
         found = segmentation.felzenszwalb(colour, scale=100, sigma=0.8 * scale, min_size=least)
-    return joined(numbered(found), colour, count)
+    labels = joined(numbered(found), colour, count)
+    return labels if labels.max() else grid((height, width), count)
 
 
 def grid(size: tuple[int, int], count: int) -> np.ndarray:
