@@ -27,6 +27,7 @@ from activation_atlas.pipeline.options import (
     Range,
     Settings,
     Std,
+    TaskOf,
 )
 from activation_atlas.stages.stage import UserError
 
@@ -156,6 +157,7 @@ def serve(folder: Folder, port: Annotated[int, typer.Option(help="0: a free one"
 def layers(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="a .keras or .h5 file, application:NAME, preset:NAME")],
     output: Output = None,
+    task: TaskOf = None,
     input_size: InputSize = None,
 ) -> None:
     """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it.
@@ -168,7 +170,7 @@ def layers(
 
     if "path" in origin(model) and not Path(model).exists():
         raise UserError(f"{model}: no such file; give a .keras or .h5 file, application:NAME, or preset:NAME")
-    rows = commands.layers(model_of(model, output=output, input_size=input_size))
+    rows = commands.layers(model_of(model, output=output, task=task, input_size=input_size))
     width = max([len(r.name) for r in rows] + [5])
     shape, field, share = "height x width x channels", "receptive field", "compute before"
     typer.echo(f"{'layer':<{width}}  {shape:>25}  {field:>15}  {share:>14}")
@@ -196,6 +198,7 @@ def explain(
     std: Std = None,
     channel_order: Channels = None,
     output: Output = None,
+    task: TaskOf = None,
     input_size: InputSize = None,
     crop: CropTo = None,
     crop_share: Annotated[
@@ -212,10 +215,19 @@ def explain(
     from activation_atlas.stages.explain.command import fit_of, levels_of, methods_of, model_of
     from activation_atlas.stages.explain.export import Request, export
 
-    colours = {"mean": mean, "std": std, "channels": channel_order}
     request = Request(
         images=images,
-        model=model_of(model, classes=classes, range=value_range, output=output, input_size=input_size, **colours),
+        model=model_of(
+            model,
+            classes=classes,
+            range=value_range,
+            output=output,
+            task=task,
+            input_size=input_size,
+            mean=mean,
+            std=std,
+            channels=channel_order,
+        ),
         methods=methods_of(method or ["grad_cam"], layer, option or []),
         targets=target or ["predicted"],
         label=label,

@@ -13,6 +13,9 @@ Output = Annotated[
     str | None, typer.Option(metavar="WHAT", help="what the model returns: auto (default), logits or probabilities")
 ]
 InputSize = Annotated[int | None, typer.Option(metavar="N", help="where the model leaves it free")]
+TaskOf = Annotated[
+    str | None, typer.Option("--task", metavar="WHAT", help="auto (one class), labels (several) or quantities")
+]
 Classes = Annotated[str | None, typer.Option(metavar="FILE", help="class names in index order")]
 Range = Annotated[
     tuple[float, float] | None, typer.Option("--range", metavar="LOW HIGH", help="the model's black and white")

@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.drawing.numbers import figure, probability
 from activation_atlas.stages.drawing.overlays import boxed
 from activation_atlas.stages.drawing.surface import Surface, surface, top_of
 from activation_atlas.stages.methods import Options
+from activation_atlas.stages.tasks import CLASSES, Task
 from activation_atlas.stages.vision.attribution.boxes import Box, BoxesSpec, find
 from activation_atlas.stages.vision.attribution.pixels import at_input
 from activation_atlas.stages.vision.images import Fit, source_box
@@ -32,6 +34,7 @@ class Map:
         gap: of path methods, see the table ``maps``.
         fit: of LIME and Kernel SHAP, see the table ``maps``.
         flag: why it says nothing, see :mod:`stages.tables.flags`, or None.
+        measured: whether it is of a quantity: probability and score are both that number.
         learned: how good what was learned for such maps is, in words; None where nothing was.
     """
 
@@ -47,6 +50,7 @@ class Map:
     gap: float | None
     fit: float | None
     flag: str | None
+    measured: bool = False
     learned: str | None = None
 
     @property
@@ -70,7 +74,8 @@ class Explained:
         pixels: what the model received, uint8 (h, w, channels); brought to that size as ``fit`` says.
         label: class index, where one was given.
         classes: names in the order of the logits.
-        logits, probabilities: (K,) float32.
+        logits, probabilities: (K,) float32; of quantities both are what the model returns.
+        task: the kind of answer.
         maps: by method, then by target, both in the order asked.
     """
 
@@ -85,6 +90,7 @@ class Explained:
     logits: np.ndarray
     probabilities: np.ndarray
     maps: list[Map] = field(default_factory=list)
+    task: Task = CLASSES
 
     @property
     def name(self) -> str:
@@ -97,8 +103,15 @@ class Explained:
         return self.pixels.shape[:2]
 
     def best(self, count: int) -> list[int]:
-        """Class indices of the ``count`` largest logits, best first."""
+        """Class indices of the ``count`` largest logits, best first; of quantities the first ones."""
+        if self.task.measured:
+            return list(range(min(count, len(self.logits))))
         return [int(k) for k in np.argsort(-self.logits, kind="stable")[:count]]
+
+    def says(self, index: int) -> str:
+        """The probability of a class, or a quantity, as text."""
+        value = float(self.probabilities[index])
+        return figure(value) if self.task.measured else probability(value)
 
     def of(self, variant: str) -> list[Map]:
         """The maps of one method: they share a colour scale."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from activation_atlas.stages.drawing.numbers import plural, probability
+from activation_atlas.stages.drawing.numbers import plural
 from activation_atlas.stages.drawing.overlays import magnification
 from activation_atlas.stages.drawing.sheet import Sheet, encoded
 from activation_atlas.stages.drawing.written import as_file_name, check_folder, file_stems
@@ -105,7 +105,7 @@ def _save(sheet: Sheet, stem: Path) -> list[Path]:
 
 
 def _say(image: Explained, say: Callable[[str], object]) -> None:
-    best = ", ".join(f"{image.classes[k]} {probability(image.probabilities[k])}" for k in image.best(3))
+    best = ", ".join(f"{image.classes[k]} {image.says(k)}" for k in image.best(3))
     say(f"{image.uri}: {best}")
     for one in {m.variant: m for m in image.maps}.values():
         say(f"  {one.variant} at {one.layer or 'the input'} ({one.values.shape[0]} x {one.values.shape[1]})")
@@ -126,11 +126,12 @@ def _boxes(images: Sequence[Explained], path: Path) -> None:
 
 
 def _predictions(images: Sequence[Explained], path: Path) -> None:
-    """The five most probable classes of each image, best first."""
+    """The five most probable classes of each image, best first; quantities, which have no probability, in order."""
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["uri", "image_id", "rank", "class_index", "class", "probability", "logit"])
         for image in images:
             for rank, k in enumerate(image.best(5), 1):
-                row = [rank, k, image.classes[k], f"{image.probabilities[k]:.6g}", f"{image.logits[k]:.6g}"]
+                share = "" if image.task.measured else f"{image.probabilities[k]:.6g}"
+                row = [rank, k, image.classes[k], share, f"{image.logits[k]:.6g}"]
                 rows.writerow([image.uri, image.image_id, *row])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from activation_atlas.stages.drawing import captions
-from activation_atlas.stages.drawing.numbers import probability
+from activation_atlas.stages.drawing.numbers import figure, probability
 from activation_atlas.stages.drawing.panels import Column, Group, panel, shown_size
 from activation_atlas.stages.drawing.sheet import Sheet
 from activation_atlas.stages.explain.explained import Explained, Map
@@ -47,7 +47,7 @@ def panel_of(images: Sequence[Explained], boxes: bool = False) -> Sheet:
             )
         first = image.of(image.maps[0].variant)
         rows = [(m.name, _about(m)) for m in first]
-        best = [f"{probability(image.probabilities[k])}  {image.classes[k]}" for k in image.best(3)]
+        best = [f"{image.says(k)}  {image.classes[k]}" for k in image.best(3)]
         shown = [] if image.label is None else [f"label: {image.classes[image.label]}"]
         heading = image.name if len(images) > 1 else "{1} × {0} pixels".format(*image.photo.shape)
         groups.append(Group(_photo(image, factor), heading, [*best, *shown], rows, columns))
@@ -61,11 +61,17 @@ def panel_of(images: Sequence[Explained], boxes: bool = False) -> Sheet:
     words = _words(images)
     if boxes:
         words.append("Frames: the box found in the map, around its largest piece.")
-    return panel(groups, title, f"What speaks for a class. {one.model} sees {seen}, {size}", words)
+    return panel(groups, title, f"{_what(one)}. {one.model} sees {seen}, {size}", words)
+
+
+def _what(one: Explained) -> str:
+    return "What raises a quantity" if one.task.measured else "What speaks for a class"
 
 
 def _about(one: Map) -> str:
     kinds = [kind for kind in one.kinds if kind.removeprefix("class:") != one.name]
+    if one.measured:
+        return " · ".join([*kinds, figure(one.score)])
     return " · ".join([*kinds, probability(one.probability), f"logit {one.score:.2f}"])
 
 
@@ -88,7 +94,7 @@ def _where(own: Sequence[Map]) -> str:
 def _words(images: Sequence[Explained]) -> list[str]:
     drawn_as = [m.surface(i.input_size) for i in images for m in i.maps]
     methods = {m.variant: m for image in images for m in image.maps}
-    said = [captions.meaning(m.options) + _learned(m) for m in methods.values()]
+    said = [captions.meaning(m.options, m.measured) + _learned(m) for m in methods.values()]
     scales = (
         "Colours: nothing is shown at 0. Each column of an image has a scale of its own, shared by its rows: rows can "
         "be compared, columns cannot. It ends at the 99th percentile of what is drawn; "
