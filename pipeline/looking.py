@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from activation_atlas.pipeline.options import Classes, CropTo, InputSize, Levels, Output, Range
+from activation_atlas.pipeline.options import ChannelOrder, Classes, CropTo, InputSize, Levels, Mean, Output, Range, Std
 
 _PARTS = "filters, maps, channels, classes; default: all; may be repeated"
 
@@ -34,21 +34,25 @@ def look(
     scale: Annotated[str, typer.Option(help="of maps: each channel its own, or one of the layer")] = "channel",
     classes: Classes = None,
     value_range: Range = None,
+    mean: Mean = None,
+    std: Std = None,
+    channel_order: ChannelOrder = None,
     output: Output = None,
     input_size: InputSize = None,
-    crop: CropTo = "center",
+    crop: CropTo = None,
     levels: Levels = None,
 ) -> None:
     """What a network has learned and what it sees in images: filters, feature maps, and what makes it answer."""
-    from activation_atlas.stages.explain.command import crop_of, levels_of, model_of
+    from activation_atlas.stages.explain.command import fit_of, levels_of, model_of
     from activation_atlas.stages.look.command import looked
 
+    values = {"range": value_range, "mean": mean, "std": std, "channels": channel_order}
     rejected = looked(
         out,
         typer.echo,
         lambda line: typer.echo(line, err=True),
         images=images or [],
-        model=model_of(model, classes=classes, range=value_range, output=output, input_size=input_size),
+        model=model_of(model, classes=classes, output=output, input_size=input_size, **values),
         only=only,
         filters=filters,
         maps=maps,
@@ -62,7 +66,7 @@ def look(
         steps=steps,
         seed=seed,
         scaled=scale,
-        crop=crop_of(crop),
+        **fit_of(crop=crop),
         levels=levels_of(levels),
     )
     if rejected:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from activation_atlas.stages.classes import class_index
+from activation_atlas.stages.classes import class_index, thresholds
 from activation_atlas.stages.extract.foresight import foreseen_classes
 from activation_atlas.stages.extract.rows import REJECTS, Extracted, positions
 from activation_atlas.stages.feed import Feed, at_size
@@ -95,8 +95,9 @@ def fit(inputs: Inputs, params: Params) -> State:
     Returns:
         classes; kind: ``softmax``, ``sigmoid`` where every class stands for itself, or ``quantity`` where there are
         none; thresholds: of each class, the probability from which it is one of several labels; attributed: class
-        indices (all for ``top``, none for ``none``); top; by, window, fill: as asked; input_size [h, w]; layers: name
-        to channels, height, width, receptive_field [h, w], stride [h, w], offset [y, x] (the input pixel at the centre
+        indices (all for ``top``, none for ``none``); top; by, window, fill: as asked; input_size [h, w]; images: how
+        the model's own preprocessor brings images to that, as keys of the section `images`; layers: name to channels,
+        height, width, receptive_field [h, w], stride [h, w], offset [y, x] (the input pixel at the centre
         of position (0, 0)); ways: how each layer's attributions are computed.
 
     Raises:
@@ -129,6 +130,7 @@ def fit(inputs: Inputs, params: Params) -> State:
         "window": params.window,
         "fill": params.fill,
         "input_size": list(model.input_size),
+        "images": dict(model.brings),
         "layers": layers,
         "ways": {name: choose(model, name, *asked) for name in params.layers} if chosen else {},
     }
@@ -182,18 +184,6 @@ def attributed(asked: str | list[str], classes: list[str]) -> list[int]:
     return list(dict.fromkeys(class_index(name, classes, "extract.attribution") for name in asked))
 
 
-def thresholds(asked: float | Mapping[str, float], classes: list[str]) -> list[float]:
-    """The probability from which each class is predicted as one of several labels; 0.5 where none is given.
-
-    Raises:
-        UserError: the model has no such class.
-    """
-    if not isinstance(asked, Mapping):
-        return [asked] * len(classes)
-    own = {class_index(name, classes, "model.threshold"): value for name, value in asked.items()}
-    return [own.get(k, 0.5) for k in range(len(classes))]
-
-
 # -- one shard -------------------------------------------------------------------
 
 
@@ -214,7 +204,8 @@ def run(inputs: Inputs, params: Params, shard: Any) -> dict[str, pa.Table]:
     chosen = state["attributed"] if isinstance(params.attribution, list) else None
     asked = params.batch, params.positions_per_image, chosen, params.dtype, _block(params), params.counted
     sampler = open_sampler(params.model, ways, params.features, *asked)
-    pixels = at_size(params.images, tuple(state["input_size"]), sampler.model.channels)
+    read = params.images.settled(state["images"])
+    pixels = at_size(read, tuple(state["input_size"]), sampler.model.channels)
     feed = Feed(params.images, partial(_with_moments, pixels), params.decode_threads)
     counted = {layer: sampler.model.layer(layer).channels for layer in params.counted}
     extracted = Extracted(images, params, state, counted)

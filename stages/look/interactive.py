@@ -81,7 +81,7 @@ def look(
     steps: int | None = None,
     seed: int = 0,
     scaled: Scale = "channel",
-    crop: Crop = "center",
+    crop: Crop | None = None,
     levels: tuple[float, float] | float | None = None,
     rejected: Callable[[str, str], object] | None = None,
 ) -> Look:
@@ -97,7 +97,7 @@ def look(
             :func:`stages.look.maximising.maximise`; default: the first 64 channels at two thirds of the depth.
         classes: whose logits are climbed; default: the three most probable of each image, at most eight in all.
         scaled: each ``channel`` of a map on a scale of its own, or all channels on the ``layer``'s.
-        crop: ``center``, ``none`` (squashed) or ``pad``.
+        crop: ``center``, ``none`` (squashed) or ``pad``; default: as the model's own preprocessor does, else center.
         levels: what is black and white (or white alone) in images of more than 8 bits a channel.
         rejected: called with (uri, reason) for an image that cannot be used; without it, that is an error.
 

@@ -8,12 +8,13 @@ from functools import cached_property, partial
 import numpy as np
 import tensorflow as tf
 
-from activation_atlas.stages.specs import ModelSpec, meant
+from activation_atlas.stages.specs import COLOURS, ModelSpec, meant
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.layer_info import LayerInfo
 from activation_atlas.stages.vision.model.attending import Attending
 from activation_atlas.stages.vision.model.geometry import Seen, loses, reaches, token_maps, upright
 from activation_atlas.stages.vision.model.half import simplifier, widened
+from activation_atlas.stages.vision.model.images_taken import check_colours, input_shape
 from activation_atlas.stages.vision.model.layers import against, described, is_spatial, placed
 from activation_atlas.stages.vision.model.loading import Loaded, class_names
 from activation_atlas.stages.vision.model.logits import Ending, ends_in_one, probabilities, to_logits
@@ -31,6 +32,8 @@ class Model:
         classes: class names, in the order of the logits.
         input_size: (height, width) in pixels.
         channels: 1 or 3.
+        brings: how its own preprocessor brings images to its size, as keys of the section `images`; empty without one.
+        configured: what the section `model` says of the values that it takes, by its keys.
         dtype: of everything that comes out: float32, or float64 for a float64 model.
         kind: ``softmax``; ``sigmoid`` where every class stands for itself; ``quantity`` where the outputs are no
             classes, and are themselves what is explained.
@@ -51,9 +54,12 @@ class Model:
         self._prepare = loaded.prepare
         program = flatten(loaded.keras, where)
         symbol = loaded.keras.inputs[0]
-        self.input_size, self.channels = _input_shape(symbol.shape, spec, where)
+        self.input_size, self.channels = input_shape(symbol.shape, spec, where, loaded.size)
+        check_colours(spec, self.channels, where)
+        self.brings = dict(loaded.images)
+        self.configured = {key: value for key in COLOURS if (value := getattr(spec, key)) is not None}
         self._input_dtype = symbol.dtype
-        said = spec.output, spec.task
+        said = spec.returns, spec.task
         program, self.kind, self.ending = to_logits(program, said, self._facts, self._noise, where, ending)
         self.shapes, self.native = self._facts(program)
         self.program, self._tokens = program, spec.tokens
@@ -287,20 +293,3 @@ class Model:
         except Exception:  # whichever layer objects to the size, and however: the answer is no
             return False
         return len(shape) == 4 and None not in shape[1:] and min(shape[1:]) > 0
-
-
-def _input_shape(shape: tuple, spec: ModelSpec, where: str) -> tuple[tuple[int, int], int]:
-    if len(shape) != 4:
-        raise UserError(f"{where}: takes inputs of shape {shape}; it must take images (batch, height, width, channels)")
-    if shape[3] not in (1, 3):
-        first = shape[1] in (1, 3)
-        reason = "has its channels first; save it with channels last" if first else "must take 1 or 3 channels"
-        raise UserError(f"{where}: takes inputs of shape {shape}; it {reason}")
-    given = spec.input_size
-    given = (given, given) if isinstance(given, int) else given
-    own = (shape[1], shape[2])
-    if given is None and None in own:
-        raise UserError(f"{where}: leaves its input size open; give model.input_size, e.g. 224")
-    if given is not None and any(n is not None and n != g for n, g in zip(own, given, strict=True)):
-        raise UserError(f"model.input_size: {list(given)}, but {where} takes {list(own)}; leave it out")
-    return (tuple(own) if given is None else (int(given[0]), int(given[1]))), int(shape[3])

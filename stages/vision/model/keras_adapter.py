@@ -136,6 +136,17 @@ def calls(graph: Any) -> list[Call]:
         raise _missing("keras", f"graph that can be read ({error})") from error
 
 
+def output_names(model: keras.Model) -> list[str]:
+    """What the outputs of a functional or Sequential model are called, in order: as the layers that make them.
+
+    Of a layer that makes several, or of two of one name, they are numbered: ``split:0``, ``split:1``.
+    """
+    own = graph(model)
+    made = {id(tensor): call.operation.name for call in calls(own) for tensor in call.outputs}
+    names = [made.get(id(tensor), "input") for tensor in own.outputs]
+    return [name if names.count(name) == 1 else f"{name}:{names[:k].count(name)}" for k, name in enumerate(names)]
+
+
 def between(inputs: list[keras.KerasTensor], outputs: list[keras.KerasTensor]) -> Any:
     """The graph that leads from some symbolic tensors to others, as :func:`graph` gives one."""
     return keras.Function(inputs, outputs)

@@ -135,7 +135,8 @@ class Maps:
         values: (n, k, height, width) float32, raw: at the method's own resolution, signed where the method is.
         scores: (n, k) float32, the targets' logits (see :meth:`Model.scores`).
         gap: (n, k) float32, for path methods: how far the map's sum is from the change of the score it should add
-            up to; of a head that was fitted: how far its logit is from the model's; None for others.
+            up to; of FullGrad, its terms' from the score; of a head that was fitted, its logit from the model's; None
+            for others.
         idle: (n, k) bool, of methods that score an image with parts of it, or channels of a layer, hidden: whether
             the score is the same whatever is hidden, so that the map shows rounding, or the masks, and nothing else;
             None for others.
@@ -180,6 +181,7 @@ class Setting:
         targets: k, targets of every image.
         seed: of the run; what is drawn for an image depends on it and on the image's id alone.
         background: uint8 (m, h, w, c), images of the data, where the method asks for them.
+        regions: an image's segments by its id, int32 (h, w) from 0, where the method asks for given ones.
     """
 
     model: Model
@@ -189,6 +191,7 @@ class Setting:
     targets: int
     seed: int = 0
     background: np.ndarray | None = None
+    regions: Callable[[str], np.ndarray] | None = None
 
 
 def at_input(model: Model) -> Configured:
@@ -212,7 +215,8 @@ class Method:
         name: in configurations, of tables and of files.
         title: its name in prose.
         about: one line for those who choose a method; in the README's table.
-        meaning: what a map's values say, for those who look at one.
+        meaning: what a map's values say, for those who look at one. Of a method that explains at a layer where one is
+            given, "each pixel" becomes "each position" of it.
         formula: in plain text. g = d logit / d what is differentiated, A_k = channel k of a layer.
         source: where the formula comes from.
         options: class of its options; its field ``name`` is a ``Literal`` of :attr:`name`.
@@ -237,6 +241,7 @@ class Method:
         by_class: whether another target has another map.
         draws: whether something is drawn at random for each image, by the run's seed and the image's id.
         background: images of the data it wants, given its options.
+        regions: folder of label images it wants, given its options, and the most segments that one may have.
         by_weights: whether what is configured is right for these very weights only, and a model with others must be
             configured anew: a quick way that was proven. Where a map lies is the same for all.
         quick: options that keep the work small, for trials and tests.
@@ -262,5 +267,6 @@ class Method:
     by_class: bool = True
     draws: bool = False
     background: Callable[[Any], int] = field(default=lambda options: 0)
+    regions: Callable[[Any], tuple[str, int | None] | None] = field(default=lambda options: None)
     by_weights: bool = False
     quick: Mapping[str, Any] = field(default_factory=dict)

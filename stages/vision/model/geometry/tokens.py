@@ -172,6 +172,8 @@ MIXES = {
     *("DotProductAttention", "Matmul", "Einsum"),
 }
 """Class names of what gives each token of its first input something of all tokens."""
+BLANK = {"ZerosLike", "OnesLike", "FullLike", "EmptyLike"}
+"""Class names of what takes of its input the shape alone."""
 
 
 def moves(step: Step) -> bool:
@@ -189,7 +191,8 @@ def through(
         astray: whether another input comes from positions that were lost on the way.
     """
     first, *others = given.values()
-    if any(other.grid != first.grid for other in others):
+    blank = step.kind in BLANK and home(step.operation) is not None
+    if blank or any(other.grid != first.grid for other in others):
         return [None] * len(made)
     numbers = {slot: tokens.number for slot, tokens in given.items()}
     known, mixed = not astray, astray
