@@ -119,8 +119,9 @@ class Explained:
         return top_of([m.surface(self.input_size) for m in self.of(variant)])
 
     def picture(self, shown: Map, factor: int = 1) -> np.ndarray:
-        """The map over the photograph, uint8 (factor height, factor width, 3)."""
-        return shown.surface(self.input_size).over(self.photo, self.fit, self.top(shown.variant), factor, line=True)
+        """The map over the photograph (of a quantity at its own scale), uint8 (factor height, factor width, 3)."""
+        top = top_of([shown.surface(self.input_size)]) if self.task.measured else self.top(shown.variant)
+        return shown.surface(self.input_size).over(self.photo, self.fit, top, factor, line=True)
 
 
 def table(images: Sequence[Explained]) -> pa.Table:
