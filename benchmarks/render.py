@@ -20,17 +20,17 @@ def run() -> dict[str, Any]:
     """
     import tensorflow as tf
 
-    from activation_atlas.stages.render import RenderSpec, colour_root, recipe
+    from activation_atlas.stages.render import RenderSpec, recipe
     from activation_atlas.stages.specs import ModelSpec
+    from activation_atlas.stages.vision.colours import PHOTOGRAPHS, colour_root
     from activation_atlas.stages.vision.featurevis.optimise import Adam
     from activation_atlas.stages.vision.featurevis.visualizer import open_visualizer
     from activation_atlas.stages.vision.model import freeze
 
     data = Path(os.environ.get("ATLAS_DATA") or Path(__file__).parent.parent.parent / "shared")
     spec = ModelSpec(path=str(data / "models/mobilenet_075_224_imagenet.keras"), range=(-1, 1))
-    colour = np.array([[0.070, 0.062, 0.058], [0.062, 0.066, 0.063], [0.058, 0.063, 0.071]])  # of photographs
     drawing = recipe(RenderSpec(), 96, "centre")
-    visualizer = open_visualizer(spec, LAYER, drawing, colour_root(colour))
+    visualizer = open_visualizer(spec, LAYER, drawing, colour_root(PHOTOGRAPHS))
     model, maximization = visualizer.model, visualizer.maximization
     rng = np.random.default_rng(0)
     v = rng.standard_normal((BATCH, model.layer(LAYER).channels)).astype(np.float32)

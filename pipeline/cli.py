@@ -11,17 +11,22 @@ from typing import Annotated, Any
 
 import typer
 
+from activation_atlas.pipeline.beginning import init
 from activation_atlas.pipeline.looking import look
 from activation_atlas.pipeline.options import (
+    Channels,
     Classes,
     Config,
+    CropTo,
     Folder,
     InputSize,
     Levels,
+    Mean,
     Out,
     Output,
     Range,
     Settings,
+    Std,
     TaskOf,
 )
 from activation_atlas.stages.stage import UserError
@@ -155,7 +160,10 @@ def layers(
     task: TaskOf = None,
     input_size: InputSize = None,
 ) -> None:
-    """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it."""
+    """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it.
+
+    Behind a shape with +: tokens beside the map, such as a class token.
+    """
     from activation_atlas.pipeline import commands
     from activation_atlas.stages.explain.command import model_of
     from activation_atlas.stages.origin import origin
@@ -168,7 +176,7 @@ def layers(
     typer.echo(f"{'layer':<{width}}  {shape:>25}  {field:>15}  {share:>14}")
     for r in rows:
         field = " x ".join(f"{v:g}" for v in r.receptive_field)
-        shape = f"{r.height} x {r.width} x {r.channels}"
+        shape = f"{r.height} x {r.width} x {r.channels}" + (f" + {r.beside}" if r.beside else "")
         typer.echo(f"{r.name:<{width}}  {shape:>25}  {field:>15}  {r.compute:>14.1%}")
 
 
@@ -186,10 +194,13 @@ def explain(
     label: Annotated[str | None, typer.Option(metavar="CLASS", help="the class that the images show")] = None,
     classes: Classes = None,
     value_range: Range = None,
+    mean: Mean = None,
+    std: Std = None,
+    channel_order: Channels = None,
     output: Output = None,
     task: TaskOf = None,
     input_size: InputSize = None,
-    crop: Annotated[str | None, typer.Option(help="center, none or pad; default: the model's own, or center")] = None,
+    crop: CropTo = None,
     crop_share: Annotated[
         float | None, typer.Option(metavar="SHARE", help="of the middle cut: 0.875 where 256 were cut to 224")
     ] = None,
@@ -197,6 +208,7 @@ def explain(
     antialias: Annotated[bool | None, typer.Option(help="whether the resizing filter grows with the image")] = None,
     levels: Levels = None,
     option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="of a method, e.g. patch=24")] = None,
+    boxes: Annotated[bool, typer.Option("--boxes", help="also the box that each map finds, drawn and as CSV")] = False,
     seed: Annotated[int, typer.Option(min=0, help="every random choice follows from it")] = 0,
 ) -> None:
     """Maps of a few images: an overlay for each class and method, a panel for each image, and the raw maps."""
@@ -205,7 +217,17 @@ def explain(
 
     request = Request(
         images=images,
-        model=model_of(model, classes=classes, range=value_range, output=output, task=task, input_size=input_size),
+        model=model_of(
+            model,
+            classes=classes,
+            range=value_range,
+            output=output,
+            task=task,
+            input_size=input_size,
+            mean=mean,
+            std=std,
+            channels=channel_order,
+        ),
         methods=methods_of(method or ["grad_cam"], layer, option or []),
         targets=target or ["predicted"],
         label=label,
@@ -213,12 +235,14 @@ def explain(
         levels=levels_of(levels),
         **fit_of(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias),
     )
-    explained, rejected = export(request, out, typer.echo, lambda line: typer.echo(line, err=True))
+    explained, rejected = export(request, out, typer.echo, lambda line: typer.echo(line, err=True), boxes)
     if rejected:
         raise typer.Exit(3 if explained else 2)
 
 
 app.command()(look)
+
+app.command()(init)
 
 
 @app.command()

@@ -20,7 +20,12 @@ Classes = Annotated[str | None, typer.Option(metavar="FILE", help="class names i
 Range = Annotated[
     tuple[float, float] | None, typer.Option("--range", metavar="LOW HIGH", help="the model's black and white")
 ]
-CropTo = Annotated[str, typer.Option(help="center, none or pad")]
+Mean = Annotated[tuple[float, float, float] | None, typer.Option(help="taken off the channels: .485 .456 .406")]
+Std = Annotated[tuple[float, float, float] | None, typer.Option(help="they are then divided by: .229 .224 .225")]
+Channels = Annotated[
+    str | None, typer.Option("--channel-order", help="the order of colours that the model takes: rgb or bgr")
+]
+CropTo = Annotated[str | None, typer.Option(help="center, none or pad; default: the model's own, or center")]
 Levels = Annotated[
     tuple[float, float] | None,
     typer.Option(metavar="BLACK WHITE", help="of images of more than 8 bits a channel: 0 4095"),

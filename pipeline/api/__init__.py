@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Atlas",
+    "Begun",
     "Config",
     "Doubt",
     "Explained",
@@ -27,6 +28,7 @@ __all__ = [
     "LayerInfo",
     "Look",
     "Map",
+    "Maximised",
     "ModelSpec",
     "Plan",
     "PlannedStep",
@@ -36,9 +38,11 @@ __all__ = [
     "explain",
     "feature_maps",
     "filters",
+    "init",
     "layers",
     "load_config",
     "look",
+    "maximise",
     "open_run",
     "panel",
     "plan",
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
     from activation_atlas.pipeline.commands import Plan, PlannedStep, layers, plan, run
     from activation_atlas.pipeline.config import Config
     from activation_atlas.pipeline.config import load as load_config
+    from activation_atlas.pipeline.init import Begun, init
     from activation_atlas.pipeline.results import Atlas, Doubt, RunFolder, RunResult, open_run
     from activation_atlas.stages.explain.interactive import Explained, Map
     from activation_atlas.stages.explain.interactive import explain_images as explain
@@ -57,18 +62,22 @@ if TYPE_CHECKING:
     from activation_atlas.stages.look.filters import learned_filters as filters
     from activation_atlas.stages.look.interactive import Look, look
     from activation_atlas.stages.look.maps import FeatureMaps, feature_maps
+    from activation_atlas.stages.look.maximised import Maximised
+    from activation_atlas.stages.look.maximising import maximise
     from activation_atlas.stages.specs import ModelSpec
     from activation_atlas.stages.stage import UserError
     from activation_atlas.stages.vision.layer_info import LayerInfo
 else:
     _PLACES = {
         **dict.fromkeys(("Plan", "PlannedStep", "layers", "plan", "run"), "pipeline.commands"),
+        **dict.fromkeys(("Begun", "init"), "pipeline.init"),
         **{"Config": "pipeline.config", "load_config": "pipeline.config:load"},
         **dict.fromkeys(("Atlas", "Doubt", "RunFolder", "RunResult", "open_run"), "pipeline.results"),
         **dict.fromkeys(("Explained", "Map"), "stages.explain.interactive"),
         **{"explain": "stages.explain.interactive:explain_images", "panel": "stages.explain.panel:panel_of"},
         **dict.fromkeys(("Look", "look"), "stages.look.interactive"),
         **dict.fromkeys(("FeatureMaps", "feature_maps"), "stages.look.maps"),
+        **{"Maximised": "stages.look.maximised", "maximise": "stages.look.maximising"},
         **{"Filters": "stages.look.filters", "filters": "stages.look.filters:learned_filters"},
         **{"LayerInfo": "stages.vision.layer_info", "ModelSpec": "stages.specs", "UserError": "stages.stage"},
     }

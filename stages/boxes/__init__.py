@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.feed import Feed, at_size_of
-from activation_atlas.stages.methods import METHODS, MethodSpec
+from activation_atlas.stages.methods import MethodSpec
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, aligned_shards
-from activation_atlas.stages.vision.attribution.boxes import BoxesSpec, cut, largest, thresholded
+from activation_atlas.stages.vision.attribution.boxes import BoxesSpec, find, way
 from activation_atlas.stages.vision.attribution.pixels import at_input
 from activation_atlas.stages.vision.images import Fit, ImageError, source_box
 from activation_atlas.stages.vision.place import COLUMNS, Place
@@ -31,24 +31,11 @@ class Params(Spec):
     def variant(self) -> str:
         return self.method.variant
 
-    @property
-    def by(self) -> str:
-        """The way that is gone: auto decides by what the maps of a method can tell apart."""
-        pixels = METHODS[self.method.name].grain == "pixels" and not self.method.inner
-        return ("grabcut" if pixels else "threshold") if self.boxes.by == "auto" else self.boxes.by
-
-    def inside(self, values: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-        """Pixels (H, W) that a map on the model's input says are the thing; ``pixels`` uint8 (H, W, 3)."""
-        if self.by == "threshold":
-            return thresholded(values, self.boxes.threshold)
-        # Beside each other single pixels speak for and against: where the thing is, both are strong.
-        signed = METHODS[self.method.name].signed and METHODS[self.method.name].grain == "pixels"
-        return cut(np.abs(values) if signed else values, pixels, self.boxes)
-
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     """A row for each map of one part that says something of where."""
-    size = tuple(inputs.state("extract", "")["input_size"])
+    extract = inputs.state("extract", "")
+    size, shown = tuple(extract["input_size"]), params.images.settled(extract.get("images", {}))
     maps = inputs.part(f"maps/{params.variant}", shard.index, ["image_id", "target", "height", "width", *COLUMNS,
                                                              "map", "score", "flag"])  # fmt: skip
     maps = maps.filter(pc.is_null(maps["flag"]))
@@ -58,7 +45,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     for row, image_id in enumerate(maps["image_id"].to_pylist()):
         of_image.setdefault(image_id, []).append(row)
     found: dict[int, dict[str, Any]] = {}
-    feed = Feed(params.images, at_size_of(params.images, size))
+    feed = Feed(params.images, at_size_of(shown, size))
     for image_id, image in feed.stream({i: uris[i] for i in of_image}):
         if isinstance(image, ImageError):
             inputs.warn(f"{uris[image_id]}: no box is found: {image.reason}")
@@ -66,11 +53,11 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         pixels, upright = image
         for row in of_image[image_id]:
             values = at_input(_map(maps, row), params.method.at(size), size, Place.at(maps, row))
-            found[row] = _row(maps, row, params.by)
-            if (piece := largest(params.inside(values, pixels))) is not None:
+            found[row] = _row(maps, row, way(params.boxes, params.method))
+            if (piece := find(params.boxes, params.method, values, pixels)) is not None:
                 box, found[row]["area"] = piece
                 found[row]["input"] = list(box)
-                sides = source_box(box, upright, size, Fit.of(params.images))
+                sides = source_box(box, upright, size, Fit.of(shown))
                 found[row] |= dict(zip(("left", "top", "right", "bottom"), sides, strict=True))
     rows = [found[row] for row in sorted(found)]
     return {f"boxes/{params.variant}": pa.Table.from_pylist(rows, schema=tables.boxes())}

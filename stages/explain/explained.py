@@ -10,10 +10,13 @@ import pyarrow as pa
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.drawing.numbers import figure, probability
+from activation_atlas.stages.drawing.overlays import boxed
 from activation_atlas.stages.drawing.surface import Surface, surface, top_of
 from activation_atlas.stages.methods import Options
 from activation_atlas.stages.tasks import CLASSES, Task
-from activation_atlas.stages.vision.images import Fit
+from activation_atlas.stages.vision.attribution.boxes import Box, BoxesSpec, find
+from activation_atlas.stages.vision.attribution.pixels import at_input
+from activation_atlas.stages.vision.images import Fit, source_box
 from activation_atlas.stages.vision.place import Place
 
 
@@ -118,10 +121,31 @@ class Explained:
         """Top of the colour scale that one method's maps of this image share: of the values as they are drawn."""
         return top_of([m.surface(self.input_size) for m in self.of(variant)])
 
-    def picture(self, shown: Map, factor: int = 1) -> np.ndarray:
-        """The map over the photograph (of a quantity at its own scale), uint8 (factor height, factor width, 3)."""
+    def box(self, shown: Map, spec: BoxesSpec | None = None) -> Box | None:
+        """Where the thing is by a map: left, top, right, bottom in pixels of the photograph, from edge to edge.
+
+        Args:
+            spec: how it is found, as in the section `boxes`; default: as there.
+
+        Returns:
+            None where the map says nothing of where, or nothing in it is positive.
+        """
+        if shown.flag is not None:
+            return None
+        options, size = shown.options.at(self.input_size), self.input_size
+        values = at_input(shown.values, options, size, shown.place)
+        piece = find(spec or BoxesSpec(), options, values, self.pixels)
+        return piece and source_box(piece[0], self.photo.shape[:2], size, self.fit)
+
+    def picture(self, shown: Map, factor: int = 1, box: bool = False) -> np.ndarray:
+        """The map over the photograph (of a quantity at its own scale), with a frame around its :meth:`box`; uint8
+        (factor height, factor width, 3)."""
         top = top_of([shown.surface(self.input_size)]) if self.task.measured else self.top(shown.variant)
-        return shown.surface(self.input_size).over(self.photo, self.fit, top, factor, line=True)
+        drawn = shown.surface(self.input_size).over(self.photo, self.fit, top, factor, line=True)
+        if box and (sides := self.box(shown)) is not None:
+            height, width = self.photo.shape[:2]
+            boxed(drawn, tuple(side / end for side, end in zip(sides, (width, height) * 2, strict=True)))
+        return drawn
 
 
 def table(images: Sequence[Explained]) -> pa.Table:

@@ -44,13 +44,18 @@ class Request:
 
 
 def export(
-    request: Request, out: Path, say: Callable[[str], object], reject: Callable[[str], object]
+    request: Request,
+    out: Path,
+    say: Callable[[str], object],
+    reject: Callable[[str], object],
+    boxes: bool = False,
 ) -> tuple[int, int]:
     """Writes everything of a few images to ``out``.
 
     Args:
         say: told what was predicted and written.
         reject: told in one line of each image that cannot be used.
+        boxes: also where the thing is by each map, drawn and as ``boxes.csv``.
 
     Returns:
         How many images were explained, and how many were rejected.
@@ -72,21 +77,24 @@ def export(
         _say(image, say)
         for one in image.maps:
             path = out / "overlays" / f"{stem}.{one.variant}.{one.target}_{as_file_name(one.name)}.png"
-            path.write_bytes(_png(image, one))
-        for path in _save(panel_of([image]), out / stem):
+            path.write_bytes(_png(image, one, boxes))
+        for path in _save(panel_of([image], boxes), out / stem):
             say(f"  {path}")
     if 1 < len(images) <= MANY:
-        for path in _save(panel_of(images), out / "all images"):
+        for path in _save(panel_of(images, boxes), out / "all images"):
             say(str(path))
     pq.write_table(table(images), out / "maps.parquet")
     _predictions(images, out / "predictions.csv")
+    if boxes:
+        _boxes(images, out / "boxes.csv")
     overlaid = sum(len(image.maps) for image in images)
-    say(f"{out}: {plural(overlaid, 'picture')} in overlays/, maps.parquet, predictions.csv")
+    also = ", boxes.csv" if boxes else ""
+    say(f"{out}: {plural(overlaid, 'picture')} in overlays/, maps.parquet, predictions.csv{also}")
     return len(images), len(rejects)
 
 
-def _png(image: Explained, one: Map) -> bytes:
-    return encoded(image.picture(one, magnification(image.photo.shape[:2])), "PNG")
+def _png(image: Explained, one: Map, box: bool) -> bytes:
+    return encoded(image.picture(one, magnification(image.photo.shape[:2]), box), "PNG")
 
 
 def _save(sheet: Sheet, stem: Path) -> list[Path]:
@@ -104,6 +112,17 @@ def _say(image: Explained, say: Callable[[str], object]) -> None:
     for one in image.maps:
         if one.flag:
             say(f"  {one.variant} for {one.name}: the map is {SILENT[one.flag]}")
+
+
+def _boxes(images: Sequence[Explained], path: Path) -> None:
+    """The box of each map in pixels of the photograph, empty where it finds none."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["uri", "image_id", "variant", "class_index", "class", "left", "top", "right", "bottom"])
+        for image in images:
+            for one in image.maps:
+                sides = [f"{side:.2f}" for side in image.box(one) or ()] or [""] * 4
+                rows.writerow([image.uri, image.image_id, one.variant, one.target, one.name, *sides])
 
 
 def _predictions(images: Sequence[Explained], path: Path) -> None:

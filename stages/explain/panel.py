@@ -17,8 +17,11 @@ from activation_atlas.stages.methods import METHODS
 from activation_atlas.stages.stage import UserError
 
 
-def panel_of(images: Sequence[Explained]) -> Sheet:
+def panel_of(images: Sequence[Explained], boxes: bool = False) -> Sheet:
     """Images that :func:`stages.explain.interactive.explain_images` explained, on one sheet.
+
+    Args:
+        boxes: draws a frame around what each map says is the thing, see :meth:`Explained.box`.
 
     Raises:
         UserError: there is no image, or one without maps.
@@ -36,10 +39,10 @@ def panel_of(images: Sequence[Explained]) -> Sheet:
             columns.append(
                 Column(
                     captions.title(own[0].options),
-                    _where(own[0]),
+                    _where(own, len(images) == 1),
                     1.0 if image.task.measured else image.top(variant),
                     own[0].surface(image.input_size).style,
-                    [image.picture(m, factor) for m in own],
+                    [image.picture(m, factor, boxes) for m in own],
                     ["zero everywhere" if m.flag == "zero" else m.flag or "" for m in own],
                 )
             )
@@ -58,7 +61,10 @@ def panel_of(images: Sequence[Explained]) -> Sheet:
     seen += f" ({one.fit.share:.3g} of its sides)" if one.fit.share < 1 else ""
     title = one.name if len(images) == 1 else f"{len(images)} images"
     size = "{} × {}".format(*one.input_size)
-    return panel(groups, title, f"{_what(one)}. {one.model} sees {seen}, {size}", _words(images))
+    words = _words(images)
+    if boxes:
+        words.append("Frames: the box found in the map, around its largest piece.")
+    return panel(groups, title, f"{_what(one)}. {one.model} sees {seen}, {size}", words)
 
 
 def _what(one: Explained) -> str:
@@ -83,9 +89,16 @@ def _reach(image: Explained, place: int) -> str:
     return f"scale to {', '.join(short(top) for top in tops)}"
 
 
-def _where(one: Map) -> str:
-    """Layer, resolution and interpolation of a map."""
+def _where(own: Sequence[Map], alone: bool) -> str:
+    """Layer, resolution and interpolation of one method's maps; of an image alone on its sheet also how well each fits.
+
+    Headings are written once for all images of a sheet.
+    """
+    one = own[0]
     height, width = one.values.shape
+    if METHODS[one.options.name].resolution == "input" and METHODS[one.options.name].grain == "blocky":
+        fits = [f"{m.fit:.2f}" for m in own if m.fit is not None and alone]
+        return "segments of the input" + (f"; fit {', '.join(fits)}" if fits else "")
     if one.options.windows:
         return f"{height} × {width} windows of " + "{} × {}".format(*one.options.windows[0])
     return f"{one.layer or 'at the input'}, {height} × {width}; bilinear"
@@ -102,14 +115,19 @@ def _words(images: Sequence[Explained]) -> list[str]:
     )
     if images[0].task.measured:
         scales = (
-            "Colours: nothing is shown at 0. Each map has a scale of its own, in its quantity’s unit, that ends at the "
-            "99th percentile of what is drawn, given above its row for one method after the other; the bar is in shares "
-            "of it, on a light photograph above and on a dark one below."
+            "Colours: nothing is shown at 0. Each map has a scale of its own, in its quantity’s unit. It ends at the 99th "
+            "percentile of what is drawn, given above its row for one method after the other; the bar is in shares of "
+            "it, on a light photograph above and on a dark one below."
         )
     drawn = "Each value stands in the middle of what its position sees; between them maps are bilinear"
     records = {m.options.name: METHODS[m.options.name] for m in methods.values()}.values()
     if spread := [m.title.lower() for m in records if m.resolution == "windows"]:
         drawn += f"; of {' and '.join(spread)}, each pixel gets the mean of the windows that hide it"
+    if len(images) == 1 and any(m.fit is not None for m in methods.values()):
+        drawn += (
+            "; fit: how much of the logit’s variance, over images with segments hidden, the sum of a map’s segments "
+            "predicts, at best 1"
+        )
     if centred := [m.title for m in records if m.around == "mean"]:
         drawn += f"; {' and '.join(centred)} is drawn around its mean"
     if any(s.style.contour for s in drawn_as):

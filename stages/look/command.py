@@ -10,6 +10,7 @@ from activation_atlas.stages.drawing.numbers import plural
 from activation_atlas.stages.drawing.written import check_folder
 from activation_atlas.stages.look.export import said
 from activation_atlas.stages.look.interactive import PARTS, look
+from activation_atlas.stages.look.wanted import numbers
 from activation_atlas.stages.stage import UserError
 
 
@@ -20,6 +21,7 @@ def looked(
     *,
     images: Sequence[str],
     only: Sequence[str] | None,
+    channels: str | None,
     **asked: Any,
 ) -> int:
     """Looks, and writes what was seen to a folder.
@@ -37,14 +39,17 @@ def looked(
     """
     check_folder(out)
     if only is not None and "maps" in only and not images:
-        raise UserError("--only maps: are of images; give one or more")
+        raise UserError("--only maps: they are of images; give one or more")
+    if only is not None and "classes" in only and not images and not asked["classes"]:
+        raise UserError("--only classes: give images, whose most probable classes are drawn, or --class")
     rejects: list[str] = []
 
     def rejected(uri: str, reason: str) -> None:
         rejects.append(uri)
         reject(f"{uri}: {reason}")
 
-    seen = look(images, only=only or PARTS, rejected=rejected, **asked)
+    chosen = None if channels is None else numbers(channels)
+    seen = look(images, only=only or PARTS, channels=chosen, rejected=rejected, **asked)
     for image in seen.images:
         say(said(image, seen.classes))
     index, *others = seen.save(out)

@@ -33,7 +33,12 @@ def save(seen: Look, out: Path) -> list[Path]:
         maps.append(writer.picture(one.sheet(), name, f"{one.layer} of {one.image.name}"))
     writer.table("filters", (one.table() for one in seen.filters))
     writer.table("feature_maps", (one.table() for one in seen.maps))
-    sections = [Section(*page.FILTERS, filters), Section(*page.MAPS, maps)]
+    drawn = []
+    for made in seen.maximised:
+        what = made.layer or "classes"
+        drawn.append(writer.picture(made.sheet(), f"maximised-{_part(what)}", f"pictures that {what} answer to"))
+    writer.table("maximised", (made.table() for made in seen.maximised))
+    sections = [Section(*page.FILTERS, filters), Section(*page.MAPS, maps), Section(*page.MAXIMISED, drawn)]
     title = "What the network has learned" + (", and what it sees" if seen.images else "")
     index = out / "index.html"
     index.write_bytes(page.page(seen.model, title, seen.model, sections))

@@ -12,7 +12,7 @@ Python and for notebooks.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -20,15 +20,20 @@ from typing import Any, get_args
 from activation_atlas.stages.look.export import save
 from activation_atlas.stages.look.filters import Filters, learned_filters
 from activation_atlas.stages.look.maps import FeatureMaps, Scale, maps_of
+from activation_atlas.stages.look.maximised import Maximised, Recipe
+from activation_atlas.stages.look.maximising import SIZE, check, maximised
 from activation_atlas.stages.look.photographs import Photograph, photographs
-from activation_atlas.stages.look.shown import Shown
+from activation_atlas.stages.look.shown import Drawable, Shown
 from activation_atlas.stages.origin import model_spec
 from activation_atlas.stages.specs import ModelSpec, listed
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.images import Crop
 
-PARTS = ("filters", "maps")
+PARTS = ("filters", "maps", "channels", "classes")
 """What can be looked at."""
+
+CLASSES = 8
+"""Classes that are drawn where none is named, at most."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Look:
         images: the photographs, in the order given.
         filters: of layers.
         maps: of images: for each the layers in order.
+        maximised: pictures that make channels of a layer answer, and those of classes.
     """
 
     model: str
@@ -48,13 +54,14 @@ class Look:
     images: Sequence[Photograph]
     filters: Shown[Filters]
     maps: Shown[FeatureMaps]
+    maximised: Shown[Maximised]
 
     def save(self, out: str | os.PathLike[str]) -> list[Path]:
         """Pictures (PNG, and PDF for print), tables (Parquet) and ``index.html`` in a folder; the files written."""
         return save(self, Path(out))
 
     def _repr_png_(self) -> bytes | None:
-        return Shown([*self.filters, *self.maps])._repr_png_()
+        return Shown[Drawable]([*self.filters, *self.maps, *self.maximised])._repr_png_()
 
 
 def look(
@@ -64,8 +71,17 @@ def look(
     only: Sequence[str] | str = PARTS,
     filters: Sequence[str] | str | None = None,
     maps: Sequence[str] | str | None = None,
+    layer: str | None = None,
+    channels: Iterable[int] | None = None,
+    at: tuple[int, int] | None = None,
+    directions: Any = None,
+    classes: Sequence[str] | str | None = None,
+    recipe: Recipe = "mean",
+    size: int = SIZE,
+    steps: int | None = None,
+    seed: int = 0,
     scaled: Scale = "channel",
-    crop: Crop = "center",
+    crop: Crop | None = None,
     levels: tuple[float, float] | float | None = None,
     rejected: Callable[[str, str], object] | None = None,
 ) -> Look:
@@ -77,8 +93,11 @@ def look(
         only: of :data:`PARTS`; default: all of them.
         filters: layers whose filters are drawn; default: the first that has any.
         maps: layers whose feature maps are drawn; default: eight, evenly over the depth.
+        layer, channels, at, directions, recipe, size, steps, seed: what pictures are drawn to answer to, and how, see
+            :func:`stages.look.maximising.maximise`; default: the first 64 channels at two thirds of the depth.
+        classes: whose logits are climbed; default: the three most probable of each image, at most eight in all.
         scaled: each ``channel`` of a map on a scale of its own, or all channels on the ``layer``'s.
-        crop: ``center``, ``none`` (squashed) or ``pad``.
+        crop: ``center``, ``none`` (squashed) or ``pad``; default: as the model's own preprocessor does, else center.
         levels: what is black and white (or white alone) in images of more than 8 bits a channel.
         rejected: called with (uri, reason) for an image that cannot be used; without it, that is an error.
 
@@ -99,4 +118,13 @@ def look(
     drawn = learned_filters(spec, filters) if "filters" in asked else Shown[Filters]()
     layers = None if maps is None else listed(maps)
     seen = maps_of(shown, opened, layers, scaled) if "maps" in asked else Shown[FeatureMaps]()
-    return Look(opened.name, opened.classes, shown, drawn, seen)
+    how = (recipe, shown, size, steps, seed)
+    check(recipe, size, steps)
+    best = list(dict.fromkeys(k for rank in range(3) for one in shown for k in one.best(3)[rank : rank + 1]))[:CLASSES]
+    names = [str(k) for k in best] if classes is None else listed(classes)
+    made = []
+    if "channels" in asked:
+        made.append(maximised(spec, layer, channels, at, directions, None, *how))
+    if "classes" in asked and names:
+        made.append(maximised(spec, None, None, None, None, names, *how))
+    return Look(opened.name, opened.classes, shown, drawn, seen, Shown(made))

@@ -52,7 +52,7 @@ class FeatureMaps:
     @property
     def dead(self) -> np.ndarray:
         """Which channels are 0 everywhere in this image, bool (channels,)."""
-        return ~self.maps.any((1, 2))
+        return np.asarray((self.maps == 0).all((1, 2)))
 
     def sheet(self, scaled: Scale | None = None) -> Sheet:
         """Every channel as a tile; of a layer without positions, as a bar.
@@ -114,7 +114,7 @@ def feature_maps(
     images: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
     model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str],
     layers: Sequence[str] | str | None = None,
-    crop: Crop = "center",
+    crop: Crop | None = None,
     scaled: Scale = "channel",
 ) -> Shown[FeatureMaps]:
     """What every channel of layers answers to images; a notebook shows it as pictures.
@@ -123,7 +123,7 @@ def feature_maps(
         images: files, folders or globs; one, or several.
         model: a file, ``application:NAME``, ``preset:NAME``, or a section ``model`` with more said.
         layers: one, or several; default: eight, evenly over the depth.
-        crop: ``center``, ``none`` (squashed) or ``pad``.
+        crop: ``center``, ``none`` (squashed) or ``pad``; default: as the model's own preprocessor does, else center.
         scaled: each ``channel`` on a scale of its own, or all channels on the ``layer``'s.
 
     Returns:

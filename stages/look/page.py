@@ -47,6 +47,12 @@ MAPS = (
     "Feature maps",
     "Every channel of a layer for one photograph, layer after layer: the deeper, the coarser and the more often zero.",
 )
+MAXIMISED = (
+    "maximised",
+    "What it would like to see",
+    "Pictures drawn from noise so that a channel, or a class, answers as strongly as can be; beside that of a channel "
+    "what in the photographs excites it most.",
+)
 
 
 def page(title: str, heading: str, model: str, sections: Iterable[Section], home: str = "") -> bytes:

@@ -6,15 +6,16 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from activation_atlas.stages.drawing.pages import file_name
 from activation_atlas.stages.feed import Feed, at_size, upright
 from activation_atlas.stages.feed.given import files, spelled
+from activation_atlas.stages.origin import shown_images
 from activation_atlas.stages.sources import image_id
-from activation_atlas.stages.specs import ImagesSpec, black_and_white, listed
+from activation_atlas.stages.specs import listed
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.images import Crop, ImageError
 
@@ -55,7 +56,7 @@ class Photograph:
 def photographs(
     images: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
     model: Model,
-    crop: Crop = "center",
+    crop: Crop | None = None,
     levels: tuple[float, float] | float | None = None,
     rejected: Callable[[str, str], object] | None = None,
 ) -> list[Photograph]:
@@ -70,12 +71,7 @@ def photographs(
     """
     from activation_atlas.stages.vision.predicting import predict
 
-    if crop not in get_args(Crop):
-        raise UserError(f"crop {crop!r}: choose {', '.join(get_args(Crop))}")
-    try:
-        spec = ImagesSpec(path="", crop=crop, levels=black_and_white(levels))  # each image says where it lies
-    except ValueError as error:
-        raise UserError(f"levels: {error}") from None
+    spec = shown_images(crop=crop, levels=levels).settled(model.brings)
     whole, small = upright(spec), at_size(spec, model.input_size, model.channels)
     feed = Feed(spec, lambda data: (whole(data), small(data)))
     read: list[tuple[str, np.ndarray, np.ndarray]] = []

@@ -14,6 +14,7 @@ from activation_atlas.stages.render.moment import second_moment, source
 from activation_atlas.stages.render.section import RenderSpec, cost, steps
 from activation_atlas.stages.specs import OpenedModel, PositiveInt, Spec, ViewSpec
 from activation_atlas.stages.stage import Inputs, Shard, Shared, Stage, State, UserError
+from activation_atlas.stages.vision.colours import colour_root
 
 
 class Params(Spec):
@@ -34,17 +35,6 @@ def whitening(moment: np.ndarray, ridge: float) -> np.ndarray:
     Carter et al., Activation Atlas (2019), use the plain inverse, which is unstable.
     """
     return np.linalg.inv(moment + ridge * np.trace(moment) / len(moment) * np.eye(len(moment)))
-
-
-def colour_root(covariance: np.ndarray) -> np.ndarray:
-    """Symmetric square root of a colour covariance (c, c), divided by its largest column norm (lucid).
-
-    No colours at all (one flat image) give the identity.
-    """
-    values, vectors = np.linalg.eigh(covariance)
-    root = vectors @ np.diag(np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    largest = np.linalg.norm(root, axis=0).max()
-    return root / largest if largest > 1e-6 else np.eye(len(covariance))
 
 
 def directions(means: np.ndarray, whiten: np.ndarray, raw: float) -> np.ndarray:

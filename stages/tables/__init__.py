@@ -19,6 +19,7 @@ from activation_atlas.stages.tables.of_channels import peaks as peaks
 from activation_atlas.stages.tables.of_channels import responses as responses
 from activation_atlas.stages.tables.of_looks import feature_maps as feature_maps
 from activation_atlas.stages.tables.of_looks import filters as filters
+from activation_atlas.stages.tables.of_looks import maximised as maximised
 from activation_atlas.stages.tasks import CLASSES, Task
 
 

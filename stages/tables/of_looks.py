@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from activation_atlas.stages.stage import Table
+from activation_atlas.stages.tables.kinds import PNG
 
 
 def filters() -> pa.Schema:
@@ -42,6 +43,24 @@ def feature_maps() -> pa.Schema:
     )
 
 
+def maximised() -> pa.Schema:
+    """Pictures drawn to make a network answer, a row for each."""
+    return pa.schema(
+        [
+            ("layer", pa.string()),
+            ("kind", pa.string()),
+            ("index", pa.int32()),
+            ("name", pa.string()),
+            ("row", pa.int32()),
+            ("col", pa.int32()),
+            ("recipe", pa.string()),
+            ("picture", PNG),
+            ("response", pa.float32()),
+            ("best", pa.float32()),
+        ]
+    )
+
+
 LOOKS = (
     Table(
         "filters",
@@ -75,6 +94,24 @@ LOOKS = (
             "zeros": "share of the map's values that are exactly 0",
             "dead": "whether the channel is 0 everywhere in this image",
             "map": "row by row, as the layer gives it",
+        },
+    ),
+    Table(
+        "maximised",
+        ("layer", "kind", "index", "recipe"),
+        "pictures drawn to make channels, neurons, directions or classes answer",
+        {
+            "layer": "path of the layer (null: the classes' logits)",
+            "kind": "channel, neuron, direction or class",
+            "index": "channel, row of the directions given, or class index",
+            "name": "as figures have it",
+            "row": "of a neuron: row of the layer's map (null for others)",
+            "col": "of a neuron: column of the layer's map (null for others)",
+            "recipe": "mean, icon or textbook",
+            "picture": "PNG",
+            "response": "what was climbed, measured on the picture as it is stored: the channel (or the dot product "
+            "with the direction) where it was asked, or as a mean over the map without its border; the class's logit",
+            "best": "largest response of the channel at any position of the images given (null: there were none)",
         },
     ),
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -45,12 +46,10 @@ def deep(model: Model, share: float = 2 / 3) -> str | None:
     return ends[round(share * (len(ends) - 1))] if ends else None
 
 
-def responses(model: Model, pixels: np.ndarray, layers: Sequence[str], batch: int = 8) -> dict[str, np.ndarray]:
-    """What each layer gives for images uint8 (n, h, w, c) of the model's size: float32 (n, H, W, C), or (n, C).
-
-    Raises:
-        UserError: there is no such layer, or its output is neither a map nor a vector.
-    """
+def streamed(
+    model: Model, pixels: np.ndarray, layers: Sequence[str], batch: int = 8
+) -> Iterator[tuple[slice, list[np.ndarray]]]:
+    """What layers give for images, a batch at a time: which images, and for each layer as :func:`responses` has it."""
     slots = [_slot(model, layer) for layer in layers]
     batch = min(batch, len(pixels))
 
@@ -58,12 +57,20 @@ def responses(model: Model, pixels: np.ndarray, layers: Sequence[str], batch: in
         return [tf.cast(x, tf.float32) for x in model.values(model.to_input(images), slots)]
 
     forward = freeze(apply, tf.TensorSpec((batch, *pixels.shape[1:]), tf.uint8))
-    found: list[list[np.ndarray]] = [[] for _ in slots]
     for start in range(0, len(pixels), batch):
         some = pixels[start : start + batch]
-        for held, values in zip(found, forward(tf.constant(padded(some, batch))), strict=True):
-            held.append(values.numpy()[: len(some)])
-    return {layer: np.concatenate(held) for layer, held in zip(layers, found, strict=True)}
+        found = forward(tf.constant(padded(some, batch)))
+        yield slice(start, start + len(some)), [values.numpy()[: len(some)] for values in found]
+
+
+def responses(model: Model, pixels: np.ndarray, layers: Sequence[str], batch: int = 8) -> dict[str, np.ndarray]:
+    """What each layer gives for images uint8 (n, h, w, c) of the model's size: float32 (n, H, W, C), or (n, C).
+
+    Raises:
+        UserError: there is no such layer, or its output is neither a map nor a vector.
+    """
+    parts = [found for _, found in streamed(model, pixels, layers, batch)]
+    return {layer: np.concatenate(held) for layer, held in zip(layers, zip(*parts, strict=True), strict=True)}
 
 
 def _slot(model: Model, layer: str) -> int:
@@ -71,3 +78,39 @@ def _slot(model: Model, layer: str) -> int:
     slot = model.program.names.get(layer)
     shape = model.shapes.get(slot, ()) if slot is not None else ()
     return slot if slot is not None and len(shape) == 4 and None not in shape[1:] else model.feature_slot(layer)
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Where channels answer most, one position of each image, the largest first.
+
+    Attributes:
+        image: int64 (channels, ranks), which of the images.
+        row, col: int64 (channels, ranks), of the layer's map.
+        response: float32 (channels, ranks).
+    """
+
+    image: np.ndarray
+    row: np.ndarray
+    col: np.ndarray
+    response: np.ndarray
+
+
+def peaks(model: Model, pixels: np.ndarray, layer: str, count: int = 9, batch: int = 8) -> Peaks:
+    """The ``count`` images in which each channel of a layer answers most; of equal positions (a ReLU may be capped)
+    the one nearest to the middle of the map, of equal images the earlier.
+    """
+    tops, places, width = [], [], 1
+    for _, (values,) in streamed(model, pixels, [layer], batch):
+        maps = values[:, None, None] if values.ndim == 2 else values
+        height, width = maps.shape[1:3]
+        down, right = np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2
+        inward = np.argsort((down[:, None] ** 2 + right**2).ravel(), kind="stable")
+        flat = maps.reshape(len(maps), height * width, -1)[:, inward]
+        best = flat.argmax(1)
+        places.append(inward[best])
+        tops.append(np.take_along_axis(flat, best[:, None], 1)[:, 0])
+    top, place = np.concatenate(tops), np.concatenate(places)
+    order = np.argsort(-top, axis=0, kind="stable")[:count]
+    own = np.take_along_axis(place, order, 0).T
+    return Peaks(order.T, own // width, own % width, np.take_along_axis(top, order, 0).T)

@@ -11,10 +11,11 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from activation_atlas.stages import moments, tables
-from activation_atlas.stages.render import STAGE, Params, RenderSpec, colour_root, directions, fidelity, whitening
+from activation_atlas.stages.render import STAGE, Params, RenderSpec, directions, fidelity, whitening
 from activation_atlas.stages.render.moment import second_moment, source
 from activation_atlas.stages.specs import ModelSpec, ViewSpec
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.colours import colour_root
 from tests.memory import MemoryInputs
 
 C = 6

@@ -21,7 +21,35 @@ def spatial_mean(maps: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(maps, axis=(1, 2))
 
 
-TAPS: dict[str, Tap] = {"centre": centre, "mean": spatial_mean}
+BORDER = 2
+"""Positions at each edge of a map that :func:`interior_mean` leaves out."""
+
+
+def interior_mean(maps: tf.Tensor) -> tf.Tensor:
+    """The mean over the positions of maps (n, H, W, C) that are not at the border: (n, C).
+
+    Two positions at each edge are left out, where what lies outside the image is seen (Chollet, Deep Learning with
+    Python); fewer where none would be left.
+    """
+    cuts = [min(BORDER, (side - 1) // 2) for side in maps.shape[1:3]]
+    (top, left), (height, width) = cuts, maps.shape[1:3]
+    return spatial_mean(maps[:, top : height - top, left : width - left])
+
+
+def at(row: int, col: int) -> Tap:
+    """The activation at one position."""
+    return lambda maps: maps[:, row, col]
+
+
+TAPS: dict[str, Tap] = {"centre": centre, "mean": spatial_mean, "interior": interior_mean}
+
+
+def tap_of(name: str) -> Tap:
+    """One of :data:`TAPS`, or ``at:ROW,COL``."""
+    if name.startswith("at:"):
+        row, col = name.removeprefix("at:").split(",")
+        return at(int(row), int(col))
+    return TAPS[name]
 
 
 def cosine(activations: tf.Tensor, directions: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from activation_atlas.stages.vision.batching import repeated
 from activation_atlas.stages.vision.featurevis.image_param import Spectrum, cosine_image, start
-from activation_atlas.stages.vision.featurevis.objectives import TAPS, Objective, direction
+from activation_atlas.stages.vision.featurevis.objectives import Objective, direction, tap_of
 from activation_atlas.stages.vision.featurevis.transforms import GREY, Jitter, affine
 
 
@@ -24,8 +24,9 @@ class Recipe:
         frame: height and width of the grey canvas with the icon in its middle, which the model sees.
         steps: of Adam.
         learning_rate: at the first step; it falls to zero along half a cosine, so that the picture settles.
-        tap: which activations are asked: ``centre`` of the map, or its ``mean``.
+        tap: which activations are asked, see :func:`~stages.vision.featurevis.objectives.tap_of`.
         power: of the cosine in the objective.
+        through: whether a ReLU that ends the layer lets gradients through where it is 0 or capped.
         spectrum, jitter: see their modules.
     """
 
@@ -35,6 +36,7 @@ class Recipe:
     learning_rate: float = 0.05
     tap: str = "centre"
     power: float = 4.0
+    through: bool = False
     spectrum: Spectrum = field(default_factory=Spectrum)
     jitter: Jitter = field(default_factory=Jitter)
 
@@ -107,7 +109,7 @@ class ActivationMaximization:
         cropped: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ) -> None:
         self.recipe, self.colours = recipe, len(colour)
-        self.respond, self.cropped, self.tap = respond, cropped or respond, TAPS[recipe.tap]
+        self.respond, self.cropped, self.tap = respond, cropped or respond, tap_of(recipe.tap)
         self.objective: Objective = direction(recipe.power)
         self.image = cosine_image(recipe.size, colour, recipe.spectrum)
         self.transform = affine(recipe.size, recipe.frame)

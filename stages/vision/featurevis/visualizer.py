@@ -17,7 +17,9 @@ from activation_atlas.stages.vision.attribution.gradient_path import blocked_by
 from activation_atlas.stages.vision.attribution.proof import one_line
 from activation_atlas.stages.vision.featurevis.objectives import centre
 from activation_atlas.stages.vision.featurevis.optimise import ActivationMaximization, Recipe
+from activation_atlas.stages.vision.featurevis.plain import Plain, PlainAscent
 from activation_atlas.stages.vision.featurevis.receptive_crop import receptive_crop
+from activation_atlas.stages.vision.featurevis.taps import answer, takes
 from activation_atlas.stages.vision.model import Model, freeze, open_model
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ def open_visualizer(spec: ModelSpec, layer: str, recipe: Recipe, colour: np.ndar
     """The visualizer of one layer; kept, so that a second call costs nothing.
 
     Args:
+        layer: its path, or :data:`~stages.vision.featurevis.taps.LOGITS`.
         colour: (3, 3) colour root; a model of grey images takes the plain 1.
     """
     return _visualizer(open_model(spec), layer, recipe, np.asarray(colour, np.float64).tobytes())
@@ -59,13 +62,15 @@ def smallest_side(spec: ModelSpec) -> int:
 
 @cached(4)
 def _visualizer(model: Model, layer: str, recipe: Recipe, colour: bytes) -> Visualizer:
-    native = not model.accepts(layer, *recipe.frame)
+    asked = answer(model, layer, recipe.through)
+    native = tuple(recipe.frame) != tuple(model.input_size) and not takes(model, asked, recipe.frame)
     if native:
         recipe = dataclasses.replace(recipe, size=min(model.input_size), frame=tuple(model.input_size))
     root = np.frombuffer(colour).reshape(3, 3) if model.channels == 3 else np.ones((1, 1))
-    tap = model.tap(layer)
+    tap = asked.respond
     require_slope(model, layer)
-    cropped = proved_crop(model, layer, recipe.frame) if recipe.tap == "centre" else tap
+    alone = recipe.tap == "centre" and asked.spatial and not recipe.through
+    cropped = proved_crop(model, layer, recipe.frame) if alone else tap
 
     def respond(images: tf.Tensor) -> tf.Tensor:
         return tf.cast(tap(model.from_unit(images)), tf.float32)
@@ -73,8 +78,26 @@ def _visualizer(model: Model, layer: str, recipe: Recipe, colour: bytes) -> Visu
     def respond_cropped(images: tf.Tensor) -> tf.Tensor:
         return tf.cast(cropped(model.from_unit(images)), tf.float32)
 
-    maximization = ActivationMaximization(respond, root, model.layer(layer).channels, recipe, freeze, respond_cropped)
+    maximization = ActivationMaximization(respond, root, asked.channels, recipe, freeze, respond_cropped)
     return Visualizer(model, maximization, native)
+
+
+def open_plain(spec: ModelSpec, layer: str, recipe: Plain) -> PlainAscent:
+    """The textbook's recipe at one layer, kept; of the model's own size where it takes no other."""
+    return _plain(open_model(spec), layer, recipe)
+
+
+@cached(4)
+def _plain(model: Model, layer: str, recipe: Plain) -> PlainAscent:
+    asked = answer(model, layer)
+    require_slope(model, layer)
+    if not takes(model, asked, recipe.size):
+        recipe = dataclasses.replace(recipe, size=tuple(model.input_size))
+
+    def respond(images: tf.Tensor) -> tf.Tensor:
+        return tf.cast(asked.respond(model.from_unit(images)), tf.float32)
+
+    return PlainAscent(respond, asked.channels, model.channels, recipe, freeze)
 
 
 def require_slope(model: Model, layer: str) -> None:
@@ -86,11 +109,12 @@ def require_slope(model: Model, layer: str) -> None:
     start = model.program.input
     native = model.native[start]
     why = f"it receives {native}" if not tf.as_dtype(native).is_floating else ""
-    if not why and (step := blocked_by(model, start, model.slot(layer))) is not None:
+    if not why and (step := blocked_by(model, start, answer(model, layer).slot)) is not None:
         why = f"{step.name} ({step.kind}) has none"
     if why:
+        what = f"of layer {layer}" if layer else "of the logits"
         raise UserError(
-            f"model {model.name}: no gradient of layer {layer} reaches the image, because {why}, so no icons can be "
+            f"model {model.name}: no gradient {what} reaches the image, because {why}, so no icons can be "
             "drawn; set render: null, or choose an earlier layer"
         )
 

@@ -32,23 +32,23 @@ def look(folder, *words, images=("photos/large.jpg",)):
 
 
 def test_pictures_tables_and_a_page_that_shows_them(folder):
-    code, out, err = look(folder, "--maps", "first", "--maps", "dense", images=["photos"])
+    code, out, err = look(folder, *"--maps first --maps dense --size 16 --steps 2".split(), images=["photos"])
     assert code == 3  # the others went on
     assert err.count("\n") == 1 and "broken.jpg: not a readable image" in err
     assert "index.html" in out
     made = folder / "out"
     page = (made / "index.html").read_text()
     shown = re.findall(r'<img src="([^"]+)"', page)
-    assert shown == [
-        "filters-first.png",
-        *(f"maps-{s}-{k}.png" for s in ("large", "wide_one") for k in ("first", "dense")),
-    ]
+    maps = [f"maps-{s}-{k}.png" for s in ("large", "wide_one") for k in ("first", "dense")]
+    assert shown == ["filters-first.png", *maps, "maximised-second.png", "maximised-classes.png"]
     for name in shown:
         with Image.open(made / name) as picture:
             assert picture.width > 700
         assert (made / name).with_suffix(".pdf").read_bytes()[:5] == b"%PDF-"
     rows = pq.read_table(made / "feature_maps.parquet")
     assert rows.schema.equals(tables.feature_maps()) and rows.num_rows == 2 * (8 + 3)
+    drawn = pq.read_table(made / "maximised.parquet")
+    assert drawn.schema.equals(tables.maximised()) and drawn["kind"].to_pylist() == ["channel"] * 12 + ["class"] * 3
     filters = pq.read_table(made / "filters.parquet")
     assert filters.schema.equals(tables.filters()) and filters.num_rows == 8 * 3
 
@@ -58,8 +58,15 @@ def test_pictures_tables_and_a_page_that_shows_them(folder):
     [
         (["--maps", "fist"], "did you mean first"),
         (["--filters", "global_average_pooling2d"], "GlobalAveragePooling2D has no kernel"),
-        (["--only", "everything"], "choose filters, maps"),
+        (["--only", "everything"], "choose filters, maps, channels, classes"),
         (["--scale", "mine"], "choose channel or layer"),
+        (["--only", "channels", "--layer", "second", "--channels", "3,12"], "channel 12: layer second has 12, 0 to 11"),
+        (
+            ["--only", "channels", "--layer", "second", "--at", 4, 0],
+            "position 4 0: layer second has 4 x 4, rows 0 to 3",
+        ),
+        (["--only", "classes", "--class", "cow"], "cow"),
+        (["--recipe", "best"], "recipe best: choose mean, icon, textbook"),
     ],
 )
 def test_what_is_wrong_is_one_line(folder, words, said):
@@ -68,7 +75,7 @@ def test_what_is_wrong_is_one_line(folder, words, said):
 
 def test_in_python_what_was_seen_shows_itself(folder):
     photo, model = folder / "photos" / "large.jpg", folder / "model.keras"
-    seen = aa.look(photo, model, maps="second")
+    seen = aa.look(photo, model, maps="second", size=16, steps=2)
     assert seen._repr_png_()[:4] == b"\x89PNG"
     assert seen.maps[0].values.shape == (4, 4, 12) and seen.filters[0].weights.shape == (8, 3, 5, 5)
     (alone,) = aa.feature_maps([photo], model, "second")

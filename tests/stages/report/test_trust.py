@@ -19,7 +19,11 @@ def of(names, pointing=True, drawn=True):
     rng = np.random.default_rng(0)
     means, pairs, cascades = [], [], {}
     for name in [*names, "random"]:
-        for measure in ("deletion", "insertion", *(("pointing", "energy", "area") if pointing else ())):
+        for measure in (
+            "deletion",
+            "insertion",
+            *(("pointing", "energy", "area", "iou", "localised") if pointing else ()),
+        ):
             at = float(rng.uniform(0.1, 0.6))
             about = {"variant": name, "measure": measure, "mean": at, "low": at - 0.1, "high": at + 0.1, "n": 9}
             better = 0.5 if measure in ("deletion", "insertion") and name != "random" else None
@@ -90,6 +94,8 @@ def test_parts_that_were_not_asked_for_are_left_out():
     assert "Agreement of methods" not in [t.get_text() for t in texts(trust_figure(trust, None, cascades))]
     assert "Maps of a model that forgets" not in [t.get_text() for t in texts(trust_figure(trust, agreement, {}))]
     assert trust_figure(None, agreement, {}).pixels().shape[2] == 3
+    # Neither asked for: the table follows the heading, and nothing is blank between them.
+    assert trust_figure(trust, None, {}).height < trust_figure(trust, agreement, {}).height - 500
     assert trust_figure(None, None, {}) is None
     assert trust_figure(trust.slice(0, 0), agreement.slice(0, 0), {}) is None
 

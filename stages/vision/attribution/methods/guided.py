@@ -73,6 +73,16 @@ def deconv(relu: Function) -> Function:
     return apply
 
 
+def passing(relu: Function) -> Function:
+    """What arrives from above, wherever: no image is lost to a ReLU that is 0, or at its cap, everywhere."""
+
+    @tf.custom_gradient
+    def apply(x: tf.Tensor) -> tuple[tf.Tensor, Function]:
+        return relu(x), lambda upstream: upstream
+
+    return apply
+
+
 _RELU = {"ReLU", "Relu", "Relu6", "relu", "relu6"}
 
 
@@ -82,14 +92,20 @@ def is_relu(operation: Any) -> bool:
     return name in _RELU and not getattr(operation, "negative_slope", 0)
 
 
-def under_rule(model: Model, rule: Rule) -> Model:
-    """The model with the rule at each of its ReLUs; its other layers and all weights are the same."""
+def under_rule(model: Model, rule: Rule, only: int | None = None) -> Model:
+    """The model with the rule at each of its ReLUs; its other layers and all weights are the same.
+
+    Args:
+        only: the slot that the one ReLU fills which is meant, where one is.
+    """
     from activation_atlas.stages.vision.model.half import simplifier
 
     twins: dict[int, keras.layers.Layer] = {}
 
     def ruled(step: Step) -> Step:
         operation = step.operation
+        if only is not None and only not in step.outputs:
+            return step
         if is_relu(operation):
             return replace(step, operation=rule(operation))
         if not is_relu(getattr(operation, "activation", None)):
