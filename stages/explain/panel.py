@@ -97,7 +97,7 @@ def _where(own: Sequence[Map], alone: bool) -> str:
     one = own[0]
     height, width = one.values.shape
     if METHODS[one.options.name].resolution == "input" and METHODS[one.options.name].grain == "blocky":
-        fits = [f"{m.fit:.2f}" for m in own if m.fit is not None and alone]
+        fits = [f"{m.fit:.2f}".replace("-", "−") for m in own if m.fit is not None and alone]
         return "segments of the input" + (f"; fit {', '.join(fits)}" if fits else "")
     if one.options.windows:
         return f"{height} × {width} windows of " + "{} × {}".format(*one.options.windows[0])
@@ -115,9 +115,9 @@ def _words(images: Sequence[Explained]) -> list[str]:
     )
     if images[0].task.measured:
         scales = (
-            "Colours: nothing is shown at 0. Each map has a scale of its own, in its quantity’s unit. It ends at the 99th "
-            "percentile of what is drawn, given above its row for one method after the other; the bar is in shares of "
-            "it, on a light photograph above and on a dark one below."
+            "Colours: nothing is shown at 0. Each map has a scale of its own, in its quantity’s unit. It ends at the "
+            "99th percentile of what is drawn, given above its row for one method after the other; the bar is in "
+            "shares of it, on a light photograph above and on a dark one below."
         )
     drawn = "Each value stands in the middle of what its position sees; between them maps are bilinear"
     records = {m.options.name: METHODS[m.options.name] for m in methods.values()}.values()
