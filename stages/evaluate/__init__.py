@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
-from activation_atlas.stages.evaluate.truth import extents, given, inside_boxes, inside_mask, listed, matched
+from activation_atlas.stages.evaluate.truth import extents, given, inside_boxes, inside_mask
 from activation_atlas.stages.feed import Feed, at_size_of
 from activation_atlas.stages.methods import MethodSpec, baseline
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.sources import read_image
+from activation_atlas.stages.sources.masks import listed, matched
 from activation_atlas.stages.sources.places import Place
 from activation_atlas.stages.specs import Grown, OpenedModel, PositiveInt, ReadImages, Spec, nearest
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
@@ -39,8 +40,8 @@ class RandomizationSpec(Spec):
 class EvaluateSpec(Spec):
     """What is asked of the maps."""
 
-    deletion: bool = Field(True, description="how fast the class goes when its pixels go")
-    insertion: bool = Field(True, description="how fast the class comes when its pixels come")
+    deletion: bool = Field(True, description="how fast the class goes when its pixels go; not of quantities")
+    insertion: bool = Field(True, description="how fast the class comes when its pixels come; not of quantities")
     steps: PositiveInt = Field(
         32, description="equal shares of the pixels that go or come, a forward pass each; at most one for each pixel"
     )
@@ -118,9 +119,11 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
     if (section := asked.config.evaluate) is None:
         return
     methods = sorted(asked.config.explain.methods, key=lambda m: m.variant)
-    stamps = sorted(listed(section.masks).items()) if section.masks is not None else None
+    stamps = sorted(listed(section.masks, "evaluate.masks").items()) if section.masks is not None else None
     names = ("deletion", "insertion", "steps", "limit", "masks", "tolerance", "batch")
     common = {name: getattr(section, name) for name in names} | asked.opened
+    if asked.measured:  # they are shares of a class's probability; outputs of several units have no mean
+        common |= {"deletion": False, "insertion": False}
     common["boxes"] = (section.boxes,) if isinstance(section.boxes, str) else section.boxes or ()
     common["masks_stamp"] = hashlib.sha256(json.dumps(stamps).encode()).hexdigest() if stamps else None
     common["share"] = asked.config.boxes.threshold if asked.config.boxes else None
@@ -134,7 +137,7 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
 def _cost(asked: Sections, images: int) -> Iterator[str]:
     section = asked.config.evaluate
     count = images if section.limit is None else min(images, section.limit)
-    if curves := section.deletion + section.insertion:
+    if curves := 0 if asked.measured else section.deletion + section.insertion:
         yield f"at most {curves * section.steps} passes to score each map of at most {count:,} images"
 
 
@@ -166,8 +169,8 @@ def fit(inputs: Inputs, params: Params) -> State:
     if params.masks is not None:
         about = inputs.table("images", ["image_id", "uri"])
         uris = dict(zip(about["image_id"].to_pylist(), about["uri"].to_pylist(), strict=True))
-        masks = list(listed(params.masks))
-        found = matched(uris, masks)
+        masks = list(listed(params.masks, "evaluate.masks"))
+        found = matched(uris, masks, "evaluate.masks")
         if idle := sorted(set(masks) - set(found.values())):
             say = inputs.note if found else inputs.warn
             say(f"evaluate.masks: {len(idle)} of {len(masks)} fit no image, e.g. {idle[0]}")

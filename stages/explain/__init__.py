@@ -13,6 +13,7 @@ from activation_atlas.stages import tables
 from activation_atlas.stages.explain.asked import check_asked
 from activation_atlas.stages.explain.configured import chosen_for, looks, warnings
 from activation_atlas.stages.explain.cost import cost
+from activation_atlas.stages.explain.given import fitting, regions, stamp, whose, with_size
 from activation_atlas.stages.explain.selection import frame, hidden, select, worst_first
 from activation_atlas.stages.explain.targets import resolve
 from activation_atlas.stages.feed import Feed, at_size
@@ -21,7 +22,8 @@ from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 from activation_atlas.stages.tables.flags import flag_of
-from activation_atlas.stages.tasks import labelled, task_of
+from activation_atlas.stages.tasks import judged, labelled, task_named, task_of
+from activation_atlas.stages.vision.images import Fit
 from activation_atlas.stages.vision.place import Place
 
 
@@ -62,6 +64,7 @@ class Params(Spec):
     limit: int | None = None
     method: MethodSpec
     targets: list[str]
+    masks_stamp: str | None = None
     batch: PositiveInt = Field(32, exclude=True)
 
 
@@ -69,7 +72,9 @@ def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
     if (section := asked.config.explain) is None:
         return []
     common = {name: getattr(section, name) for name in ("limit", "targets", "batch")} | asked.opened
-    return [(m.variant, {"select": section.images, "method": m, **common}) for m in section.methods]
+    return [
+        (m.variant, {"select": section.images, "method": m, "masks_stamp": stamp(m), **common}) for m in section.methods
+    ]
 
 
 def fit(inputs: Inputs, params: Params) -> State:
@@ -78,7 +83,8 @@ def fit(inputs: Inputs, params: Params) -> State:
     Returns:
         settled: how the method is configured (layer, height, width, and more), under the name that finished runs have
         it by; background: uint8 (m, h, w, c), seeded sample of the images, where the method asks for one; chosen: ids
-        of the images where ``limit`` is given.
+        of the images where ``limit`` is given; regions: image id to path of its label image, where the method is given
+        segments, of those that have one.
 
     Raises:
         UserError: the model cannot be explained this way, or no image is chosen.
@@ -86,7 +92,7 @@ def fit(inputs: Inputs, params: Params) -> State:
     from activation_atlas.stages.vision.model import open_model
 
     classes = inputs.state("extract", "")["classes"]
-    images, predictions = inputs.table("images"), inputs.table("predictions", _PREDICTED)
+    images, predictions = inputs.table("images"), _judged(inputs, inputs.table("predictions", _PREDICTED))
     data = frame(images, predictions, classes)
     chosen = np.flatnonzero(select(params.select, data))
     for name in hidden(params.select, data):
@@ -123,6 +129,8 @@ def fit(inputs: Inputs, params: Params) -> State:
         inputs.warn(words)
     if params.limit is not None:
         state["chosen"] = data["image_id"].to_numpy(str)[chosen].tolist()
+    if METHODS[params.method.name].regions(params.method):
+        state["regions"] = whose(inputs, params.method, data, chosen)
     if count := method.background(params.method):
         state["background"] = drawn(count)
         if (found := len(state["background"])) < count:
@@ -153,11 +161,15 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 
     state, extract = inputs.state(), inputs.state("extract", "")
     classes, configured = extract["classes"], state["settled"]
-    images, predictions = inputs.part("images", shard.index), inputs.part("predictions", shard.index)
+    images, predictions = inputs.part("images", shard.index), _judged(inputs, inputs.part("predictions", shard.index))
     data = frame(images, predictions.drop_columns(["logits"]), classes)
     wanted = select(params.select, data)
     if params.limit is not None:
         wanted &= np.isin(data["image_id"].to_numpy(str), state["chosen"])
+    shown = params.images.settled(extract.get("images", {}))
+    given = regions(params.method, state, params.masks_stamp, Fit.of(shown), tuple(extract["input_size"]))
+    if given is not None:
+        wanted &= np.isin(data["image_id"].to_numpy(str), list(given.of))
     rows = np.flatnonzero(wanted)
     logits, labels = tables.to_numpy(predictions["logits"]), predictions["label"].to_pylist()
     task = task_of(predictions.schema.field("label").type)
@@ -165,25 +177,37 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     asked = {int(r): resolve(params.targets, logits[r], labels[r], classes, task, said[r]) for r in rows}
     size = tuple(extract["input_size"])
     explained, lost = _Rows(configured, size), {}
-    shown = params.images.settled(extract.get("images", {}))
-    feed = Feed(params.images, at_size(shown, size, _channels(params)))
+    feed = Feed(params.images, with_size(shown, size, _channels(params), given))
     # Images with as many targets each go together: every function is compiled for one number of targets.
     for count in sorted({len(t) for t in asked.values()} - {0}):
         explain = explainer(
-            params.model, params.method, configured, params.batch, count, params.seed, state.get("background")
+            params.model, params.method, configured, params.batch, count, params.seed, state.get("background"), given
         )
         group = {row: data["uri"][row] for row in asked if len(asked[row]) == count}
         for batch in feed.batches(group, params.batch):
-            for row, reason in batch.rejected.items():
+            pixels, rejected = fitting(batch, data["image_id"], given)
+            for row, reason in rejected.items():
                 inputs.warn(f"{group[row]} cannot be explained: {reason}")
                 lost[data["image_id"][row]] = group[row], reason
-            if batch.keys:
-                ids = [data["image_id"][row] for row in batch.keys]
-                targets = np.array([list(asked[row]) for row in batch.keys], np.int32)
-                explained.add(ids, [asked[row] for row in batch.keys], explain(np.stack(batch.images), targets, ids))
+            if pixels:
+                ids = [data["image_id"][row] for row in pixels]
+                targets = np.array([list(asked[row]) for row in pixels], np.int32)
+                maps = explain(np.stack(list(pixels.values())), targets, ids)
+                explained.add(ids, [asked[row] for row in pixels], maps)
     if lost:
         inputs.note("explain: once what cannot be explained can be read again, run with --redo explain")
     return dict(zip(_writes(params), (explained.table(), _rejects(lost)), strict=True))
+
+
+def _judged(inputs: Inputs, predictions: pa.Table) -> pa.Table:
+    """Predictions with what tells errors: of quantities only all of a run together do."""
+    measured = task_of(predictions.schema.field("label").type).measured
+    return judged(predictions, inputs.state("measures", "") if measured else None)
+
+
+def _states(params: Params) -> list[tuple[str, str]]:
+    measured = task_named(params.model.task).measured
+    return [("extract", ""), *([("measures", "")] if measured else [])]
 
 
 def _writes(params: Params) -> tuple[str, str]:
@@ -261,7 +285,7 @@ STAGE = Stage(
     writes=_writes,
     fit=fit,
     fit_reads=lambda params: ("images", "predictions"),
-    state_of=lambda params: (("extract", ""),),
+    state_of=_states,
     check=("extract", check_asked),
     libraries=("tensorflow", "keras", "pillow", "numpy"),
     model=True,

@@ -14,10 +14,11 @@ import pyarrow as pa
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.feed import Feed, at_size
+from activation_atlas.stages.feed.regions import regions_of
 from activation_atlas.stages.sanity.ranks import correlation, mean, standard
 from activation_atlas.stages.sanity.sample import sampled
 from activation_atlas.stages.stage import Inputs, State
-from activation_atlas.stages.vision.images import ImageError
+from activation_atlas.stages.vision.images import Fit, ImageError
 
 _COLUMNS = ["image_id", "target", "target_kinds", "height", "width", "map", "flag"]
 
@@ -93,7 +94,15 @@ def shuffled(inputs: Inputs, params: Any, number: int) -> pa.Table:
         configured = method.configure(model, options, sample)
     elif method.learn:
         configured = {**configured, **method.learn(model, options, configured, sample)}
-    explain = method.build(Setting(model, options, configured, params.batch, 1, params.seed, made.get("background")))
+    given = regions_of(
+        method.regions(options),
+        made.get("regions", {}),
+        None,
+        Fit.of(params.images.settled(model.brings)),
+        model.input_size,
+    )
+    drawn = params.seed, made.get("background"), given
+    explain = method.build(Setting(model, options, configured, params.batch, 1, *drawn))
     place = {image_id: k for k, image_id in enumerate(state["images"])}
     about = {"depth": depth, "layers": layers, "layer": name, "left_out": int(state["left_out"])}
     rows = []

@@ -58,22 +58,6 @@ class OutputSpec(Spec):
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
 
-class TokensSpec(Spec):
-    """Where the positions of the image are in a transformer's sequences of tokens."""
-
-    grid: tuple[int, int] = Field(description="rows and columns of the positions, which lie row after row")
-    prefix: int | None = Field(
-        None, ge=0, description="tokens before them, such as a class token; default: all that are no positions"
-    )
-
-    @field_validator("grid")
-    @classmethod
-    def _several(cls, grid: tuple[int, int]) -> tuple[int, int]:
-        if min(grid) < 1 or grid[0] * grid[1] < 2:
-            raise ValueError(f"{list(grid)}: give rows and columns of at least two positions")
-        return grid
-
-
 class ModelSpec(Spec):
     """Which classifier, and what it expects and returns. Exactly one of ``path``, ``application``, ``preset``."""
 
@@ -115,16 +99,9 @@ class ModelSpec(Spec):
     input_size: int | tuple[int, int] | None = Field(
         None, description="height and width, where the model leaves them free"
     )
-    tokens: TokensSpec | None = Field(
-        None,
-        description="[rows, columns] of the positions in a transformer's sequences of tokens, or {grid, prefix}, where "
-        "they are not found",
+    tokens: tuple[int, int] | tuple[int, int, int] | None = Field(
+        None, description="rows and columns of a transformer's tokens, and how many lie before them, if not found"
     )
-
-    @field_validator("tokens", mode="before")
-    @classmethod
-    def _grid(cls, tokens: Any) -> Any:
-        return {"grid": tokens} if isinstance(tokens, (list, tuple)) else tokens
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -254,6 +231,9 @@ class ImagesSpec(Spec):
 def _opened(spec: ModelSpec) -> dict[str, Any]:
     """Where a file lies is no part of what it holds, which the runner hashes; of many names one hash says enough."""
     told = spec.model_dump(mode="json", exclude={"path"})
+    for newer in ("task", "threshold"):  # runs that were made before them are still current
+        if told[newer] == ModelSpec.model_fields[newer].default:
+            del told[newer]
     return {**told, "classes": hashlib.sha256(json.dumps(told["classes"]).encode()).hexdigest()}
 
 
@@ -266,7 +246,8 @@ def _read(spec: ImagesSpec) -> dict[str, Any]:
 
 
 def _listed(spec: ImagesSpec) -> dict[str, Any]:
-    return spec.model_dump(mode="json", exclude={"storage_options", *_FITTING})
+    newer = () if spec.label_columns else ("label_columns",)
+    return spec.model_dump(mode="json", exclude={"storage_options", *newer, *_FITTING})
 
 
 OpenedModel = Annotated[ModelSpec, PlainSerializer(_opened)]

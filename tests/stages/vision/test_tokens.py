@@ -186,7 +186,7 @@ def test_positions_that_are_not_found_can_be_told(tmp_path):
     model = opened(keras_model, tmp_path, tokens=[2, 12])
     info = model.layer("odd")
     assert (info.height, info.width, info.beside, info.covers) == (2, 12, 1, (0, 0, 16, 16))
-    behind = opened(keras_model, tmp_path, tokens={"grid": [2, 12], "prefix": 0})
+    behind = opened(keras_model, tmp_path, tokens=[2, 12, 0])
     maps, _ = behind.forward(["odd"])(tf.constant(noise()))
     expected = keras.Model(image, x).predict(noise(), verbose=0)[:, :24].reshape(2, 2, 12, 3)
     np.testing.assert_allclose(maps["odd"], expected, rtol=1e-5)

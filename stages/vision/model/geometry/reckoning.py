@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from activation_atlas.stages.specs import TokensSpec
 from activation_atlas.stages.vision.model.geometry.numbers import numbered
 from activation_atlas.stages.vision.model.geometry.reach import Reach, union
 from activation_atlas.stages.vision.model.geometry.rules import is_known, rule
-from activation_atlas.stages.vision.model.geometry.tokens import Tokens, moves, patched, through, told
+from activation_atlas.stages.vision.model.geometry.tokens import Grid, Tokens, moves, patched, through, told
 from activation_atlas.stages.vision.model.program import Program, Step
 
 Shapes = dict[int, tuple]
@@ -48,12 +47,12 @@ class Traces:
     tokens: dict[int, Tokens]
 
 
-def reaches(program: Program, shapes: Shapes, said: TokensSpec | None = None) -> dict[int, Seen]:
+def reaches(program: Program, shapes: Shapes, said: Grid | None = None) -> dict[int, Seen]:
     """For every slot that is a map whose positions can be traced back to the image, where they lie."""
     return traces(program, shapes, said).maps
 
 
-def traces(program: Program, shapes: Shapes, said: TokensSpec | None = None) -> Traces:
+def traces(program: Program, shapes: Shapes, said: Grid | None = None) -> Traces:
     """Where the image's positions are in every slot.
 
     Branches that look at the whole image at once (squeeze-and-excite) are left

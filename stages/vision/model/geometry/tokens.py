@@ -17,7 +17,6 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
-from activation_atlas.stages.specs import TokensSpec
 from activation_atlas.stages.vision.model.geometry.numbers import (
     alone,
     compact,
@@ -33,6 +32,8 @@ from activation_atlas.stages.vision.model.keras_adapter import home, is_own
 from activation_atlas.stages.vision.model.program import Slot, Step
 
 Shapes = dict[int, tuple]
+Grid = tuple[int, ...]
+"""Rows and columns of positions in a sequence of tokens, as somebody says; perhaps how many tokens lie before."""
 BESIDE = 8
 """Tokens beside the map that a layer which cannot be looked into may put before it, at most."""
 
@@ -136,18 +137,18 @@ def patched(tokens: Tokens, made: tuple, astray: bool) -> Tokens | None:
     return Tokens(cells, in_a_row(cells, before, made), sides, False, tokens.mixed or astray)
 
 
-def told(said: TokensSpec, made: tuple, size: tuple[int, int]) -> Tokens | None:
+def told(said: Grid, made: tuple, size: tuple[int, int]) -> Tokens | None:
     """The sequence (n, T, C) that somebody says has such positions, evenly over an image of ``size``; None where T is
     too small, or another number of tokens lies beside them."""
     if len(made) != 3 or made[0] != 2 or None in made:
         return None
-    beside = made[1] - said.grid[0] * said.grid[1]
-    before = beside if said.prefix is None else said.prefix
-    if not 0 <= before <= beside <= BESIDE:
+    grid, beside = said[:2], made[1] - said[0] * said[1]
+    before = said[2] if len(said) > 2 else beside
+    if min(grid) < 1 or math.prod(grid) < 2 or not 0 <= before <= beside <= BESIDE:
         return None
-    strides = [pixels / count for pixels, count in zip(size, said.grid, strict=True)]
+    strides = [pixels / count for pixels, count in zip(size, grid, strict=True)]
     sides = tuple(Reach(s, 0.0, s - 1, 0.0, pixels - 1.0) for s, pixels in zip(strides, size, strict=True))
-    return Tokens(said.grid, in_a_row(said.grid, before, made), sides, False, True)
+    return Tokens(grid, in_a_row(grid, before, made), sides, False, True)
 
 
 def shared_out(sides: tuple[Reach, Reach], grid: tuple[int, int], cells: tuple[int, int]) -> tuple[Reach, Reach]:
@@ -171,6 +172,8 @@ MIXES = {
     *("DotProductAttention", "Matmul", "Einsum"),
 }
 """Class names of what gives each token of its first input something of all tokens."""
+BLANK = {"ZerosLike", "OnesLike", "FullLike", "EmptyLike"}
+"""Class names of what takes of its input the shape alone."""
 
 
 def moves(step: Step) -> bool:
@@ -188,7 +191,8 @@ def through(
         astray: whether another input comes from positions that were lost on the way.
     """
     first, *others = given.values()
-    if any(other.grid != first.grid for other in others):
+    blank = step.kind in BLANK and home(step.operation) is not None
+    if blank or any(other.grid != first.grid for other in others):
         return [None] * len(made)
     numbers = {slot: tokens.number for slot, tokens in given.items()}
     known, mixed = not astray, astray
