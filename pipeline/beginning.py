@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from activation_atlas.pipeline.options import Classes, InputSize, Output
+from activation_atlas.pipeline.options import Classes, InputSize, Output, TaskOf
 
 
 def init(
@@ -16,7 +16,7 @@ def init(
     labels: Annotated[str | None, typer.Option(metavar="FILE", help="CSV or Parquet of paths and labels")] = None,
     classes: Classes = None,
     output: Output = None,
-    task: Annotated[str | None, typer.Option(help="classes, labels (several of an image) or quantities")] = None,
+    task: TaskOf = None,
     input_size: InputSize = None,
 ) -> None:
     """Writes a commented configuration for a model and images that runs as it is: values and cut are tried."""

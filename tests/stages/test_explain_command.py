@@ -129,6 +129,8 @@ def test_from_python_the_same_maps(folder):
         ("--classes nowhere.json", "model.classes: nowhere.json cannot be read"),
         ("--levels 5 5", "--levels: 5 and 5 cannot be black and white; give two values, e.g. --levels 0 4095"),
         ("--crop middle", "--crop middle: should be 'center', 'none' or 'pad'"),
+        ("--channel-order grb", "--channel-order grb: Input should be 'rgb' or 'bgr'"),
+        ("--mean 1 2 300", "mean: 300 is no value in [0, 255]"),
         ("--crop-share 1.5", "--crop-share 1.5: should be less than or equal to 1"),
         ("--crop pad --crop-share 0.8", "leave it out"),
         ("--interpolation cubic", "'bilinear', 'bicubic', 'lanczos' or 'nearest'"),
