@@ -115,9 +115,9 @@ def _words(images: Sequence[Explained]) -> list[str]:
     )
     if images[0].task.measured:
         scales = (
-            "Colours: nothing is shown at 0. Each map has a scale of its own, in its quantity’s unit. It ends at the 99th "
-            "percentile of what is drawn, given above its row for one method after the other; the bar is in shares of "
-            "it, on a light photograph above and on a dark one below."
+            "Colours: nothing is shown at 0. Each map has a scale of its own, in its quantity’s unit. It ends at the "
+            "99th percentile of what is drawn, given above its row for one method after the other; the bar is in "
+            "shares of it, on a light photograph above and on a dark one below."
         )
     drawn = "Each value stands in the middle of what its position sees; between them maps are bilinear"
     records = {m.options.name: METHODS[m.options.name] for m in methods.values()}.values()
