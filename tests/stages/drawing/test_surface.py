@@ -18,6 +18,7 @@ from activation_atlas.stages.vision.attribution.methods.cam import Cam, GradCam
 from activation_atlas.stages.vision.attribution.methods.gradients import GradientXInput, Saliency
 from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
 from activation_atlas.stages.vision.attribution.methods.rise import Rise
+from activation_atlas.stages.vision.images import Fit
 from activation_atlas.stages.vision.place import Place
 from tests.memory import MemoryInputs
 
@@ -82,10 +83,10 @@ def test_command_sheet_and_page_take_the_same_surface_fade_and_opacity(options):
     raw = raw if style_of(options, SIZE, Place.whole(SIZE)).signed else np.abs(raw)
     place = Place.even((side, side), SIZE)
     photo = RNG.integers(0, 256, (196, 196, 3), np.uint8)
-    own = Map(options, None, 1, "dog", ["predicted"], 0.9, 1.5, raw, place, None, None)
+    own = Map(options, None, 1, "dog", ["predicted"], 0.9, 1.5, raw, place, None, None, None)
     logits = np.array([0, 1.5], np.float32)
     by_command = Explained(
-        "m", "a.png", "a", photo, photo[:28, :28], "none", None, ["cat", "dog"], logits, logits, [own]
+        "m", "a.png", "a", photo, photo[:28, :28], Fit("none"), None, ["cat", "dog"], logits, logits, [own]
     )
 
     row = {"image_id": "a", "target": 1, "target_kinds": ["predicted"], "layer": None, "height": side, "width": side}
