@@ -38,7 +38,7 @@ def panel_of(images: Sequence[Explained], boxes: bool = False) -> Sheet:
             columns.append(
                 Column(
                     captions.title(own[0].options),
-                    _where(own),
+                    _where(own, len(images) == 1),
                     image.top(variant),
                     own[0].surface(image.input_size).style,
                     [image.picture(m, factor, boxes) for m in own],
@@ -79,12 +79,15 @@ def _learned(one: Map) -> str:
     return f" {one.learned[0].upper()}{one.learned[1:]}." if one.learned else ""
 
 
-def _where(own: Sequence[Map]) -> str:
-    """Layer, resolution and interpolation of one method's maps, and how well each fits, where it is fitted."""
+def _where(own: Sequence[Map], alone: bool) -> str:
+    """Layer, resolution and interpolation of one method's maps; of an image alone on its sheet also how well each fits.
+
+    Headings are written once for all images of a sheet.
+    """
     one = own[0]
     height, width = one.values.shape
     if METHODS[one.options.name].resolution == "input" and METHODS[one.options.name].grain == "blocky":
-        fits = [f"{m.fit:.2f}" for m in own if m.fit is not None]
+        fits = [f"{m.fit:.2f}" for m in own if m.fit is not None and alone]
         return "segments of the input" + (f"; fit {', '.join(fits)}" if fits else "")
     if one.options.windows:
         return f"{height} × {width} windows of " + "{} × {}".format(*one.options.windows[0])
@@ -104,7 +107,7 @@ def _words(images: Sequence[Explained]) -> list[str]:
     records = {m.options.name: METHODS[m.options.name] for m in methods.values()}.values()
     if spread := [m.title.lower() for m in records if m.resolution == "windows"]:
         drawn += f"; of {' and '.join(spread)}, each pixel gets the mean of the windows that hide it"
-    if any(m.fit is not None for m in methods.values()):
+    if len(images) == 1 and any(m.fit is not None for m in methods.values()):
         drawn += (
             "; fit: how much of the logit’s variance, over images with segments hidden, the sum of a map’s segments "
             "predicts, at best 1"

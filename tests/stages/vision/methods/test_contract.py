@@ -30,7 +30,7 @@ vectorised functions (the gelu of a Dense of 7) round the last few of a batch ot
 TOKENS = ("class_token", "keras_hub_vit", "keras_hub_dinov2")
 """Transformers that every method is tried on."""
 
-UNSIGNED_GRADIENT = {"saliency", "smooth_grad"}
+UNSIGNED_GRADIENT = {"saliency", "smooth_grad", "full_grad"}
 """Methods of |g|: of a single sigmoid, whose two scores are z and -z, both classes have one map."""
 
 SILENT = {
@@ -273,6 +273,8 @@ def test_a_map_does_not_depend_on_its_companions_or_their_order(case):
 def test_a_map_does_not_depend_on_the_batch_size(case):
     # Convolutions are gone back through, whose gradient oneDNN adds up otherwise for another batch size.
     within = 1e-6 if case.method.grain == "pixels" else 0
+    # Of a score less a score near it little is left but their rounding, for what is lost with one channel is little.
+    within = 2e-5 if case.name == "ablation_cam" and case.called in TRANSFORMERS else within
     identical(case.explain(list(range(COUNT)), batch=4), case.all(), within, case.called)
 
 
