@@ -14,7 +14,7 @@ import typer
 from activation_atlas.pipeline.beginning import init
 from activation_atlas.pipeline.looking import look
 from activation_atlas.pipeline.options import (
-    Channels,
+    ChannelOrder,
     Classes,
     Config,
     CropTo,
@@ -196,7 +196,7 @@ def explain(
     value_range: Range = None,
     mean: Mean = None,
     std: Std = None,
-    channel_order: Channels = None,
+    channel_order: ChannelOrder = None,
     output: Output = None,
     task: TaskOf = None,
     input_size: InputSize = None,

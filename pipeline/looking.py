@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from activation_atlas.pipeline.options import Channels, Classes, CropTo, InputSize, Levels, Mean, Output, Range, Std
+from activation_atlas.pipeline.options import ChannelOrder, Classes, CropTo, InputSize, Levels, Mean, Output, Range, Std
 
 _PARTS = "filters, maps, channels, classes; default: all; may be repeated"
 
@@ -36,7 +36,7 @@ def look(
     value_range: Range = None,
     mean: Mean = None,
     std: Std = None,
-    channel_order: Channels = None,
+    channel_order: ChannelOrder = None,
     output: Output = None,
     input_size: InputSize = None,
     crop: CropTo = None,

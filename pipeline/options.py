@@ -22,9 +22,7 @@ Range = Annotated[
 ]
 Mean = Annotated[tuple[float, float, float] | None, typer.Option(help="taken off the channels: .485 .456 .406")]
 Std = Annotated[tuple[float, float, float] | None, typer.Option(help="they are then divided by: .229 .224 .225")]
-Channels = Annotated[
-    str | None, typer.Option("--channel-order", help="the order of colours that the model takes: rgb or bgr")
-]
+ChannelOrder = Annotated[str | None, typer.Option(help="of the colours that the model takes: rgb or bgr")]
 CropTo = Annotated[str | None, typer.Option(help="center, none or pad; default: the model's own, or center")]
 Levels = Annotated[
     tuple[float, float] | None,

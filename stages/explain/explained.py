@@ -138,8 +138,10 @@ class Explained:
         return piece and source_box(piece[0], self.photo.shape[:2], size, self.fit)
 
     def picture(self, shown: Map, factor: int = 1, box: bool = False) -> np.ndarray:
-        """The map over the photograph, with a frame around its :meth:`box`; uint8 (factor height, factor width, 3)."""
-        drawn = shown.surface(self.input_size).over(self.photo, self.fit, self.top(shown.variant), factor, line=True)
+        """The map over the photograph (of a quantity at its own scale), with a frame around its :meth:`box`; uint8
+        (factor height, factor width, 3)."""
+        top = top_of([shown.surface(self.input_size)]) if self.task.measured else self.top(shown.variant)
+        drawn = shown.surface(self.input_size).over(self.photo, self.fit, top, factor, line=True)
         if box and (sides := self.box(shown)) is not None:
             height, width = self.photo.shape[:2]
             boxed(drawn, tuple(side / end for side, end in zip(sides, (width, height) * 2, strict=True)))
