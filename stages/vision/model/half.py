@@ -103,6 +103,8 @@ def _pulled(
     """Gradients with respect to ``reads``, float32; None for those that are no floats."""
     pairs = [(y, dy) for y, dy in zip(made, upstream, strict=True) if y.dtype.is_floating and dy is not None]
     asked = [x for x in reads if x.dtype.is_floating]
+    if not asked:  # a class token, say, which is made of nothing but its weights
+        return [None] * len(reads)
     power = powers([dy for _, dy in pairs], by_row=_rows_are_images([*asked, *(y for y, _ in pairs)]))
 
     def attempt(scale: float) -> list[tf.Tensor]:
