@@ -13,8 +13,12 @@ import typer
 
 from activation_atlas.pipeline.looking import look
 from activation_atlas.pipeline.options import (
+    Antialias,
     Classes,
     Config,
+    CropShare,
+    CropTo,
+    Filter,
     Folder,
     InputSize,
     Levels,
@@ -186,12 +190,10 @@ def explain(
     value_range: Range = None,
     output: Output = None,
     input_size: InputSize = None,
-    crop: Annotated[str | None, typer.Option(help="center, none or pad; default: the model's own, or center")] = None,
-    crop_share: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="of the middle cut: 0.875 where 256 were cut to 224")
-    ] = None,
-    interpolation: Annotated[str | None, typer.Option(help="bilinear, bicubic, lanczos or nearest")] = None,
-    antialias: Annotated[bool | None, typer.Option(help="whether the resizing filter grows with the image")] = None,
+    crop: CropTo = None,
+    crop_share: CropShare = None,
+    interpolation: Filter = None,
+    antialias: Antialias = None,
     levels: Levels = None,
     option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="of a method, e.g. patch=24")] = None,
     seed: Annotated[int, typer.Option(min=0, help="every random choice follows from it")] = 0,

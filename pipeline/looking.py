@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from activation_atlas.pipeline.options import Classes, CropTo, InputSize, Levels, Output, Range
+from activation_atlas.pipeline.options import (
+    Antialias,
+    Classes,
+    CropShare,
+    CropTo,
+    Filter,
+    InputSize,
+    Levels,
+    Output,
+    Range,
+)
 
 _PARTS = "filters, maps, channels, classes; default: all; may be repeated"
 
@@ -36,11 +46,14 @@ def look(
     value_range: Range = None,
     output: Output = None,
     input_size: InputSize = None,
-    crop: CropTo = "center",
+    crop: CropTo = None,
+    crop_share: CropShare = None,
+    interpolation: Filter = None,
+    antialias: Antialias = None,
     levels: Levels = None,
 ) -> None:
     """What a network has learned and what it sees in images: filters, feature maps, and what makes it answer."""
-    from activation_atlas.stages.explain.command import crop_of, levels_of, model_of
+    from activation_atlas.stages.explain.command import fit_of, levels_of, model_of
     from activation_atlas.stages.look.command import looked
 
     rejected = looked(
@@ -62,8 +75,8 @@ def look(
         steps=steps,
         seed=seed,
         scaled=scale,
-        crop=crop_of(crop),
         levels=levels_of(levels),
+        **fit_of(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias),
     )
     if rejected:
         raise typer.Exit(3)

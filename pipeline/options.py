@@ -17,7 +17,12 @@ Classes = Annotated[str | None, typer.Option(metavar="FILE", help="class names i
 Range = Annotated[
     tuple[float, float] | None, typer.Option("--range", metavar="LOW HIGH", help="the model's black and white")
 ]
-CropTo = Annotated[str, typer.Option(help="center, none or pad")]
+CropTo = Annotated[str | None, typer.Option(help="center, none or pad; default: the model's own, or center")]
+CropShare = Annotated[
+    float | None, typer.Option(metavar="SHARE", help="of the middle cut: 0.875 where 256 were cut to 224")
+]
+Filter = Annotated[str | None, typer.Option(help="bilinear, bicubic, lanczos or nearest")]
+Antialias = Annotated[bool | None, typer.Option(help="whether the resizing filter grows with the image")]
 Levels = Annotated[
     tuple[float, float] | None,
     typer.Option(metavar="BLACK WHITE", help="of images of more than 8 bits a channel: 0 4095"),

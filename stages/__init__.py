@@ -23,6 +23,7 @@ ORDER = (
     "boxes",
     "evaluate",
     "sanity",
+    "look",
     "report",
 )
 

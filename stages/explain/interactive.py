@@ -23,7 +23,7 @@ from activation_atlas.stages.explain.configured import warnings
 from activation_atlas.stages.explain.explained import Explained, Map
 from activation_atlas.stages.explain.targets import check, resolve
 from activation_atlas.stages.feed import Feed, at_size, upright
-from activation_atlas.stages.feed.given import files, spelled
+from activation_atlas.stages.feed.given import files, reading, spelled
 from activation_atlas.stages.methods import METHODS, MethodSpec, Options
 from activation_atlas.stages.origin import model_spec
 from activation_atlas.stages.sources import image_id
@@ -87,7 +87,7 @@ def explain_images(
     except ValueError as error:
         raise UserError(f"levels: {error}") from None
     # Each image says where it lies.
-    shown = _images(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias, levels=levels)
+    shown = reading(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias, levels=levels)
     opened = open_model(spec)
     chosen = [options.at(opened.input_size) for options in chosen]
     if opened.ending.remark:
@@ -139,15 +139,6 @@ def _options(method: Options | dict[str, Any] | str) -> Options:
         first = error.errors()[0]
         place = ".".join(str(part) for part in ("method", *first["loc"][:2]))
         raise UserError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
-
-
-def _images(**given: Any) -> ImagesSpec:
-    try:
-        return ImagesSpec(path="", **given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        said = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        raise UserError(f"{first['loc'][0]} {first['input']!r}: {said}" if first["loc"] else said) from None
 
 
 def _refuse(uri: str, reason: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from activation_atlas.stages.feed.given import reading
 from activation_atlas.stages.look import wanted
 from activation_atlas.stages.look.maximised import SHOWN, Maximised, Recipe
 from activation_atlas.stages.look.photographs import Photograph, photographs
@@ -15,7 +16,7 @@ from activation_atlas.stages.origin import model_spec
 from activation_atlas.stages.specs import ModelSpec, listed
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.colours import PHOTOGRAPHS, colour_root
-from activation_atlas.stages.vision.images import Crop
+from activation_atlas.stages.vision.images import Crop, Interpolation
 
 if TYPE_CHECKING:
     from activation_atlas.stages.vision.featurevis.optimise import ActivationMaximization
@@ -34,7 +35,10 @@ def maximise(
     classes: Sequence[str] | str | None = None,
     recipe: Recipe = "mean",
     images: Sequence[str | os.PathLike[str]] | str | os.PathLike[str] = (),
-    crop: Crop = "center",
+    crop: Crop | None = None,
+    crop_share: float | None = None,
+    interpolation: Interpolation | None = None,
+    antialias: bool | None = None,
     size: int = SIZE,
     steps: int | None = None,
     seed: int = 0,
@@ -60,10 +64,11 @@ def maximise(
     from activation_atlas.stages.vision.model import open_model
 
     spec = model_spec(model)
+    shown_as = reading(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias)
     opened = open_model(spec)
     check(recipe, size, steps)
     given = listed(images)
-    shown = photographs(given, opened, crop) if given else []
+    shown = photographs(given, opened, shown_as) if given else []
     names = None if classes is None else listed(classes)
     return maximised(spec, layer, channels, at, directions, names, recipe, shown, size, steps, seed)
 
