@@ -11,9 +11,11 @@ from typing import Annotated, Any
 
 import typer
 
+from activation_atlas.pipeline.beginning import init
 from activation_atlas.pipeline.looking import look
 from activation_atlas.pipeline.options import (
     Antialias,
+    Channels,
     Classes,
     Config,
     CropShare,
@@ -22,10 +24,12 @@ from activation_atlas.pipeline.options import (
     Folder,
     InputSize,
     Levels,
+    Mean,
     Out,
     Output,
     Range,
     Settings,
+    Std,
 )
 from activation_atlas.stages.stage import UserError
 
@@ -157,7 +161,10 @@ def layers(
     output: Output = None,
     input_size: InputSize = None,
 ) -> None:
-    """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it."""
+    """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it.
+
+    Behind a shape with +: tokens beside the map, such as a class token.
+    """
     from activation_atlas.pipeline import commands
     from activation_atlas.stages.explain.command import model_of
     from activation_atlas.stages.origin import origin
@@ -170,7 +177,7 @@ def layers(
     typer.echo(f"{'layer':<{width}}  {shape:>25}  {field:>15}  {share:>14}")
     for r in rows:
         field = " x ".join(f"{v:g}" for v in r.receptive_field)
-        shape = f"{r.height} x {r.width} x {r.channels}"
+        shape = f"{r.height} x {r.width} x {r.channels}" + (f" + {r.beside}" if r.beside else "")
         typer.echo(f"{r.name:<{width}}  {shape:>25}  {field:>15}  {r.compute:>14.1%}")
 
 
@@ -188,6 +195,9 @@ def explain(
     label: Annotated[str | None, typer.Option(metavar="CLASS", help="the class that the images show")] = None,
     classes: Classes = None,
     value_range: Range = None,
+    mean: Mean = None,
+    std: Std = None,
+    channel_order: Channels = None,
     output: Output = None,
     input_size: InputSize = None,
     crop: CropTo = None,
@@ -202,9 +212,10 @@ def explain(
     from activation_atlas.stages.explain.command import fit_of, levels_of, methods_of, model_of
     from activation_atlas.stages.explain.export import Request, export
 
+    colours = {"mean": mean, "std": std, "channels": channel_order}
     request = Request(
         images=images,
-        model=model_of(model, classes=classes, range=value_range, output=output, input_size=input_size),
+        model=model_of(model, classes=classes, range=value_range, output=output, input_size=input_size, **colours),
         methods=methods_of(method or ["grad_cam"], layer, option or []),
         targets=target or ["predicted"],
         label=label,
@@ -218,6 +229,8 @@ def explain(
 
 
 app.command()(look)
+
+app.command()(init)
 
 
 @app.command()

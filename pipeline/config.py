@@ -19,7 +19,8 @@ from activation_atlas.stages.evaluate import EvaluateSpec
 from activation_atlas.stages.explain import ExplainSpec
 from activation_atlas.stages.extract import ExtractSpec
 from activation_atlas.stages.groups import ClassesSpec
-from activation_atlas.stages.methods import RANDOM
+from activation_atlas.stages.look import LookSpec
+from activation_atlas.stages.methods import RANDOM, Options
 from activation_atlas.stages.reduce import ReduceSpec
 from activation_atlas.stages.render import RenderSpec
 from activation_atlas.stages.report import ReportSpec
@@ -81,6 +82,9 @@ class Config(Spec):
     explain: ExplainSpec | None = Field(None, description="attribution maps of images; default: none")
     boxes: BoxesSpec | None = Field(None, description="where the maps say that the thing is; default: not asked")
     evaluate: EvaluateSpec | None = Field(None, description="do the maps tell the truth; default: not asked")
+    look: LookSpec | None = Field(
+        None, description="what every course on convnets draws, as a page; default: not drawn"
+    )
     report: ReportSpec = Field(default_factory=ReportSpec, description="what the pages and figures show")
 
     @model_validator(mode="after")
@@ -263,8 +267,16 @@ def _rooted(config: Config, folder: Path) -> Config:
     evaluate = config.evaluate
     if evaluate is not None and evaluate.masks is not None:
         evaluate = evaluate.model_copy(update={"masks": rooted(evaluate.masks, folder)})
-    changed = {"model": model, "images": images, "classes": classes, "evaluate": evaluate}
+    explain = config.explain
+    if explain is not None:
+        explain = explain.model_copy(update={"methods": [_rooted_masks(m, folder) for m in explain.methods]})
+    changed = {"model": model, "images": images, "classes": classes, "explain": explain, "evaluate": evaluate}
     return config.model_copy(update=changed)
+
+
+def _rooted_masks(method: Options, folder: Path) -> Options:
+    masks = getattr(method, "masks", None)
+    return method.model_copy(update={"masks": rooted(masks, folder)}) if isinstance(masks, str) else method
 
 
 def rooted(path: str, folder: Path) -> str:

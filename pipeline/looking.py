@@ -9,14 +9,17 @@ import typer
 
 from activation_atlas.pipeline.options import (
     Antialias,
+    Channels,
     Classes,
     CropShare,
     CropTo,
     Filter,
     InputSize,
     Levels,
+    Mean,
     Output,
     Range,
+    Std,
 )
 
 _PARTS = "filters, maps, channels, classes; default: all; may be repeated"
@@ -44,6 +47,9 @@ def look(
     scale: Annotated[str, typer.Option(help="of maps: each channel its own, or one of the layer")] = "channel",
     classes: Classes = None,
     value_range: Range = None,
+    mean: Mean = None,
+    std: Std = None,
+    channel_order: Channels = None,
     output: Output = None,
     input_size: InputSize = None,
     crop: CropTo = None,
@@ -56,12 +62,13 @@ def look(
     from activation_atlas.stages.explain.command import fit_of, levels_of, model_of
     from activation_atlas.stages.look.command import looked
 
+    values = {"range": value_range, "mean": mean, "std": std, "channels": channel_order}
     rejected = looked(
         out,
         typer.echo,
         lambda line: typer.echo(line, err=True),
         images=images or [],
-        model=model_of(model, classes=classes, range=value_range, output=output, input_size=input_size),
+        model=model_of(model, classes=classes, output=output, input_size=input_size, **values),
         only=only,
         filters=filters,
         maps=maps,

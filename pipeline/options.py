@@ -23,6 +23,11 @@ CropShare = Annotated[
 ]
 Filter = Annotated[str | None, typer.Option(help="bilinear, bicubic, lanczos or nearest")]
 Antialias = Annotated[bool | None, typer.Option(help="whether the resizing filter grows with the image")]
+Mean = Annotated[tuple[float, float, float] | None, typer.Option(help="taken off the channels: .485 .456 .406")]
+Std = Annotated[tuple[float, float, float] | None, typer.Option(help="they are then divided by: .229 .224 .225")]
+Channels = Annotated[
+    str | None, typer.Option("--channel-order", help="the order of colours that the model takes: rgb or bgr")
+]
 Levels = Annotated[
     tuple[float, float] | None,
     typer.Option(metavar="BLACK WHITE", help="of images of more than 8 bits a channel: 0 4095"),

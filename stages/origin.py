@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from activation_atlas.stages.specs import ModelSpec, meant
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec, meant
 from activation_atlas.stages.stage import UserError
 
 
@@ -16,6 +16,22 @@ def origin(model: str) -> dict[str, str]:
     """A model as the command line names it (a file, application:NAME, preset:NAME) as a field of ModelSpec."""
     kind, colon, name = model.partition(":")
     return {kind: name} if colon and kind in ("application", "preset") else {"path": model}
+
+
+def shown_images(**given: Any) -> ImagesSpec:
+    """The section `images` of images that each say where they lie, with the keys that say how they are read.
+
+    Raises:
+        UserError: one cannot be so.
+    """
+    try:
+        return ImagesSpec(path="", **given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        said = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        key = str(first["loc"][0]) if first["loc"] else ""
+        value = "" if key in ("", "levels") else f" {first['input']!r}"
+        raise UserError(f"{key}{value}: {said}" if key else said) from None
 
 
 def model_spec(model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str]) -> ModelSpec:

@@ -13,7 +13,7 @@ from typing import Any
 
 Config = dict[str, Any]
 
-LIBRARIES = {"keras_hub": "keras-hub", "keras_cv": "keras-cv", "keras_nlp": "keras-nlp"}
+LIBRARIES = {"keras_hub": "'activation-atlas[hub]'", "keras_cv": "keras-cv", "keras_nlp": "keras-nlp"}
 """Libraries of layers that Keras imports by itself where they are installed, and what to install."""
 
 
@@ -119,7 +119,7 @@ def _obstacle(saved: Saved) -> str | None:
         library = _library(found)
         if library is not None:
             if importlib.util.find_spec(library) is None:
-                return f"needs {LIBRARIES[library]} for {kind}: pip install {LIBRARIES[library]}"
+                return f"needs {library.replace('_', '-')} for {kind}: pip install {LIBRARIES[library]}"
             continue
         own = _registered(found)
         if own is not None and not _is_registered(own):
@@ -177,7 +177,10 @@ _GRAPHS = ("Sequential", "Functional", "Model")
 
 
 def layers(config: Config) -> list[str] | None:
-    """Paths of all layers but inputs, ``backbone/conv_1`` of nested models; None where the description hides some."""
+    """Paths of all layers but inputs, ``backbone/conv_1`` of nested models; None where the description hides the model.
+
+    A path with / at its end is that of a layer that may hold others, which the description does not tell.
+    """
     inner = config.get("config")
     found = inner.get("layers") if isinstance(inner, dict) and config.get("class_name") in _GRAPHS else None
     if not isinstance(found, list) or _registered(config) is not None or _library(config) is not None:
@@ -188,7 +191,8 @@ def layers(config: Config) -> list[str] | None:
         if layer.get("class_name") == "InputLayer":
             continue
         paths.append(name)
-        below = layers(layer) if layer.get("class_name") in _GRAPHS else []
+        own = _registered(layer) is not None or _library(layer) is not None
+        below = layers(layer) if layer.get("class_name") in _GRAPHS and not own else [""] if own else []
         if below is None:
             return None
         paths += [f"{name}/{path}" for path in below]

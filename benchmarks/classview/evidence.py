@@ -132,7 +132,7 @@ class Passes:
     def batches(self) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
         """Photographs (n,) and what the layer and its frontier give of them, each (n, ...)."""
         images = self.kept.config.images
-        feed = Feed(images, at_size(images, self.model.input_size, self.model.channels))
+        feed = Feed(images, at_size(images.settled(self.model.brings), self.model.input_size, self.model.channels))
         for batch in feed.batches(dict(enumerate(self.own.uris)), BATCH):
             assert not batch.rejected, batch.rejected
             number, pixels = np.array(batch.keys), np.stack(batch.images)

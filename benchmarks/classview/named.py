@@ -66,7 +66,8 @@ def _raised(kept: Kept, second: ModelSpec) -> dict[tuple[int, int], np.ndarray]:
     side = patch_side(layer, size, 96, None)
     listed = kept.inputs.table("images", ["image_id", "uri"])
     uris = dict(zip(*(listed[name].to_pylist() for name in ("image_id", "uri")), strict=True))
-    feed = Feed(kept.config.images, at_size(kept.config.images, size))
+    shown = kept.config.images.settled(kept.extract.get("images", {}))
+    feed = Feed(kept.config.images, at_size(shown, size))
     columns = ["grid", "cell_x", "cell_y", "exemplars"]
     found = {}
     for row in kept.inputs.table(f"cells/{kept.view.name}", columns).to_pylist():

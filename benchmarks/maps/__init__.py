@@ -23,6 +23,7 @@ LIGHT, HEAVY = 10, 3  # laps of the quick rows and of those with hundreds of pas
 OCCLUDED, SCORED, WALKED = 32, 2, BATCH  # photographs for occlusion, Score-CAM, path and noise methods
 IMAGES = (2_500, 5_000, 10_000)
 STEPS, SAMPLES = 50, 25
+HIDDEN, DRAWN = 2, 1000  # photographs explained by hidden segments, and images with some hidden of each
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def run() -> dict[str, Any]:
     bench = Bench(data)
     peers, table = Peers(bench.path, bench.received, bench.targets, BATCH), Table()
     began = time.perf_counter()
-    for rows in (gradients_of_a_layer, saliency, occlusion, score_cam, paths):
+    for rows in (gradients_of_a_layer, saliency, occlusion, segments, score_cam, paths):
         rows(bench, peers, table)
     dataset.rows(data, table, IMAGES)
     print(f"all in {time.perf_counter() - began:.0f} s")
@@ -192,6 +193,22 @@ def occlusion(bench: Bench, peers: Any, table: Table) -> None:
     maps, exact = tasks["incremental"].call(), tasks["full"].call()
     gap = np.abs(maps.values - exact.values).max((2, 3)) / np.abs(exact.scores)
     table.add("incremental, largest difference over the score", "full mode, at most", 1e-4, float(gap.max()))
+
+
+def segments(bench: Bench, peers: Any, table: Table) -> None:
+    """Samples per second, with both targets' scores of each; cutting and fitting are part of it."""
+    from activation_atlas.stages.vision.attribution.methods.kernel_shap import KernelShap
+    from activation_atlas.stages.vision.attribution.methods.lime import Lime
+
+    total = HIDDEN * DRAWN
+    tasks = {
+        "forward only": bench.forward(total // BATCH),
+        "lime": bench.explain(Lime(samples=DRAWN), HIDDEN, 2, total),
+        "shap": bench.explain(KernelShap(samples=DRAWN), HIDDEN, 2, total),
+    }
+    taken, asked = laps(tasks, HEAVY), {"forward only": 0.9}
+    table.compare(f"LIME, {DRAWN:,} samples, two targets", taken, "lime", asked, peers.absent)
+    table.compare(f"Kernel SHAP, {DRAWN:,} samples, two targets", taken, "shap", asked, peers.absent)
 
 
 def score_cam(bench: Bench, peers: Any, table: Table) -> None:

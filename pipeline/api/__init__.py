@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Atlas",
+    "Begun",
     "Config",
     "Doubt",
     "Explained",
@@ -37,6 +38,7 @@ __all__ = [
     "explain",
     "feature_maps",
     "filters",
+    "init",
     "layers",
     "load_config",
     "look",
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from activation_atlas.pipeline.commands import Plan, PlannedStep, layers, plan, run
     from activation_atlas.pipeline.config import Config
     from activation_atlas.pipeline.config import load as load_config
+    from activation_atlas.pipeline.init import Begun, init
     from activation_atlas.pipeline.results import Atlas, Doubt, RunFolder, RunResult, open_run
     from activation_atlas.stages.explain.interactive import Explained, Map
     from activation_atlas.stages.explain.interactive import explain_images as explain
@@ -67,6 +70,7 @@ if TYPE_CHECKING:
 else:
     _PLACES = {
         **dict.fromkeys(("Plan", "PlannedStep", "layers", "plan", "run"), "pipeline.commands"),
+        **dict.fromkeys(("Begun", "init"), "pipeline.init"),
         **{"Config": "pipeline.config", "load_config": "pipeline.config:load"},
         **dict.fromkeys(("Atlas", "Doubt", "RunFolder", "RunResult", "open_run"), "pipeline.results"),
         **dict.fromkeys(("Explained", "Map"), "stages.explain.interactive"),

@@ -48,7 +48,8 @@ class Params(Spec):
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     """A row for each map of one part that says something of where."""
-    size = tuple(inputs.state("extract", "")["input_size"])
+    extract = inputs.state("extract", "")
+    size, shown = tuple(extract["input_size"]), params.images.settled(extract.get("images", {}))
     maps = inputs.part(f"maps/{params.variant}", shard.index, ["image_id", "target", "height", "width", *COLUMNS,
                                                              "map", "score", "flag"])  # fmt: skip
     maps = maps.filter(pc.is_null(maps["flag"]))
@@ -58,7 +59,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     for row, image_id in enumerate(maps["image_id"].to_pylist()):
         of_image.setdefault(image_id, []).append(row)
     found: dict[int, dict[str, Any]] = {}
-    feed = Feed(params.images, at_size_of(params.images, size))
+    feed = Feed(params.images, at_size_of(shown, size))
     for image_id, image in feed.stream({i: uris[i] for i in of_image}):
         if isinstance(image, ImageError):
             inputs.warn(f"{uris[image_id]}: no box is found: {image.reason}")
@@ -70,7 +71,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
             if (piece := largest(params.inside(values, pixels))) is not None:
                 box, found[row]["area"] = piece
                 found[row]["input"] = list(box)
-                sides = source_box(box, upright, size, Fit.of(params.images))
+                sides = source_box(box, upright, size, Fit.of(shown))
                 found[row] |= dict(zip(("left", "top", "right", "bottom"), sides, strict=True))
     rows = [found[row] for row in sorted(found)]
     return {f"boxes/{params.variant}": pa.Table.from_pylist(rows, schema=tables.boxes())}

@@ -93,7 +93,7 @@ def _both(labelled: Seen, sample: Ways, seed: int) -> list[Doubt]:
     if order is None:
         return []
     before = int((labelled.pred[rows] == labelled.label[rows]).sum())
-    best = ranges.Tried(way.name, way.range, way.layers, len(rows), order.right, before, order.p)
+    best = ranges.Tried(way.name, way.settings, way.leave, len(rows), order.right, before, order.p)
     return [
         wording.order(order, labelled, f", with pixels as {way.name}"),
         wording.by_range(best, [best], f"{sample.now}, in the order as given"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,7 @@ class Tried:
     """One way and what came of it.
 
     Attributes:
-        name, range, layers: of the :class:`stages.vision.preparations.Preparation`.
+        name, settings, leave: of the :class:`stages.vision.preparations.Preparation`.
         right, before: images right this way and as the model is configured, of n labelled ones.
         classes, prob, told: of n images, distinct predictions, mean probability of the prediction, and
             :func:`information`, where nothing is labelled.
@@ -37,8 +38,8 @@ class Tried:
     """
 
     name: str
-    range: tuple[float, float] | None
-    layers: str
+    settings: Mapping[str, Any]
+    leave: tuple[str, ...]
     n: int
     right: int = 0
     before: int = 0
@@ -108,7 +109,7 @@ def _compared(way: Any, seen: Seen, rows: np.ndarray, pred: np.ndarray, tried: i
     then, now = pred == seen.label[rows], seen.pred[rows] == seen.label[rows]
     gained, lost = int((then & ~now).sum()), int((now & ~then).sum())
     p = min(1.0, tried * at_least(gained, gained + lost, 0.5))
-    return Tried(way.name, way.range, way.layers, len(rows), int(then.sum()), int(now.sum()), p)
+    return Tried(way.name, way.settings, way.leave, len(rows), int(then.sum()), int(now.sum()), p)
 
 
 def without_labels(sample: Ways) -> Trial | None:
@@ -124,8 +125,8 @@ def without_labels(sample: Ways) -> Trial | None:
     def of(way: Any) -> Tried:
         p = sample.probabilities(way, FIRST)
         kinds = len(np.unique(p.argmax(1)))
-        name, bounds, layers = (way.name, way.range, way.layers) if way else ("as configured", None, "")
-        return Tried(name, bounds, layers, len(rows), classes=kinds, prob=float(p.max(1).mean()), told=information(p))
+        name, settings, leave = (way.name, way.settings, way.leave) if way else ("as configured", {}, ())
+        return Tried(name, settings, leave, len(rows), classes=kinds, prob=float(p.max(1).mean()), told=information(p))
 
     now, could = of(None), np.log(min(len(rows), sample.classes))
     if now.told > could / 4:  # of what could be told, no way can tell four times as much

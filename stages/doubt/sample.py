@@ -60,7 +60,7 @@ class Sample:
         from activation_atlas.stages.vision.preparations import answers, usual
 
         self._model, self._uris = model, dict(enumerate(uris))
-        self._feed = Feed(spec, at_size(spec, model.input_size, model.channels))
+        self._feed = Feed(spec, at_size(spec.settled(model.brings), model.input_size, model.channels))
         self._answers = answers(model, BATCH)
         self._rows: list[int] = []
         self._pixels: list[np.ndarray] = []

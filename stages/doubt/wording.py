@@ -120,13 +120,20 @@ def figures_of(tried: Tried) -> dict[str, object]:
 
 
 def _ranged(tried: Tried) -> str:
-    return f"{'' if tried.layers else 'model.range '}{tried.name}"
+    return f"{'model.range ' if list(tried.settings) == ['range'] else ''}{tried.name}"
 
 
 def _remedy(tried: Tried) -> str:
-    ranged = f"give model.range: {said(tried.range)}" if tried.range else ""
-    layers = f"save the model with these steps before its first: {tried.layers}" if tried.layers else ""
-    return ", and ".join(part for part in (ranged, layers) if part)
+    give = " and ".join(f"model.{key}: {setting(value)}" for key, value in tried.settings.items())
+    leave = " and ".join(f"model.{key}" for key in tried.leave)
+    return ", and ".join(
+        part for part in (f"give {give}" if give else "", f"leave {leave} out" if leave else "") if part
+    )
+
+
+def setting(value: Any) -> str:
+    """A value of the section `model` as a configuration has it."""
+    return f"[{', '.join(f'{v:g}' for v in value)}]" if isinstance(value, (list, tuple)) else str(value)
 
 
 def said(bounds: tuple[float, float]) -> str:

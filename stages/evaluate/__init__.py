@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
-from activation_atlas.stages.evaluate.truth import extents, given, inside_boxes, inside_mask, listed, matched
+from activation_atlas.stages.evaluate.truth import extents, given, inside_boxes, inside_mask
 from activation_atlas.stages.feed import Feed, at_size_of
 from activation_atlas.stages.methods import MethodSpec, baseline
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.sources import read_image
+from activation_atlas.stages.sources.masks import listed, matched
 from activation_atlas.stages.sources.places import Place
 from activation_atlas.stages.specs import Grown, OpenedModel, PositiveInt, ReadImages, Spec, nearest
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
@@ -118,7 +119,7 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
     if (section := asked.config.evaluate) is None:
         return
     methods = sorted(asked.config.explain.methods, key=lambda m: m.variant)
-    stamps = sorted(listed(section.masks).items()) if section.masks is not None else None
+    stamps = sorted(listed(section.masks, "evaluate.masks").items()) if section.masks is not None else None
     names = ("deletion", "insertion", "steps", "limit", "masks", "tolerance", "batch")
     common = {name: getattr(section, name) for name in names} | asked.opened
     common["boxes"] = (section.boxes,) if isinstance(section.boxes, str) else section.boxes or ()
@@ -166,8 +167,8 @@ def fit(inputs: Inputs, params: Params) -> State:
     if params.masks is not None:
         about = inputs.table("images", ["image_id", "uri"])
         uris = dict(zip(about["image_id"].to_pylist(), about["uri"].to_pylist(), strict=True))
-        masks = list(listed(params.masks))
-        found = matched(uris, masks)
+        masks = list(listed(params.masks, "evaluate.masks"))
+        found = matched(uris, masks, "evaluate.masks")
         if idle := sorted(set(masks) - set(found.values())):
             say = inputs.note if found else inputs.warn
             say(f"evaluate.masks: {len(idle)} of {len(masks)} fit no image, e.g. {idle[0]}")
@@ -199,7 +200,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     """The figures of the chosen images of one part: a row for each of their maps."""
     from activation_atlas.stages.evaluate.figures import Figures
 
-    state, size = inputs.state(), tuple(inputs.state("extract", "")["input_size"])
+    state, extract = inputs.state(), inputs.state("extract", "")
+    size = tuple(extract["input_size"])
     names = ["image_id", "target", "target_kinds", "height", "width", *COLUMNS, "map", "flag"]
     maps = inputs.part(params.maps, shard.index, names)
     maps = maps.filter(pc.is_in(maps["image_id"], value_set=pa.array(state["chosen"], pa.string())))
@@ -208,7 +210,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     uris = dict(zip(images["image_id"].to_pylist(), images["uri"].to_pylist(), strict=True))
     figures = Figures(params, size, maps, inputs.part(params.found, shard.index) if params.found else None)
     masks = Place.at(params.masks) if params.masks else None
-    feed, fit_ = Feed(params.images, at_size_of(params.images, size, figures.channels)), Fit.of(params.images)
+    shown = params.images.settled(extract.get("images", {}))
+    feed, fit = Feed(params.images, at_size_of(shown, size, figures.channels)), Fit.of(shown)
     for image_id, image in feed.stream({i: uris[i] for i in figures.rows}):
         if isinstance(image, ImageError):
             inputs.warn(f"{uris[image_id]} cannot be evaluated: {image.reason}")
@@ -219,16 +222,16 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         try:
             if masks is not None and image_id in state["masks"]:
                 data = read_image(masks.uri(state["masks"][image_id]))
-                inside = inside_mask(data, whole, size, fit_)
+                inside = inside_mask(data, whole, size, fit)
             elif image_id in boxes:
-                inside = inside_boxes(boxes[image_id], whole, size, fit_)
+                inside = inside_boxes(boxes[image_id], whole, size, fit)
             if inside is not None and not inside.any():
                 raise ValueError("nothing of the box or mask is in what the model sees")
         except (ImageError, ValueError) as error:
             inside, why = None, f"the mask cannot be read: {error}" if isinstance(error, ImageError) else str(error)
             figures.flag(image_id, why)
             inputs.warn(f"{uris[image_id]}: {why}; no pointing game there")
-        things = [] if inside is None else extents(boxes.get(image_id, []), inside, whole, size, fit_)
+        things = [] if inside is None else extents(boxes.get(image_id, []), inside, whole, size, fit)
         figures.add(image_id, pixels, inside, things)
     return {f"faithfulness/{params.variant}": figures.table()}
 

@@ -1,25 +1,20 @@
-"""Where the thing is: boxes from columns of the images table, or a folder of masks, brought to the model's input."""
+"""Where the thing is: boxes from columns of the images table, or masks, brought to the model's input."""
 
 from __future__ import annotations
 
 import json
-import posixpath
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from activation_atlas.stages.sources.places import Place
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.images import Fit, decode, fit_size, input_box
 
 Box = tuple[float, float, float, float]
 """(x0, y0, x1, y1): left, top, right, bottom, in pixels of the upright image, x1 and y1 beyond the last pixel."""
-
-_ROW = re.compile(r".*\.(?:parquet|pq)#\d+@(.*)", re.DOTALL | re.IGNORECASE)
 
 
 def boxes_of(values: Sequence[Any]) -> list[Box]:
@@ -106,51 +101,3 @@ def inside_mask(data: bytes, upright: tuple[int, int], size: tuple[int, int], fi
     if 0 < mask.max() <= 127:
         raise ValueError(f"the mask is nowhere white (its largest value is {mask.max()}); write 255 inside")
     return fit_size(np.where(mask > 127, 255, 0).astype(np.uint8), size, fit.to_look_at, fill=0)[:, :, 0] > 127
-
-
-def listed(folder: str) -> dict[str, str]:
-    """The PNG files of a folder of masks: relative path to stamp.
-
-    Raises:
-        UserError: there is no such folder, or none in it.
-    """
-    place = Place.at(folder)
-    if not place.isdir():
-        raise UserError(f"evaluate.masks: {place.shown} is no folder; give one of PNG files, white where the thing is")
-    found = {entry.path: entry.stamp for entry in place.walk() if entry.path.lower().endswith(".png")}
-    if not found:
-        raise UserError(f"evaluate.masks: {place.shown} holds no PNG files; give one for each image, named like it")
-    return found
-
-
-def matched(uris: Mapping[str, str], masks: Sequence[str]) -> dict[str, str]:
-    """The mask of each image that has one, image id to path of the mask.
-
-    A mask is called like its image: by as much of the image's path as is given, but for the extension (``dog/1.png``
-    for ``photos/dog/1.jpg``, or ``1.png`` where one image only is called so), or by the image's id.
-
-    Args:
-        uris: image id to uri, of all images.
-        masks: paths relative to their folder.
-
-    Raises:
-        UserError: a mask that fits several images.
-    """
-    stems = {posixpath.splitext(path)[0]: path for path in sorted(masks)}
-    found: dict[str, str] = {}
-    images: dict[str, list[str]] = defaultdict(list)
-    for image_id, uri in uris.items():
-        row = _ROW.fullmatch(uri)
-        parts = posixpath.splitext(row[1] if row else uri)[0].replace("\\", "/").split("/")
-        tails = ("/".join(parts[k:]) for k in range(len(parts)))
-        stem = image_id if image_id in stems else next((t for t in tails if t in stems), None)
-        if stem is not None:
-            found[image_id] = stems[stem]
-            images[stem].append(uri)
-    for stem, several in images.items():
-        if len(several) > 1:
-            raise UserError(
-                f"evaluate.masks: {stems[stem]} fits {len(several)} images, e.g. {several[0]} and {several[1]}; "
-                "lay the masks in folders as the images are"
-            )
-    return found

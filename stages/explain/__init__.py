@@ -13,6 +13,7 @@ from activation_atlas.stages import tables
 from activation_atlas.stages.explain.asked import check_asked
 from activation_atlas.stages.explain.configured import chosen_for, looks, warnings
 from activation_atlas.stages.explain.cost import cost
+from activation_atlas.stages.explain.given import fitting, regions, stamp, whose, with_size
 from activation_atlas.stages.explain.selection import frame, hidden, select, worst_first
 from activation_atlas.stages.explain.targets import resolve
 from activation_atlas.stages.feed import Feed, at_size
@@ -22,6 +23,7 @@ from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, 
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 from activation_atlas.stages.tables.flags import flag_of
 from activation_atlas.stages.tasks import labelled, task_of
+from activation_atlas.stages.vision.images import Fit
 from activation_atlas.stages.vision.place import Place
 
 
@@ -62,6 +64,7 @@ class Params(Spec):
     limit: int | None = None
     method: MethodSpec
     targets: list[str]
+    masks_stamp: str | None = None
     batch: PositiveInt = Field(32, exclude=True)
 
 
@@ -69,7 +72,9 @@ def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
     if (section := asked.config.explain) is None:
         return []
     common = {name: getattr(section, name) for name in ("limit", "targets", "batch")} | asked.opened
-    return [(m.variant, {"select": section.images, "method": m, **common}) for m in section.methods]
+    return [
+        (m.variant, {"select": section.images, "method": m, "masks_stamp": stamp(m), **common}) for m in section.methods
+    ]
 
 
 def fit(inputs: Inputs, params: Params) -> State:
@@ -78,7 +83,8 @@ def fit(inputs: Inputs, params: Params) -> State:
     Returns:
         settled: how the method is configured (layer, height, width, and more), under the name that finished runs have
         it by; background: uint8 (m, h, w, c), seeded sample of the images, where the method asks for one; chosen: ids
-        of the images where ``limit`` is given.
+        of the images where ``limit`` is given; regions: image id to path of its label image, where the method is given
+        segments, of those that have one.
 
     Raises:
         UserError: the model cannot be explained this way, or no image is chosen.
@@ -104,7 +110,7 @@ def fit(inputs: Inputs, params: Params) -> State:
         order = worst_first(data)
         chosen = np.sort(order[np.isin(order, chosen)][: params.limit])
     model, method = open_model(params.model), METHODS[params.method.name]
-    feed = Feed(params.images, at_size(params.images, model.input_size, model.channels))
+    feed = Feed(params.images, at_size(params.images.settled(model.brings), model.input_size, model.channels))
     uris = data["uri"].to_numpy()
 
     def drawn(count: int) -> np.ndarray:
@@ -123,6 +129,8 @@ def fit(inputs: Inputs, params: Params) -> State:
         inputs.warn(words)
     if params.limit is not None:
         state["chosen"] = data["image_id"].to_numpy(str)[chosen].tolist()
+    if METHODS[params.method.name].regions(params.method):
+        state["regions"] = whose(inputs, params.method, data, chosen)
     if count := method.background(params.method):
         state["background"] = drawn(count)
         if (found := len(state["background"])) < count:
@@ -158,6 +166,10 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     wanted = select(params.select, data)
     if params.limit is not None:
         wanted &= np.isin(data["image_id"].to_numpy(str), state["chosen"])
+    shown = params.images.settled(extract.get("images", {}))
+    given = regions(params.method, state, params.masks_stamp, Fit.of(shown), tuple(extract["input_size"]))
+    if given is not None:
+        wanted &= np.isin(data["image_id"].to_numpy(str), list(given.of))
     rows = np.flatnonzero(wanted)
     logits, labels = tables.to_numpy(predictions["logits"]), predictions["label"].to_pylist()
     task = task_of(predictions.schema.field("label").type)
@@ -165,21 +177,23 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     asked = {int(r): resolve(params.targets, logits[r], labels[r], classes, task, said[r]) for r in rows}
     size = tuple(extract["input_size"])
     explained, lost = _Rows(configured, size), {}
-    feed = Feed(params.images, at_size(params.images, size, _channels(params)))
+    feed = Feed(params.images, with_size(shown, size, _channels(params), given))
     # Images with as many targets each go together: every function is compiled for one number of targets.
     for count in sorted({len(t) for t in asked.values()} - {0}):
         explain = explainer(
-            params.model, params.method, configured, params.batch, count, params.seed, state.get("background")
+            params.model, params.method, configured, params.batch, count, params.seed, state.get("background"), given
         )
         group = {row: data["uri"][row] for row in asked if len(asked[row]) == count}
         for batch in feed.batches(group, params.batch):
-            for row, reason in batch.rejected.items():
+            pixels, rejected = fitting(batch, data["image_id"], given)
+            for row, reason in rejected.items():
                 inputs.warn(f"{group[row]} cannot be explained: {reason}")
                 lost[data["image_id"][row]] = group[row], reason
-            if batch.keys:
-                ids = [data["image_id"][row] for row in batch.keys]
-                targets = np.array([list(asked[row]) for row in batch.keys], np.int32)
-                explained.add(ids, [asked[row] for row in batch.keys], explain(np.stack(batch.images), targets, ids))
+            if pixels:
+                ids = [data["image_id"][row] for row in pixels]
+                targets = np.array([list(asked[row]) for row in pixels], np.int32)
+                maps = explain(np.stack(list(pixels.values())), targets, ids)
+                explained.add(ids, [asked[row] for row in pixels], maps)
     if lost:
         inputs.note("explain: once what cannot be explained can be read again, run with --redo explain")
     return dict(zip(_writes(params), (explained.table(), _rejects(lost)), strict=True))

@@ -31,13 +31,19 @@ def doubt(options: Options, configured: State) -> str | None:
 
 
 def tokens(options: Options, configured: State) -> str | None:
-    """What to do where the maps are at a layer in front of blocks that hold tokens; None where they are not."""
+    """What to do where the maps are in front of all blocks of a transformer; None where they are not."""
     if not configured.get("tokens"):
         return None
+    if getattr(options, "layer", None):
+        mend = "Leave layer out, or name that of a block"
+    else:
+        mend = (
+            "Its blocks hold no map that can be found. Methods that explain at the input need no layer: "
+            "integrated_gradients, smooth_grad, occlusion, rise"
+        )
     return (
-        f"{options.variant}: at {configured['layer']}, the patch embedding, in front of all blocks, which hold "
-        "sequences of tokens and no maps; so its maps say little of what the network found. Methods that explain at "
-        "the input need no layer: integrated_gradients, smooth_grad, occlusion, rise"
+        f"{options.variant}: at {configured['layer']}, the patch embedding, in front of all blocks; so its maps say "
+        f"little of what the network found. {mend}"
     )
 
 

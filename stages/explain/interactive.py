@@ -21,11 +21,13 @@ from pydantic import TypeAdapter, ValidationError
 from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.explain.configured import warnings
 from activation_atlas.stages.explain.explained import Explained, Map
+from activation_atlas.stages.explain.given import stamp, where
 from activation_atlas.stages.explain.targets import check, resolve
 from activation_atlas.stages.feed import Feed, at_size, upright
-from activation_atlas.stages.feed.given import files, reading, spelled
+from activation_atlas.stages.feed.given import files, spelled
+from activation_atlas.stages.feed.regions import Regions, found_for, regions_of
 from activation_atlas.stages.methods import METHODS, MethodSpec, Options
-from activation_atlas.stages.origin import model_spec
+from activation_atlas.stages.origin import model_spec, shown_images
 from activation_atlas.stages.sources import image_id
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec, black_and_white, listed
 from activation_atlas.stages.stage import UserError
@@ -82,12 +84,8 @@ def explain_images(
     targets = [_class("target", target) for target in listed(targets)]
     label = None if label is None else _class("label", label)
     uris = files(listed(images))
-    try:
-        levels = black_and_white(levels)
-    except ValueError as error:
-        raise UserError(f"levels: {error}") from None
-    # Each image says where it lies.
-    shown = reading(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias, levels=levels)
+    fit = {"crop": crop, "crop_share": crop_share, "interpolation": interpolation, "antialias": antialias}
+    shown = shown_images(levels=levels, **fit)
     opened = open_model(spec)
     chosen = [options.at(opened.input_size) for options in chosen]
     if opened.ending.remark:
@@ -99,7 +97,7 @@ def explain_images(
     if "label" in targets and label is None:
         raise UserError("target label: nothing says what the images show; give the class as label")
     truth = None if label is None else class_index(label, classes, "label")
-    explained = _read(uris, opened, shown, truth, batch, rejected or _refuse)
+    explained = _read(uris, opened, shown.settled(opened.brings), truth, batch, rejected or _refuse)
     asked = [resolve(targets, one.logits, truth, classes) for one in explained]
     for options in chosen if explained else ():
         method = METHODS[options.name]
@@ -108,10 +106,11 @@ def explain_images(
         )
         for words in warnings(options, configured):
             log.warning(words)
+        given = _given(options, explained, opened.input_size)
         background = _background(options, method.background(options), explained, seed)
         # Images with as many targets each go together: every function is compiled for one number of targets.
         for count in sorted({len(t) for t in asked}):
-            explain = explainer(spec, options, configured, batch, count, seed, background)
+            explain = explainer(spec, options, configured, batch, count, seed, background, given)
             group = [k for k, t in enumerate(asked) if len(t) == count]
             for start in range(0, len(group), batch):
                 some = group[start : start + batch]
@@ -181,6 +180,24 @@ def _read(
         else:
             rejected(uri, "the model gives NaN or infinite values (logits)")
     return images
+
+
+def _given(options: Options, images: Sequence[Explained], size: tuple[int, int]) -> Regions | None:
+    """The segments that a method is given; every image must have its own."""
+    wanted = METHODS[options.name].regions(options)
+    if wanted is None:
+        return None
+    found = found_for({one.image_id: one.uri for one in images}, wanted[0], where(options))
+    if bare := [one.uri for one in images if one.image_id not in found]:
+        raise UserError(f"{where(options)}: {wanted[0]} holds no PNG file for {bare[0]}; name it like the image")
+    given = regions_of(wanted, found, stamp(options), images[0].fit, size)
+    assert given is not None
+    for one in images:
+        try:
+            given(one.image_id, one.photo.shape[:2])
+        except ImageError as error:
+            raise UserError(f"{where(options)}: {one.uri}: {error.reason}") from None
+    return given
 
 
 def _background(options: Options, count: int, images: Sequence[Explained], seed: int) -> np.ndarray | None:

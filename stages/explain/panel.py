@@ -35,7 +35,7 @@ def panel_of(images: Sequence[Explained]) -> Sheet:
             columns.append(
                 Column(
                     captions.title(own[0].options),
-                    _where(own[0]),
+                    _where(own),
                     image.top(variant),
                     own[0].surface(image.input_size).style,
                     [image.picture(m, factor) for m in own],
@@ -67,9 +67,13 @@ def _learned(one: Map) -> str:
     return f" {one.learned[0].upper()}{one.learned[1:]}." if one.learned else ""
 
 
-def _where(one: Map) -> str:
-    """Layer, resolution and interpolation of a map."""
+def _where(own: Sequence[Map]) -> str:
+    """Layer, resolution and interpolation of one method's maps, and how well each fits, where it is fitted."""
+    one = own[0]
     height, width = one.values.shape
+    if METHODS[one.options.name].resolution == "input" and METHODS[one.options.name].grain == "blocky":
+        fits = [f"{m.fit:.2f}" for m in own if m.fit is not None]
+        return "segments of the input" + (f"; fit {', '.join(fits)}" if fits else "")
     if one.options.windows:
         return f"{height} × {width} windows of " + "{} × {}".format(*one.options.windows[0])
     return f"{one.layer or 'at the input'}, {height} × {width}; bilinear"
@@ -88,6 +92,11 @@ def _words(images: Sequence[Explained]) -> list[str]:
     records = {m.options.name: METHODS[m.options.name] for m in methods.values()}.values()
     if spread := [m.title.lower() for m in records if m.resolution == "windows"]:
         drawn += f"; of {' and '.join(spread)}, each pixel gets the mean of the windows that hide it"
+    if any(m.fit is not None for m in methods.values()):
+        drawn += (
+            "; fit: how much of the logit’s variance, over images with segments hidden, the sum of a map’s segments "
+            "predicts, at best 1"
+        )
     if centred := [m.title for m in records if m.around == "mean"]:
         drawn += f"; {' and '.join(centred)} is drawn around its mean"
     if any(s.style.contour for s in drawn_as):

@@ -95,8 +95,9 @@ def fit(inputs: Inputs, params: Params) -> State:
     Returns:
         classes; kind: ``softmax``, ``sigmoid`` where every class stands for itself, or ``quantity`` where there are
         none; thresholds: of each class, the probability from which it is one of several labels; attributed: class
-        indices (all for ``top``, none for ``none``); top; by, window, fill: as asked; input_size [h, w]; layers: name
-        to channels, height, width, receptive_field [h, w], stride [h, w], offset [y, x] (the input pixel at the centre
+        indices (all for ``top``, none for ``none``); top; by, window, fill: as asked; input_size [h, w]; images: how
+        the model's own preprocessor brings images to that, as keys of the section `images`; layers: name to channels,
+        height, width, receptive_field [h, w], stride [h, w], offset [y, x] (the input pixel at the centre
         of position (0, 0)); ways: how each layer's attributions are computed.
 
     Raises:
@@ -129,6 +130,7 @@ def fit(inputs: Inputs, params: Params) -> State:
         "window": params.window,
         "fill": params.fill,
         "input_size": list(model.input_size),
+        "images": dict(model.brings),
         "layers": layers,
         "ways": {name: choose(model, name, *asked) for name in params.layers} if chosen else {},
     }
@@ -214,7 +216,8 @@ def run(inputs: Inputs, params: Params, shard: Any) -> dict[str, pa.Table]:
     chosen = state["attributed"] if isinstance(params.attribution, list) else None
     asked = params.batch, params.positions_per_image, chosen, params.dtype, _block(params), params.counted
     sampler = open_sampler(params.model, ways, params.features, *asked)
-    pixels = at_size(params.images, tuple(state["input_size"]), sampler.model.channels)
+    read = params.images.settled(state["images"])
+    pixels = at_size(read, tuple(state["input_size"]), sampler.model.channels)
     feed = Feed(params.images, partial(_with_moments, pixels), params.decode_threads)
     counted = {layer: sampler.model.layer(layer).channels for layer in params.counted}
     extracted = Extracted(images, params, state, counted)

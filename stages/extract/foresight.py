@@ -48,7 +48,11 @@ def _check_layers(config: Any, described: saved.Saved) -> None:
         *(config.channels.layers if config.channels else ()),
     ]
     asked += [layer for m in (config.explain.methods if config.explain else ()) if (layer := getattr(m, "layer", None))]
+    hiding = tuple(name for name in known if name.endswith("/"))
+    known = [name for name in known if name not in hiding]
     for layer in asked:
+        if layer.startswith(hiding):
+            continue
         # conv#1 is the second call of conv, at whatever depth.
         if not {layer, re.sub(r"#\d+(?=/|$)", "", layer)} & set(known):
             where = f"layer {layer} of model {Path(described.path).name}"

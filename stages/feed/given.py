@@ -1,4 +1,4 @@
-"""Images as somebody names them, without a data set: files, folders and globs, and how they are read."""
+"""Images as somebody names them, without a data set: files, folders and globs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ import os
 from collections.abc import Iterable
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
-from activation_atlas.stages.specs import ImagesSpec
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.images import EXTENSIONS
 
@@ -49,17 +45,3 @@ def files(images: Iterable[str | os.PathLike[str]]) -> list[str]:
 def spelled(uri: str) -> str:
     """One spelling of a path, so that ``dog.jpg`` and ``./dog.jpg`` draw the same."""
     return uri if ":" in uri else Path(os.path.normpath(uri)).as_posix()
-
-
-def reading(**given: Any) -> ImagesSpec:
-    """How images are read and brought to the model, where each says itself where it lies; keys of the section `images`.
-
-    Raises:
-        UserError: one cannot be so.
-    """
-    try:
-        return ImagesSpec(path="", **given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        said = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        raise UserError(f"{first['loc'][0]} {first['input']!r}: {said}" if first["loc"] else said) from None

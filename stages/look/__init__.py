@@ -97,6 +97,5 @@ STAGE = Stage(
     model=True,
     threads=False,
     files=True,
-    section=LookSpec,
     steps=_steps,
 )

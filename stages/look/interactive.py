@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from activation_atlas.stages.feed.given import reading
 from activation_atlas.stages.look.export import save
 from activation_atlas.stages.look.filters import Filters, learned_filters
 from activation_atlas.stages.look.maps import FeatureMaps, Scale, maps_of
@@ -25,7 +24,7 @@ from activation_atlas.stages.look.maximised import Maximised, Recipe
 from activation_atlas.stages.look.maximising import SIZE, check, maximised
 from activation_atlas.stages.look.photographs import Photograph, photographs
 from activation_atlas.stages.look.shown import Drawable, Shown
-from activation_atlas.stages.origin import model_spec
+from activation_atlas.stages.origin import model_spec, shown_images
 from activation_atlas.stages.specs import ModelSpec, listed
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.images import Crop, Interpolation
@@ -116,7 +115,7 @@ def look(
         raise UserError(f"only {unknown[0]!r}: choose {', '.join(PARTS)}")
     if scaled not in get_args(Scale):
         raise UserError(f"scaled {scaled!r}: choose {' or '.join(get_args(Scale))}")
-    shown_as = reading(
+    shown_as = shown_images(
         crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias, levels=levels
     )
     spec = model_spec(model)

@@ -15,11 +15,10 @@ from activation_atlas.stages.drawing.numbers import percent, plural, short
 from activation_atlas.stages.drawing.overlays import scale
 from activation_atlas.stages.drawing.sheet import Sheet
 from activation_atlas.stages.drawing.tiles import Bar, crossed, painted, tile_sheet
-from activation_atlas.stages.feed.given import reading
 from activation_atlas.stages.look.bars import bars
 from activation_atlas.stages.look.photographs import Photograph, photographs
 from activation_atlas.stages.look.shown import Shown
-from activation_atlas.stages.origin import model_spec
+from activation_atlas.stages.origin import model_spec, shown_images
 from activation_atlas.stages.specs import ModelSpec, listed
 from activation_atlas.stages.vision.images import Crop, Interpolation
 
@@ -140,7 +139,7 @@ def feature_maps(
     """
     from activation_atlas.stages.vision.model import open_model
 
-    shown_as = reading(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias)
+    shown_as = shown_images(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias)
     opened = open_model(model_spec(model))
     return maps_of(photographs(images, opened, shown_as), opened, None if layers is None else listed(layers), scaled)
 

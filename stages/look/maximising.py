@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from activation_atlas.stages.feed.given import reading
 from activation_atlas.stages.look import wanted
 from activation_atlas.stages.look.maximised import SHOWN, Maximised, Recipe
 from activation_atlas.stages.look.photographs import Photograph, photographs
-from activation_atlas.stages.origin import model_spec
+from activation_atlas.stages.origin import model_spec, shown_images
 from activation_atlas.stages.specs import ModelSpec, listed
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.colours import PHOTOGRAPHS, colour_root
@@ -64,7 +63,7 @@ def maximise(
     from activation_atlas.stages.vision.model import open_model
 
     spec = model_spec(model)
-    shown_as = reading(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias)
+    shown_as = shown_images(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias)
     opened = open_model(spec)
     check(recipe, size, steps)
     given = listed(images)

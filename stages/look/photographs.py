@@ -59,7 +59,7 @@ def photographs(
 
     Args:
         images: files, folders, globs, or URIs as in the table ``images``; one, or several.
-        spec: how they are read, see :func:`stages.feed.given.reading`.
+        spec: how they are read, see :func:`stages.origin.shown_images`.
         rejected: called with (uri, reason) for an image that cannot be used; without it, that is an error.
 
     Raises:
@@ -75,6 +75,7 @@ def read(
     """The same of images by their ids."""
     from activation_atlas.stages.vision.predicting import predict
 
+    spec = spec.settled(model.brings)
     whole, small = upright(spec), at_size(spec, model.input_size, model.channels)
     feed = Feed(spec, lambda data: (whole(data), small(data)))
     sound: list[tuple[str, np.ndarray, np.ndarray]] = []

@@ -89,9 +89,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
     }
     wanted = _exemplars(atlases, spec.thumbnails, strips)
     photos = read_photos(inputs, wanted)
-    evidence = tiles.cut(
-        inputs, params.images, atlases, photos, spec.thumbnails, strips, spec.patch, spec.photo, spec.poster
-    )
+    images = params.images.settled(inputs.state("extract", "").get("images", {}))
+    evidence = tiles.cut(inputs, images, atlases, photos, spec.thumbnails, strips, spec.patch, spec.photo, spec.poster)
     if evidence.missing:
         one = min(evidence.missing)
         inputs.warn(
@@ -105,7 +104,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         files[f"figures/{name}"] = content
         if form is not None:
             previews.append({**form, "file": name, "src": assets.add(form["src"], form.pop("preview"))})
-    for name, content in peaks.figures(inputs, params.channels, params.images, model) if params.channels else ():
+    for name, content in peaks.figures(inputs, params.channels, images, model) if params.channels else ():
         files[f"figures/{name}"] = content
     ids = sorted(set(photos) & wanted, key=lambda i: (photos[i].uri, i))
     order = {image_id: k for k, image_id in enumerate(ids)}
@@ -137,7 +136,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         **{"doubts": page.doubts(inputs), "textbook": params.textbook},
     }
     shown_of = (spec.errors, spec.photo, spec.inline, params.about, evidence.missing)
-    audit = error_audit(inputs, params.title, params.explain, params.images, *shown_of)
+    audit = error_audit(inputs, params.title, params.explain, images, *shown_of)
     if audit is not None:
         files.update(audit.files)
         facts["errors"] = audit.facts
@@ -264,7 +263,7 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
     ]
     shown = {"views": views, "images": asked.images, "groups": asked.groups, "explain": explained}
     shown |= {"channels": {"layers": asked.counted, "shown": config.channels.shown} if config.channels else None}
-    made = {"title": config.run.name, "about": dict(asked.about), "textbook": getattr(config, "look", None) is not None}
+    made = {"title": config.run.name, "about": dict(asked.about), "textbook": config.look is not None}
     yield "", {**made, "report": config.report, **shown}
 
 

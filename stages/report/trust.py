@@ -22,6 +22,9 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#a67c00", "#56b4e9", "#7
 """Of the lines (Okabe & Ito 2008, its yellow darkened and two added); beyond them the lines are dashed."""
 
 WIDTH, MARGIN, GAP = 1900, 90, 44
+STEP = 278
+"""What a sheet of more than five measures is wider by for each."""
+
 MEASURES = (
     ("deletion", "deletion", "lower is better · beats random"),
     ("insertion", "insertion", "higher is better · beats random"),
@@ -62,7 +65,8 @@ def trust_figure(
     beside = [name for name in RANDOM if any(name == variant for variant, _ in shown)]
     lines = len(names) + len(beside)
     more = 27 * -(-sum(name in names and bool(row["left_out"]) for (name, _), row in shown.items()) // 3)
-    sheet = Sheet(WIDTH, table_top + (94 + GAP * lines + 150 + more if measures or cascades else 0))
+    wide = WIDTH + STEP * max(0, len(measures) + bool(cascades) - 5)
+    sheet = Sheet(wide, table_top + (94 + GAP * lines + 150 + more if measures or cascades else 0))
     sheet.text(MARGIN, 92, "How far the maps are to be believed", 46, "semibold")
     about = f"{len(names)} {'method' if len(names) == 1 else 'methods'}" + (f" on {model}" if model else "")
     sheet.text(MARGIN, 130, sheet.fitted(about, 24, WIDTH - 2 * MARGIN), 24, color=QUIET)
@@ -180,14 +184,14 @@ def _table(
         *([("shuffled", "all layers shuffled", "correlation · of absolute values")] if cascades else []),
     ]
     first = 330
-    step = (WIDTH - 2 * MARGIN - first) / len(heads)
+    step = (sheet.width - 2 * MARGIN - first) / len(heads)
     sheet.text(MARGIN, top, f"Measured on each map{_for(kind)}", 28, "semibold")
     for k, (_, title, hint) in enumerate(heads):
         sheet.text(MARGIN + first + k * step, top + 52, title, 23, "semibold")
         sheet.text(MARGIN + first + k * step, top + 78, hint, 19, color=QUIET)
     y = top + 94
     for name in names:
-        sheet.line([MARGIN, WIDTH - MARGIN], [y, y], FAINT, 1)
+        sheet.line([MARGIN, sheet.width - MARGIN], [y, y], FAINT, 1)
         y += GAP
         words, color = RANDOM.get(name, name), QUIET if name in RANDOM else INK
         sheet.text(MARGIN, y - 14, sheet.fitted(words, 23, first - 20), 23, color=color)
@@ -201,7 +205,7 @@ def _table(
                 better = row["better"]
                 beats = "" if better is None else f" · {100 * better:.0f} %"
                 _entry(sheet, x, y - 14, number(row["mean"], 3), _interval(row) + beats)
-    sheet.line([MARGIN, WIDTH - MARGIN], [y, y], FAINT, 1)
+    sheet.line([MARGIN, sheet.width - MARGIN], [y, y], FAINT, 1)
     asked = {measure for measure, *_ in measures}
     of_names = [(name, row) for (name, measure), row in shown.items() if name in names and measure in asked]
     counted = [row["n"] for _, row in of_names if row["n"]]
@@ -229,7 +233,7 @@ def _table(
             "A map that the shuffled model leaves at one value has changed altogether, but has no ranks: "
             "the correlation is of the other maps."
         )
-    sheet.paragraph(MARGIN, y + 40, " ".join(notes), 20, WIDTH - 2 * MARGIN, color=QUIET)
+    sheet.paragraph(MARGIN, y + 40, " ".join(notes), 20, sheet.width - 2 * MARGIN, color=QUIET)
 
 
 def _for(kind: str) -> str:

@@ -14,10 +14,11 @@ import pyarrow as pa
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.feed import Feed, at_size
+from activation_atlas.stages.feed.regions import regions_of
 from activation_atlas.stages.sanity.ranks import correlation, mean, standard
 from activation_atlas.stages.sanity.sample import sampled
 from activation_atlas.stages.stage import Inputs, State
-from activation_atlas.stages.vision.images import ImageError
+from activation_atlas.stages.vision.images import Fit, ImageError
 
 _COLUMNS = ["image_id", "target", "target_kinds", "height", "width", "map", "flag"]
 
@@ -81,7 +82,7 @@ def shuffled(inputs: Inputs, params: Any, number: int) -> pa.Table:
     if deep is None:  # the model has fewer layers
         return empty
     depth, layers, name, model = deep
-    pixels = _pixels(inputs, params, state["images"], model.input_size, model.channels)
+    pixels = _pixels(inputs, params, state["images"], model)
     if not pixels:
         inputs.warn(_not_compared(options.variant, "no image of the sample can be read again"))
         return empty
@@ -93,7 +94,15 @@ def shuffled(inputs: Inputs, params: Any, number: int) -> pa.Table:
         configured = method.configure(model, options, sample)
     elif method.learn:
         configured = {**configured, **method.learn(model, options, configured, sample)}
-    explain = method.build(Setting(model, options, configured, params.batch, 1, params.seed, made.get("background")))
+    given = regions_of(
+        method.regions(options),
+        made.get("regions", {}),
+        None,
+        Fit.of(params.images.settled(model.brings)),
+        model.input_size,
+    )
+    drawn = params.seed, made.get("background"), given
+    explain = method.build(Setting(model, options, configured, params.batch, 1, *drawn))
     place = {image_id: k for k, image_id in enumerate(state["images"])}
     about = {"depth": depth, "layers": layers, "layer": name, "left_out": int(state["left_out"])}
     rows = []
@@ -125,9 +134,7 @@ def cascade(inputs: Inputs, variant: str, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _pixels(
-    inputs: Inputs, params: Any, ids: Sequence[str], size: tuple[int, int], channels: int
-) -> dict[str, np.ndarray]:
+def _pixels(inputs: Inputs, params: Any, ids: Sequence[str], model: Any) -> dict[str, np.ndarray]:
     """Images at the model's size, uint8 (h, w, c); those that cannot be read again are left out."""
     uris: dict[str, str] = {}
     wanted = set(ids)
@@ -136,6 +143,7 @@ def _pixels(
             i: u for i, u in zip(part["image_id"].to_pylist(), part["uri"].to_pylist(), strict=True) if i in wanted
         }
 
-    feed = Feed(params.images, at_size(params.images, size, channels))
+    shown = params.images.settled(model.brings)
+    feed = Feed(params.images, at_size(shown, model.input_size, model.channels))
     read = feed.stream({i: uris[i] for i in ids})
     return {i: image for i, image in read if not isinstance(image, ImageError)}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -26,22 +27,22 @@ class Preparation:
     Attributes:
         name: for messages and figures.
         apply: pixels in [0, 255], float32 (n, h, w, c), to what the model receives, of the same shape.
-        range: what to give as ``model.range`` for it; None where it takes more than that.
-        layers: what does it as the first layers of a model, where ``range`` does not.
+        settings: keys of the section `model` that make it so, those of :data:`stages.specs.COLOURS`; all others of
+            these are to be left out.
+        leave: of the keys that are given now, those.
     """
 
     name: str
     apply: Callable[[np.ndarray], np.ndarray]
-    range: tuple[float, float] | None = None
-    layers: str = ""
+    settings: Mapping[str, Any]
+    leave: tuple[str, ...] = ()
 
 
 def _linear(low: float, high: float) -> Callable[[np.ndarray], np.ndarray]:
     return lambda x: x * np.float32((high - low) / 255) + np.float32(low)
 
 
-_RANGES = ((0.0, 255.0), (-1.0, 1.0), (0.0, 1.0))
-_FLIP = "x[..., ::-1]"
+_RANGES: tuple[tuple[float, float], ...] = ((0.0, 255.0), (-1.0, 1.0), (0.0, 1.0))
 
 
 def usual(model: Model) -> list[Preparation]:
@@ -50,26 +51,25 @@ def usual(model: Model) -> list[Preparation]:
     Colours: [0, 255], [-1, 1], [0, 1], ImageNet's mean and deviation, BGR less its mean; and BGR of the model's own
     and of the three ranges. Greys: the three ranges, and black for white in each.
     """
-    found = [Preparation(_said(r), _linear(*r), r) for r in _RANGES]
+    found = [Preparation(_said(r), _linear(*r), {"range": r}) for r in _RANGES]
     if model.channels == 1:
-        found += [Preparation(_said(r[::-1]), _linear(*r[::-1]), r[::-1]) for r in _RANGES]
+        found += [Preparation(_said(r[::-1]), _linear(*r[::-1]), {"range": r[::-1]}) for r in _RANGES]
     else:
-        norm = f"keras.layers.Normalization(mean={_listed(MEAN)}, variance={_listed(DEVIATION**2)})"
+        flipped = {key: value for key, value in model.configured.items() if key != "channels"}
+        flipped |= {} if model.configured.get("channels") == "bgr" else {"channels": "bgr"}
         found += [
             Preparation(
                 "ImageNet mean and deviation",
                 lambda x: (x / np.float32(255) - MEAN) / DEVIATION,
-                _RANGES[0],
-                f"keras.layers.Rescaling(1 / 255), {norm}",
+                {"mean": _listed(MEAN), "std": _listed(DEVIATION)},
             ),
             Preparation(
                 "BGR less ImageNet mean",
                 lambda x: x[..., ::-1] - BGR_MEAN,
-                _RANGES[0],
-                f"{_FLIP}, keras.layers.Normalization(mean={_listed(BGR_MEAN)}, variance=[1, 1, 1])",
+                {"channels": "bgr", "mean": _listed(BGR_MEAN)},
             ),
-            Preparation("BGR", lambda x: own(model, x)[..., ::-1], layers=_FLIP),
-            *(Preparation(f"BGR {p.name}", _flipped(p.apply), p.range, _FLIP) for p in found),
+            Preparation("RGB" if "channels" not in flipped else "BGR", lambda x: own(model, x[..., ::-1]), flipped),
+            *(Preparation(f"BGR {p.name}", _flipped(p.apply), {**p.settings, "channels": "bgr"}) for p in found),
         ]
     probe = _probe(model.channels)
     kept: list[Preparation] = []
@@ -78,7 +78,7 @@ def usual(model: Model) -> list[Preparation]:
         received = preparation.apply(probe)
         if not any(np.allclose(received, other, rtol=1e-3, atol=1e-3 * np.ptp(other)) for other in seen):
             seen.append(received)
-            kept.append(preparation)
+            kept.append(replace(preparation, leave=tuple(k for k in model.configured if k not in preparation.settings)))
     return kept
 
 
@@ -101,8 +101,8 @@ def _said(bounds: tuple[float, float]) -> str:
     return f"[{bounds[0]:g}, {bounds[1]:g}]"
 
 
-def _listed(values: np.ndarray) -> str:
-    return f"[{', '.join(f'{v:.6g}' for v in values)}]"
+def _listed(values: np.ndarray) -> list[float]:
+    return [float(f"{v:.6g}") for v in values]
 
 
 def answers(model: Model, batch: int) -> Callable[[np.ndarray], np.ndarray]:

@@ -10,6 +10,7 @@ from activation_atlas.stages.boxes import Params
 from activation_atlas.stages.drawing.overlays import boxed
 from activation_atlas.stages.vision.attribution.boxes import BoxesSpec, cut, largest, overlap, thresholded
 from activation_atlas.stages.vision.place import Place
+from tests.bench import Bench, one_line
 from tests.memory import MemoryInputs
 
 
@@ -102,6 +103,30 @@ def test_a_box_is_in_pixels_of_the_upright_photograph(tmp_path):
     ]  # fmt: skip
     (tmp_path / "a.png").unlink()
     assert not inputs.run(boxes.STAGE, given, "saliency")["boxes/saliency"].num_rows and len(inputs.warnings) == 2
+
+
+@pytest.mark.slow
+def test_a_run_finds_boxes_and_draws_them(tmp_path):
+    bench = Bench(tmp_path)
+    maps = ["atlases=[]", "explain={images: all, methods: [grad_cam, saliency], targets: [predicted]}"]
+    bench.did("run", *maps)
+    sheets = {p.name: p.read_bytes() for p in (tmp_path / "run" / "figures").glob("errors-*.jpg")}
+    assert bench.did("run", *maps, "boxes={}") == ["boxes", "report"]
+    store = bench.store("run")
+    for variant, by in (("grad_cam", "threshold"), ("saliency", "grabcut")):
+        parts = [store.read(f"boxes/{variant}", k) for k in range(store.parts(f"boxes/{variant}"))]
+        rows = [row for part in parts for row in part.to_pylist()]
+        told = [row for k in range(len(parts)) for row in store.read(f"maps/{variant}", k).to_pylist()]
+        assert [row["image_id"] for row in rows] == [row["image_id"] for row in told if row["flag"] is None]
+        # Photographs as large as the model's input: the two ways to say it are one.
+        assert all(row["by"] == by and row["input"] == [row[s] for s in SIDES] for row in rows)
+    again = {p.name: p.read_bytes() for p in (tmp_path / "run" / "figures").glob("errors-*.jpg")}
+    assert again.keys() == sheets.keys() and all(again[name] != sheets[name] for name in sheets)
+    one_line(bench.run("run", "boxes={}"), "boxes: there are no maps; give explain too")
+    one_line(bench.run("run", *maps, "boxes={threshold: 2}"), "boxes.threshold")
+
+
+SIDES = ("left", "top", "right", "bottom")
 
 
 @pytest.mark.parametrize("box", [(0, 0, 1, 1), (0.25, 0.5, 0.75, 0.9)])

@@ -131,6 +131,22 @@ def test_the_most_exciting_class_by_hand():
     assert row[0]["class_mean"] == pytest.approx(13 / 3)
 
 
+def test_images_of_several_classes_count_for_each_and_quantities_for_none():
+    maps = np.zeros((4, 1, 1, 1), np.float32)
+    maps[:, 0, 0, 0] = [1, 2, 3, 6]
+    inputs, _ = _run_folder(maps, [None] * 4, [4])
+    (said,) = inputs.tables["predictions"]
+    several = pa.array([[0], [0, 1], [1], []], pa.list_(pa.int32()))
+    inputs.tables["predictions"] = [said.set_column(1, "label", several)]
+    (row,) = _stage(inputs)["channels/deep"].to_pylist()
+    assert row["class"] == 1 and row["class_mean"] == 2.5 and row["class_images"] == 2
+    assert row["selectivity"] == pytest.approx((2.5 - 1.5) / 4)
+    values = pa.array([[0.5], [1.0], [2.0], None], pa.list_(pa.float64()))
+    inputs.tables["predictions"] = [said.set_column(1, "label", values).set_column(2, "pred", values)]
+    (row,) = _stage(inputs)["channels/deep"].to_pylist()
+    assert row["mean"] == 3 and row["class"] is row["class_mean"] is row["selectivity"] is None
+
+
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory) -> list[tuple[str, str]]:
     folder, found = tmp_path_factory.mktemp("images"), []

@@ -11,7 +11,7 @@ from PIL import Image
 from activation_atlas.stages import boxes, index, tables
 from activation_atlas.stages.evaluate import STAGE, Params, baseline, fit
 from activation_atlas.stages.evaluate.pointing import energy, pointing
-from activation_atlas.stages.evaluate.truth import boxes_of, inside_boxes, inside_mask, listed, matched
+from activation_atlas.stages.evaluate.truth import boxes_of, inside_boxes, inside_mask
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.methods.cam import GradCam
 from activation_atlas.stages.vision.attribution.methods.gradients import Saliency
@@ -128,26 +128,6 @@ def test_a_mask_of_another_size_says_so():
 def test_a_mask_of_0_and_1_says_so():
     with pytest.raises(ValueError, match=r"nowhere white \(its largest value is 1\); write 255 inside"):
         inside_mask(png(np.ones((4, 5))), (4, 5), (4, 4), Fit("center"))
-
-
-def test_masks_are_found_by_path_stem_and_id():
-    uris = {"00": "/x/images/cat/1.jpg", "01": "/x/images/dog/1.jpg", "02": "/x/images/dog/2.jpg", "03": "/x/y.png"}
-    uris |= {"04": "/data/all.parquet#7@train/lion.png", "ff": "s3://bucket/far.jpg"}
-    masks = ["cat/1.png", "dog/1.png", "2.PNG", "train/lion.png", "ff.png"]
-    found = {"00": "cat/1.png", "01": "dog/1.png", "02": "2.PNG", "04": "train/lion.png", "ff": "ff.png"}
-    assert matched(uris, masks) == found
-
-
-def test_a_mask_that_fits_two_images_is_refused():
-    with pytest.raises(UserError, match="1.png fits 2 images, e.g. /a/cat/1.jpg and /a/dog/1.jpg; lay the masks"):
-        matched({"00": "/a/cat/1.jpg", "01": "/a/dog/1.jpg"}, ["1.png"])
-
-
-def test_a_folder_of_masks_that_is_not_there_or_holds_none(tmp_path):
-    with pytest.raises(UserError, match="evaluate.masks: .*nowhere is no folder"):
-        listed(str(tmp_path / "nowhere"))
-    with pytest.raises(UserError, match="holds no PNG files"):
-        listed(str(tmp_path))
 
 
 # -- the stage -----------------------------------------------------------------------

@@ -109,7 +109,7 @@ def test_from_python_the_same_maps(folder):
         ("--crop pad --crop-share 0.8", "leave it out"),
         ("--interpolation cubic", "'bilinear', 'bicubic', 'lanczos' or 'nearest'"),
         ("--input-size 20", "model.input_size"),
-        ("--output logit", "--output logit: Input should be 'auto', 'logits' or 'probabilities'"),
+        ("--output logit", "model.output: logit is neither auto, logits, probabilities nor an output of model"),
         ("--range 1 1", "model.keras: range: 1 stands for black and for white"),
     ],
 )

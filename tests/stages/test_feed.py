@@ -85,6 +85,23 @@ def test_what_the_model_was_shown_in_finer_pixels(tmp_path, crop, squeezed, undi
         assert views.undistorted.shape[:2] == tuple(round(scale * s) for s in undistorted)
 
 
+def test_a_share_of_the_middle_is_shown_as_the_model_saw_it(tmp_path):
+    # Of 40 x 40 the middle 20 are red, all around is blue.
+    pixels = np.zeros((40, 40, 3), np.uint8)
+    pixels[..., 2], pixels[10:30, 10:30] = 255, (255, 0, 0)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    images = ImagesSpec(path="", crop_share=0.5, interpolation="nearest")
+    for prepare in (as_shown(images, (8, 8), 20), at_size(images, (8, 8))):
+        ((_, found),) = Feed(images, prepare).stream({"a": str(tmp_path / "a.png")})
+        found = found if isinstance(found, np.ndarray) else found.squeezed
+        inner = (slice(2, -2), slice(2, -2))
+        assert (found[inner] == (255, 0, 0)).all() and len(found) in (8, 20)
+    # What the model brings along is taken where nothing is said.
+    brought = {"crop": "none", "interpolation": "bicubic", "antialias": False}
+    assert ImagesSpec(path="", crop="pad").settled(brought) == ImagesSpec(path="", **{**brought, "crop": "pad"})
+    assert images.settled(brought).crop is None and images.settled(brought).antialias is False
+
+
 def test_a_feed_that_is_left_leaves_no_thread(uris):
     images = ImagesSpec(path="")
     before = threading.active_count()

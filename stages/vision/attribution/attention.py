@@ -10,9 +10,8 @@ import tensorflow as tf
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.model import LayerInfo, Model
 from activation_atlas.stages.vision.model.attending import Attention
-
-BESIDE = 16
-"""Tokens that may stand before the patches: a class token, registers."""
+from activation_atlas.stages.vision.model.geometry import TokenSequence
+from activation_atlas.stages.vision.model.geometry.tokens import Layout
 
 
 @dataclass(frozen=True)
@@ -22,16 +21,21 @@ class Tokens:
     Attributes:
         blocks: the attention of each block, in running order.
         layer: the map whose positions the patches are.
-        before: tokens that stand before the patches, the first of them the class token; 0: there is none.
+        patches: which of the tokens each position is, row after row.
+        token: which token is the class token: the first beside the patches; None where there is none.
     """
 
     blocks: tuple[Attention, ...]
     layer: LayerInfo
-    before: int
+    patches: tuple[int, ...]
+    token: int | None
 
 
 def tokens(model: Model, method: str) -> Tokens:
     """The blocks that attend among the patches of the image, and where these lie.
+
+    Where blocks differ in their tokens, as where a network makes its map smaller on the way, those that have the
+    last one's.
 
     Args:
         method: that asks, for messages.
@@ -45,16 +49,26 @@ def tokens(model: Model, method: str) -> Tokens:
             f"{method}: model {model.name} has no attention among the tokens of an image that can be read; choose "
             "another method, such as grad_cam"
         )
-    count = found[-1].tokens
-    for layer in reversed(model.layers()):
-        before = count - layer.height * layer.width
-        if 0 <= before <= BESIDE:
-            info = model.placed(layer.name)
-            return Tokens(tuple(a for a in found if a.tokens == count), info, before)
-    raise UserError(
-        f"{method}: the {count} tokens of {found[-1].name} of model {model.name} form no map; choose another method, "
-        "such as integrated_gradients"
-    )
+    known = [(attention, _laid(model, attention)) for attention in found]
+    last = next((laid for _, laid in reversed(known) if laid is not None), None)
+    if last is None:
+        raise UserError(
+            f"{method}: the {found[-1].tokens} tokens of {found[-1].name} of model {model.name} form no map that can "
+            "be found; choose another method, such as integrated_gradients"
+        )
+    layer, own = last
+    blocks = tuple(attention for attention, laid in known if laid is not None and laid[1] == own)
+    return Tokens(blocks, model.placed(layer), own.order, own.beside[0] if own.beside else None)
+
+
+def _laid(model: Model, attention: Attention) -> tuple[str, Layout] | None:
+    """A layer whose map are the tokens that attend, and how they hold it."""
+    program = model.program
+    step = program.steps[program.maker(attention.query)]
+    if not isinstance(step.operation, TokenSequence):
+        return None
+    layers = [name for name, slot in program.names.items() if slot == step.inputs[0]]
+    return (layers[0], step.operation.layout) if layers else None
 
 
 def attention_maps(model: Model, pixels: np.ndarray) -> list[tuple[str, np.ndarray]]:
@@ -78,18 +92,20 @@ def attention_maps(model: Model, pixels: np.ndarray) -> list[tuple[str, np.ndarr
     def apply(pixels: tf.Tensor) -> list[tf.Tensor]:
         found, _ = model.attended(model.to_input(pixels))
         kept = [tf.cast(x, tf.float32) for x, a in zip(found, model.attention.found, strict=True) if a.slot in held]
-        return [over_patches(asked(x, own.before, own.before > 0), own) for x in kept]
+        return [over_patches(asked(x, own), own) for x in kept]
 
     maps = apply(tf.constant(pixels))
     return [(a.name, x.numpy()) for a, x in zip(own.blocks, maps, strict=True)]
 
 
-def asked(attention: tf.Tensor, before: int, by_class: bool) -> tf.Tensor:
+def asked(attention: tf.Tensor, own: Tokens) -> tf.Tensor:
     """What is taken from each token, (..., T, T) -> (..., T): by the class token, or by the patches in the mean."""
-    return attention[..., 0, :] if by_class else tf.reduce_mean(attention[..., before:, :], -2)
+    if own.token is not None:
+        return attention[..., own.token, :]
+    return tf.reduce_mean(tf.gather(attention, own.patches, axis=-2), -2)
 
 
 def over_patches(row: tf.Tensor, own: Tokens) -> tf.Tensor:
     """(..., T) -> (..., height, width)."""
-    kept = row[..., own.before :]
+    kept = tf.gather(row, own.patches, axis=-1)
     return tf.reshape(kept, (*kept.shape[:-1], own.layer.height, own.layer.width))

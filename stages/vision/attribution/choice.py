@@ -109,13 +109,24 @@ def _of_block(model: Model, layer: str, positions: int, classes: Sequence[int] |
     affine = is_affine(model.head(layer), _shapes(model, layer), model.dtype)
     reasons: list[str] = []
     for algorithm in (*(["affine"] if affine else []), "windows"):
+        if algorithm == "windows" and trial.coarsest in ("float32", "float64") and _is_wide(model, layer, block):
+            break  # taken or not, it is not worth it: behind attention, say, every position is changed
         reason = trial.against(algorithm)
         if reason is None:
-            # In half precision the difference of two runs of the head is mostly rounding, and windows' is not.
-            worth = algorithm == "affine" or trial.tried.share < WORTH or trial.coarsest not in ("float32", "float64")
-            return _said(algorithm if worth else "whole", reasons, model, layer, positions, classes, block)
+            return _said(algorithm, reasons, model, layer, positions, classes, block)
         reasons.append(f"{algorithm} {reason}")
     return _said("whole", reasons, model, layer, positions, classes, block)
+
+
+def _is_wide(model: Model, layer: str, block: Block) -> bool:
+    """Whether windows would hold so much of what lies behind the layer that the head as it is is as quick.
+
+    In half precision they are taken all the same: the difference of two runs of the head is mostly rounding.
+    """
+    try:
+        return mode_of(model, layer, "windows", None, block).share >= WORTH
+    except Exception:  # whatever TensorFlow, or a user's layer, finds wrong with it: the trial says what
+        return False
 
 
 def _said(

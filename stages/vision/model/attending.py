@@ -29,13 +29,14 @@ class Attention:
         slot: of the probabilities (n, heads, tokens, tokens): how much each token (third axis) takes from each other.
         heads: how many attend side by side.
         tokens: how many there are, with those beside the patches.
-        output: slot of what the block takes by it.
+        query, output: slots of the tokens that attend, and of what they take by it.
     """
 
     name: str
     slot: int
     heads: int
     tokens: int
+    query: int
     output: int
 
 
@@ -121,18 +122,18 @@ def _parted(program: Program, shapes: Mapping[int, tuple]) -> tuple[Program, tup
         if parts is None:
             steps.append(step)
             continue
-        first, second, value, heads = parts
+        first, second, query, value, heads = parts
         output, *asked = step.outputs  # a network may look at its own attention
         slot = asked[0] if asked else count
         count += not asked
         steps.append(replace(step, name=f"{step.name}/scores", operation=first, outputs=(slot,)))
         steps.append(Step(step.name, second, (Slot(slot), Slot(value)), {}, (slot, value), (output,)))
-        found.append(Attention(step.name, slot, heads, shapes[output][1], output))
+        found.append(Attention(step.name, slot, heads, shapes[output][1], query, output))
     return replace(program, steps=tuple(steps), slots=count, _made_by={}), tuple(found)
 
 
-def _parts(step: Step, shapes: Mapping[int, tuple]) -> tuple[Callable, Callable, int, int] | None:
-    """What makes the probabilities, what mixes, the slot of the values, and the number of heads."""
+def _parts(step: Step, shapes: Mapping[int, tuple]) -> tuple[Callable, Callable, int, int, int] | None:
+    """What makes the probabilities, what mixes, the slots of the queries and the values, and the number of heads."""
     operation = step.operation
     if isinstance(operation, keras.layers.MultiHeadAttention):
         given = _given(operation.call, step)
@@ -143,7 +144,7 @@ def _parts(step: Step, shapes: Mapping[int, tuple]) -> tuple[Callable, Callable,
         quick = lambda x: second(first(x, x, training=False), x)  # noqa: E731
         plain = lambda x: operation(x, x, training=False)  # noqa: E731
         holds = agree(quick, plain, shapes[query.number], operation.compute_dtype)
-        return (first, second, value.number, operation.num_heads) if holds else None
+        return (first, second, query.number, value.number, operation.num_heads) if holds else None
     if step.kind == "DotProductAttention":
         given = _given(operation.call, step)
         query, value = (given.get(name) for name in ("query", "value"))
@@ -152,7 +153,7 @@ def _parts(step: Step, shapes: Mapping[int, tuple]) -> tuple[Callable, Callable,
         weights = Weights(operation)
         quick = lambda x: mixed(weights(x, x, x), x)  # noqa: E731
         holds = agree(quick, lambda x: operation(x, x, x), shapes[query.number], "float32")
-        return (weights, mixed, value.number, shapes[query.number][2]) if holds else None
+        return (weights, mixed, query.number, value.number, shapes[query.number][2]) if holds else None
     return None
 
 

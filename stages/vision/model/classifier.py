@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import tensorflow as tf
 
-from activation_atlas.stages.specs import ModelSpec, meant
+from activation_atlas.stages.specs import COLOURS, ModelSpec, meant
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.layer_info import LayerInfo
 from activation_atlas.stages.vision.model.attending import Attending
 from activation_atlas.stages.vision.model.geometry import Seen, loses, reaches, token_maps, upright
 from activation_atlas.stages.vision.model.half import simplifier, widened
-from activation_atlas.stages.vision.model.layers import described, is_spatial, placed
+from activation_atlas.stages.vision.model.images_taken import check_colours, input_shape
+from activation_atlas.stages.vision.model.layers import against, described, is_spatial, placed
 from activation_atlas.stages.vision.model.loading import Loaded, class_names
 from activation_atlas.stages.vision.model.logits import Ending, ends_in_one, probabilities, to_logits
 from activation_atlas.stages.vision.model.program import Program, flatten, run
@@ -31,6 +32,8 @@ class Model:
         classes: class names, in the order of the logits.
         input_size: (height, width) in pixels.
         channels: 1 or 3.
+        brings: how its own preprocessor brings images to its size, as keys of the section `images`; empty without one.
+        configured: what the section `model` says of the values that it takes, by its keys.
         dtype: of everything that comes out: float32, or float64 for a float64 model.
         kind: ``softmax``; ``sigmoid`` where every class stands for itself; ``quantity`` where the outputs are no
             classes, and are themselves what is explained.
@@ -51,19 +54,23 @@ class Model:
         self._prepare = loaded.prepare
         program = flatten(loaded.keras, where)
         symbol = loaded.keras.inputs[0]
-        self.input_size, self.channels = _input_shape(symbol.shape, spec, where)
+        self.input_size, self.channels = input_shape(symbol.shape, spec, where, loaded.size)
+        check_colours(spec, self.channels, where)
+        self.brings = dict(loaded.images)
+        self.configured = {key: value for key in COLOURS if (value := getattr(spec, key)) is not None}
         self._input_dtype = symbol.dtype
-        said = spec.output, spec.task
+        said = spec.returns, spec.task
         program, self.kind, self.ending = to_logits(program, said, self._facts, self._noise, where, ending)
         self.shapes, self.native = self._facts(program)
-        self.program = program
-        for laid in (upright, token_maps):
+        self.program, self._tokens = program, spec.tokens
+        for laid in (upright, partial(token_maps, said=spec.tokens)):
             program = laid(self.program, self.shapes)
             if program is not self.program:
                 self.program = program
                 self.shapes, self.native = self._facts(program)
         self.simplify = simplifier(self.program, self.native)
         self._placed: dict[str, LayerInfo] = {}
+        self._against: dict[int, str | None] = {}
         self._one_output = ends_in_one(self.program)
         self.dtype = self.native[self.program.output]
         self.dtype = "float32" if self.dtype in _HALF else self.dtype
@@ -129,7 +136,7 @@ class Model:
     @cached_property
     def seen(self) -> dict[int, Seen]:
         """Where the maps lie on the image, by slot: of those that can be traced."""
-        return reaches(self.program, self.shapes)
+        return reaches(self.program, self.shapes, self._tokens)
 
     @cached_property
     def _infos(self) -> dict[str, LayerInfo]:
@@ -159,6 +166,9 @@ class Model:
             raise UserError(f"{where}: the logits do not depend on it; choose a layer on the way to the output")
         if not is_spatial(self.shapes.get(slot, ())):
             shape = " x ".join(map(str, self.shapes[slot][1:]))
+            if len(self.shapes[slot]) == 3:
+                many = f"of its {self.shapes[slot][1]} tokens ({shape}) none are known to be a rectangle of positions"
+                raise UserError(f"{where}: {many}; say which, model.tokens: [rows, columns]")
             last = list(self._infos)[-1] if self._infos else "none"
             raise UserError(f"{where}: its output ({shape}) has no positions; the last layer that has is {last}")
         lost = loses(self.program, self.shapes, self.seen, slot)
@@ -175,6 +185,12 @@ class Model:
             info = self.layer(name)
             self._placed[name] = placed(self, info, self.seen[self.program.names[name]])
         return self._placed[name]
+
+    def against(self, slot: int) -> str | None:
+        """What numbers say against the place of the map in a slot; None: nothing; kept."""
+        if slot not in self._against:
+            self._against[slot] = against(self, slot)
+        return self._against[slot]
 
     # -- running -----------------------------------------------------------------
 
@@ -277,20 +293,3 @@ class Model:
         except Exception:  # whichever layer objects to the size, and however: the answer is no
             return False
         return len(shape) == 4 and None not in shape[1:] and min(shape[1:]) > 0
-
-
-def _input_shape(shape: tuple, spec: ModelSpec, where: str) -> tuple[tuple[int, int], int]:
-    if len(shape) != 4:
-        raise UserError(f"{where}: takes inputs of shape {shape}; it must take images (batch, height, width, channels)")
-    if shape[3] not in (1, 3):
-        first = shape[1] in (1, 3)
-        reason = "has its channels first; save it with channels last" if first else "must take 1 or 3 channels"
-        raise UserError(f"{where}: takes inputs of shape {shape}; it {reason}")
-    given = spec.input_size
-    given = (given, given) if isinstance(given, int) else given
-    own = (shape[1], shape[2])
-    if given is None and None in own:
-        raise UserError(f"{where}: leaves its input size open; give model.input_size, e.g. 224")
-    if given is not None and any(n is not None and n != g for n, g in zip(own, given, strict=True)):
-        raise UserError(f"model.input_size: {list(given)}, but {where} takes {list(own)}; leave it out")
-    return (tuple(own) if given is None else (int(given[0]), int(given[1]))), int(shape[3])

@@ -11,9 +11,10 @@ from __future__ import annotations
 import importlib
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from inspect import signature
 from typing import Any
 
@@ -135,9 +136,38 @@ def calls(graph: Any) -> list[Call]:
         raise _missing("keras", f"graph that can be read ({error})") from error
 
 
+def output_names(model: keras.Model) -> list[str]:
+    """What the outputs of a functional or Sequential model are called, in order: as the layers that make them.
+
+    Of a layer that makes several, or of two of one name, they are numbered: ``split:0``, ``split:1``.
+    """
+    own = graph(model)
+    made = {id(tensor): call.operation.name for call in calls(own) for tensor in call.outputs}
+    names = [made.get(id(tensor), "input") for tensor in own.outputs]
+    return [name if names.count(name) == 1 else f"{name}:{names[:k].count(name)}" for k, name in enumerate(names)]
+
+
 def between(inputs: list[keras.KerasTensor], outputs: list[keras.KerasTensor]) -> Any:
     """The graph that leads from some symbolic tensors to others, as :func:`graph` gives one."""
     return keras.Function(inputs, outputs)
+
+
+@contextmanager
+def filled_up(layers: Iterable[Any]) -> Iterator[None]:
+    """Called on symbolic tensors under it, layers return a number in the place of None, which no graph can hold."""
+
+    def called(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        outputs = layer.compute_output_spec(*args, **kwargs)
+        return keras.tree.map_structure(lambda x: keras.KerasTensor((), "float32") if x is None else x, outputs)
+
+    layers = list(layers)
+    for layer in layers:
+        vars(layer)["symbolic_call"] = partial(called, layer)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del vars(layer)["symbolic_call"]
 
 
 # -- layers and operations -----------------------------------------------------

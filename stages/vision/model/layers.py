@@ -66,10 +66,7 @@ def placed(model: Any, info: LayerInfo, seen: Seen) -> LayerInfo:
         UserError: the numbers say otherwise.
     """
     tap, size, counts = model.tap(info.name), model.input_size, (info.height, info.width)
-    spots = proof.moved(
-        lambda x: tap(model.to_input(tf.constant(x))).numpy(), seen.sides, seen.known, size, model.channels
-    )
-    against = proof.misplaced(spots, seen.sides, seen.known)
+    against = model.against(seen.origin if seen.origin in model.seen else model.program.names[info.name])
     if against is not None:
         raise UserError(
             f"layer {info.name} of model {model.name}: its positions cannot be traced back to the image ({against}); "
@@ -78,6 +75,14 @@ def placed(model: Any, info: LayerInfo, seen: Seen) -> LayerInfo:
     sides = proof.centred(lambda *at: _weight(model, tap, *at), seen.sides, counts, size, model.channels)
     _, stride, offset, covers = _lying(sides, counts, size)
     return replace(info, stride=stride, offset=offset, covers=covers)
+
+
+def against(model: Any, slot: int) -> str | None:
+    """What numbers say against the place of a map; None: nothing."""
+    seen, size = model.seen[slot], model.input_size
+    tap = tf.function(lambda x: model.values(model.to_input(x), [slot])[0], autograph=False)
+    spots = proof.moved(lambda x: tap(tf.constant(x)).numpy(), seen.sides, seen.known, size, model.channels)
+    return proof.misplaced(spots, seen.sides, seen.known)
 
 
 def _weight(model: Any, tap: Any, pixels: np.ndarray, row: int, col: int) -> np.ndarray:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from activation_atlas.stages.classes import classes_of, read_classes
 from activation_atlas.stages.saved import description, folder
-from activation_atlas.stages.specs import ModelSpec, meant, near_file
+from activation_atlas.stages.specs import ModelSpec, meant, near_file, standardisation
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tasks import task_named
 from activation_atlas.stages.vision.model import keras2, keras_adapter, unreadable
@@ -23,12 +24,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Loaded:
-    """A Keras model; ``prepare`` takes pixels in [0, 255] to its own range; its own class names, if it has any."""
+    """A Keras model and what it brings along.
+
+    Attributes:
+        prepare: takes pixels in [0, 255] to its own range.
+        classes: its own class names, if it has any.
+        images: how its own preprocessor brings images to its size, as keys of the section `images`; empty without one.
+        size: to which that brings them, (height, width), if it does.
+    """
 
     name: str
     keras: keras.Model
     prepare: Callable[[tf.Tensor], tf.Tensor]
     classes: list[str] | None = None
+    images: dict[str, Any] = field(default_factory=dict)
+    size: tuple[int, int] | None = None
 
 
 def load(spec: ModelSpec) -> Loaded:
@@ -44,10 +54,40 @@ def load(spec: ModelSpec) -> Loaded:
         loaded = _application(spec)
     else:
         loaded = _preset(spec)
-    if spec.range is not None:
-        low, high = spec.range
-        return Loaded(loaded.name, loaded.keras, lambda x: x * ((high - low) / 255.0) + low, loaded.classes)
-    return loaded
+    if spec.head is not None:
+        loaded = replace(loaded, keras=_with_output(loaded.keras, spec.head, f"model {loaded.name}"))
+    prepare = loaded.prepare
+    if any(given is not None for given in (spec.range, spec.mean, spec.std)):
+        prepare = _standardised(spec)
+    if spec.channels == "bgr":
+        return replace(loaded, prepare=lambda x: prepare(x[..., ::-1]))
+    return replace(loaded, prepare=prepare)
+
+
+def _with_output(model: keras.Model, name: str, where: str) -> keras.Model:
+    """The part of a model that makes one of its outputs."""
+    if keras_adapter.graph(model) is None:
+        return model  # which is refused for another reason
+    known = keras_adapter.output_names(model)
+    if name not in known:
+        told = f"its output{'s are' if len(known) > 1 else ' is'} {', '.join(known)}"
+        raise UserError(f"model.output: {name} is neither auto, logits, probabilities nor an output of {where}; {told}")
+    return model if len(known) == 1 else keras.Model(model.inputs, model.outputs[known.index(name)], name=model.name)
+
+
+def _standardised(spec: ModelSpec) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Pixels in [0, 255] -> (the same in ``range`` - mean) / std."""
+    (low, high), mean, std = standardisation(spec.range, spec.mean, spec.std)
+
+    def prepare(x: tf.Tensor) -> tf.Tensor:
+        x = x * ((high - low) / 255.0) + low
+        return (
+            x
+            if spec.mean is None and spec.std is None
+            else (x - tf.constant(mean, x.dtype)) / tf.constant(std, x.dtype)
+        )
+
+    return prepare
 
 
 def class_names(spec: ModelSpec, own: list[str] | None, count: int, where: str) -> list[str]:
@@ -92,7 +132,7 @@ def _file(spec: ModelSpec) -> Loaded:
     if spec.input_size and isinstance(model, keras.Sequential) and not model.built:
         size = spec.input_size if isinstance(spec.input_size, tuple) else (spec.input_size, spec.input_size)
         model.build((None, *size, 3))
-    return Loaded(path.name, model, lambda x: x)
+    return _with_preprocessor(path.name, model)
 
 
 def _keras3(path: str) -> keras.Model:
@@ -139,16 +179,39 @@ def _preset(spec: ModelSpec) -> Loaded:
     try:
         import keras_hub
     except ImportError:
-        raise UserError(f"model.preset: {spec.preset} needs KerasHub; install keras-hub, or use model.path") from None
+        raise UserError(f"model.preset: {spec.preset} needs KerasHub: pip install 'activation-atlas[hub]'") from None
     try:
         task = keras_hub.models.ImageClassifier.from_preset(spec.preset)
     except Exception as error:
         raise UserError(f"model.preset: {spec.preset} cannot be loaded ({_one_line(error)})") from None
-    converter = getattr(getattr(task, "preprocessor", None), "image_converter", None)
-    scale, offset = getattr(converter, "scale", None), getattr(converter, "offset", None)
+    return _with_preprocessor(spec.preset, task)
+
+
+def _with_preprocessor(name: str, model: keras.Model) -> Loaded:
+    """A model with what the preprocessor of a KerasHub task does to images; of any other model, nothing."""
+    converter = getattr(getattr(model, "preprocessor", None), "image_converter", None)
+    if converter is None:
+        return Loaded(name, model, lambda x: x)
+    scale, offset = converter.scale, converter.offset
 
     def prepare(x: tf.Tensor) -> tf.Tensor:
-        # Images arrive at the model's size already: only the value range is left to convert.
+        # Images arrive at the model's size already: only the values are left to convert.
         return x * (1.0 if scale is None else scale) + (0.0 if offset is None else offset)
 
-    return Loaded(spec.preset, task, prepare)
+    size = converter.image_size
+    if size is None:
+        return Loaded(name, model, prepare)
+    crop = "center" if converter.crop_to_aspect_ratio else "pad" if converter.pad_to_aspect_ratio else "none"
+    images = {
+        "crop": crop,
+        "interpolation": _FILTERS.get(converter.interpolation),
+        "antialias": bool(converter.antialias),
+    }
+    if images["interpolation"] is None:
+        log.warning("%s resizes by %s, which is not known here: bilinear is taken", name, converter.interpolation)
+    told = {key: value for key, value in images.items() if value is not None}
+    return Loaded(name, model, prepare, None, told, (int(size[0]), int(size[1])))
+
+
+_FILTERS = {"bilinear": "bilinear", "bicubic": "bicubic", "nearest": "nearest", "lanczos3": "lanczos"}
+"""Keras's names of interpolations, and ours."""

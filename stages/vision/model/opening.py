@@ -29,21 +29,39 @@ def inside(node: Call) -> Any | None:
     None for Keras's own layers, for what is made of no other layers, and for what cannot be followed.
     """
     layer = node.operation
-    if not isinstance(layer, keras.layers.Layer) or keras_adapter.home(layer) is not None:
-        return None
-    if not keras_adapter.sublayers(layer) or any(None in tensor.shape[1:] for tensor in node.inputs):
+    if not _is_composite(layer) or any(None in tensor.shape[1:] for tensor in node.inputs):
         return None
     symbols = [keras.Input(batch_shape=x.shape, dtype=taken(layer, x)) for x in node.inputs]
     by_id = {id(x): symbol for x, symbol in zip(reversed(node.inputs), reversed(symbols), strict=True)}
     symbols = [by_id[id(x)] for x in node.inputs]  # one that is given twice is the same inside, too
     args, kwargs = tree.map_structure(lambda x: by_id.get(id(x), x), (node.args, keras_adapter.at_inference(node)))
     try:
-        outputs = tree.flatten(layer.call(*args, **kwargs))
-        if [tuple(x.shape) for x in outputs] != [tuple(x.shape) for x in node.outputs]:
-            return None
-        return keras_adapter.between(symbols, outputs)
+        with keras_adapter.filled_up(filter(_is_composite, keras_adapter.sublayers(layer))):
+            outputs = tree.flatten(layer.call(*args, **kwargs))
+        outputs = [x if isinstance(x, keras.KerasTensor) else Constant(x)(symbols[0]) for x in outputs]
+        return keras_adapter.between(symbols, outputs) if len(outputs) == len(node.outputs) else None
     except Exception:  # whatever a layer finds wrong with tensors that have no values
         return None
+
+
+def _is_composite(operation: Any) -> bool:
+    """Whether it is a layer of somebody's own that is made of other layers."""
+    own = isinstance(operation, keras.layers.Layer) and keras_adapter.home(operation) is None
+    return own and bool(keras_adapter.sublayers(operation))
+
+
+class Constant(keras.Operation):
+    """Whatever it is called with, a value that was there before; 0 for None, which nobody reads."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self.value = tf.convert_to_tensor(0.0 if value is None else value)
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return self.value
+
+    def compute_output_spec(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.KerasTensor(self.value.shape, self.value.dtype.name)
 
 
 def taken(layer: Any, tensor: keras.KerasTensor) -> str:
@@ -69,7 +87,9 @@ def gives_the_same(quick: Callable[[list[tf.Tensor]], Sequence[tf.Tensor]], node
         return len(made) == len(expected) and all(_alike(*both) for both in zip(made, expected, strict=True))
 
 
-def _alike(made: tf.Tensor, expected: tf.Tensor) -> bool:
+def _alike(made: tf.Tensor, expected: tf.Tensor | None) -> bool:
+    if expected is None or made.shape.num_elements() == 0:
+        return expected is None or made.shape == expected.shape
     dtype = expected.dtype.name
     return made.dtype == expected.dtype and dtype in CLOSE and close(made, expected, dtype)
 

@@ -66,8 +66,8 @@ class Step:
             return values[x.number] if isinstance(x, Slot) else x
 
         args, kwargs = tree.map_structure(fill, (list(self.args), self.kwargs))
-        result = tree.flatten(self.operation(*args, **kwargs))
-        values.update(zip(self.outputs, result, strict=False))
+        result = zip(self.outputs, tree.flatten(self.operation(*args, **kwargs)), strict=False)
+        values.update((slot, value) for slot, value in result if value is not None)
 
 
 def call(name: str, function: Callable[..., Any], inputs: Sequence[int], output: int) -> Step:
@@ -154,9 +154,18 @@ def flatten(model: keras.Model, where: str) -> Program:
             f"{where}: {type(model).__name__} {reason}, so its layers cannot be followed; "
             "save it as a functional or Sequential model with a fixed input"
         )
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        counts = f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs"
-        raise UserError(f"{where}: has {counts}; an atlas needs one image in and one output, so save that part of it")
+    if len(graph.inputs) != 1:
+        listed = ", ".join(f"{x.name} {list(x.shape[1:])}" for x in graph.inputs)
+        raise UserError(
+            f"{where}: has {len(graph.inputs)} inputs ({listed}); an atlas needs one image in: save it with the others "
+            "constant: keras.Model(image, model([image, constant]))"
+        )
+    if len(graph.outputs) != 1:
+        names = keras_adapter.output_names(model)
+        listed = ", ".join(f"{n} {list(x.shape[1:])}" for n, x in zip(names, graph.outputs, strict=True))
+        raise UserError(
+            f"{where}: has {len(names)} outputs ({listed}); choose one with model.output, e.g. output: {names[0]}"
+        )
     builder = _Builder()
     slot = builder.new()
     (output,) = builder.open(graph, [slot], "")

@@ -12,6 +12,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -22,7 +23,7 @@ from activation_atlas.stages.caches import Cache
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision.model.classifier import Model
 from activation_atlas.stages.vision.model.loading import Loaded, load
-from activation_atlas.stages.vision.model.program import flatten
+from activation_atlas.stages.vision.model.program import Step, flatten
 
 
 def depths(layers: int, count: int) -> list[int]:
@@ -37,10 +38,23 @@ def weighted(loaded: Loaded) -> list[tuple[str, Any]]:
     """
     found: dict[int, tuple[str, Any]] = {}
     for step in flatten(loaded.keras, f"model {loaded.name}").steps:
-        learned = isinstance(step.operation, keras.layers.Layer) and _learned(step.operation)
-        if learned and not isinstance(step.operation, keras.layers.Normalization):
-            found.setdefault(id(step.operation), (step.name.partition("#")[0], step.operation))
+        layer = step.operation if isinstance(step.operation, keras.layers.Layer) else _Loose.of(step)
+        if _learned(layer) and not isinstance(layer, keras.layers.Normalization):
+            key = id(step.operation) if layer is step.operation else id(layer.weights[0])
+            found.setdefault(key, (step.name.partition("#")[0], layer))
     return list(found.values())
+
+
+@dataclass(frozen=True)
+class _Loose:
+    """Weights that an operation is called with: those that a layer made of others has of its own."""
+
+    weights: tuple[Any, ...]
+
+    @staticmethod
+    def of(step: Step) -> _Loose:
+        given = keras.tree.flatten((list(step.args), step.kwargs))
+        return _Loose(tuple(x for x in given if isinstance(x, keras.Variable)))
 
 
 def cascade(spec: ModelSpec, count: int, seed: int) -> Iterator[tuple[int, int, str, Model]]:

@@ -70,12 +70,17 @@ def told(model: Model) -> Told | None:
 def contradiction(model: Model, spec: ModelSpec) -> tuple[str, str] | None:
     """What is wrong with the range that a model is given, and what would mend it; None where it tells nothing else."""
     found = told(model)
-    if found is None or (spec.range is None and spec.path is None):
+    standard = [f"model.{key}" for key in ("mean", "std") if getattr(spec, key) is not None]
+    if found is None or (spec.range is None and not standard and spec.path is None):
         return None
     given, (low, high) = sorted(bounds(model)), found.range
     if max(abs(given[0] - low), abs(given[1] - high)) <= 0.1 * (high - low):
         return None
     takes = f"model {model.name} {found}"
+    if standard:
+        keys = " and ".join(standard)
+        ranged = "" if found.range == _TAKEN[0] else f", and give model.range: {said(found.range)}"
+        return f"{takes}; with {keys} it is given {said(given)}", f"leave {keys} out{ranged}"
     if spec.range is None:
         return f"{takes}; model.range is not given, and is then [0, 255]", f"give model.range: {said(found.range)}"
     default = "leave model.range out, or " if found.range == _TAKEN[0] else ""

@@ -50,6 +50,17 @@ def test_the_stated_figures_are_reproduced_on_a_sample():
 
 
 @pytest.mark.slow
+def test_the_transformers_blocks_are_maps_beside_a_class_token():
+    from activation_atlas.stages.specs import ModelSpec
+    from activation_atlas.stages.vision.model import open_model
+
+    model = open_model(ModelSpec(path=str(HOME / "scenes_vit.keras")))
+    for name in ("tokens", "block1", "block4"):
+        info = model.placed(name)
+        assert (info.height, info.width, info.channels, info.beside) == (8, 8, 96, 1)
+
+
+@pytest.mark.slow
 def test_the_training_script_runs(tmp_path):
     def command(*words: object) -> str:
         done = subprocess.run([sys.executable, "-m", *map(str, words)], capture_output=True, text=True, cwd=ROOT)

@@ -91,7 +91,7 @@ def test_a_model_that_tells_nothing_of_its_range_is_found_out_by_its_answers(mad
 def test_blue_for_red_is_told(made):
     found, _ = doubts(made, images="flipped")
     assert "range" in found and found["range"]["message"].startswith("with BGR ")
-    assert found["range"]["remedy"].endswith("save the model with these steps before its first: x[..., ::-1]")
+    assert found["range"]["remedy"].endswith("give model.channels: bgr")
 
 
 def test_another_order_and_another_range_without_labels(made):

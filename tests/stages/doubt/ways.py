@@ -37,7 +37,7 @@ class Told:
 
     @property
     def ways(self):
-        return [SimpleNamespace(name=name, range=(0.0, 1.0), layers="") for name in self.said]
+        return [SimpleNamespace(name=name, settings={"range": (0.0, 1.0)}, leave=()) for name in self.said]
 
     def rows(self, count):
         return np.arange(min(count, len(self.own)))

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from activation_atlas.stages.drawing import overlays
-from activation_atlas.stages.vision.images import fit_size
+from activation_atlas.stages.vision.images import Fit, fit_size
 from activation_atlas.stages.vision.place import Place, enlarged, spread
 
 RNG = np.random.default_rng(0)
@@ -105,7 +105,7 @@ def test_the_line_lies_around_what_reaches_the_share():
     assert (overlays.overlay(photo, values, 2.0, False, opacity=0, contour=0.51) == photo).all()
 
 
-@pytest.mark.parametrize("crop", ["center", "none", "pad"])
+@pytest.mark.parametrize("crop", ["center", "none", "pad", Fit(share=0.875), Fit(share=0.6, antialias=False)])
 @pytest.mark.parametrize("upright", [(30, 50), (64, 20), (16, 16), (5, 7)])
 def test_a_map_lies_where_the_model_saw_it(crop, upright):
     """The photograph itself, brought to the model's size and laid back as a map, is the photograph."""

@@ -19,7 +19,11 @@ def of(names, pointing=True, drawn=True):
     rng = np.random.default_rng(0)
     means, pairs, cascades = [], [], {}
     for name in [*names, "random"]:
-        for measure in ("deletion", "insertion", *(("pointing", "energy", "area") if pointing else ())):
+        for measure in (
+            "deletion",
+            "insertion",
+            *(("pointing", "energy", "area", "iou", "localised") if pointing else ()),
+        ):
             at = float(rng.uniform(0.1, 0.6))
             about = {"variant": name, "measure": measure, "mean": at, "low": at - 0.1, "high": at + 0.1, "n": 9}
             better = 0.5 if measure in ("deletion", "insertion") and name != "random" else None

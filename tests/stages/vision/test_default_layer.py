@@ -9,12 +9,16 @@ import pytest
 from keras import layers
 
 from activation_atlas.stages.explain.configured import warnings
+from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.default_layer import before_tokens, default_layer
 from activation_atlas.stages.vision.attribution.methods import METHODS
 from activation_atlas.stages.vision.attribution.methods.cam import GradCam
 from activation_atlas.stages.vision.attribution.methods.gradients import Saliency
+from activation_atlas.stages.vision.model import open_model
+from tests.quick import first
 from tests.stages.vision import small_models as small
+from tests.stages.vision import small_transformers as transformers
 from tests.stages.vision.methods.five import opened
 
 
@@ -119,6 +123,32 @@ def _transformer(blocks: int, convolutions: int = 0) -> keras.Model:
     return keras.Model(image, _dense(layers.GlobalAveragePooling1D()(x)))
 
 
+def _both() -> keras.Model:
+    """Class token and mean of the patches are read, side by side."""
+    image = keras.Input((16, 16, 3))
+    x = transformers.placed(transformers.classed(transformers.patches(image)))
+    x = transformers.block(transformers.block(x, "block_1"), "block_2")
+    return keras.Model(image, _dense(x[:, 0], layers.GlobalAveragePooling1D()(x[:, 1:])))
+
+
+@pytest.mark.parametrize(
+    ("builder", "layer"),
+    first(
+        [
+            (transformers.class_token, "block_2_norm_1"),  # behind it, nothing of the patches is read
+            (transformers.pooled, "norm"),
+            (_both, "block_2_out"),
+        ]
+    ),
+)
+def test_in_a_transformer_it_is_the_last_through_which_patches_reach_the_logits(builder, layer, tmp_path):
+    model = open_model(ModelSpec(path=small.save(small.build(builder), tmp_path)))
+    assert default_layer(model) == layer
+    configured = METHODS["grad_cam"].configure(model, GradCam(), None)
+    assert (configured["layer"], configured["height"], configured["width"]) == (layer, 4, 4)
+    assert not warnings(GradCam(), configured)
+
+
 def test_the_patch_embedding_of_a_transformer_is_told_from_a_last_layer(tmp_path):
     vision = opened(_transformer(2), tmp_path)
     assert before_tokens(vision, "patches") and vision.layer(default_layer(vision)).kind == "Add"
@@ -133,4 +163,5 @@ def test_maps_at_a_patch_embedding_are_said_to_say_little(tmp_path):
     at = GradCam(layer="patches")
     told = warnings(at, cam.configure(model, at, None))
     assert len(told) == 1 and told[0].startswith("grad_cam: at patches, the patch embedding, in front of all blocks")
+    assert told[0].endswith("Leave layer out, or name that of a block")
     assert not warnings(Saliency(), METHODS["saliency"].configure(model, Saliency(), None))

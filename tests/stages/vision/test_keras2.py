@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from activation_atlas.stages import saved
 from activation_atlas.stages.saved import description, obstacle, outputs
 from activation_atlas.stages.saved import layers as layer_names
 from activation_atlas.stages.specs import ModelSpec
@@ -164,7 +165,9 @@ def test_weights_that_are_not_those_of_the_file_are_refused(write):
 
 @pytest.mark.parametrize("ending", [".h5", ".keras"])
 @pytest.mark.parametrize("version", ["2.15.0", "3.15.0"])
-def test_layers_whose_code_is_elsewhere_are_named(write, ending, version):
+def test_layers_whose_code_is_elsewhere_are_named(write, ending, version, monkeypatch):
+    monkeypatch.setattr(saved.importlib.util, "find_spec", lambda name: None)
+
     def told(config):
         with pytest.raises(UserError) as error:
             load(ModelSpec(path=write(ending, config, version)))
@@ -176,12 +179,9 @@ def test_layers_whose_code_is_elsewhere_are_named(write, ending, version):
     if ending == ".h5":
         own["config"]["layers"][5]["class_name"] = "pkg>Mine"
     assert "holds the custom layer pkg>Mine (called up), whose code is not in the file" in told(own)
-    own["config"]["layers"][5] |= {
-        "class_name": "ViTPatch",
-        "registered_name": "keras_cv>ViTPatch",
-    }
-    own["config"]["layers"][5]["module"] = "keras_cv.src.layers.vit_layers"
-    assert "needs keras-cv for ViTPatch: pip install keras-cv" in told(own)
+    own["config"]["layers"][5] |= {"class_name": "ViTPatch", "registered_name": "keras_hub>ViTPatch"}
+    own["config"]["layers"][5]["module"] = "keras_hub.src.models.vit"
+    assert "needs keras-hub for ViTPatch: pip install 'activation-atlas[hub]'" in told(own)
     code = {"class_name": "__lambda__", "config": {"code": "4wEA", "defaults": None, "closure": None}}
     own["config"]["layers"][5] = layer("Lambda", "halve", "trunk", function=code)
     assert "holds the Lambda layer halve, which is Python code" in told(own)

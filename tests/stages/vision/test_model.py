@@ -284,11 +284,55 @@ def test_models_that_cannot_carry_an_atlas(tmp_path):
     _refused(_with_input((16, 16, 3)), tmp_path, "leave it out", input_size=32)
     _refused(_with_input((16, 16, 3)), tmp_path, "2 names for model .* which returns 3 classes", classes=["a", "b"])
     a, b = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
-    _refused(keras.Model([a, b], layers.Flatten()(a + b)), tmp_path, "2 inputs and 1 outputs")
+    _refused(
+        keras.Model([a, b], layers.Flatten()(a + b)),
+        tmp_path,
+        r"has 2 inputs \(.* \[8, 8, 3\], .*\); an atlas needs one image in",
+    )
     _refused(keras.Model(a, layers.Conv2D(2, 3)(a)), tmp_path, "returns 6 x 6 x 2 for an image")
     flat = keras.Input((8,))
     _refused(keras.Model(flat, layers.Dense(2)(flat)), tmp_path, "must take images")
     _refused(keras.Sequential([layers.Dense(2)]), tmp_path, "no input shape yet")
+
+
+def test_one_of_several_outputs_is_chosen_by_its_name(tmp_path):
+    image = keras.Input((8, 8, 3))
+    x = layers.Flatten()(layers.Conv2D(2, 3, name="conv")(image))
+    heads = {"b": layers.Dense(3, "softmax", name="three")(x), "a": layers.Dense(2, name="two")(x)}
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype("float32")
+    for outputs in (heads, list(heads.values())):
+        model = keras.Model(image, outputs)
+        _refused(model, tmp_path, r"has 2 outputs \(.*\); choose one with model.output, e.g. output: (two|three)$")
+        _refused(model, tmp_path, "output: tow is neither auto, .* nor an output of .*; its outputs are", output="tow")
+        path = small.save(model, tmp_path)
+        for output in ("two", {"name": "two", "returns": "logits"}):
+            opened = open_model(ModelSpec(path=path, output=output))
+            (found,) = opened.values(opened.to_input(pixels), [opened.program.output])
+            np.testing.assert_allclose(found, keras.Model(image, heads["a"])(pixels), rtol=1e-4, atol=1e-4)
+            assert [info.name for info in opened.layers()] == ["conv"] and len(opened.classes) == 2
+        assert len(open_model(ModelSpec(path=path, output="three")).classes) == 3
+    single = keras.Model(image, heads["b"])
+    assert open_model(ModelSpec(path=small.save(single, tmp_path), output="three")).kind == "softmax"
+
+
+def test_mean_deviation_and_order_of_colours(tmp_path):
+    image = keras.Input((8, 8, 3))
+    path = small.save(keras.Model(image, layers.Dense(2)(layers.Flatten()(image))), tmp_path)
+    pixel = np.array([255.0, 51.0, 0.0], np.float32).reshape(1, 1, 1, 3)
+    mean, std = [0.5, 0.25, 0.125], [0.5, 0.25, 0.125]
+    for given, expected in (
+        ({"mean": mean, "std": std}, [1, -0.2, -1]),
+        ({"mean": mean, "std": std, "channels": "bgr"}, [-1, -0.2, 7]),
+        ({"mean": [100, 50, 0]}, [155, 1, 0]),
+        ({"range": (-1, 1), "mean": 0.5}, [0.5, -1.1, -1.5]),
+        ({"channels": "bgr"}, [0, 51, 255]),
+    ):
+        opened = open_model(ModelSpec(path=path, **given))
+        np.testing.assert_allclose(opened.to_input(pixel)[0, 0, 0], expected, atol=1e-6, err_msg=str(given))
+    grey = keras.Input((8, 8, 1))
+    grey = keras.Model(grey, layers.Dense(2)(layers.Flatten()(grey)))
+    _refused(grey, tmp_path, "model.mean: three numbers, but .* takes greys; give one", mean=mean)
+    _refused(grey, tmp_path, "model.channels: bgr, but .* takes greys", channels="bgr")
 
 
 def test_subclassed_and_unsafe_files_and_no_file(tmp_path):

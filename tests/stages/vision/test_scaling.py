@@ -9,7 +9,7 @@ from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision.model import Model, open_model
 from activation_atlas.stages.vision.model.loading import Loaded
 from activation_atlas.stages.vision.model.scaling import contradiction, told
-from activation_atlas.stages.vision.preparations import BGR_MEAN, DEVIATION, MEAN, answers, own, usual
+from activation_atlas.stages.vision.preparations import BGR_MEAN, DEVIATION, MEAN, own, usual
 
 SIZE = 12
 
@@ -104,22 +104,31 @@ def test_of_greys_black_and_white_are_changed_about():
     assert [way.name for way in usual(grey)] == ["[-1, 1]", "[0, 1]", "[255, 0]", "[1, -1]", "[1, 0]"]
 
 
-def test_the_steps_that_are_advised_do_what_was_tried(colours, tmp_path):
-    """Put before the model as the remedy says, saved, and opened again: the same logits."""
+def test_the_settings_that_are_advised_do_what_was_tried(tmp_path):
+    """Given in the section `model`: the same values, whatever was given before."""
     pixels = np.random.default_rng(1).integers(0, 256, (2, SIZE, SIZE, 3)).astype("float32")
     body = keras.Sequential(
         [layers.Conv2D(4, 3), layers.GlobalAveragePooling2D(), layers.Dense(3, activation="softmax")]
     )
     body.build((None, SIZE, SIZE, 3))
-    (tmp_path / "plain").mkdir()
-    body.save(tmp_path / "plain/model.keras")
-    plain = open_model(ModelSpec(path=str(tmp_path / "plain/model.keras")))
-    for k, way in enumerate([w for w in usual(plain) if w.layers][:3]):
-        x = image = keras.Input((SIZE, SIZE, 3))
-        for step in eval(f"[{way.layers.replace('x[...', 'lambda x: x[...')}]", {"keras": keras}):
-            x = step(x)
-        keras.Model(image, body(x)).save(tmp_path / f"{k}.keras")
-        advised = open_model(ModelSpec(path=str(tmp_path / f"{k}.keras"), range=way.range))
-        assert np.allclose(
-            answers(advised, 2)(own(advised, pixels)), answers(plain, 2)(way.apply(pixels)), atol=1e-3
-        ), way
+    body.save(tmp_path / "model.keras")
+    path = str(tmp_path / "model.keras")
+    for given in ({}, {"mean": [120, 110, 100], "std": 60, "channels": "bgr"}):
+        before = open_model(ModelSpec(path=path, **given))
+        for way in usual(before):
+            after = open_model(ModelSpec(path=path, **way.settings))
+            np.testing.assert_allclose(own(after, pixels), way.apply(pixels), rtol=1e-5, atol=1e-4, err_msg=way.name)
+            assert set(way.leave) == set(given) - set(way.settings)
+    assert [w.settings for w in usual(before) if w.name == "RGB"] == [{"mean": [120, 110, 100], "std": 60}]
+
+
+def test_mean_and_deviation_that_contradict_the_first_steps_are_said(tmp_path):
+    body = keras.Sequential(
+        [layers.Rescaling(1 / 255), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(3, activation="softmax")]
+    )
+    body.build((None, SIZE, SIZE, 3))
+    body.save(tmp_path / "m.keras")
+    spec = ModelSpec(path=str(tmp_path / "m.keras"), mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+    what, remedy = contradiction(open_model(spec), spec)
+    assert what.endswith("which takes [0, 255] to [0, 1]; with model.mean and model.std it is given [-1.986, 2.439]")
+    assert remedy == "leave model.mean and model.std out"

@@ -15,6 +15,7 @@ FORMS = {
     "plain": transformers.functional,
     "mean": lambda: transformers.functional(token=False),
     "closed": lambda: transformers.functional(closed=True),
+    "example": transformers.example,
     "windows": transformers.windows,
     "shifted": lambda: transformers.windows(1),
     "unfolded": transformers.unfolded,
@@ -23,6 +24,7 @@ AT = {
     "plain": ("told_0",),
     "mean": ("block_0",),
     "closed": ("block_0/attention",),
+    "example": ("cut", "encoded", "normed"),
     "windows": ("attention",),
     "shifted": ("windows", "joined"),
     "unfolded": ("told", "folded"),
@@ -56,7 +58,9 @@ def test_all_that_is_laid_out_goes_on_to_the_same_logits(form, tmp_path):
     model = opened(keras_model, tmp_path)
     pixels = tf.constant(noise())
     logits = model.forward()(pixels)[1]
-    np.testing.assert_allclose(model.probabilities(logits), keras_model.predict(noise(), verbose=0), atol=1e-6)
+    expected = keras_model.predict(noise(), verbose=0)
+    found = logits if model.ending.reading == "scores" else model.probabilities(logits)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
     for name in AT[form]:
         found = model.head(name)(model.trunk(name)(pixels))
         np.testing.assert_allclose(found, logits, atol=1e-5, err_msg=name)
@@ -167,3 +171,33 @@ def test_what_is_opened_gives_the_same_or_stays_closed(tmp_path):
     assert "forgetful" in model.program.names and "forgetful/inner" not in model.program.names
     found = model.forward()(tf.constant(noise()))[1]
     np.testing.assert_allclose(found, keras_model.predict(noise(), verbose=0), rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_positions_that_are_not_found_can_be_told(tmp_path):
+    """A map of 2 x 12 positions, which no square patches of the image give."""
+    image = keras.Input((16, 16, 3))
+    x = Odd(name="odd")(image)
+    keras_model = keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
+    with pytest.raises(
+        UserError, match=r"of its 25 tokens \(25 x 3\) none are known .* model.tokens: \[rows, columns\]"
+    ):
+        opened(keras_model, tmp_path).layer("odd")
+    model = opened(keras_model, tmp_path, tokens=[2, 12])
+    info = model.layer("odd")
+    assert (info.height, info.width, info.beside, info.covers) == (2, 12, 1, (0, 0, 16, 16))
+    behind = opened(keras_model, tmp_path, tokens=[2, 12, 0])
+    maps, _ = behind.forward(["odd"])(tf.constant(noise()))
+    expected = keras.Model(image, x).predict(noise(), verbose=0)[:, :24].reshape(2, 2, 12, 3)
+    np.testing.assert_allclose(maps["odd"], expected, rtol=1e-5)
+    with pytest.raises(UserError, match=r"no layer has 3 x 12 = 36 tokens of positions: its sequences have 25 tokens"):
+        opened(keras_model, tmp_path, tokens=[3, 12])
+
+
+@keras.saving.register_keras_serializable("tests")
+class Odd(layers.Layer):
+    """2 x 12 positions behind a class token."""
+
+    def call(self, x):
+        x = ops.image.resize(x, (2, 12), antialias=True)
+        return ops.pad(ops.reshape(x, (-1, 24, 3)), ((0, 0), (1, 0), (0, 0)))

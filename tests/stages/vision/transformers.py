@@ -77,6 +77,59 @@ def functional(blocks: int = 2, width: int = 8, token: bool = True, closed: bool
     return keras.Model(image, layers.Dense(CLASSES, activation="softmax", name="head")(x))
 
 
+@keras.saving.register_keras_serializable("tests")
+class Patches(layers.Layer):
+    """As in Keras's example of a vision transformer."""
+
+    def __init__(self, patch_size: int, **kwargs):
+        super().__init__(**kwargs)
+        self.patch_size = patch_size
+
+    def call(self, images):
+        count, height, width, channels = ops.shape(images)
+        down, right = height // self.patch_size, width // self.patch_size
+        patches = ops.image.extract_patches(images, size=self.patch_size)
+        return ops.reshape(patches, (count, down * right, self.patch_size**2 * channels))
+
+    def get_config(self):
+        return super().get_config() | {"patch_size": self.patch_size}
+
+
+@keras.saving.register_keras_serializable("tests")
+class PatchEncoder(layers.Layer):
+    """As in Keras's example of a vision transformer."""
+
+    def __init__(self, num_patches: int, width: int, **kwargs):
+        super().__init__(**kwargs)
+        self.num_patches, self.width = num_patches, width
+        self.projection = layers.Dense(width)
+        self.position_embedding = layers.Embedding(num_patches, width)
+
+    def build(self, shape):
+        self.projection.build(shape)
+        self.position_embedding.build((1, self.num_patches))
+
+    def call(self, patch):
+        positions = ops.expand_dims(ops.arange(0, self.num_patches, 1), axis=0)
+        return self.projection(patch) + self.position_embedding(positions)
+
+    def get_config(self):
+        return super().get_config() | {"num_patches": self.num_patches, "width": self.width}
+
+
+def example() -> keras.Model:
+    """Keras's example of a vision transformer: patches cut out, no class token, all tokens read by a Dense head."""
+    image = keras.Input((SIZE, SIZE, 3))
+    x = PatchEncoder(16, 8, name="encoded")(Patches(4, name="cut")(layers.Rescaling(1 / 127.5, -1)(image)))
+    for k in range(2):
+        found = layers.LayerNormalization(epsilon=1e-6)(x)
+        x2 = layers.Add()([layers.MultiHeadAttention(2, 8, dropout=0.1)(found, found), x])
+        found = layers.Dense(16, activation=keras.activations.gelu)(layers.LayerNormalization(epsilon=1e-6)(x2))
+        x = layers.Add(name=f"block_{k}")([layers.Dense(8)(layers.Dropout(0.1)(found)), x2])
+    x = layers.Dropout(0.5)(layers.Flatten()(layers.LayerNormalization(epsilon=1e-6, name="normed")(x)))
+    return keras.Model(image, layers.Dense(CLASSES)(layers.Dense(8, activation="gelu")(x)))
+
+
 def windows(shift: int = 0) -> keras.Model:
     """Attention within windows of 2 x 2 positions of a map, which may be rolled before and back behind, as in Swin."""
     image = keras.Input((SIZE, SIZE, 3))

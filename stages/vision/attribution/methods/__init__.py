@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from importlib import import_module
 
 import numpy as np
@@ -56,6 +57,7 @@ def explainer(
     targets: int,
     seed: int = 0,
     background: np.ndarray | None = None,
+    regions: Callable[[str], np.ndarray] | None = None,
 ) -> Explain:
     """A method ready to work, kept within the process: compiled once for all shards."""
     from activation_atlas.stages.vision.model import open_model
@@ -63,8 +65,8 @@ def explainer(
     model = open_model(spec)
     what = hashlib.sha256(json.dumps(configured, sort_keys=True, default=_listed).encode())
     what.update(b"" if background is None else np.ascontiguousarray(background).tobytes())
-    key = (model, options.model_dump_json(), what.hexdigest(), batch, targets, seed)
-    setting = Setting(model, options, configured, batch, targets, seed, background)
+    key = (model, options.model_dump_json(), what.hexdigest(), batch, targets, seed, regions)
+    setting = Setting(model, options, configured, batch, targets, seed, background, regions)
     return EXPLAINERS.get(key, lambda: METHODS[options.name].build(setting))
 
 

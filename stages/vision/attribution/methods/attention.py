@@ -66,7 +66,7 @@ def configure(model: Model, options: Any, sample: Sample) -> Configured:
     from activation_atlas.stages.vision.attribution.attention import tokens
 
     own = tokens(model, options.name)
-    if options.query == "class" and not own.before:
+    if options.query == "class" and own.token is None:
         raise UserError(
             f"{options.variant}.query: class, but model {model.name} has no class token: its {own.blocks[-1].tokens} "
             f"tokens are the {own.layer.height} x {own.layer.width} patches; leave it out for the patches' attention"
@@ -81,9 +81,10 @@ def configure(model: Model, options: Any, sample: Sample) -> Configured:
         "height": own.layer.height,
         "width": own.layer.width,
         "place": own.layer.place.row(),
-        "before": own.before,
+        "patches": list(own.patches),
+        "token": own.token,
         "blocks": [own.blocks[k].name for k in blocks],
-        "query": options.query or ("class" if own.before else "patches"),
+        "query": options.query or ("patches" if own.token is None else "class"),
         "where": words,
     }
 
@@ -130,6 +131,7 @@ class TokenMaps:
 
         self.model, self.batch, self.configured = setting.model, setting.batch, setting.configured
         self.combine, self.by_target = combine, by_target
+        self.size = (self.configured["height"], self.configured["width"])
         pixels = tf.TensorSpec((setting.batch, *self.model.input_size, self.model.channels), tf.uint8)
         targets = tf.TensorSpec((setting.batch, setting.targets), tf.int32)
         self.apply = freeze(self._apply, pixels, targets)
@@ -151,14 +153,14 @@ class TokenMaps:
         return maps, tf.cast(scores, tf.float32)
 
     def _map(self, attention: list[tf.Tensor], slopes: list[tf.Tensor] | None) -> tf.Tensor:
-        count, before = attention[0].shape[-1], self.configured["before"]
-        row = np.zeros(count, np.float32)
+        patches = self.configured["patches"]
+        row = np.zeros(attention[0].shape[-1], np.float32)
         if self.configured["query"] == "class":
-            row[0] = 1
+            row[self.configured["token"]] = 1
         else:
-            row[before:] = 1 / (count - before)
+            row[patches] = 1 / len(patches)
         found = self.combine(attention, slopes, tf.tile(tf.constant(row)[None], (attention[0].shape[0], 1)))
-        return tf.reshape(found[:, before:], (-1, self.configured["height"], self.configured["width"]))
+        return tf.reshape(tf.gather(found, patches, axis=1), (-1, *self.size))
 
     def __call__(self, pixels: np.ndarray, targets: np.ndarray, ids: Sequence[str]) -> Maps:
         batch = self.apply(tf.constant(padded(pixels, self.batch)), tf.constant(padded(targets, self.batch)))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from activation_atlas.stages.specs import PositiveInt
 from activation_atlas.stages.stage import UserError
@@ -41,6 +41,12 @@ Fill = Literal["mean"] | Shade | tuple[Shade, Shade, Shade]
 class BySegments(Options):
     """Methods that hide segments of the image."""
 
+    masks: str | None = Field(
+        None,
+        min_length=1,
+        description="folder of PNG files named like the images, of their sizes, one value or colour for each segment; "
+        "default: segments are cut out of each image",
+    )
     superpixels: How = Field("slic", description="how the image is cut into segments: by scikit-image, or a plain grid")
     segments: int | None = Field(
         None, ge=2, description="segments at most; default: 50, fewer where one would have less than 16 pixels"
@@ -48,6 +54,17 @@ class BySegments(Options):
     fill: Fill = Field(
         GREY, description="what hides: a grey or a colour, in 0 to 255, before preprocessing; mean: the segment's own"
     )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> BySegments:
+        if self.masks is not None and {"superpixels", "segments"} & self.model_fields_set:
+            raise ValueError("masks are the segments: leave out superpixels and segments, or give no masks")
+        return self
+
+    @property
+    def most(self) -> int | None:
+        """Segments that an image may have at most; None for any number."""
+        return None
 
     def at(self, size: Pair) -> BySegments:
         """Fifty segments; of an input below 30 pixels fewer, but two."""
@@ -58,9 +75,11 @@ class BySegments(Options):
         return math.sqrt(size[0] * size[1] / self.segments)
 
     def passes(self, size: Pair | None) -> int | str:
-        return "as many as there are segments" if size is None else self.at(size).segments
+        return "as many as there are segments" if size is None or self.masks else self.at(size).segments
 
     def looks(self, configured: Configured) -> str:
+        if self.masks is not None:
+            return f"the segments in {self.masks}"
         if self.superpixels == "grid":
             return f"a grid of {configured['segments']} segments at most"
         return f"at most {configured['segments']} segments of an image ({self.superpixels})"
@@ -70,6 +89,11 @@ class Sampled(BySegments):
     """Methods that show some of the segments at random, many times over."""
 
     samples: PositiveInt = Field(1000, description="images with some segments hidden, a forward pass each, at most")
+
+    @property
+    def most(self) -> int:
+        """Half of the samples: with fewer the values are not told apart."""
+        return self.samples // 2
 
     def passes(self, size: Pair | None) -> int:
         return self.samples
@@ -85,6 +109,8 @@ def configure(model: Model, options: BySegments, sample: Sample) -> Configured:
     height, width = model.input_size
     if isinstance(options.fill, tuple) and model.channels == 1:
         raise UserError(f"{options.variant}.fill: model {model.name} takes images of one channel; give one number")
+    if options.masks is not None:
+        return at_input(model)
     segments = options.at(model.input_size).segments
     if segments > height * width:
         raise UserError(
@@ -100,6 +126,11 @@ def configure(model: Model, options: BySegments, sample: Sample) -> Configured:
     return {**at_input(model), "segments": segments}
 
 
+def given(options: BySegments) -> tuple[str, int | None] | None:
+    """The folder of label images, and the most segments that one may have."""
+    return None if options.masks is None else (options.masks, options.most)
+
+
 class HiddenSegments(ABC):
     """Jobs of several images share a batch, all targets the pass; a map is made once all scores of its image are known.
 
@@ -112,7 +143,7 @@ class HiddenSegments(ABC):
 
         model, batch = setting.model, setting.batch
         self.model, self.seed, self.batch = model, setting.seed, batch
-        self.options = setting.options.at(model.input_size)
+        self.options, self.regions = setting.options.at(model.input_size), setting.regions
         images = tf.TensorSpec((batch, *model.input_size, model.channels), tf.float32)
         self._score = freeze(self._scores, images, tf.TensorSpec((batch, setting.targets), tf.int32))
 
@@ -140,7 +171,8 @@ class HiddenSegments(ABC):
         return np.full(pixels.shape, self.options.fill, np.float32)
 
     def __call__(self, pixels: np.ndarray, targets: np.ndarray, ids: Sequence[str]) -> Maps:
-        labels = [superpixels(p, self.options.superpixels, self.options.segments) for p in pixels]
+        cut = self.options.superpixels, self.options.segments
+        labels = [self.regions(i) if self.regions else superpixels(p, *cut) for i, p in zip(ids, pixels, strict=True)]
         hidden = np.stack([self._hidden(*each) for each in zip(pixels, labels, strict=True)])
         jobs = [self.jobs(i, int(own.max()) + 1) for i, own in zip(ids, labels, strict=True)]
         shown = [np.concatenate([whole_and_none(job.shown.shape[1]), job.shown]) for job in jobs]

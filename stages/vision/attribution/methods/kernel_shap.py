@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from activation_atlas.stages.vision.attribution.additive import Jobs, Worth, coalitions, shapley
-from activation_atlas.stages.vision.attribution.methods.by_segments import HiddenSegments, Sampled, configure
+from activation_atlas.stages.vision.attribution.methods.by_segments import HiddenSegments, Sampled, configure, given
 from activation_atlas.stages.vision.attribution.methods.many_passes import generator
 from activation_atlas.stages.vision.attribution.methods.method import Explain, Method, Setting
 
@@ -41,6 +41,7 @@ METHODS = (
         options=KernelShap,
         build=kernel_shap,
         configure=configure,
+        regions=given,
         resolution="input",
         grain="blocky",
         signed=True,

@@ -8,7 +8,13 @@ import numpy as np
 from pydantic import Field
 
 from activation_atlas.stages.vision.attribution.additive import FOLDS, Jobs, Worth, proximity, ridge
-from activation_atlas.stages.vision.attribution.methods.by_segments import Fill, HiddenSegments, Sampled, configure
+from activation_atlas.stages.vision.attribution.methods.by_segments import (
+    Fill,
+    HiddenSegments,
+    Sampled,
+    configure,
+    given,
+)
 from activation_atlas.stages.vision.attribution.methods.many_passes import generator
 from activation_atlas.stages.vision.attribution.methods.method import Explain, Method, Setting
 
@@ -52,6 +58,7 @@ METHODS = (
         options=Lime,
         build=lime,
         configure=configure,
+        regions=given,
         resolution="input",
         grain="blocky",
         signed=True,

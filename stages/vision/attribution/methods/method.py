@@ -180,6 +180,7 @@ class Setting:
         targets: k, targets of every image.
         seed: of the run; what is drawn for an image depends on it and on the image's id alone.
         background: uint8 (m, h, w, c), images of the data, where the method asks for them.
+        regions: an image's segments by its id, int32 (h, w) from 0, where the method asks for given ones.
     """
 
     model: Model
@@ -189,6 +190,7 @@ class Setting:
     targets: int
     seed: int = 0
     background: np.ndarray | None = None
+    regions: Callable[[str], np.ndarray] | None = None
 
 
 def at_input(model: Model) -> Configured:
@@ -237,6 +239,7 @@ class Method:
         by_class: whether another target has another map.
         draws: whether something is drawn at random for each image, by the run's seed and the image's id.
         background: images of the data it wants, given its options.
+        regions: folder of label images it wants, given its options, and the most segments that one may have.
         by_weights: whether what is configured is right for these very weights only, and a model with others must be
             configured anew: a quick way that was proven. Where a map lies is the same for all.
         quick: options that keep the work small, for trials and tests.
@@ -262,5 +265,6 @@ class Method:
     by_class: bool = True
     draws: bool = False
     background: Callable[[Any], int] = field(default=lambda options: 0)
+    regions: Callable[[Any], tuple[str, int | None] | None] = field(default=lambda options: None)
     by_weights: bool = False
     quick: Mapping[str, Any] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from activation_atlas.stages.vision.attribution.additive import Jobs, Worth
-from activation_atlas.stages.vision.attribution.methods.by_segments import BySegments, HiddenSegments, configure
+from activation_atlas.stages.vision.attribution.methods.by_segments import BySegments, HiddenSegments, configure, given
 from activation_atlas.stages.vision.attribution.methods.method import Explain, Method, Setting
 
 
@@ -39,6 +39,7 @@ METHODS = (
         options=OcclusionSegments,
         build=occlusion_segments,
         configure=configure,
+        regions=given,
         resolution="input",
         grain="blocky",
         signed=True,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from activation_atlas.stages.vision.model.geometry.numbers import numbered
 from activation_atlas.stages.vision.model.geometry.reach import Reach, union
 from activation_atlas.stages.vision.model.geometry.rules import is_known, rule
-from activation_atlas.stages.vision.model.geometry.tokens import Tokens, moves, numbered, patched, through
+from activation_atlas.stages.vision.model.geometry.tokens import Grid, Tokens, moves, patched, through, told
 from activation_atlas.stages.vision.model.program import Program, Step
 
 Shapes = dict[int, tuple]
@@ -23,12 +24,14 @@ class Seen:
         sides: what positions see along these two.
         known: whether every step on the way is one whose effect on positions is known; else numbers must prove it.
         mixed: whether attention told every position of all others on the way; ``sides`` are without that.
+        origin: of tokens that are not known, the slot at which numbers must prove them; None for the map's own.
     """
 
     axes: tuple[int, int]
     sides: tuple[Reach, Reach]
     known: bool = True
     mixed: bool = False
+    origin: int | None = None
 
     @property
     def upright(self) -> bool:
@@ -44,16 +47,19 @@ class Traces:
     tokens: dict[int, Tokens]
 
 
-def reaches(program: Program, shapes: Shapes) -> dict[int, Seen]:
+def reaches(program: Program, shapes: Shapes, said: Grid | None = None) -> dict[int, Seen]:
     """For every slot that is a map whose positions can be traced back to the image, where they lie."""
-    return traces(program, shapes).maps
+    return traces(program, shapes, said).maps
 
 
-def traces(program: Program, shapes: Shapes) -> Traces:
+def traces(program: Program, shapes: Shapes, said: Grid | None = None) -> Traces:
     """Where the image's positions are in every slot.
 
     Branches that look at the whole image at once (squeeze-and-excite) are left
     out: what remains is the part that differs between positions.
+
+    Args:
+        said: of sequences in which they are not found.
     """
     _, *size, _ = shapes[program.input]
     start = tuple(Reach(1.0, 0.0, 0.0, 0.0, n - 1.0) for n in size)
@@ -71,14 +77,22 @@ def traces(program: Program, shapes: Shapes) -> Traces:
             held |= {i: begun for i in sources if (begun := _numbered(found[i], shapes[i])) is not None}
             follow = _sequences if from_tokens or moves(step) else _begun
             for k, each in enumerate(follow(step, held, made, shapes, astray)):
-                if seen[k] is None and each is not None and each.is_map:
-                    seen[k] = Seen((1, 2), each.sides, each.known, each.mixed)
-                elif seen[k] is None and each is not None:
-                    tokens[step.outputs[k]] = each
+                if seen[k] is not None or each is None:
+                    continue
+                slot = step.outputs[k]
+                if each.is_map:
+                    origin = slot if each.origin in step.inputs else each.origin
+                    seen[k] = Seen((1, 2), each.sides, each.known, each.mixed, origin)
+                else:
+                    tokens[slot] = each if each.known or each.origin is not None else replace(each, origin=slot)
         for slot, each in zip(step.outputs, seen, strict=True):
+            of_image = sources or from_tokens or astray
             if each is not None:
                 found[slot] = each
-            elif slot not in tokens and (sources or from_tokens or astray) and _has_positions(shapes.get(slot, ())):
+            elif said and of_image and not (slot in tokens and tokens[slot].known):
+                given = told(said, shapes.get(slot, ()), tuple(size))
+                tokens |= {} if given is None else {slot: replace(given, origin=slot)}
+            if each is None and slot not in tokens and of_image and _has_positions(shapes.get(slot, ())):
                 lost.add(slot)
     return Traces(found, tokens)
 
@@ -91,7 +105,7 @@ def _numbered(seen: Seen, shape: tuple) -> Tokens | None:
     number = numbered(seen.axes, back, shape)
     grid = tuple(shape[axis] for axis in seen.axes)
     sides = tuple(s.turned(n) if turned else s for s, n, turned in zip(seen.sides, grid, back, strict=True))
-    return None if number is None else Tokens(grid, number, sides, seen.known, seen.mixed)
+    return None if number is None else Tokens(grid, number, sides, seen.known, seen.mixed, seen.origin)
 
 
 def _sequences(
@@ -136,9 +150,12 @@ def _through(
     sides = [_along(step, sources, made, side, found, shapes) for side in (0, 1)]
     if None in sides or sides[0][0] == sides[1][0]:
         return None
-    known = known and is_known(step) and all(found[i].known for i in sources)
+    origins = {found[i].origin for i in sources if not found[i].known}
+    known = known and is_known(step)
+    origin = origins.pop() if known and len(origins) == 1 else None
+    known = known and all(found[i].known for i in sources)
     mixed = any(found[i].mixed for i in sources)
-    return Seen(tuple(axis for axis, _ in sides), tuple(reach for _, reach in sides), known, mixed)
+    return Seen(tuple(axis for axis, _ in sides), tuple(reach for _, reach in sides), known, mixed, origin)
 
 
 def _along(

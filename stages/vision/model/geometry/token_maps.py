@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import tensorflow as tf
 
+from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.model.geometry.reckoning import Shapes, traces
-from activation_atlas.stages.vision.model.geometry.tokens import Layout, layout
+from activation_atlas.stages.vision.model.geometry.tokens import Grid, Layout, layout
 from activation_atlas.stages.vision.model.geometry.upright import reading
 from activation_atlas.stages.vision.model.program import Program, Slot, Step
 
@@ -60,9 +61,24 @@ def _taken(x: tf.Tensor, tokens: Sequence[int]) -> tf.Tensor:
     return tf.gather(x, np.asarray(tokens, np.int32), axis=1)
 
 
-def token_maps(program: Program, shapes: Shapes) -> Program:
-    """The program with every named sequence that holds a map laid out as one; the same one where there is none."""
-    found = traces(program, shapes).tokens
+def token_maps(program: Program, shapes: Shapes, said: Grid | None = None) -> Program:
+    """The program with every named sequence that holds a map laid out as one; the same one where there is none.
+
+    Args:
+        said: where the positions are in sequences in which they are not found.
+
+    Raises:
+        UserError: no sequence has such positions.
+    """
+    found = traces(program, shapes, said).tokens
+    if said is not None and not any(tokens.grid == said[:2] for tokens in found.values()):
+        counts = sorted({shape[1] for shape in shapes.values() if len(shape) == 3})
+        many = f"its sequences have {', '.join(map(str, counts))} tokens" if counts else "it has no sequence of tokens"
+        rows, columns, *before = said
+        beside = f" behind {before[0]} others" if before else ""
+        raise UserError(
+            f"model.tokens: no layer has {rows} x {columns} = {rows * columns} tokens of positions{beside}: {many}"
+        )
     named = set(program.names.values())
     layouts = {slot: lies for slot, each in found.items() if slot in named and (lies := layout(each)) is not None}
     if not layouts:

@@ -9,15 +9,22 @@ or, like attention, adds to each what it finds in others, leaves them where they
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from keras import tree
 
+from activation_atlas.stages.vision.model.geometry.numbers import (
+    alone,
+    compact,
+    in_a_row,
+    is_constant,
+    spread,
+    together,
+)
 from activation_atlas.stages.vision.model.geometry.reach import Reach
 from activation_atlas.stages.vision.model.geometry.rules import is_known
 from activation_atlas.stages.vision.model.geometry.windows import Window
@@ -25,9 +32,9 @@ from activation_atlas.stages.vision.model.keras_adapter import home, is_own
 from activation_atlas.stages.vision.model.program import Slot, Step
 
 Shapes = dict[int, tuple]
-MOST = 2**23
-"""Values of a tensor whose numbers are followed."""
-BESIDE = 16
+Grid = tuple[int, ...]
+"""Rows and columns of positions in a sequence of tokens, as somebody says; perhaps how many tokens lie before."""
+BESIDE = 8
 """Tokens beside the map that a layer which cannot be looked into may put before it, at most."""
 
 
@@ -37,11 +44,11 @@ class Tokens:
 
     Attributes:
         grid: height and width of the map.
-        number: int32, of the tensor's shape for two images: 0 for what is no position's, else 1 + row * width + column,
-            in the second image height * width more.
+        number: of the tensor's shape, for two images (:mod:`.numbers`).
         sides: what the positions see, down and right, apart from what attention adds.
         known: whether what every step on the way does to positions is known; else numbers must prove it.
         mixed: whether every position may have been told of all others.
+        origin: where it is not known, the slot at which numbers must prove it: what follows from there is known.
     """
 
     grid: tuple[int, int]
@@ -49,6 +56,7 @@ class Tokens:
     sides: tuple[Reach, Reach]
     known: bool = True
     mixed: bool = False
+    origin: int | None = None
 
     @property
     def is_map(self) -> bool:
@@ -83,7 +91,7 @@ class Layout:
 def layout(tokens: Tokens) -> Layout | None:
     """How tokens lie in (n, T, C) or (n, S, T, C); None where these do not hold each position of the map once."""
     number, (height, width) = tokens.number, tokens.grid
-    if number.ndim not in (3, 4) or not _is_constant(number, 1):
+    if number.ndim not in (3, 4) or not is_constant(number, 1):
         return None
     flat = number[..., 0].reshape(2, -1)
     count = height * width
@@ -104,26 +112,16 @@ def layout(tokens: Tokens) -> Layout | None:
 # -- what begins a sequence ------------------------------------------------------------
 
 
-def numbered(axes: Sequence[int], back: Sequence[bool], shape: tuple) -> np.ndarray | None:
-    """The numbers of a map of that shape whose ``axes`` run down and right, some of them ``back``; None if too many."""
-    if math.prod(shape) > MOST or shape[0] != 2:
-        return None
-    height, width = (shape[axis] for axis in axes)
-    place = np.ones((1,) * len(shape), np.int32)
-    for axis, turned, stride in zip((0, *axes), (False, *back), (height * width, width, 1), strict=True):
-        along = np.arange(shape[axis], dtype=np.int32)[:: -1 if turned else 1] * stride
-        place = place + along.reshape([-1 if k == axis else 1 for k in range(len(shape))])
-    return np.broadcast_to(place, shape)
-
-
 def guessed(grid: tuple[int, int], tokens: int) -> tuple[tuple[int, int], int] | None:
     """(grid, tokens before it) of a sequence that a layer makes of a map in a way nobody knows.
 
-    Square patches that share out the map, and the fewest tokens beside them.
+    Square patches that share out the whole map, and the fewest tokens beside them.
     """
     found = []
     for size in range(1, min(grid) + 1):
         cells = (grid[0] // size, grid[1] // size)
+        if grid[0] % size or grid[1] % size:
+            continue
         if 0 <= (before := tokens - cells[0] * cells[1]) <= BESIDE and math.prod(cells) > 1:
             found.append((before, size, cells))
     return (min(found)[2], min(found)[0]) if found else None
@@ -136,15 +134,21 @@ def patched(tokens: Tokens, made: tuple, astray: bool) -> Tokens | None:
         return None
     cells, before = found
     sides = shared_out(tokens.sides, tokens.grid, cells)
-    return Tokens(cells, sequence(cells, before, made), sides, False, tokens.mixed or astray)
+    return Tokens(cells, in_a_row(cells, before, made), sides, False, tokens.mixed or astray)
 
 
-def sequence(grid: tuple[int, int], before: int, shape: tuple) -> np.ndarray:
-    """The numbers of a tensor (n, T, ...) that holds ``grid`` row after row, behind ``before`` tokens."""
-    count = grid[0] * grid[1]
-    number = np.zeros((2, shape[1]), np.int32)
-    number[:, before : before + count] = 1 + np.arange(2 * count).reshape(2, count)
-    return _spread(number, shape)
+def told(said: Grid, made: tuple, size: tuple[int, int]) -> Tokens | None:
+    """The sequence (n, T, C) that somebody says has such positions, evenly over an image of ``size``; None where T is
+    too small, or another number of tokens lies beside them."""
+    if len(made) != 3 or made[0] != 2 or None in made:
+        return None
+    grid, beside = said[:2], made[1] - said[0] * said[1]
+    before = said[2] if len(said) > 2 else beside
+    if min(grid) < 1 or math.prod(grid) < 2 or not 0 <= before <= beside <= BESIDE:
+        return None
+    strides = [pixels / count for pixels, count in zip(size, grid, strict=True)]
+    sides = tuple(Reach(s, 0.0, s - 1, 0.0, pixels - 1.0) for s, pixels in zip(strides, size, strict=True))
+    return Tokens(grid, in_a_row(grid, before, made), sides, False, True)
 
 
 def shared_out(sides: tuple[Reach, Reach], grid: tuple[int, int], cells: tuple[int, int]) -> tuple[Reach, Reach]:
@@ -168,6 +172,8 @@ MIXES = {
     *("DotProductAttention", "Matmul", "Einsum"),
 }
 """Class names of what gives each token of its first input something of all tokens."""
+BLANK = {"ZerosLike", "OnesLike", "FullLike", "EmptyLike"}
+"""Class names of what takes of its input the shape alone."""
 
 
 def moves(step: Step) -> bool:
@@ -185,7 +191,8 @@ def through(
         astray: whether another input comes from positions that were lost on the way.
     """
     first, *others = given.values()
-    if any(other.grid != first.grid for other in others):
+    blank = step.kind in BLANK and home(step.operation) is not None
+    if blank or any(other.grid != first.grid for other in others):
         return [None] * len(made)
     numbers = {slot: tokens.number for slot, tokens in given.items()}
     known, mixed = not astray, astray
@@ -194,17 +201,45 @@ def through(
     elif step.kind in MIXES and home(step.operation) is not None:
         query, mixed = _query(step), True
         found = [alone(numbers[query], shape) if query in numbers else None for shape in made]
-    elif is_known(step) or step.kind == "EinsumDense":
+    elif is_known(step) or step.kind == "EinsumDense" or _works_alone(step, shapes):
         found = [together([alone(n, shape) for n in numbers.values()], shape) for shape in made]
     else:
         known, mixed = False, True
         found = [_opaque(first, shape) for shape in made]
+        if len(found) == 1 and found[0] is None:
+            return [patched(first, shape, True) for shape in made]
+    origins = {tokens.origin for tokens in given.values() if not tokens.known}
+    origin = origins.pop() if known and len(origins) == 1 else None
     known &= all(tokens.known for tokens in given.values())
     mixed |= any(tokens.mixed for tokens in given.values())
     return [
-        Tokens(first.grid, number, first.sides, known, mixed) if number is not None and number.any() else None
+        Tokens(first.grid, number, first.sides, known, mixed, origin) if number is not None and number.any() else None
         for number in (found or [None] * len(made))
     ]
+
+
+def _works_alone(step: Step, shapes: Shapes) -> bool:
+    """Whether a step, on noise, changes a token of its only input's in its output, and no other."""
+    shape = shapes[step.inputs[0]]
+    if len(step.inputs) != 1 or len(step.outputs) != 1 or len(shape) != 3 or shapes[step.outputs[0]][:2] != shape[:2]:
+        return False
+    noise = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    token = shape[1] // 2
+    other = noise.copy()
+    other[:, token] *= -1
+    with tf.init_scope():
+        try:
+            first, second = (_applied(step, tf.constant(x)) for x in (noise, other))
+        except Exception:  # whatever a user's layer finds wrong with noise
+            return False
+    moved = (first != second).any((0, 2))
+    return bool(moved[token]) and moved.sum() == 1
+
+
+def _applied(step: Step, x: tf.Tensor) -> np.ndarray:
+    values = {step.inputs[0]: x}
+    step(values)
+    return values[step.outputs[0]].numpy()
 
 
 def _query(step: Step) -> int | None:
@@ -225,30 +260,9 @@ def moved(step: Step, numbers: Mapping[int, np.ndarray], shapes: Shapes) -> list
     args, kwargs = tree.map_structure(number, (list(step.args), step.kwargs))
     with tf.init_scope():
         try:
-            return [_compact(x.numpy()) for x in tree.flatten(step.operation(*args, **kwargs))]
+            return [compact(x.numpy()) for x in tree.flatten(step.operation(*args, **kwargs))]
         except Exception:  # whatever a layer finds wrong with whole numbers
             return None
-
-
-def alone(number: np.ndarray, made: tuple) -> np.ndarray | None:
-    """The numbers of a tensor of which each token was made of one of the input, whose first axes it shares."""
-    if number.shape == tuple(made):
-        return number
-    same = (a == b for a, b in zip(number.shape[:-1], made[:-1], strict=False))
-    for axes in range(sum(1 for _ in takewhile(bool, same)), 1, -1):
-        if _is_constant(number, number.ndim - axes):
-            return _spread(number[(..., *[0] * (number.ndim - axes))], made)
-    return None
-
-
-def together(numbers: Iterable[np.ndarray | None], made: tuple) -> np.ndarray | None:
-    """Of what meets value by value; None where different positions do."""
-    found, *others = numbers
-    for number in others:
-        if found is None or number is None or ((found > 0) & (number > 0) & (found != number)).any():
-            return None
-        found = found if number is found else _compact(np.maximum(found, number))
-    return found
 
 
 def _opaque(tokens: Tokens, made: tuple) -> np.ndarray | None:
@@ -257,25 +271,7 @@ def _opaque(tokens: Tokens, made: tuple) -> np.ndarray | None:
     if number is not None or len(made) != 3 or tokens.number.ndim != 3 or made[0] != len(tokens.number):
         return number
     more = made[1] - tokens.number.shape[1]
-    if not _is_constant(tokens.number, 1) or more > BESIDE or (more < 0 and tokens.number[:, :-more].any()):
+    if not is_constant(tokens.number, 1) or more > BESIDE or (more < 0 and tokens.number[:, :-more].any()):
         return None
     rows = np.pad(tokens.number[..., 0], ((0, 0), (max(more, 0), 0)))[:, max(-more, 0) :]
-    return _spread(rows, made)
-
-
-def _is_constant(number: np.ndarray, axes: int) -> bool:
-    """Whether the last ``axes`` hold one number each."""
-    if all(stride == 0 for stride in number.strides[number.ndim - axes :]):
-        return True
-    return bool((number == number[(..., *[slice(0, 1)] * axes)]).all())
-
-
-def _compact(number: np.ndarray) -> np.ndarray:
-    """The same, in less memory where the last axis holds one number each."""
-    whole = number.ndim > 1 and number.size and _is_constant(number, 1)
-    return np.broadcast_to(number[..., :1], number.shape) if whole else number
-
-
-def _spread(number: np.ndarray, shape: tuple) -> np.ndarray:
-    """Numbers of the first axes of a shape, for all that lies behind them."""
-    return np.broadcast_to(number.reshape(*number.shape, *[1] * (len(shape) - number.ndim)), shape)
+    return spread(rows, made)

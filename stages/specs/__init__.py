@@ -8,53 +8,51 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, PlainSerializer, field_validator, model_validator
 
-from activation_atlas.stages.spelling import meant as meant
-from activation_atlas.stages.spelling import near as near
-from activation_atlas.stages.spelling import near_file as near_file
-from activation_atlas.stages.spelling import nearest as nearest
+from activation_atlas.stages.specs.spec import Grown, PositiveInt, Spec, listed
+from activation_atlas.stages.specs.values import black_and_white, standardisation
+from activation_atlas.stages.specs.views import ViewSpec, folder, slug
+from activation_atlas.stages.spelling import meant, near, near_file, nearest
+
+__all__ = [
+    "COLOURS",
+    "Grown",
+    "ImagesSpec",
+    "ListedImages",
+    "ModelSpec",
+    "OpenedModel",
+    "OutputSpec",
+    "PositiveInt",
+    "ReadImages",
+    "Returns",
+    "Spec",
+    "ViewSpec",
+    "black_and_white",
+    "folder",
+    "listed",
+    "meant",
+    "near",
+    "near_file",
+    "nearest",
+    "slug",
+    "standardisation",
+]
+
+COLOURS = ("range", "mean", "std", "channels")
+"""Keys of the section `model` that say what values the network takes."""
+
+Returns = Literal["auto", "logits", "probabilities"]
 
 
-class Spec(BaseModel):
-    """Base of all sections: frozen, no unknown keys, values checked on assignment."""
+class OutputSpec(Spec):
+    """Which of a model's outputs is read, and what it returns."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-    @model_validator(mode="before")
-    @classmethod
-    def _paths(cls, given: Any) -> Any:
-        """Paths of Python become text, as YAML has them."""
-        if not isinstance(given, Mapping):
-            return given
-        return {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in given.items()}
-
-
-class Grown(BaseModel):
-    """Parameters that have grown: a newer field that is empty leaves no trace in a fingerprint, so that what was made
-    before there was such a field is still current.
-    """
-
-    newer: ClassVar[frozenset[str]] = frozenset()
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in plain(self).items() if value or name not in self.newer}
+    name: str = Field(description="of the output: its layer's name")
+    returns: Returns = Field("auto", description="auto, logits or probabilities, as for a model of one output")
 
 
 Probability = Annotated[float, Field(gt=0, lt=1)]
@@ -70,13 +68,25 @@ class ModelSpec(Spec):
     range: tuple[float, float] | None = Field(
         None, description="the values the model receives for black and white; default [0, 255] or the application's own"
     )
+    mean: float | list[float] | None = Field(
+        None,
+        description="taken off each channel, in the model's order of them: of values in `range`, or without that in "
+        "[0, 1] where mean and std are at most 1, else in [0, 255]",
+    )
+    std: float | list[float] | None = Field(
+        None, description="what each channel is then divided by, of the same values; default 1"
+    )
+    channels: Literal["rgb", "bgr"] | None = Field(
+        None, description="the order of colours that the model takes; bgr with a mean in [0, 255] is Caffe's"
+    )
     classes: str | list[str] | None = Field(
         None, description="class names in index order: a text or JSON file, or a list"
     )
-    output: Literal["auto", "logits", "probabilities"] = Field(
+    output: Returns | str | OutputSpec = Field(
         "auto",
         description="what the model returns: logits (scores of any size), probabilities (of classes that exclude one "
-        "another, or of each by itself), or auto: found by what its end computes, and proved on noise",
+        "another, or of each by itself), or auto: found by what its end computes, and proved on noise; of a model of "
+        "several outputs the name of one, or {name: head_b, returns: logits}",
     )
     task: Literal["auto", "classes", "labels", "quantities"] = Field(
         "auto",
@@ -88,6 +98,9 @@ class ModelSpec(Spec):
     )
     input_size: int | tuple[int, int] | None = Field(
         None, description="height and width, where the model leaves them free"
+    )
+    tokens: tuple[int, int] | tuple[int, int, int] | None = Field(
+        None, description="rows and columns of a transformer's tokens, and how many lie before them, if not found"
     )
 
     @field_validator("classes", mode="before")
@@ -108,7 +121,22 @@ class ModelSpec(Spec):
             raise ValueError("weights is for application; leave it out, or give application")
         if self.range is not None and self.range[0] == self.range[1]:
             raise ValueError(f"range: {self.range[0]:g} stands for black and for white; give two values, e.g. [-1, 1]")
+        standardisation(self.range, self.mean, self.std)
         return self
+
+    @property
+    def returns(self) -> Returns:
+        """What the output is: ``auto``, ``logits`` or ``probabilities``."""
+        if isinstance(self.output, OutputSpec):
+            return self.output.returns
+        return next((known for known in get_args(Returns) if known == self.output), "auto")
+
+    @property
+    def head(self) -> str | None:
+        """The name of the output that is read, of a model of several; None where none is named."""
+        if isinstance(self.output, OutputSpec):
+            return self.output.name
+        return None if self.output in get_args(Returns) else self.output
 
 
 class ImagesSpec(Spec):
@@ -197,23 +225,6 @@ class ImagesSpec(Spec):
         return self.model_copy(update=own) if own else self
 
 
-def black_and_white(levels: Sequence[float] | float | None) -> tuple[float, float] | None:
-    """The values that are black and white, where white alone may be given.
-
-    Raises:
-        ValueError: they are the same, or not finite.
-    """
-    if levels is None:
-        return None
-    black, white = levels if isinstance(levels, Sequence) else (0.0, levels)
-    if not (math.isfinite(black) and math.isfinite(white) and black != white):
-        raise ValueError(f"{black:g} and {white:g} cannot be black and white; give two values: [0, 4095]")
-    return float(black), float(white)
-
-
-PositiveInt = Annotated[int, Field(gt=0)]
-
-
 # A fingerprint holds what a stage's params are serialised to.
 
 
@@ -243,53 +254,3 @@ ReadImages = Annotated[ImagesSpec, PlainSerializer(_read)]
 
 ListedImages = Annotated[ImagesSpec, PlainSerializer(_listed)]
 """Of the stage that lists the source."""
-
-
-class ViewSpec(Spec):
-    """Which activations belong to an atlas; the default is all of a layer."""
-
-    name: str = Field(description="what the atlas is called; it names folders")
-    layer: str = Field(description="a layer that `activation-atlas layers MODEL` lists")
-    images: bool = Field(False, description="one row per image: spatially pooled features")
-    class_: str | None = Field(None, alias="class", description="only activations that argue for this class")
-    keep: Literal["winner", "top"] = Field(
-        "top",
-        description="of a class: the `rows` that argue for it most and most clearly beside the other classes, or all "
-        "that argue for it above all others",
-    )
-    pair: tuple[str, str] | None = Field(None, description="two classes: what argues for one against the other")
-    rows: PositiveInt = Field(1000, description="of a class with keep: top, or of each of a pair: how many activations")
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-    @model_validator(mode="after")
-    def _one_filter(self) -> ViewSpec:
-        if sum((self.class_ is not None, self.pair is not None, self.images)) > 1:
-            raise ValueError("give at most one of class, pair, images")
-        return self
-
-    @property
-    def rows_table(self) -> str:
-        """The table this view's vectors come from."""
-        return ("features/" if self.images else "activations/") + folder(self.layer)
-
-    @property
-    def vector_column(self) -> str:
-        """The column of :attr:`rows_table` that holds the vector."""
-        return "features" if self.images else "activation"
-
-
-def folder(layer: str) -> str:
-    """A layer's path as a folder name: ``/`` becomes ``__``."""
-    return layer.replace("/", "__")
-
-
-def slug(name: str) -> str:
-    """A name as part of a file name: ASCII letters, digits, ``.``, ``_`` and ``-``; never empty."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "atlas"
-
-
-def listed(given: Any) -> list[Any]:
-    """One, or several: a text, a path, a mapping or a section is one."""
-    one = isinstance(given, (str, os.PathLike, Mapping, BaseModel)) or not isinstance(given, Iterable)
-    return [given] if one else list(given)
