@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-LAYER, BATCH, PART = "conv_pw_11_relu", 64, 250
+PART = 250
 TURNS = 4
 
 
@@ -35,7 +35,21 @@ class _Images:
 
 
 def run() -> dict[str, Any]:
-    """The 1,000 photographs, 1 position an image, all classes, written as Parquet; in turn with the limit, by parts.
+    """Of a MobileNet and of a vision transformer; in turn with the limit, by parts."""
+    from activation_atlas.stages.specs import ModelSpec
+    from benchmarks.transformers import saved
+
+    data = Path(os.environ.get("ATLAS_DATA") or Path(__file__).parent.parent.parent / "shared")
+    mobilenet = ModelSpec(path=str(data / "models/mobilenet_075_224_imagenet.keras"), range=(-1, 1))
+    figures = {"mobilenet": extracted(data, mobilenet, "conv_pw_11_relu", 1000, 64)}
+    with tempfile.TemporaryDirectory() as folder:
+        path, layer = saved(Path(folder))
+        figures["vit_s14"] = extracted(data, ModelSpec(path=path), layer, 128, 16)
+    return figures
+
+
+def extracted(data: Path, model: Any, layer: str, most: int, batch: int) -> dict[str, Any]:
+    """The first photographs, 1 position an image, all classes, written as Parquet; in turn with the limit, by parts.
 
     And then with the layer's channels counted over all positions, in turn with extract as it was: what that costs.
     """
@@ -45,24 +59,23 @@ def run() -> dict[str, Any]:
     from activation_atlas.stages.feed import threads_of
     from activation_atlas.stages.feed.decoding import decoded
     from activation_atlas.stages.sources import read_images
-    from activation_atlas.stages.specs import ImagesSpec, ModelSpec
+    from activation_atlas.stages.specs import ImagesSpec
     from activation_atlas.stages.vision.attribution.blocks import Insertion
     from activation_atlas.stages.vision.attribution.sampler import open_sampler
     from activation_atlas.stages.vision.images import decode_to
     from activation_atlas.stages.vision.model import freeze
 
-    data = Path(os.environ.get("ATLAS_DATA") or Path(__file__).parent.parent.parent / "shared")
     photographs = data / "data/imagenet_sample"
-    images = ImagesSpec(path=str(photographs / "images"), labels=str(photographs / "labels.csv"))
-    model = ModelSpec(path=str(data / "models/mobilenet_075_224_imagenet.keras"), range=(-1, 1))
-    listed = index.Params(images=images, classes=[str(k) for k in range(1000)], shard_images=PART)
+    images = ImagesSpec(path=str(photographs / "images"), labels=str(photographs / "labels.csv"), limit=most)
+    classes, part = [str(k) for k in range(1000)], min(PART, most // 4)
+    listed = index.Params(images=images, classes=classes, shard_images=part)
     inputs = _Images([index.run(None, listed, shard)["images"] for shard in index.shards(None, listed)])
-    params = extract.Params(model=model, images=images, layers=[LAYER], positions_per_image=1, batch=BATCH)
-    counted = params.model_copy(update={"counted": [LAYER]})
+    params = extract.Params(model=model, images=images, layers=[layer], positions_per_image=1, batch=batch)
+    counted = params.model_copy(update={"counted": [layer]})
     inputs.learned = extract.fit(inputs, params)
-    sampler = open_sampler(model, inputs.learned["ways"], [], BATCH, 1, None, params.dtype, Insertion(params.window))
+    sampler = open_sampler(model, inputs.learned["ways"], [], batch, 1, None, params.dtype, Insertion(params.window))
     size, threads = sampler.model.input_size, threads_of()
-    forward, spec = sampler.model.forward(), tf.TensorSpec((BATCH, *sampler.model.input_size, 3), tf.uint8)
+    forward, spec = sampler.model.forward(), tf.TensorSpec((batch, *sampler.model.input_size, 3), tf.uint8)
     bare = freeze(lambda x: forward(sampler.model.to_input(x))[1], spec)
     shards = extract.STAGE.shards(inputs, params)
     spent: dict[str, float] = {}
@@ -79,13 +92,13 @@ def run() -> dict[str, Any]:
     def limit(part: int) -> None:
         stack: list[np.ndarray] = []
         uris = inputs.held[part]["uri"].to_pylist()
-        for image in decoded(read_images(uris), lambda b: decode_to(b, size), 2 * BATCH, threads):
+        for image in decoded(read_images(uris), lambda b: decode_to(b, size), 2 * batch, threads):
             stack.append(image)
-            if len(stack) == BATCH:
+            if len(stack) == batch:
                 bare(tf.constant(np.stack(stack)))
                 stack = []
         if stack:
-            bare(tf.constant(np.stack([*stack, *[stack[0]] * (BATCH - len(stack))])))
+            bare(tf.constant(np.stack([*stack, *[stack[0]] * (batch - len(stack))])))
 
     def whole(part: int, asked: Any = params) -> None:
         for name, table in extract.run(inputs, asked, shards[part]).items():
@@ -113,8 +126,9 @@ def run() -> dict[str, Any]:
         "share_of_limit": sum(taken["limit"]) / total,
         "seconds": dict(spent),
         "counting_channels": counting,
-        **_alone(sampler, inputs, size),
+        **_alone(sampler, inputs, size, layer, batch),
     }
+    print(f"{sampler.model.name}, {layer}")
     print(
         f"limit {figures['limit_images_per_second']:.0f} images/s, extract {figures['images_per_second']:.0f} images/s"
     )
@@ -140,7 +154,7 @@ def _counting(plain: Callable[[int], None], counted: Callable[[int], None], part
     return sum(least[counted]) / sum(least[plain])
 
 
-def _alone(sampler: Any, inputs: _Images, size: tuple[int, int]) -> dict[str, float]:
+def _alone(sampler: Any, inputs: _Images, size: tuple[int, int], layer: str, batch: int) -> dict[str, float]:
     """Decoding (one thread), the trunk and the head, each by itself: the least of some turns."""
     import tensorflow as tf
 
@@ -148,11 +162,11 @@ def _alone(sampler: Any, inputs: _Images, size: tuple[int, int]) -> dict[str, fl
     from activation_atlas.stages.vision.images import decode_to
     from activation_atlas.stages.vision.model import freeze
 
-    model, data = sampler.model, list(read_images(inputs.held[0]["uri"].to_pylist()[:BATCH]))
+    model, data = sampler.model, list(read_images(inputs.held[0]["uri"].to_pylist()[:batch]))
     x = tf.constant(np.stack([decode_to(b, size) for b in data]))
-    trunk = freeze(lambda x: model.trunk(LAYER)(model.to_input(x)), tf.TensorSpec(x.shape, x.dtype))
+    trunk = freeze(lambda x: model.trunk(layer)(model.to_input(x)), tf.TensorSpec(x.shape, x.dtype))
     held = trunk(x)
-    head = freeze(lambda *t: model.head(LAYER)(t), *(tf.TensorSpec(t.shape, t.dtype) for t in held))
+    head = freeze(lambda *t: model.head(layer)(t), *(tf.TensorSpec(t.shape, t.dtype) for t in held))
     tasks = {
         "decode": lambda: [decode_to(b, size) for b in data],
         "trunk": lambda: trunk(x),
@@ -165,5 +179,5 @@ def _alone(sampler: Any, inputs: _Images, size: tuple[int, int]) -> dict[str, fl
             began = time.perf_counter()
             task()
             times.append(time.perf_counter() - began)
-        best[f"{name}_ms"] = 1000 * min(times) / BATCH
+        best[f"{name}_ms"] = 1000 * min(times) / batch
     return best

@@ -15,7 +15,7 @@ from activation_atlas.pipeline.beginning import init
 from activation_atlas.pipeline.looking import look
 from activation_atlas.pipeline.options import (
     Antialias,
-    Channels,
+    ChannelOrder,
     Classes,
     Config,
     CropShare,
@@ -30,6 +30,7 @@ from activation_atlas.pipeline.options import (
     Range,
     Settings,
     Std,
+    TaskOf,
 )
 from activation_atlas.stages.stage import UserError
 
@@ -159,6 +160,7 @@ def serve(folder: Folder, port: Annotated[int, typer.Option(help="0: a free one"
 def layers(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="a .keras or .h5 file, application:NAME, preset:NAME")],
     output: Output = None,
+    task: TaskOf = None,
     input_size: InputSize = None,
 ) -> None:
     """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it.
@@ -171,7 +173,7 @@ def layers(
 
     if "path" in origin(model) and not Path(model).exists():
         raise UserError(f"{model}: no such file; give a .keras or .h5 file, application:NAME, or preset:NAME")
-    rows = commands.layers(model_of(model, output=output, input_size=input_size))
+    rows = commands.layers(model_of(model, output=output, task=task, input_size=input_size))
     width = max([len(r.name) for r in rows] + [5])
     shape, field, share = "height x width x channels", "receptive field", "compute before"
     typer.echo(f"{'layer':<{width}}  {shape:>25}  {field:>15}  {share:>14}")
@@ -197,8 +199,9 @@ def explain(
     value_range: Range = None,
     mean: Mean = None,
     std: Std = None,
-    channel_order: Channels = None,
+    channel_order: ChannelOrder = None,
     output: Output = None,
+    task: TaskOf = None,
     input_size: InputSize = None,
     crop: CropTo = None,
     crop_share: CropShare = None,
@@ -206,16 +209,26 @@ def explain(
     antialias: Antialias = None,
     levels: Levels = None,
     option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="of a method, e.g. patch=24")] = None,
+    boxes: Annotated[bool, typer.Option("--boxes", help="also the box that each map finds, drawn and as CSV")] = False,
     seed: Annotated[int, typer.Option(min=0, help="every random choice follows from it")] = 0,
 ) -> None:
     """Maps of a few images: an overlay for each class and method, a panel for each image, and the raw maps."""
     from activation_atlas.stages.explain.command import fit_of, levels_of, methods_of, model_of
     from activation_atlas.stages.explain.export import Request, export
 
-    colours = {"mean": mean, "std": std, "channels": channel_order}
     request = Request(
         images=images,
-        model=model_of(model, classes=classes, range=value_range, output=output, input_size=input_size, **colours),
+        model=model_of(
+            model,
+            classes=classes,
+            range=value_range,
+            output=output,
+            task=task,
+            input_size=input_size,
+            mean=mean,
+            std=std,
+            channels=channel_order,
+        ),
         methods=methods_of(method or ["grad_cam"], layer, option or []),
         targets=target or ["predicted"],
         label=label,
@@ -223,7 +236,7 @@ def explain(
         levels=levels_of(levels),
         **fit_of(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias),
     )
-    explained, rejected = export(request, out, typer.echo, lambda line: typer.echo(line, err=True))
+    explained, rejected = export(request, out, typer.echo, lambda line: typer.echo(line, err=True), boxes)
     if rejected:
         raise typer.Exit(3 if explained else 2)
 

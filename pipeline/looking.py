@@ -9,7 +9,7 @@ import typer
 
 from activation_atlas.pipeline.options import (
     Antialias,
-    Channels,
+    ChannelOrder,
     Classes,
     CropShare,
     CropTo,
@@ -49,7 +49,7 @@ def look(
     value_range: Range = None,
     mean: Mean = None,
     std: Std = None,
-    channel_order: Channels = None,
+    channel_order: ChannelOrder = None,
     output: Output = None,
     input_size: InputSize = None,
     crop: CropTo = None,

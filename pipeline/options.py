@@ -13,6 +13,9 @@ Output = Annotated[
     str | None, typer.Option(metavar="WHAT", help="what the model returns: auto (default), logits or probabilities")
 ]
 InputSize = Annotated[int | None, typer.Option(metavar="N", help="where the model leaves it free")]
+TaskOf = Annotated[
+    str | None, typer.Option("--task", metavar="WHAT", help="auto (one class), labels (several) or quantities")
+]
 Classes = Annotated[str | None, typer.Option(metavar="FILE", help="class names in index order")]
 Range = Annotated[
     tuple[float, float] | None, typer.Option("--range", metavar="LOW HIGH", help="the model's black and white")
@@ -25,9 +28,7 @@ Filter = Annotated[str | None, typer.Option(help="bilinear, bicubic, lanczos or 
 Antialias = Annotated[bool | None, typer.Option(help="whether the resizing filter grows with the image")]
 Mean = Annotated[tuple[float, float, float] | None, typer.Option(help="taken off the channels: .485 .456 .406")]
 Std = Annotated[tuple[float, float, float] | None, typer.Option(help="they are then divided by: .229 .224 .225")]
-Channels = Annotated[
-    str | None, typer.Option("--channel-order", help="the order of colours that the model takes: rgb or bgr")
-]
+ChannelOrder = Annotated[str | None, typer.Option(help="of the colours that the model takes: rgb or bgr")]
 Levels = Annotated[
     tuple[float, float] | None,
     typer.Option(metavar="BLACK WHITE", help="of images of more than 8 bits a channel: 0 4095"),

@@ -10,6 +10,7 @@ ORDER = (
     "index",
     "extract",
     "doubt",
+    "measures",
     "channels",
     "reduce",
     "purity",

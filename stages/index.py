@@ -17,7 +17,7 @@ from activation_atlas.stages.classes import WORDNET
 from activation_atlas.stages.drawing.numbers import plural
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.sources import Source, open_source, read_images
-from activation_atlas.stages.specs import ListedImages, Spec, black_and_white
+from activation_atlas.stages.specs import Grown, ListedImages, Spec, black_and_white
 from activation_atlas.stages.stage import Inputs, Shard, Stage, UserError
 from activation_atlas.stages.tasks import assigned, labelled, task_named, task_of
 from activation_atlas.stages.vision.images import ImageError, is_series, measure, probe
@@ -27,11 +27,13 @@ LEVELS = "levels"
 REJECTS = "rejects/index"
 
 
-class Params(Spec):
+class Params(Grown, Spec):
+    newer = frozenset({"task"})
+
     images: ListedImages
     classes: list[str] | None = Field(None, description="class names in index order, to match label names with")
     also: list[str] | None = Field(None, description="other names of the classes, which labels may have")
-    task: str = Field("auto", description="what labels are to be: model.task")
+    task: str | None = Field(None, description="what labels are to be: model.task; None: auto")
     numbering: bool = Field(True, description="whether label names may be numbered where no class names are given")
     seed: int = 0
     shard_images: int = Field(256, gt=0, description="images of a part")
@@ -40,7 +42,8 @@ class Params(Spec):
 def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
     run, model = asked.config.run, asked.model
     # A file is mostly the user's own, trained on such folders; a published model has an order of its own.
-    labels = {"classes": model.classes, "also": asked.also, "numbering": model.path is not None, "task": model.task}
+    task = None if model.task == "auto" else model.task
+    labels = {"classes": model.classes, "also": asked.also, "numbering": model.path is not None, "task": task}
     return [("", {"images": asked.images, **labels, "seed": run.seed, "shard_images": run.shard_images})]
 
 
@@ -73,7 +76,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     if shard.index == 0:
         for message in source.warnings:
             inputs.warn(message)
-        if source.classes and params.classes is None and not task_named(params.task).measured:
+        if source.classes and params.classes is None and not task_named(params.task or "auto").measured:
             inputs.warn(_numbered(source))
     rows = source.listing.slice(shard.start, shard.stop - shard.start)
     kept, found, spans, reasons, series = [], [], {}, rows["reject"].to_pylist(), False
@@ -109,8 +112,8 @@ def _end(inputs: Inputs, params: Params) -> None:
 
 
 def _source(params: Params, refresh: bool = False) -> Source:
-    source = open_source(params.images, params.classes, refresh, params.also, params.task)
-    if task_named(params.task).measured:
+    source = open_source(params.images, params.classes, refresh, params.also, params.task or "auto")
+    if task_named(params.task or "auto").measured:
         return source
     if source.classes and params.classes is None and not params.numbering:
         ids = all(WORDNET.fullmatch(name) for name in source.classes)

@@ -46,6 +46,7 @@ class Sections:
         section = self.config.channels
         return [] if section is None else sorted({*self.sampled, *section.layers})
 
+    @property
     def measured(self) -> bool:
         """Whether the model's outputs are quantities: no image is of a class, none is right or wrong."""
         return task_named(self.model.task).measured

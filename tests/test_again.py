@@ -30,7 +30,8 @@ def done(bench):
     """A finished run over images of its own: (bench, images, digests)."""
     images = write_images(bench.folder / "own", per_class=4)
     assert bench.did("again", OWN) == [
-        "extract (fit)", "index", "extract", "doubt (fit)", "doubt", "reduce (fit)", "reduce", "grid", "attribute",
+        "extract (fit)", "index", "extract", "doubt (fit)", "doubt", "measures (fit)", "measures",
+        "reduce (fit)", "reduce", "grid", "attribute",
         "names", "validity (fit)", "validity", "moments", "render (fit)", "render", "report",
     ]  # fmt: skip
     return bench, images, digests(bench.folder / "again")
@@ -49,7 +50,7 @@ def test_changed_removed_and_added_images(done):
     draw("blobs", 99).save(target)
     plan = command("plan", bench.config, "--out", bench.folder / "again", "--set", OWN)[1]
     assert "index                            would run 1 of 3 shards" in plan
-    assert bench.did("again", OWN)[:4] == ["index", "extract", "doubt (fit)", "reduce (fit)"]
+    assert bench.did("again", OWN)[:5] == ["index", "extract", "doubt (fit)", "measures (fit)", "reduce (fit)"]
     target.write_bytes(kept)
     bench.did("again", OWN)
     assert digests(bench.folder / "again") == before

@@ -25,7 +25,7 @@ from tests.small import CLASSES, write_config
 
 ROOT = Path(__file__).parent.parent
 TABLES = {
-    "images", "rejects/index", "rejects/extract", "predictions", "pixels", "levels", "doubts",
+    "images", "rejects/index", "rejects/extract", "predictions", "pixels", "levels", "doubts", "measures",
     "activations/first", "activations/second", "moments/first", "moments/second",
     *(f"{t}/{a}" for t in ("layouts", "grids", "cells", "names", "validity", "icons") for a in ("all", "checks")),
 }  # fmt: skip
@@ -110,7 +110,7 @@ def test_from_python_it_is_the_same_run(small):
     config, out, _ = small
     planned = aa.plan(config, out=out)
     assert all(step.done and not step.reason for step in planned) and planned.cost is None
-    assert [step.name for step in planned][:4] == ["index", "extract", "doubt", "reduce/all"]
+    assert [step.name for step in planned][:4] == ["index", "extract", "doubt", "measures"]
     again = aa.plan(config, out=out, settings=["extract.positions_per_image=5"])
     (extract,) = [step for step in again if step.stage == "extract"]
     assert not extract.done and "positions_per_image was 6, is 5" in extract.reason

@@ -77,22 +77,23 @@ class Table:
 
 
 class Bench:
-    """MobileNet 0.75/224, photographs in memory as pixels and as the model receives them, and the limits."""
+    """A model, MobileNet 0.75/224 unless told; photographs in memory as pixels and as it receives them; the limits."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, spec: Any = None, batch: int = BATCH) -> None:
         import tensorflow as tf
 
         from activation_atlas.stages.specs import ModelSpec
         from activation_atlas.stages.vision.images import decode_to
         from activation_atlas.stages.vision.model import freeze, open_model
 
-        self.path = str(data / "models/mobilenet_075_224_imagenet.keras")
-        self.spec = ModelSpec(path=self.path, range=(-1, 1))
+        mobilenet = ModelSpec(path=str(data / "models/mobilenet_075_224_imagenet.keras"), range=(-1, 1))
+        self.spec, self.batch = spec or mobilenet, batch
+        self.path = str(self.spec.path)
         self.model = model = open_model(self.spec)
-        files = sorted((data / "data/imagenet_sample/images").rglob("*.jpg"))[:BATCH]
+        files = sorted((data / "data/imagenet_sample/images").rglob("*.jpg"))[:batch]
         self.pixels = np.stack([decode_to(file.read_bytes(), model.input_size) for file in files])
         self.received = model.to_input(self.pixels).numpy()
-        self.ids = [f"{k:016x}" for k in range(BATCH)]
+        self.ids = [f"{k:016x}" for k in range(batch)]
         shape = self.pixels.shape
         output = [model.program.output]
         self._forward = freeze(lambda p: model.values(model.to_input(p), output)[0], tf.TensorSpec(shape, "uint8"))
@@ -105,30 +106,30 @@ class Bench:
                 score = tf.reduce_sum(tf.gather(model.values(x, output)[0], targets, axis=1, batch_dims=1))
             return tape.gradient(score, x)
 
-        self._back = freeze(back, tf.TensorSpec(shape, "float32"), tf.TensorSpec((BATCH, 1), "int32"))
+        self._back = freeze(back, tf.TensorSpec(shape, "float32"), tf.TensorSpec((batch, 1), "int32"))
         self._given = tf.constant(self.pixels), tf.constant(self.received), tf.constant(self.targets[:, :1])
 
     def forward(self, batches: int = 1) -> Task:
         """The bare frozen forward pass."""
-        return Task(lambda: [self._forward(self._given[0]) for _ in range(batches)], BATCH * batches)
+        return Task(lambda: [self._forward(self._given[0]) for _ in range(batches)], self.batch * batches)
 
     def back(self, batches: int = 1) -> Task:
         """The bare frozen forward pass and the gradient at the image, of what the model receives."""
-        return Task(lambda: [self._back(*self._given[1:]) for _ in range(batches)], BATCH * batches)
+        return Task(lambda: [self._back(*self._given[1:]) for _ in range(batches)], self.batch * batches)
 
     def explain(self, options: Any, images: int, targets: int, items: float) -> Task:
         """One of our methods over the first images, in one call."""
         from activation_atlas.stages.vision.attribution.methods import METHODS, explainer
 
         configured = METHODS[options.name].configure(self.model, options, lambda count: self.pixels[:count])
-        run = explainer(self.spec, options, configured, BATCH, targets)
+        run = explainer(self.spec, options, configured, self.batch, targets)
         given = self.pixels[:images], self.targets[:images, :targets], self.ids[:images]
         return Task(lambda: run(*given), items)
 
 
 def run() -> dict[str, Any]:
     """All rows; see the table it prints."""
-    from benchmarks.maps import dataset
+    from benchmarks.maps import dataset, transformers
     from benchmarks.maps.peers import Peers
 
     data = Path(os.environ.get("ATLAS_DATA") or Path(__file__).parent.parent.parent.parent / "shared")
@@ -137,6 +138,7 @@ def run() -> dict[str, Any]:
     began = time.perf_counter()
     for rows in (gradients_of_a_layer, saliency, occlusion, segments, score_cam, paths):
         rows(bench, peers, table)
+    transformers.rows(data, table)
     dataset.rows(data, table, IMAGES)
     print(f"all in {time.perf_counter() - began:.0f} s")
     return {"batch": BATCH, "rows": table.rows, "peers": peers.versions}

@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.feed import Feed, at_size_of
-from activation_atlas.stages.methods import METHODS, MethodSpec
+from activation_atlas.stages.methods import MethodSpec
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, aligned_shards
-from activation_atlas.stages.vision.attribution.boxes import BoxesSpec, cut, largest, thresholded
+from activation_atlas.stages.vision.attribution.boxes import BoxesSpec, find, way
 from activation_atlas.stages.vision.attribution.pixels import at_input
 from activation_atlas.stages.vision.images import Fit, ImageError, source_box
 from activation_atlas.stages.vision.place import COLUMNS, Place
@@ -30,20 +30,6 @@ class Params(Spec):
     @property
     def variant(self) -> str:
         return self.method.variant
-
-    @property
-    def by(self) -> str:
-        """The way that is gone: auto decides by what the maps of a method can tell apart."""
-        pixels = METHODS[self.method.name].grain == "pixels" and not self.method.inner
-        return ("grabcut" if pixels else "threshold") if self.boxes.by == "auto" else self.boxes.by
-
-    def inside(self, values: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-        """Pixels (H, W) that a map on the model's input says are the thing; ``pixels`` uint8 (H, W, 3)."""
-        if self.by == "threshold":
-            return thresholded(values, self.boxes.threshold)
-        # Beside each other single pixels speak for and against: where the thing is, both are strong.
-        signed = METHODS[self.method.name].signed and METHODS[self.method.name].grain == "pixels"
-        return cut(np.abs(values) if signed else values, pixels, self.boxes)
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
@@ -67,8 +53,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         pixels, upright = image
         for row in of_image[image_id]:
             values = at_input(_map(maps, row), params.method.at(size), size, Place.at(maps, row))
-            found[row] = _row(maps, row, params.by)
-            if (piece := largest(params.inside(values, pixels))) is not None:
+            found[row] = _row(maps, row, way(params.boxes, params.method))
+            if (piece := find(params.boxes, params.method, values, pixels)) is not None:
                 box, found[row]["area"] = piece
                 found[row]["input"] = list(box)
                 sides = source_box(box, upright, size, Fit.of(shown))

@@ -11,7 +11,7 @@ JSON, YAML and Python literals: a list, {index: name}, {name: index} as Keras's 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from activation_atlas.stages.classes.lines import classes_of_lines, classes_of_table
@@ -21,7 +21,7 @@ from activation_atlas.stages.classes.text import DIGITS, NotLiteral, literal, te
 from activation_atlas.stages.specs import meant
 from activation_atlas.stages.stage import UserError
 
-__all__ = ["WORDNET", "Classes", "class_index", "classes_of", "read_classes"]
+__all__ = ["WORDNET", "Classes", "class_index", "classes_of", "read_classes", "thresholds"]
 
 
 def class_index(name: str, classes: Sequence[str], where: str, what: str = "class", also: Sequence[str] = ()) -> int:
@@ -59,6 +59,18 @@ def class_index(name: str, classes: Sequence[str], where: str, what: str = "clas
     if number is not None and not numbered:
         raise UserError(f"{where}: there is no class {number}; the model's are 0 to {len(classes) - 1}")
     raise UserError(f"{where}: unknown {what} {name!r}; {meant(name, [*also, *classes])}")
+
+
+def thresholds(asked: float | Mapping[str, float], classes: Sequence[str]) -> list[float]:
+    """The probability from which each class is predicted as one of several labels; 0.5 where none is given.
+
+    Raises:
+        UserError: the model has no such class.
+    """
+    if not isinstance(asked, Mapping):
+        return [asked] * len(classes)
+    own = {class_index(name, classes, "model.threshold"): value for name, value in asked.items()}
+    return [own.get(k, 0.5) for k in range(len(classes))]
 
 
 def _plain(name: str) -> str:

@@ -116,13 +116,14 @@ def propose(model: Any, images: ImagesSpec, source: Source, seed: int = 0) -> Pr
         return Proposal([tried[telling], *others], rate=rate, unreadable=lost)
     fitting = max(range(len(tried)), key=lambda k: tried[k].right or 0)
     found = {k: _judged(sample, ways[k], model, label[rows], seed) for k in dict.fromkeys((fitting, telling))}
-    best = max(found, key=lambda k: max(found[k][0].sum(), found[k][1].right if found[k][1] else 0))
+    scored = {k: max(int(fits.sum()), order.right if order else 0) for k, (fits, order) in found.items()}
+    best = max(scored, key=lambda k: scored[k])
     then, order = found[best]
-    others = sorted(set(range(len(tried))) - {best}, key=lambda k: -(tried[k].right or 0))
-    next_right, sure = 0, not others
-    if others:
-        own, other = (sample.probabilities(ways[k], MOST)[np.arange(len(rows)), label[rows]] for k in (best, others[0]))
-        near = sample.logits(ways[others[0]], MOST).argmax(1) == label[rows]
+    behind = sorted((k for k in range(len(tried)) if k != best), key=lambda k: -(tried[k].right or 0))
+    next_right, sure = 0, not behind
+    if behind:
+        own, other = (sample.probabilities(ways[k], MOST)[np.arange(len(rows)), label[rows]] for k in (best, behind[0]))
+        near = sample.logits(ways[behind[0]], MOST).argmax(1) == label[rows]
         next_right = int(near.sum())
         # Twice asked: of half the chance each.
         sure = next_right <= then.sum() and min(_sign(then, near), _sign(own > other, other > own)) <= SURE / 2
@@ -133,7 +134,7 @@ def propose(model: Any, images: ImagesSpec, source: Source, seed: int = 0) -> Pr
         share, p = int(fits.sum()), _sign(fits, then)
     named = () if order is None else tuple(listed(order.order, list(model.classes)))
     return Proposal(
-        [tried[k] for k in (best, *others)],
+        [tried[k] for k in (best, *behind)],
         rate,
         lost,
         n=len(rows),

@@ -13,13 +13,30 @@ def title(options: Options) -> str:
     return f"{name} ({options.as_})" if options.as_ else name
 
 
-def meaning(options: Options) -> str:
-    """One sentence on what high and low values say, and in which colours."""
+_OF_QUANTITIES = {
+    "the class’s logit": "the quantity",
+    "the logit": "the quantity",
+    "every class": "every quantity",
+    "speaks for the class": "raises the quantity",
+    "against it": "lowers it",
+}
+
+
+def meaning(options: Options, measured: bool = False) -> str:
+    """One sentence on what high and low values say, and in which colours.
+
+    Args:
+        measured: of quantities, and not of classes.
+    """
     method = METHODS[options.name]
     colours = method.colours or "red speaks for the class, blue against it"
     if not method.signed:
         colours = "the lighter the colour, the more"
-    return f"{title(options)}: {method.meaning}; {colours}."
+    of = method.meaning.replace("each pixel", f"each position of {options.layer}") if options.inner else method.meaning
+    said = f"{of}; {colours}."
+    for of_classes, of_quantities in _OF_QUANTITIES.items() if measured else ():
+        said = said.replace(of_classes, of_quantities)
+    return f"{title(options)}: {said}"
 
 
 def hatched(methods: Iterable[Options]) -> str:

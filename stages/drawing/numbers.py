@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def thousands(count: float) -> str:
     return f"{count:,.0f}"
@@ -32,4 +34,13 @@ def short(value: float, signed: bool = False) -> str:
     text = f"{value:+.2g}" if signed else f"{value:.2g}"
     if 100 <= abs(float(text)) < 1e6:  # 110, which is read at a glance, and not 1.1e+02
         text = f"{float(text):+,.0f}" if signed else f"{float(text):,.0f}"
+    return text.replace("-", "−")
+
+
+def figure(value: float, digits: int = 4, signed: bool = False) -> str:
+    """A quantity of a few digits with a true minus."""
+    if not math.isfinite(value):
+        return "?"
+    value = value or 0.0  # no -0
+    text = f"{value:{'+' if signed else ''}.{digits}g}"
     return text.replace("-", "−")

@@ -40,8 +40,8 @@ class RandomizationSpec(Spec):
 class EvaluateSpec(Spec):
     """What is asked of the maps."""
 
-    deletion: bool = Field(True, description="how fast the class goes when its pixels go")
-    insertion: bool = Field(True, description="how fast the class comes when its pixels come")
+    deletion: bool = Field(True, description="how fast the class goes when its pixels go; not of quantities")
+    insertion: bool = Field(True, description="how fast the class comes when its pixels come; not of quantities")
     steps: PositiveInt = Field(
         32, description="equal shares of the pixels that go or come, a forward pass each; at most one for each pixel"
     )
@@ -122,6 +122,8 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
     stamps = sorted(listed(section.masks, "evaluate.masks").items()) if section.masks is not None else None
     names = ("deletion", "insertion", "steps", "limit", "masks", "tolerance", "batch")
     common = {name: getattr(section, name) for name in names} | asked.opened
+    if asked.measured:  # they are shares of a class's probability; outputs of several units have no mean
+        common |= {"deletion": False, "insertion": False}
     common["boxes"] = (section.boxes,) if isinstance(section.boxes, str) else section.boxes or ()
     common["masks_stamp"] = hashlib.sha256(json.dumps(stamps).encode()).hexdigest() if stamps else None
     common["share"] = asked.config.boxes.threshold if asked.config.boxes else None
@@ -135,7 +137,7 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
 def _cost(asked: Sections, images: int) -> Iterator[str]:
     section = asked.config.evaluate
     count = images if section.limit is None else min(images, section.limit)
-    if curves := section.deletion + section.insertion:
+    if curves := 0 if asked.measured else section.deletion + section.insertion:
         yield f"at most {curves * section.steps} passes to score each map of at most {count:,} images"
 
 

@@ -22,7 +22,7 @@ from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 from activation_atlas.stages.tables.flags import flag_of
-from activation_atlas.stages.tasks import labelled, task_of
+from activation_atlas.stages.tasks import judged, labelled, task_named, task_of
 from activation_atlas.stages.vision.images import Fit
 from activation_atlas.stages.vision.place import Place
 
@@ -92,7 +92,7 @@ def fit(inputs: Inputs, params: Params) -> State:
     from activation_atlas.stages.vision.model import open_model
 
     classes = inputs.state("extract", "")["classes"]
-    images, predictions = inputs.table("images"), inputs.table("predictions", _PREDICTED)
+    images, predictions = inputs.table("images"), _judged(inputs, inputs.table("predictions", _PREDICTED))
     data = frame(images, predictions, classes)
     chosen = np.flatnonzero(select(params.select, data))
     for name in hidden(params.select, data):
@@ -161,7 +161,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 
     state, extract = inputs.state(), inputs.state("extract", "")
     classes, configured = extract["classes"], state["settled"]
-    images, predictions = inputs.part("images", shard.index), inputs.part("predictions", shard.index)
+    images, predictions = inputs.part("images", shard.index), _judged(inputs, inputs.part("predictions", shard.index))
     data = frame(images, predictions.drop_columns(["logits"]), classes)
     wanted = select(params.select, data)
     if params.limit is not None:
@@ -197,6 +197,17 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     if lost:
         inputs.note("explain: once what cannot be explained can be read again, run with --redo explain")
     return dict(zip(_writes(params), (explained.table(), _rejects(lost)), strict=True))
+
+
+def _judged(inputs: Inputs, predictions: pa.Table) -> pa.Table:
+    """Predictions with what tells errors: of quantities only all of a run together do."""
+    measured = task_of(predictions.schema.field("label").type).measured
+    return judged(predictions, inputs.state("measures", "") if measured else None)
+
+
+def _states(params: Params) -> list[tuple[str, str]]:
+    measured = task_named(params.model.task).measured
+    return [("extract", ""), *([("measures", "")] if measured else [])]
 
 
 def _writes(params: Params) -> tuple[str, str]:
@@ -274,7 +285,7 @@ STAGE = Stage(
     writes=_writes,
     fit=fit,
     fit_reads=lambda params: ("images", "predictions"),
-    state_of=lambda params: (("extract", ""),),
+    state_of=_states,
     check=("extract", check_asked),
     libraries=("tensorflow", "keras", "pillow", "numpy"),
     model=True,

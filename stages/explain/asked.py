@@ -6,13 +6,14 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.explain.selection import frame, select
 from activation_atlas.stages.explain.targets import check
 from activation_atlas.stages.methods import METHODS
 from activation_atlas.stages.stage import Inputs, UserError
-from activation_atlas.stages.tasks import labelled, task_of
+from activation_atlas.stages.tasks import labelled, task_named, task_of
 
 
 class _Asked(Exception):
@@ -26,7 +27,7 @@ def check_asked(inputs: Inputs, params: Any) -> None:
         UserError: what is asked cannot be, by as much as is known: the classes, the open model, the images.
     """
     extract = inputs.state("extract", "")
-    check(params.targets, extract["classes"])
+    check(params.targets, extract["classes"], measured=task_named(params.model.task).measured)
     if inputs.parts("images"):
         _check_images(inputs, params, extract["classes"])
     if "input_size" not in extract:
@@ -45,7 +46,7 @@ def check_asked(inputs: Inputs, params: Any) -> None:
 def _check_images(inputs: Inputs, params: Any, classes: list[str]) -> None:
     images = inputs.part("images", 0).slice(0, 0)
     schema = tables.predictions(len(classes), task_of(images.schema.field("label").type))
-    empty = schema.empty_table().drop_columns(["logits"])
+    empty = schema.empty_table().drop_columns(["logits"]).append_column("severity", pa.array([], pa.float64()))
     select(params.select, frame(images, empty, classes))
     if params.select == "errors" or set(params.targets) == {"label"}:
         if not any(labelled(part["label"]).any() for part in inputs.stream("images", ["label"])):

@@ -24,7 +24,8 @@ def model_of(model: str, **given: Any) -> ModelSpec:
         return ModelSpec(**origin(model), **{k: v for k, v in given.items() if v is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        option = str(first["loc"][0]).replace("_", "-") if first["loc"] else "model"
+        key = str(first["loc"][0]) if first["loc"] else "model"
+        option = {"channels": "channel-order"}.get(key, key.replace("_", "-"))
         value = first["input"] if first["loc"] else model
         raise UserError(f"--{option} {value}: {first['msg'].removeprefix('Value error, ')}") from None
 

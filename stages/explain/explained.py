@@ -9,9 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.drawing.numbers import figure, probability
+from activation_atlas.stages.drawing.overlays import boxed
 from activation_atlas.stages.drawing.surface import Surface, surface, top_of
 from activation_atlas.stages.methods import Options
-from activation_atlas.stages.vision.images import Fit
+from activation_atlas.stages.tasks import CLASSES, Task
+from activation_atlas.stages.vision.attribution.boxes import Box, BoxesSpec, find
+from activation_atlas.stages.vision.attribution.pixels import at_input
+from activation_atlas.stages.vision.images import Fit, source_box
 from activation_atlas.stages.vision.place import Place
 
 
@@ -29,6 +34,7 @@ class Map:
         gap: of path methods, see the table ``maps``.
         fit: of LIME and Kernel SHAP, see the table ``maps``.
         flag: why it says nothing, see :mod:`stages.tables.flags`, or None.
+        measured: whether it is of a quantity: probability and score are both that number.
         learned: how good what was learned for such maps is, in words; None where nothing was.
     """
 
@@ -44,6 +50,7 @@ class Map:
     gap: float | None
     fit: float | None
     flag: str | None
+    measured: bool = False
     learned: str | None = None
 
     @property
@@ -67,7 +74,8 @@ class Explained:
         pixels: what the model received, uint8 (h, w, channels); brought to that size as ``fit`` says.
         label: class index, where one was given.
         classes: names in the order of the logits.
-        logits, probabilities: (K,) float32.
+        logits, probabilities: (K,) float32; of quantities both are what the model returns.
+        task: the kind of answer.
         maps: by method, then by target, both in the order asked.
     """
 
@@ -82,6 +90,7 @@ class Explained:
     logits: np.ndarray
     probabilities: np.ndarray
     maps: list[Map] = field(default_factory=list)
+    task: Task = CLASSES
 
     @property
     def name(self) -> str:
@@ -94,8 +103,15 @@ class Explained:
         return self.pixels.shape[:2]
 
     def best(self, count: int) -> list[int]:
-        """Class indices of the ``count`` largest logits, best first."""
+        """Class indices of the ``count`` largest logits, best first; of quantities the first ones."""
+        if self.task.measured:
+            return list(range(min(count, len(self.logits))))
         return [int(k) for k in np.argsort(-self.logits, kind="stable")[:count]]
+
+    def says(self, index: int) -> str:
+        """The probability of a class, or a quantity, as text."""
+        value = float(self.probabilities[index])
+        return figure(value) if self.task.measured else probability(value)
 
     def of(self, variant: str) -> list[Map]:
         """The maps of one method: they share a colour scale."""
@@ -105,9 +121,31 @@ class Explained:
         """Top of the colour scale that one method's maps of this image share: of the values as they are drawn."""
         return top_of([m.surface(self.input_size) for m in self.of(variant)])
 
-    def picture(self, shown: Map, factor: int = 1) -> np.ndarray:
-        """The map over the photograph, uint8 (factor height, factor width, 3)."""
-        return shown.surface(self.input_size).over(self.photo, self.fit, self.top(shown.variant), factor, line=True)
+    def box(self, shown: Map, spec: BoxesSpec | None = None) -> Box | None:
+        """Where the thing is by a map: left, top, right, bottom in pixels of the photograph, from edge to edge.
+
+        Args:
+            spec: how it is found, as in the section `boxes`; default: as there.
+
+        Returns:
+            None where the map says nothing of where, or nothing in it is positive.
+        """
+        if shown.flag is not None:
+            return None
+        options, size = shown.options.at(self.input_size), self.input_size
+        values = at_input(shown.values, options, size, shown.place)
+        piece = find(spec or BoxesSpec(), options, values, self.pixels)
+        return piece and source_box(piece[0], self.photo.shape[:2], size, self.fit)
+
+    def picture(self, shown: Map, factor: int = 1, box: bool = False) -> np.ndarray:
+        """The map over the photograph (of a quantity at its own scale), with a frame around its :meth:`box`; uint8
+        (factor height, factor width, 3)."""
+        top = top_of([shown.surface(self.input_size)]) if self.task.measured else self.top(shown.variant)
+        drawn = shown.surface(self.input_size).over(self.photo, self.fit, top, factor, line=True)
+        if box and (sides := self.box(shown)) is not None:
+            height, width = self.photo.shape[:2]
+            boxed(drawn, tuple(side / end for side, end in zip(sides, (width, height) * 2, strict=True)))
+        return drawn
 
 
 def table(images: Sequence[Explained]) -> pa.Table:

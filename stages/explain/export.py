@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from activation_atlas.stages.drawing.numbers import plural, probability
+from activation_atlas.stages.drawing.numbers import plural
 from activation_atlas.stages.drawing.overlays import magnification
 from activation_atlas.stages.drawing.sheet import Sheet, encoded
 from activation_atlas.stages.drawing.written import as_file_name, check_folder, file_stems
@@ -44,13 +44,18 @@ class Request:
 
 
 def export(
-    request: Request, out: Path, say: Callable[[str], object], reject: Callable[[str], object]
+    request: Request,
+    out: Path,
+    say: Callable[[str], object],
+    reject: Callable[[str], object],
+    boxes: bool = False,
 ) -> tuple[int, int]:
     """Writes everything of a few images to ``out``.
 
     Args:
         say: told what was predicted and written.
         reject: told in one line of each image that cannot be used.
+        boxes: also where the thing is by each map, drawn and as ``boxes.csv``.
 
     Returns:
         How many images were explained, and how many were rejected.
@@ -72,21 +77,24 @@ def export(
         _say(image, say)
         for one in image.maps:
             path = out / "overlays" / f"{stem}.{one.variant}.{one.target}_{as_file_name(one.name)}.png"
-            path.write_bytes(_png(image, one))
-        for path in _save(panel_of([image]), out / stem):
+            path.write_bytes(_png(image, one, boxes))
+        for path in _save(panel_of([image], boxes), out / stem):
             say(f"  {path}")
     if 1 < len(images) <= MANY:
-        for path in _save(panel_of(images), out / "all images"):
+        for path in _save(panel_of(images, boxes), out / "all images"):
             say(str(path))
     pq.write_table(table(images), out / "maps.parquet")
     _predictions(images, out / "predictions.csv")
+    if boxes:
+        _boxes(images, out / "boxes.csv")
     overlaid = sum(len(image.maps) for image in images)
-    say(f"{out}: {plural(overlaid, 'picture')} in overlays/, maps.parquet, predictions.csv")
+    also = ", boxes.csv" if boxes else ""
+    say(f"{out}: {plural(overlaid, 'picture')} in overlays/, maps.parquet, predictions.csv{also}")
     return len(images), len(rejects)
 
 
-def _png(image: Explained, one: Map) -> bytes:
-    return encoded(image.picture(one, magnification(image.photo.shape[:2])), "PNG")
+def _png(image: Explained, one: Map, box: bool) -> bytes:
+    return encoded(image.picture(one, magnification(image.photo.shape[:2]), box), "PNG")
 
 
 def _save(sheet: Sheet, stem: Path) -> list[Path]:
@@ -97,7 +105,7 @@ def _save(sheet: Sheet, stem: Path) -> list[Path]:
 
 
 def _say(image: Explained, say: Callable[[str], object]) -> None:
-    best = ", ".join(f"{image.classes[k]} {probability(image.probabilities[k])}" for k in image.best(3))
+    best = ", ".join(f"{image.classes[k]} {image.says(k)}" for k in image.best(3))
     say(f"{image.uri}: {best}")
     for one in {m.variant: m for m in image.maps}.values():
         say(f"  {one.variant} at {one.layer or 'the input'} ({one.values.shape[0]} x {one.values.shape[1]})")
@@ -106,12 +114,24 @@ def _say(image: Explained, say: Callable[[str], object]) -> None:
             say(f"  {one.variant} for {one.name}: the map is {SILENT[one.flag]}")
 
 
+def _boxes(images: Sequence[Explained], path: Path) -> None:
+    """The box of each map in pixels of the photograph, empty where it finds none."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["uri", "image_id", "variant", "class_index", "class", "left", "top", "right", "bottom"])
+        for image in images:
+            for one in image.maps:
+                sides = [f"{side:.2f}" for side in image.box(one) or ()] or [""] * 4
+                rows.writerow([image.uri, image.image_id, one.variant, one.target, one.name, *sides])
+
+
 def _predictions(images: Sequence[Explained], path: Path) -> None:
-    """The five most probable classes of each image, best first."""
+    """The five most probable classes of each image, best first; quantities, which have no probability, in order."""
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["uri", "image_id", "rank", "class_index", "class", "probability", "logit"])
         for image in images:
             for rank, k in enumerate(image.best(5), 1):
-                row = [rank, k, image.classes[k], f"{image.probabilities[k]:.6g}", f"{image.logits[k]:.6g}"]
+                share = "" if image.task.measured else f"{image.probabilities[k]:.6g}"
+                row = [rank, k, image.classes[k], share, f"{image.logits[k]:.6g}"]
                 rows.writerow([image.uri, image.image_id, *row])

@@ -13,12 +13,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from activation_atlas.stages.classes import class_index
+from activation_atlas.stages.classes import class_index, thresholds
 from activation_atlas.stages.explain.configured import warnings
 from activation_atlas.stages.explain.explained import Explained, Map
 from activation_atlas.stages.explain.given import stamp, where
@@ -32,6 +33,7 @@ from activation_atlas.stages.sources import image_id
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec, black_and_white, listed
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tables.flags import flag_of
+from activation_atlas.stages.tasks import log_odds, task_named
 from activation_atlas.stages.vision.images import Crop, Fit, ImageError, Interpolation, measure
 from activation_atlas.stages.vision.levels import told
 from activation_atlas.stages.vision.place import Place
@@ -62,7 +64,8 @@ def explain_images(
         images: files, folders, globs, or URIs as in the table ``images``.
         model: a file, ``application:NAME``, ``preset:NAME``, or a section ``model`` with more said.
         methods: names, or options as in a configuration; one, or several.
-        targets: predicted, label, second, rank:K, top:K, a class's name, or its index as text; one, or several.
+        targets: predicted, label, missed, false, second, rank:K, top:K, a class's name, or its index as text;
+            one, or several.
         label: the class that the images show, for the target ``label``; its name, or its index as text.
         crop: ``center``, ``none`` (squashed) or ``pad``; default: as the model's own preprocessor does, else center.
         rejected: called with (uri, reason) for an image that cannot be used; without it, that is an error.
@@ -93,12 +96,17 @@ def explain_images(
     if wrong := contradiction(opened, spec):
         log.warning("; ".join(wrong))
     classes = opened.classes
-    check(targets, classes, "target")
+    task = task_named(spec.task)
+    check(targets, classes, "target", task.measured)
+    if task.measured and label is not None:
+        raise UserError("label: quantities are explained without one; leave it out")
     if "label" in targets and label is None:
         raise UserError("target label: nothing says what the images show; give the class as label")
     truth = None if label is None else class_index(label, classes, "label")
     explained = _read(uris, opened, shown.settled(opened.brings), truth, batch, rejected or _refuse)
-    asked = [resolve(targets, one.logits, truth, classes) for one in explained]
+    least = log_odds(thresholds(spec.threshold, classes))
+    explained = [replace(one, task=task) for one in explained]
+    asked = [_targets(one, targets, truth, least) for one in explained]
     for options in chosen if explained else ():
         method = METHODS[options.name]
         configured = method.configure(
@@ -109,7 +117,7 @@ def explain_images(
         given = _given(options, explained, opened.input_size)
         background = _background(options, method.background(options), explained, seed)
         # Images with as many targets each go together: every function is compiled for one number of targets.
-        for count in sorted({len(t) for t in asked}):
+        for count in sorted({len(t) for t in asked} - {0}):
             explain = explainer(spec, options, configured, batch, count, seed, background, given)
             group = [k for k, t in enumerate(asked) if len(t) == count]
             for start in range(0, len(group), batch):
@@ -122,6 +130,18 @@ def explain_images(
                 for i, k in enumerate(some):
                     explained[k].maps.extend(_maps(explained[k], asked[k], options, configured, maps, i))
     return explained
+
+
+def _targets(image: Explained, targets: Sequence[str], label: int | None, least: np.ndarray) -> dict[int, list[str]]:
+    """What is explained of an image; of several labels none of which is reached, the likeliest."""
+    task = image.task
+    odds = image.logits - least.astype(np.float32) if task.several else image.logits
+    truth = [label] if task.several and label is not None else label
+    pred = task.predict(odds[None])[0].as_py()
+    if task.several and "predicted" in targets and not pred:
+        pred = [int(odds.argmax())]
+        log.warning("%s: no label reaches its threshold; the nearest is explained", image.name)
+    return resolve(targets, image.logits, truth, image.classes, task, pred)
 
 
 def _class(what: str, given: object) -> str:
@@ -228,5 +248,6 @@ def _maps(
             gap=None if maps.gap is None else float(maps.gap[row, j]),
             fit=None if maps.fit is None or np.isnan(maps.fit[row, j]) else float(maps.fit[row, j]),
             flag=flag_of(values, score, maps.idle is not None and bool(maps.idle[row, j])),
+            measured=image.task.measured,
             learned=options.learned(configured),
         )

@@ -25,6 +25,8 @@ def by_member(query: str, data: Any) -> tuple[str, Any]:
     names: list[str] = []  # what is in backticks is no Python
 
     def held(match: re.Match[str]) -> str:
+        if match[0][1:-1] in several:
+            return match[0][1:-1]
         names.append(match[0])
         return f"_column_{len(names) - 1}_"
 
@@ -66,7 +68,11 @@ class _Members(ast.NodeTransformer):
         if not all(isinstance(one, ast.Constant) and isinstance(one.value, str) for one in given):
             return None
         asked = [one.value for one in given if isinstance(one, ast.Constant)]
-        answers = [None if v is None else any(v == one for one in asked) for v in self.data[column.id]]
+        answers = [None if v is None else not _names(v).isdisjoint(asked) for v in self.data[column.id]]
         name = f"_among_{len(self.columns)}_"
         self.columns[name] = pd.array(answers, dtype="boolean")
         return ast.Name(name)
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.names if isinstance(text, Several) else [text])

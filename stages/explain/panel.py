@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 
 from activation_atlas.stages.drawing import captions
-from activation_atlas.stages.drawing.numbers import probability
+from activation_atlas.stages.drawing.numbers import figure, probability, short
 from activation_atlas.stages.drawing.panels import Column, Group, panel, shown_size
 from activation_atlas.stages.drawing.sheet import Sheet
+from activation_atlas.stages.drawing.surface import top_of
 from activation_atlas.stages.explain.explained import Explained, Map
 from activation_atlas.stages.methods import METHODS
 from activation_atlas.stages.stage import UserError
 
 
-def panel_of(images: Sequence[Explained]) -> Sheet:
+def panel_of(images: Sequence[Explained], boxes: bool = False) -> Sheet:
     """Images that :func:`stages.explain.interactive.explain_images` explained, on one sheet.
+
+    Args:
+        boxes: draws a frame around what each map says is the thing, see :meth:`Explained.box`.
 
     Raises:
         UserError: there is no image, or one without maps.
@@ -35,16 +39,18 @@ def panel_of(images: Sequence[Explained]) -> Sheet:
             columns.append(
                 Column(
                     captions.title(own[0].options),
-                    _where(own),
-                    image.top(variant),
+                    _where(own, len(images) == 1),
+                    1.0 if image.task.measured else image.top(variant),
                     own[0].surface(image.input_size).style,
-                    [image.picture(m, factor) for m in own],
+                    [image.picture(m, factor, boxes) for m in own],
                     ["zero everywhere" if m.flag == "zero" else m.flag or "" for m in own],
                 )
             )
         first = image.of(image.maps[0].variant)
         rows = [(m.name, _about(m)) for m in first]
-        best = [f"{probability(image.probabilities[k])}  {image.classes[k]}" for k in image.best(3)]
+        if image.task.measured:  # each has its own unit, and a scale of its own
+            rows = [(m.name, f"{_about(m)} · {_reach(image, k)}") for k, m in enumerate(first)]
+        best = [f"{image.says(k)}  {image.classes[k]}" for k in image.best(3)]
         shown = [] if image.label is None else [f"label: {image.classes[image.label]}"]
         heading = image.name if len(images) > 1 else "{1} × {0} pixels".format(*image.photo.shape)
         groups.append(Group(_photo(image, factor), heading, [*best, *shown], rows, columns))
@@ -55,11 +61,20 @@ def panel_of(images: Sequence[Explained]) -> Sheet:
     seen += f" ({one.fit.share:.3g} of its sides)" if one.fit.share < 1 else ""
     title = one.name if len(images) == 1 else f"{len(images)} images"
     size = "{} × {}".format(*one.input_size)
-    return panel(groups, title, f"What speaks for a class. {one.model} sees {seen}, {size}", _words(images))
+    words = _words(images)
+    if boxes:
+        words.append("Frames: the box found in the map, around its largest piece.")
+    return panel(groups, title, f"{_what(one)}. {one.model} sees {seen}, {size}", words)
+
+
+def _what(one: Explained) -> str:
+    return "What raises a quantity" if one.task.measured else "What speaks for a class"
 
 
 def _about(one: Map) -> str:
     kinds = [kind for kind in one.kinds if kind.removeprefix("class:") != one.name]
+    if one.measured:
+        return " · ".join([*kinds, figure(one.score)])
     return " · ".join([*kinds, probability(one.probability), f"logit {one.score:.2f}"])
 
 
@@ -67,12 +82,22 @@ def _learned(one: Map) -> str:
     return f" {one.learned[0].upper()}{one.learned[1:]}." if one.learned else ""
 
 
-def _where(own: Sequence[Map]) -> str:
-    """Layer, resolution and interpolation of one method's maps, and how well each fits, where it is fitted."""
+def _reach(image: Explained, place: int) -> str:
+    """Where the scales of the maps of one quantity end, method by method."""
+    variants = dict.fromkeys(m.variant for m in image.maps)
+    tops = [top_of([image.of(name)[place].surface(image.input_size)]) for name in variants]
+    return f"scale to {', '.join(short(top) for top in tops)}"
+
+
+def _where(own: Sequence[Map], alone: bool) -> str:
+    """Layer, resolution and interpolation of one method's maps; of an image alone on its sheet also how well each fits.
+
+    Headings are written once for all images of a sheet.
+    """
     one = own[0]
     height, width = one.values.shape
     if METHODS[one.options.name].resolution == "input" and METHODS[one.options.name].grain == "blocky":
-        fits = [f"{m.fit:.2f}" for m in own if m.fit is not None]
+        fits = [f"{m.fit:.2f}" for m in own if m.fit is not None and alone]
         return "segments of the input" + (f"; fit {', '.join(fits)}" if fits else "")
     if one.options.windows:
         return f"{height} × {width} windows of " + "{} × {}".format(*one.options.windows[0])
@@ -82,17 +107,23 @@ def _where(own: Sequence[Map]) -> str:
 def _words(images: Sequence[Explained]) -> list[str]:
     drawn_as = [m.surface(i.input_size) for i in images for m in i.maps]
     methods = {m.variant: m for image in images for m in image.maps}
-    said = [captions.meaning(m.options) + _learned(m) for m in methods.values()]
+    said = [captions.meaning(m.options, m.measured) + _learned(m) for m in methods.values()]
     scales = (
         "Colours: nothing is shown at 0. Each column of an image has a scale of its own, shared by its rows: rows can "
         "be compared, columns cannot. It ends at the 99th percentile of what is drawn; "
         "the bar shows it on a light photograph above and on a dark one below."
     )
+    if images[0].task.measured:
+        scales = (
+            "Colours: nothing is shown at 0. Each map has a scale of its own, in its quantity’s unit. It ends at the 99th "
+            "percentile of what is drawn, given above its row for one method after the other; the bar is in shares of "
+            "it, on a light photograph above and on a dark one below."
+        )
     drawn = "Each value stands in the middle of what its position sees; between them maps are bilinear"
     records = {m.options.name: METHODS[m.options.name] for m in methods.values()}.values()
     if spread := [m.title.lower() for m in records if m.resolution == "windows"]:
         drawn += f"; of {' and '.join(spread)}, each pixel gets the mean of the windows that hide it"
-    if any(m.fit is not None for m in methods.values()):
+    if len(images) == 1 and any(m.fit is not None for m in methods.values()):
         drawn += (
             "; fit: how much of the logit’s variance, over images with segments hidden, the sum of a map’s segments "
             "predicts, at best 1"

@@ -47,7 +47,10 @@ def frame(images: pa.Table, predictions: pa.Table, classes: Sequence[str]) -> An
         if name.startswith("meta."):
             own = name.removeprefix("meta.")
             columns[name if own in columns else own] = about[name].array
-    return pd.DataFrame(columns)
+    found = pd.DataFrame(columns)
+    if "severity" in predictions.column_names:
+        found.attrs["severity"] = predictions["severity"].to_numpy()
+    return found
 
 
 def _named(predictions: pa.Table, classes: Sequence[str]) -> dict[str, Any]:
@@ -73,7 +76,7 @@ def _measured(predictions: pa.Table, classes: Sequence[str]) -> dict[str, Any]:
 
     values = Values.of(predictions, len(classes))
     apart = np.abs(values.residual)
-    columns = {"residual": apart.max(1) if len(classes) else np.zeros(len(apart))}
+    columns = {"residual": apart.max(1)}
     for k, name in enumerate(classes):
         alone = {"pred": values.pred[:, k], "label": values.label[:, k], "residual": apart[:, k]}
         columns |= {f"{what} {name}": value for what, value in alone.items()}
@@ -186,5 +189,7 @@ def _reason(error: Exception) -> str:
 
 
 def worst_first(data: Any) -> np.ndarray:
-    """Order of the rows: errors before the rest, the most confident first, ties by image_id."""
-    return np.lexsort((data["image_id"].to_numpy(str), -data["prob"].to_numpy(), ~mistaken(data["correct"])))
+    """Order of the rows: errors before the rest, the most confident first (of quantities those farthest off), ties by
+    image_id."""
+    severity = data.attrs["severity"] if "severity" in data.attrs else data["prob"].to_numpy()
+    return np.lexsort((data["image_id"].to_numpy(str), -severity, ~mistaken(data["correct"])))

@@ -16,14 +16,22 @@ KINDS = ("predicted", "label", "missed", "false", "second")
 _RANKED = re.compile(r"(rank|top):(\d+)")
 
 
-def check(targets: Sequence[str], classes: Sequence[str], where: str = "explain.targets") -> None:
+def check(
+    targets: Sequence[str], classes: Sequence[str], where: str = "explain.targets", measured: bool = False
+) -> None:
     """Refuses what is no target of a model with these classes.
+
+    Args:
+        measured: they are quantities, each of which is explained as ``predicted``; none ranks before another.
 
     Raises:
         UserError: no such class (the nearest is named), a rank beyond the number of classes.
     """
     for target in targets:
         ranked = _RANKED.fullmatch(target)
+        if measured and target not in classes and (ranked or target in ("second", "missed", "false")):
+            names = ", ".join(classes[:3]) + (", ..." if len(classes) > 3 else "")
+            raise UserError(f"{where}: {target} is of classes; of quantities choose predicted, or some of {names}")
         if ranked and not 1 <= int(ranked[2]) <= len(classes):
             raise UserError(f"{where}: {target} of a model with {len(classes)} classes; choose 1 to {len(classes)}")
         if not ranked and target not in KINDS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from activation_atlas.stages.classes import class_index
+from activation_atlas.stages.classes import class_index, thresholds
 from activation_atlas.stages.extract.foresight import foreseen_classes
 from activation_atlas.stages.extract.rows import REJECTS, Extracted, positions
 from activation_atlas.stages.feed import Feed, at_size
@@ -182,18 +182,6 @@ def attributed(asked: str | list[str], classes: list[str]) -> list[int]:
     if isinstance(asked, str):
         return [] if asked == "none" else list(range(len(classes)))
     return list(dict.fromkeys(class_index(name, classes, "extract.attribution") for name in asked))
-
-
-def thresholds(asked: float | Mapping[str, float], classes: list[str]) -> list[float]:
-    """The probability from which each class is predicted as one of several labels; 0.5 where none is given.
-
-    Raises:
-        UserError: the model has no such class.
-    """
-    if not isinstance(asked, Mapping):
-        return [asked] * len(classes)
-    own = {class_index(name, classes, "model.threshold"): value for name, value in asked.items()}
-    return [own.get(k, 0.5) for k in range(len(classes))]
 
 
 # -- one shard -------------------------------------------------------------------

@@ -33,7 +33,7 @@ def _compiled() -> Callable[..., None]:
     import numba
 
     @numba.njit(nogil=True)
-    def walk(maps, outward, peak, at, mean, zeros):  # type: ignore[no-untyped-def]
+    def walk(maps, outward, peak, at, mean, zeros):
         count, positions, channels = maps.shape
         total, equal = np.empty(channels, np.float64), np.empty(channels, np.int32)
         for image in range(count):

@@ -19,6 +19,7 @@ from activation_atlas.stages.groups import Given, groups_of
 from activation_atlas.stages.report import captions, contact, heatmaps, listed, page, payload, peaks, posters, tiles
 from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.errors import MEASURED, Explained, error_audit
+from activation_atlas.stages.report.errors.measured import headline
 from activation_atlas.stages.report.evidence import Atlas, Grid, read_atlas, read_photos, read_score
 from activation_atlas.stages.report.names import read_names
 from activation_atlas.stages.report.presence import read_presence
@@ -115,6 +116,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
     links = assets.links(round(spec.inline * 1e6))
     data = {
         "title": params.title,
+        "unit": "" if atlases and atlases[0].measured else " logits",
         "classes": atlases[0].classes if atlases else [],
         "atlases": described,
         "groups": groups_of(inputs, params.groups),
@@ -133,7 +135,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "argued": captions.argued(inputs.state("extract", "")),
         "errors": None,
         "figures": listed.figures(files, {slug(a.name): captions.title(a) for a in atlases}, {}),
-        **{"doubts": page.doubts(inputs), "textbook": params.textbook},
+        **{"doubts": page.doubts(inputs), "headline": headline(inputs), "textbook": params.textbook},
     }
     shown_of = (spec.errors, spec.photo, spec.inline, params.about, evidence.missing)
     audit = error_audit(inputs, params.title, params.explain, images, *shown_of)
@@ -185,7 +187,7 @@ def _figures(
                 pixels = sheet.pixels()
                 shown = {
                     "src": f"{name}-{what}-poster.webp",
-                    "preview": _preview(pixels),
+                    "preview": posters.preview(pixels),
                     "title": captions.title(atlas),
                     "grid": grid.n,
                     "what": what,
@@ -215,16 +217,6 @@ def _both(name: str, sheet: Sheet) -> Iterator[Figure]:
     yield f"{name}.svg", None, sheet.vector("svg")
 
 
-def _preview(pixels: Any, width: int = 1200) -> bytes:
-    import numpy as np
-    from PIL import Image
-
-    image = Image.fromarray(pixels)
-    if image.width > width:
-        image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
-    return encoded(np.asarray(image), "WEBP", 82)
-
-
 def _check(inputs: Inputs, params: Params) -> None:
     """Classes asked for must be the model's, and have attributions."""
     extract = inputs.state("extract", "")
@@ -237,8 +229,11 @@ def _check(inputs: Inputs, params: Params) -> None:
             )
 
 
+_ALWAYS = ("images", "predictions", "doubts", "measures", "rejects/index", "rejects/extract")
+
+
 def _reads(params: Params) -> dict[str, str]:
-    tables = {name: "all" for name in ("images", "predictions", "doubts", "rejects/index", "rejects/extract")}
+    tables = {name: "all" for name in _ALWAYS}
     for v in params.views:
         tables[f"cells/{v.view.name}"] = "all"
         for table in ("layouts", "names", "validity"):
@@ -288,6 +283,7 @@ STAGE = Stage(
     writes=lambda params: ("site", "figures"),
     state_of=lambda params: [
         ("extract", ""),
+        ("measures", ""),
         *((stage, v.view.name) for stage in ("reduce", "purity", "validity") for v in params.views),
         *(("channels", folder(layer)) for layer in (params.channels.layers if params.channels else ())),
     ],

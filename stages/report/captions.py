@@ -75,6 +75,8 @@ def argued(extract: Mapping[str, Any]) -> str:
     """What an attribution is, by how it was taken; empty where there is none."""
     if not extract.get("attributed"):
         return ""
+    if extract.get("kind") == "quantity":
+        return argued({**extract, "kind": ""}).replace("class’s logit", "quantity")
     side = extract.get("window", 1)
     block = f"its block of {side} × {side} positions" if side > 1 else "it"
     if extract.get("by") == "insertion":

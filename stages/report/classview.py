@@ -66,7 +66,7 @@ def possible(atlas: Atlas, grid: Grid) -> list[str]:
     several = len(atlas.attributed) > 1
     if atlas.softmax and several and not atlas.listed and len(atlas.attributed) == len(atlas.classes):
         found.insert(0, "relative")
-    if "top_share" in grid.measured and several:
+    if "top_share" in grid.measured and several and not atlas.measured:
         found.insert(0, "top_share")
     first = atlas.statistic if atlas.statistic in found else found[0] if found[0] == "top_share" else "mean"
     if first == "top_share" and atlas.kind == "class":
@@ -115,7 +115,7 @@ def effective(share: np.ndarray, error: np.ndarray, count: np.ndarray, images: n
 def worded(atlas: Atlas, statistic: str) -> tuple[str, str]:
     """What a statistic is, before and after the name of a class."""
     if statistic == "mean":
-        return "mean attribution to ", ", in logits"
+        return "mean attribution to ", ", in its unit" if atlas.measured else ", in logits"
     if statistic == "relative":
         return "mean attribution to ", " less that to all classes, in logits: all that a softmax goes by"
     classes = len(atlas.attributed)

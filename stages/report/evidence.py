@@ -14,7 +14,7 @@ from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.specs import ViewSpec
 from activation_atlas.stages.stage import Inputs, UserError
 from activation_atlas.stages.tables import to_numpy
-from activation_atlas.stages.tasks import assigned, labelled, right
+from activation_atlas.stages.tasks import assigned, described, labelled, right, task_of
 
 Member = tuple[str, int, int]
 """image_id, row, col of a position; row = col = -1: the whole image."""
@@ -78,7 +78,7 @@ class Atlas:
         layer: receptive_field, stride, offset, in pixels of the model's input.
         images: distinct photographs its rows come from; None where not known.
         error_rate: share of its labelled photographs that are misclassified; None where none has a label.
-        softmax: whether a softmax reads its logits.
+        softmax: whether a softmax reads its logits. measured: whether they are quantities, in units of their own.
         listed: whether each image's likeliest classes alone have attributions.
         statistic: what to show for a class as ``validity`` has it; None where it was not measured.
         over: what it was chosen by: ``classes``, ``groups``, or ``commonest``.
@@ -97,6 +97,7 @@ class Atlas:
     images: int | None = None
     error_rate: float | None = None
     softmax: bool = False
+    measured: bool = False
     listed: bool = False
     statistic: str | None = None
     validity: list[dict[str, Any]] = field(default_factory=list)
@@ -154,6 +155,7 @@ def read_atlas(
         input_size=tuple(int(s) for s in model["input_size"]),
         metrics=dict(_state(inputs, "reduce", view.name).get("metrics") or {}),
         softmax=model.get("kind") == "softmax",
+        measured=model.get("kind") == "quantity",
         listed=bool(model.get("top")),
         statistic=_state(inputs, "validity", view.name).get("statistic"),
         over=_state(inputs, "validity", view.name).get("over") or "",
@@ -230,12 +232,14 @@ def _grid(n: int, rows: pa.Table, icons: dict, attributed: list[int]) -> Grid:
 
 @dataclass
 class Photo:
-    """What is known of one photograph: its address, stored size, label and prediction (None where unknown)."""
+    """What is known of one photograph: its address, label and prediction (None where unknown); in words where these
+    are no single classes."""
 
     uri: str
     label: int | None = None
     pred: int | None = None
     prob: float | None = None
+    said: str | None = None
 
 
 def read_photos(inputs: Inputs, wanted: set[str]) -> dict[str, Photo]:
@@ -246,11 +250,14 @@ def read_photos(inputs: Inputs, wanted: set[str]) -> dict[str, Photo]:
         part = part.filter(pc.is_in(part["image_id"], ids))
         for row, label in zip(part.to_pylist(), _single(part["label"]), strict=True):
             photos[row["image_id"]] = Photo(row["uri"], label)
-    for part in inputs.stream("predictions", ["image_id", "pred", "prob"]):
+    classes = inputs.state("extract", "")["classes"]
+    for part in inputs.stream("predictions", ["image_id", "label", "pred", "prob"]):
         part = part.filter(pc.is_in(part["image_id"], ids))
+        task = task_of(part.schema.field("pred").type)
         for row, pred in zip(part.to_pylist(), _single(part["pred"]), strict=True):
-            if row["image_id"] in photos:
-                photos[row["image_id"]].pred, photos[row["image_id"]].prob = pred, row["prob"]
+            if (photo := photos.get(row["image_id"])) is not None:
+                photo.pred, photo.prob = pred, row["prob"]
+                photo.said = described(row["label"], row["pred"], classes, task)
     return photos
 
 

@@ -96,7 +96,7 @@ def heat_maps(atlas: Atlas, grid: Grid, classes: Sequence[int], model: str) -> S
         sheet.picture(_map(grid, colours(excess[:, k], reach, sure[:, k]), shares, side), left, y, side, side)
     least = max(-reach, -float(of.rate[columns].max())) if statistic == "top_share" else -reach
     y = top + down * (side + 90) + 10
-    _bar(sheet, statistic, margin, y, min(520, inner), least, reach)
+    _bar(sheet, statistic, margin, y, min(520, inner), least, reach, atlas.measured)
     y += 110
     for line in told:
         y = sheet.paragraph(margin, y, line, 22, inner, color=QUIET)
@@ -136,10 +136,12 @@ def _map(grid: Grid, rgba: np.ndarray, shares: np.ndarray, side: int) -> np.ndar
     return pixels
 
 
-def _bar(sheet: Sheet, statistic: str, left: float, top: float, width: float, least: float, most: float) -> None:
+def _bar(
+    sheet: Sheet, statistic: str, left: float, top: float, width: float, least: float, most: float, measured: bool
+) -> None:
     ramp: Any = colours(np.linspace(least, most, 257)[None, :], most)
     sheet.picture(np.rint(255 * ramp).astype(np.uint8), left, top, width, 26)
-    unit = "" if statistic == "top_share" else ", logits"
+    unit = "" if statistic == "top_share" or measured else ", logits"
     for value in (least, 0.0, most):
         x = left + (value - least) / (most - least) * width
         sheet.line([x, x], [top + 26, top + 34], INK, 1.5)

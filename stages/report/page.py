@@ -26,7 +26,10 @@ def page(title: str, run: Mapping[str, Any], atlases: Sequence[Atlas], score: Sc
         run: for the script: atlases, photographs, classes, links.
         facts: for the template: model, posters, about.
     """
+    measured = any(atlas.measured for atlas in atlases)
     values = {
+        "measured": measured,
+        "where": f"Where is a {'quantity' if measured else 'class'} argued for?",
         "atlases": [_facts(a) for a in atlases],
         "statistics": classview.NAMES,
         "groups": bool(run.get("groups")),

@@ -134,6 +134,8 @@ def describe_photos(
     for image_id in ids:
         photo = photos[image_id]
         entry: dict[str, Any] = {"name": file_name(photo.uri), "label": photo.label, "pred": photo.pred}
+        if photo.said is not None:
+            entry["said"] = photo.said
         entry["prob"] = round(photo.prob, 4) if photo.prob is not None and np.isfinite(photo.prob) else None
         if image_id in evidence.thumbnails:
             entry["size"] = Image.open(BytesIO(evidence.thumbnails[image_id])).size

@@ -69,6 +69,7 @@ def figures(inputs: Inputs, shown: ShownChannels, images: ImagesSpec, model: str
     from activation_atlas.stages.report.sparsity import sparsity_sheet
 
     layers = [_read(inputs, name, shown.shown) for name in shown.layers]
+    layers.sort(key=lambda layer: (layer.about["compute"], layer.name))
     count = sum(part.num_rows for part in inputs.stream("predictions", ["image_id"]))
     missing = _cut(inputs, images, layers)
     if missing:
@@ -138,7 +139,7 @@ def peaks_sheet(layer: Layer, classes: Sequence[str], images: int, model: str) -
     column, row = max(block, 140) + 34, tall * (TILE + GAP) + 84
     across = min(ACROSS, max(len(layer.shown), 4))
     down = -(-len(layer.shown) // across)
-    sheet = Sheet(max(across * column - 34, 1100) + 2 * margin, 300 + down * row + 20)
+    sheet = Sheet(max(across * column - 34, 1100) + 2 * margin, 340 + down * row + 20)
     inner = sheet.width - 2 * margin
     heading = f"What excites the channels of {layer.name}"
     sheet.text(margin, 100, sheet.fitted(heading, 50, inner, "semibold"), 50, "semibold")
@@ -146,7 +147,7 @@ def peaks_sheet(layer: Layer, classes: Sequence[str], images: int, model: str) -
     sheet.paragraph(margin, y + 4, _sizes(layer), 24, inner, color=QUIET)
     whole = np.full((sheet.height, sheet.width, 4), 0, np.uint8)
     for place, channel in enumerate(layer.shown):
-        left, top = margin + place % across * column, 310 + place // across * row
+        left, top = margin + place % across * column, 350 + place // across * row
         found = layer.peaks[channel]
         sheet.text(left, top - 32, f"{channel}", 22, "semibold")
         span = " to ".join(dict.fromkeys(short(found[k]["response"]) for k in (0, -1)))
@@ -194,7 +195,7 @@ def _sizes(layer: Layer) -> str:
     classed = any(row["class"] is not None and row["class_images"] >= NAMED for row in layer.rows)
     return (
         cut
-        + ". Above it the channel, its largest responses"
+        + ". Above: the channel, its largest responses"
         + (", and the class whose images excite it most on average." if classed else ".")
     )
 

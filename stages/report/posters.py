@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from activation_atlas.stages.drawing.numbers import thousands
-from activation_atlas.stages.drawing.sheet import FAINT, INK, QUIET, Sheet
+from activation_atlas.stages.drawing.sheet import FAINT, INK, QUIET, Sheet, encoded
 from activation_atlas.stages.report import captions, lettering, names
 from activation_atlas.stages.report.evidence import Atlas, Grid, full_count
 from activation_atlas.stages.report.lettering import Rect
@@ -158,3 +158,13 @@ def _key(
             y = sheet.paragraph(column, y + 6 * u, line, 34 * u, width, color=QUIET)
     if what == "icons" and captions.fidelity(grid):
         sheet.paragraph(column, y + 6 * u, captions.fidelity(grid), 34 * u, width, color=QUIET)
+
+
+def preview(pixels: np.ndarray, width: int = 1200) -> bytes:
+    """A poster as the page shows it, WebP."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    if image.width > width:
+        image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
+    return encoded(np.asarray(image), "WEBP", 82)

@@ -18,10 +18,9 @@ def sparsity_sheet(layers: Sequence[Any], images: int, model: str) -> Sheet:
     """A row for each layer, the first at the top: the share of zeros in its maps, its dead channels, its selectivity.
 
     Args:
-        layers: of :class:`stages.report.peaks.Layer`.
+        layers: of :class:`stages.report.peaks.Layer`, by depth.
         images: that they were taken over.
     """
-    layers = sorted(layers, key=lambda layer: (layer.about["compute"], layer.name))
     margin = 80
     left = margin + NAME
     columns = [left + WIDTH + 150, left + WIDTH + 290, left + WIDTH + 470]

@@ -58,7 +58,7 @@ def trust_figure(
     named = {row["variant"] for row in means} | {row[k] for row in pairs for k in ("variant", "other")} | {*cascades}
     names = sorted(named - RANDOM.keys())
     measures = [m for m in MEASURES if any((name, m[0]) in shown for name in names)]
-    side = 520 if cascades or len(names) > 1 else 0
+    side = 520 if cascades or pairs else 0
     legend = _above_legend(cascades) + 30 * -(-len(names) // 2) if cascades else 0
     top = 240
     table_top = top + (side + max(legend, 200) + 60 if side else 0)

@@ -94,13 +94,8 @@ def shuffled(inputs: Inputs, params: Any, number: int) -> pa.Table:
         configured = method.configure(model, options, sample)
     elif method.learn:
         configured = {**configured, **method.learn(model, options, configured, sample)}
-    given = regions_of(
-        method.regions(options),
-        made.get("regions", {}),
-        None,
-        Fit.of(params.images.settled(model.brings)),
-        model.input_size,
-    )
+    fit = Fit.of(params.images.settled(model.brings))
+    given = regions_of(method.regions(options), made.get("regions", {}), None, fit, model.input_size)
     drawn = params.seed, made.get("background"), given
     explain = method.build(Setting(model, options, configured, params.batch, 1, *drawn))
     place = {image_id: k for k, image_id in enumerate(state["images"])}

@@ -231,6 +231,9 @@ class ImagesSpec(Spec):
 def _opened(spec: ModelSpec) -> dict[str, Any]:
     """Where a file lies is no part of what it holds, which the runner hashes; of many names one hash says enough."""
     told = spec.model_dump(mode="json", exclude={"path"})
+    for newer in ("task", "threshold"):  # runs that were made before them are still current
+        if told[newer] == ModelSpec.model_fields[newer].default:
+            del told[newer]
     return {**told, "classes": hashlib.sha256(json.dumps(told["classes"]).encode()).hexdigest()}
 
 
@@ -243,7 +246,8 @@ def _read(spec: ImagesSpec) -> dict[str, Any]:
 
 
 def _listed(spec: ImagesSpec) -> dict[str, Any]:
-    return spec.model_dump(mode="json", exclude={"storage_options", *_FITTING})
+    newer = () if spec.label_columns else ("label_columns",)
+    return spec.model_dump(mode="json", exclude={"storage_options", *newer, *_FITTING})
 
 
 OpenedModel = Annotated[ModelSpec, PlainSerializer(_opened)]

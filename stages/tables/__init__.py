@@ -77,6 +77,13 @@ def doubts() -> pa.Schema:
     )
 
 
+def measures() -> pa.Schema:
+    """How well the model does."""
+    numbers = [(name, pa.float64()) for name in ("value", "low", "high", "threshold")]
+    head = [("place", pa.int32()), ("class", pa.int32()), ("name", pa.string()), ("measure", pa.string())]
+    return pa.schema([*head, *numbers, ("images", pa.int32()), ("positives", pa.int32())])
+
+
 def features(channels: int, dtype: str = "float16") -> pa.Schema:
     return pa.schema([("image_id", pa.string()), ("features", vector(channels, dtype))])
 

@@ -31,7 +31,7 @@ TABLES = {
             {
                 "image_id": POSITION["image_id"],
                 "uri": "where it is read from",
-                "label": "class index (null where unlabelled)",
+                "label": "class index, or a list of indices (several labels) or of numbers (null where unlabelled)",
                 "split": "as given by the source (null where none)",
                 "meta.*": "further columns as the source gives them; lists of few numbers as texts: [0, 0, 64, 48]",
                 "sha256": "of the file's bytes, hex",
@@ -68,14 +68,14 @@ TABLES = {
             "what the model says of each image",
             {
                 "image_id": POSITION["image_id"],
-                "label": "class index (null where unlabelled)",
-                "pred": "class with the largest logit",
-                "prob": "its probability",
-                "correct": "pred == label (null where unlabelled)",
-                "top_classes": "the min(5, K) classes of largest logit, best first",
+                "label": "as in images",
+                "pred": "class with the largest logit; of several labels those that reach their threshold; quantities",
+                "prob": "of several labels the largest, else pred's probability (null of quantities)",
+                "correct": "pred == label (null where unlabelled, and of quantities)",
+                "top_classes": "the min(5, K) classes of largest logit, best first (null of quantities)",
                 "top_probs": "their probabilities",
-                "label_prob": "probability of the label (null where unlabelled)",
-                "logits": "what goes into the last softmax or sigmoid, per class",
+                "label_prob": "probability of the label, of several the least (null where unlabelled, or of none)",
+                "logits": "what goes into the last softmax or sigmoid, per class; quantities as they are",
             },
         ),
         Table(
@@ -88,6 +88,25 @@ TABLES = {
                 "message": "what was seen, in figures of this run",
                 "remedy": "what to look at, or what would mend it; empty where a later one tells",
                 "figures": "what the message says, as numbers: JSON",
+            },
+        ),
+        Table(
+            "measures",
+            ("place",),
+            "how often the model is right, class by class, or how far off its quantities are",
+            {
+                "place": "from 0, of the whole run first",
+                "class": "class or output index (null: of the whole run)",
+                "name": "its name",
+                "measure": "accuracy (of several labels: all of an image), recall, precision; of several labels "
+                "average_precision and their mean, f1 at the threshold of the run, best_f1 at the best one for these "
+                "very labels; of quantities mae, rmse (in their unit) and r2",
+                "value": "in [0, 1], or in the quantity's unit (null where nothing is to be measured)",
+                "low": "95 % interval: Wilson's of shares, else of images drawn again (null of best_f1)",
+                "high": "its upper end",
+                "threshold": "probability from which the class is predicted (null where there is none)",
+                "images": "with a label",
+                "positives": "of them of this class (null of quantities)",
             },
         ),
         Table(

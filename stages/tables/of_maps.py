@@ -39,8 +39,8 @@ MAPS = (
             "the last two exclusive; beyond them it says nothing",
             "map": "row by row; signed where the method is",
             "score": "the class's logit (of a single sigmoid unit z: z, and -z for class 0)",
-            "gap": "path methods: sum of the map minus the change of the score; of a fitted head: its logit minus the "
-            "model's (null for others)",
+            "gap": "path methods: sum of the map minus the change of the score; FullGrad: sum of its terms minus the "
+            "score; of a fitted head: its logit minus the model's (null for others)",
             "fit": "lime and kernel_shap: share of the variance of the logit, over images with segments hidden, that "
             "the sum of the segments' values predicts (images it was not fitted to; where all were scored, all); "
             "1 at best, below 0 worse than the mean (null for others)",

@@ -41,8 +41,8 @@ function argues(atlas, grid, k) {
   if (!key) return [];
   if (key === "top_share") return shares(atlas, grid, rows);
   const top = barTop(grid, k, key), table = (list) => make("div", { class: "bars" }, ...list.flatMap(([index, value]) => bar(index, value, top)));
-  const parts = rows.length ? [make("h3", {}, "Argues for ", make("small", {}, key === "relative" ? "mean attribution less that to all classes, logits" : "mean attribution, logits")), table(rows)] : [];
-  return against.length ? [...parts, make("h3", {}, "and against"), table(against)] : parts;
+  const parts = rows.length ? [make("h3", {}, RUN.unit ? "Argues for " : "Raises ", make("small", {}, key === "relative" ? "mean attribution less that to all classes, logits" : RUN.unit ? "mean attribution, logits" : "mean attribution, in its unit")), table(rows)] : [];
+  return against.length ? [...parts, make("h3", {}, RUN.unit ? "and against" : "and lowers"), table(against)] : parts;
 }
 
 const nameButton = (index, quiet = false) => make("button", { type: "button", class: quiet ? "doubtful" : null, title: `${className(index)}: show on the map`, onclick: () => showClass(index) }, className(index));

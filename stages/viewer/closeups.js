@@ -63,7 +63,7 @@ function drawClose(canvas, index) {
   else if (shown) closer.say(!entry ? "No map." : entry.flag ? `This map: ${said(entry.flag)}.` : "");
   if (!entry) return;
   canvas.setAttribute("aria-label", `${found.name}: ${describeMap(entry, variant)}`);
-  colours.replaceChildren(...colourBar(variant, all.top));
+  colours.replaceChildren(...colourBar(variant, all.top ?? entry.top));
 }
 
 $("cases").addEventListener("click", (event) => {

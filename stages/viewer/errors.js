@@ -1,7 +1,13 @@
 // The page of mistakes: what the controls say, which cases that leaves, and the address that leads back to it.
 
 const VIEWS = [["over", "Map over photograph", true], ["maps", "Map only", true], ["photo", "Photograph only", true]];
-const ORDERS = [["worst", "most confident first"], ["pred", "grouped by prediction"], ["label", "grouped by label"]];
+// Of several labels, what is missed stands as a label, and what is falsely called as a prediction.
+const ORDERS = RUN.measured ? [["worst", "farthest off first"]]
+  : RUN.several ? [["worst", "most confident first"], ["pred", "grouped by what is falsely called"], ["label", "grouped by what is missed"]]
+  : [["worst", "most confident first"], ["pred", "grouped by prediction"], ["label", "grouped by label"]];
+const groupName = (key) => key === null ? (state.order === "pred" ? "Missed" : "Falsely called")
+  : RUN.several ? `${state.order === "pred" ? "Falsely called" : "Missed"}: ${className(key)}`
+  : state.order === "pred" ? `Taken for ${className(key)}` : `${className(key)}, taken for something else`;
 const opening = RUN.variants.find((v) => v.name === RUN.opens.variant) ?? null;
 const state = { variant: opening, view: "over", opacity: PRINTED, smooth: true, order: "worst", label: null, pred: null, text: "" };
 
@@ -16,21 +22,21 @@ const near = new IntersectionObserver((entries) => {
 function filtered() {
   const text = state.text.trim().toLowerCase();
   const holds = (c) => (state.label === null || c.label === state.label) && (state.pred === null || c.pred === state.pred)
-    && (!text || [c.name, className(c.pred), c.label === null ? "" : className(c.label)].some((name) => name.toLowerCase().includes(text)));
+    && (!text || [c.name, ...[c.pred, c.label].filter((k) => k !== null).map(className), ...(c.title ?? []).map(([words]) => words), c.line ?? ""].some((name) => name.toLowerCase().includes(text)));
   return RUN.cases.map((c, k) => k).filter((k) => holds(RUN.cases[k]));
 }
 
 // [heading, indices] in the order they stand on the page; what is no mistake comes last.
 function groups(indices) {
   const wrong = indices.filter((k) => RUN.cases[k].mistake), rest = indices.filter((k) => !RUN.cases[k].mistake), found = [];
-  if (state.order === "worst") found.push(["Mistakes, the most confident first", wrong]);
+  if (state.order === "worst") found.push([RUN.measured ? "The tenth farthest off" : "Mistakes, the most confident first", wrong]);
   else {
     const by = new Map();
     for (const k of wrong) { const key = RUN.cases[k][state.order]; by.set(key, [...(by.get(key) ?? []), k]); }
     const sorted = [...by].sort((a, b) => b[1].length - a[1].length || a[0] - b[0]);
-    for (const [key, members] of sorted) found.push([state.order === "pred" ? `Taken for ${className(key)}` : `${className(key)}, taken for something else`, members]);
+    for (const [key, members] of sorted) found.push([groupName(key), members]);
   }
-  const labelled = rest.filter((k) => RUN.cases[k].label !== null), unknown = rest.filter((k) => RUN.cases[k].label === null);
+  const labelled = rest.filter((k) => RUN.cases[k].mistake === false), unknown = rest.filter((k) => RUN.cases[k].mistake === null);
   return [...found, ["Explained, and no mistakes", labelled], ["Explained, without a label", unknown]].filter(([, members]) => members.length);
 }
 
@@ -50,10 +56,11 @@ function drawCases() {
 
 // One line: how many there are here, and how many in the run.
 function status(count) {
-  const parts = [`${group(count)} of ${plural(RUN.cases.length, "photograph")} on this page`], { label, pred } = state;
+  const parts = [`${group(count)} of ${plural(RUN.cases.length, RUN.several ? "case" : "photograph")} on this page`], { label, pred } = state;
   const kinds = RUN.confusions.filter(([l, p]) => (label === null || l === label) && (pred === null || p === pred));
   if (label !== null || pred !== null) {
-    const which = [label === null ? null : `of ${className(label)}`, pred === null ? null : `taken for ${className(pred)}`].filter(Boolean).join(" ");
+    const words = RUN.several ? ["that miss", "that falsely call"] : ["of", "taken for"];
+    const which = [label === null ? null : `${words[0]} ${className(label)}`, pred === null ? null : `${words[1]} ${className(pred)}`].filter(Boolean).join(" ");
     const all = kinds.reduce((n, k) => n + k[2], 0), here = RUN.cases.filter((c) => c.mistake && (label === null || c.label === label) && (pred === null || c.pred === pred)).length;
     parts.push(`the run has ${plural(all, "mistake")} ${which}${all > here ? `, ${group(all - here)} of them not on this page (report.errors sets how many are)` : ""}`);
   }
@@ -80,8 +87,8 @@ function drawControls() {
   if (!variant) return;
   const step = Math.max(...variant.step) > 1 ? ", after a mean over one step of the windows" : "";
   const how = state.smooth ? `Between the centres of its cells a map is drawn smoothly (bilinear, half-pixel centres${step})` : "Every cell of a map is drawn as it is, without interpolation";
-  $("meaning").textContent = `${variant.meaning} All maps of one image share one scale, so that prediction and label can be compared; other images have their own.`;
-  $("reading").textContent = `${variant.placement} ${how}. Colours reach to the number beside the colour bar, the 99th percentile of the absolute values of all maps of the image; what is beyond takes the last colour. Where a map says little, the photograph shows through${variant.faded ? ", here as a light grey print" : ""}. ${variant.lost ? `${variant.lost} ` : ""}${RUN.crop}`;
+  $("meaning").textContent = RUN.measured ? `${variant.meaning} Each map has a scale of its own, in its quantity’s unit.` : `${variant.meaning} All maps of one image share one scale, so that prediction and label can be compared; other images have their own.`;
+  $("reading").textContent = `${variant.placement} ${how}. Colours reach to the number ${RUN.measured ? "below the map, the 99th percentile of its absolute values" : "beside the colour bar, the 99th percentile of the absolute values of all maps of the image"}; what is beyond takes the last colour. Where a map says little, the photograph shows through${variant.faded ? ", here as a light grey print" : ""}. ${variant.lost ? `${variant.lost} ` : ""}${RUN.crop}`;
 }
 
 // Beside the switch: why the page opens on this method, and how far the one that is shown agrees with the others.

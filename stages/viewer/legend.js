@@ -11,7 +11,7 @@ function drawLegend(heat) {
   $("scale").replaceChildren(
     make("span", {}, numberOf(by, ends[0], relative)),
     make("i", { style: { background: `linear-gradient(90deg, ${stops.join(", ")})` } }, make("b", { style: { left: `${100 * (rate - ends[0]) / (ends[1] - ends[0])}%` } })),
-    make("span", {}, numberOf(by, ends[1], relative), isShare ? "" : relative ? " bits" : " logits"));
+    make("span", {}, numberOf(by, ends[1], relative), isShare ? "" : relative ? " bits" : RUN.unit));
   radios($("by"), state.of === "class" ? atlas.statistics.map((s) => [s.key, s.name, true]) : [], by, (key) => { state.by = key; refresh(); });
   // Numbers stay with their signs. Said aloud once: not again with every cell that is chosen.
   const parts = told(atlas, grid, by, rate).map((part) => typeof part === "string" ? part.replaceAll(" %", "\u00a0%") : part);

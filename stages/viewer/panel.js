@@ -98,6 +98,7 @@ function drawIcon(canvas, grid, k) {
 
 // What the model said of a photograph, and whether it was right.
 function verdict(photo) {
+  if (photo.said !== undefined) return [photo.said];
   const predicted = photo.pred === null ? null : `${className(photo.pred)}${photo.prob === null ? "" : ` ${percent(photo.prob)}`}`;
   if (photo.label === null) return predicted ? [`predicted ${predicted}`] : [];
   if (photo.pred === photo.label) return [`${predicted}, right`];

@@ -12,10 +12,10 @@ window.activationAtlasMaps = (key, { tops, maps: described, levels }) => {
   const [height, width] = RUN.variants.find((v) => v.name === name).shape;
   let at = 0;
   described.forEach((found, k) => {
-    const entries = found.map(([target, kinds, flag, score, most, peak]) => {
+    const entries = found.map(([target, kinds, flag, score, most, peak, top]) => {
       const levels = all.subarray(at, at + height * width);
       at += height * width;
-      return { target, kinds, flag, score, most, peak, levels, height, width };
+      return { target, kinds, flag, score, most, peak, top, levels, height, width };
     });
     maps.set(`${name}/${first + k}`, { top: tops[k], entries });
   });
@@ -104,7 +104,7 @@ function painted(entry, width, height, variant, smooth, opaque) {
 
 const rate = (share) => share === null || share === undefined ? "?" : share >= 0.9995 ? "> 99.9 %" : share < 0.0005 ? "< 0.1 %" : percent(share, 1);
 const short = (value) => value === 0 ? "0" : String(Number(value.toPrecision(2))).replace("-", "−");
-const called = { predicted: "predicted", label: "label", second: "second" };
+const called = { predicted: "predicted", label: "label", missed: "missed", false: "falsely called", second: "second" };
 
 // What a class was asked for as, in words.
 function asWhat(kinds) {
@@ -125,9 +125,10 @@ function strongest(entry, axes) {
 const pictures = 1 + Math.max(0, ...RUN.cases.map((found) => found.targets.length)), across = RUN.variants.length ? pictures === 4 || pictures > 6 ? 4 : 3 : 1;
 
 // What a photograph was taken for, and what it is.
-const caseTitle = (found) => [found.mistake === false ? "rightly " : found.mistake ? "taken for " : "taken as ", make("b", {}, className(found.pred)), ` ${rate(found.prob)}`];
+const caseTitle = (found) => found.title ? found.title.map(([words, bold]) => bold ? make("b", {}, words) : words) : [found.mistake === false ? "rightly " : found.mistake ? "taken for " : "taken as ", make("b", {}, className(found.pred)), ` ${rate(found.prob)}`];
 
 function caseLabel(found) {
+  if (found.title) return [found.line];
   const label = found.label === null ? ["no label"] : ["label: ", make("b", {}, className(found.label)), ` ${rate(found.labelProb)}`];
   const second = found.second !== null && found.second !== found.label ? ` · second: ${className(found.second)} ${rate(found.secondProb)}` : found.second !== null && found.mistake ? " (its second choice)" : "";
   return [...label, second];
@@ -140,7 +141,7 @@ function card(index) {
   const box = () => make(found.src ? "button" : "div", { class: "frame", ...(found.src ? { type: "button" } : {}), style: { aspectRatio: found.size ? found.size.join(" / ") : "1" } });
   const photo = box();
   photo.append(found.src ? make("img", { src: link(found.src), loading: "lazy", decoding: "async", alt: `Photograph ${found.name}`, width: found.size[0], height: found.size[1] }) : make("div", { class: "blank" }, `could not be read again: ${found.missing}`));
-  const element = make("article", { class: "case", "data-index": index, "aria-label": `${className(found.pred)}, ${found.name}` },
+  const element = make("article", { class: "case", "data-index": index, "aria-label": `${found.title ? found.title.map(([words]) => words).join("") : className(found.pred)}, ${found.name}` },
     make("h3", {}, make("span", { class: "rank" }, String(found.rank)), ...caseTitle(found)),
     make("p", {}, ...caseLabel(found)),
     make("div", { class: "pictures", style: { gridTemplateColumns: `repeat(${across}, minmax(0, 1fr))` } },
@@ -159,7 +160,8 @@ function card(index) {
 function colourBar(variant, top) {
   const ramp = variant.signed ? ramps.signed : ramps.unsigned, stops = [];
   for (let k = 0; k <= 16; k++) { const at = 4 * Math.round(k / 16 * 255); stops.push(`rgb(${ramp[at]},${ramp[at + 1]},${ramp[at + 2]})`); }
-  return [make("span", {}, variant.signed ? short(-top) : "0"), make("i", { style: { background: `linear-gradient(90deg, ${stops.join(", ")})` } }), make("span", {}, short(top)),
+  const own = "each map’s own scale"; // of quantities, which have units of their own
+  return [make("span", {}, variant.signed ? top === null ? "−" : short(-top) : "0"), make("i", { style: { background: `linear-gradient(90deg, ${stops.join(", ")})` } }), make("span", {}, top === null ? own : short(top)),
     variant.unit ? make("span", {}, variant.unit) : null].filter(Boolean);
 }
 
@@ -185,7 +187,7 @@ function drawCase(element, state) {
     canvas.parentElement.querySelector("em")?.remove();
     if (!entry) { canvas.parentElement.append(make("em", {}, "no map")); continue; }
     canvas.setAttribute("aria-label", describeMap(entry, variant));
-    canvas.closest("figure").querySelector(".most").textContent = entry.most === null ? "" : `, up to ${short(entry.most)}`;
+    canvas.closest("figure").querySelector(".most").textContent = entry.most === null ? "" : RUN.measured ? `, scale to ${short(entry.top)}` : `, up to ${short(entry.most)}`;
     if (entry.flag) canvas.parentElement.append(make("em", {}, said(entry.flag)));
   }
 }

@@ -16,6 +16,7 @@ EXCEPTIONS = {
     "cam_fitted": "nobody else fits a head: a ridge regression by hand in tests/stages/vision/test_fitted_head.py",
     "xgrad_cam": f"{TORCH}: the paper's loop in tests/stages/vision/methods/test_cam.py",
     "ablation_cam": f"{TORCH}: the paper's loop in tests/stages/vision/methods/test_ablation_cam.py",
+    "full_grad": f"{TORCH}: the paper's sum over explicit biases in tests/stages/vision/methods/test_full_grad.py",
     "eigen_cam": f"{TORCH}: an SVD by hand, below",
     "attention": "no peer reads a Keras transformer's attention: NumPy, tests/stages/vision/methods/test_attention.py",
     "attention_rollout": "as attention",

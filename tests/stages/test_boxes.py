@@ -8,7 +8,10 @@ from PIL import Image
 from activation_atlas.stages import boxes, tables
 from activation_atlas.stages.boxes import Params
 from activation_atlas.stages.drawing.overlays import boxed
-from activation_atlas.stages.vision.attribution.boxes import BoxesSpec, cut, largest, overlap, thresholded
+from activation_atlas.stages.vision.attribution.boxes import BoxesSpec, cut, find, largest, overlap, thresholded, way
+from activation_atlas.stages.vision.attribution.methods.cam import GradCam
+from activation_atlas.stages.vision.attribution.methods.gradients import Saliency
+from activation_atlas.stages.vision.attribution.methods.path import IntegratedGradients
 from activation_atlas.stages.vision.place import Place
 from tests.bench import Bench, one_line
 from tests.memory import MemoryInputs
@@ -70,6 +73,18 @@ def test_grabcut_takes_what_has_the_colours_of_the_highest_pixels():
     assert not cut(values, pixels, spec)[:, :30].any()
 
 
+def test_the_way_follows_from_what_a_map_can_tell_apart():
+    asked = [Saliency(), GradCam(), IntegratedGradients(), IntegratedGradients(layer="conv")]
+    assert [way(BoxesSpec(), one) for one in asked] == ["grabcut", "threshold", "grabcut", "threshold"]
+    assert way(BoxesSpec(by="threshold"), Saliency()) == "threshold"
+    # Of single pixels that speak for and against, both show where the thing is.
+    pixels = np.zeros((16, 16, 1), np.uint8)
+    pixels[4:12, 4:12] = 200
+    values = np.zeros((16, 16), np.float32)
+    values[5:11, 5:11] = np.where(np.indices((6, 6)).sum(0) % 2, 1, -1)
+    assert find(BoxesSpec(background=0.5), IntegratedGradients(), values, pixels)[0] == (5, 5, 11, 11)
+
+
 def test_quantiles_that_cross_are_refused():
     with pytest.raises(ValueError, match="background: 0.97 must be below foreground: 0.95"):
         BoxesSpec(background=0.97)
@@ -91,8 +106,6 @@ def test_a_box_is_in_pixels_of_the_upright_photograph(tmp_path):
     maps = pa.Table.from_pylist(rows, schema=tables.maps())
     inputs = MemoryInputs({"images": [images], "maps/saliency": [maps]}, {("extract", ""): {"input_size": [16, 16]}})
     given = Params(images={"path": "x"}, method="saliency", boxes={"by": "threshold"})
-    assert given.by == "threshold" and Params(images={"path": "x"}, method="saliency", boxes={}).by == "grabcut"
-    assert Params(images={"path": "x"}, method="grad_cam", boxes={}).by == "threshold"
     found = inputs.run(boxes.STAGE, given, "saliency")["boxes/saliency"].to_pylist()
     assert found == [
         {"image_id": "00", "target": 3, "by": "threshold", "left": 25, "top": 10, "right": 45, "bottom": 20,

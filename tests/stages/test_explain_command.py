@@ -72,6 +72,30 @@ def test_pictures_panels_and_tables(folder):
     assert sum(float(p["probability"]) for p in predictions) == pytest.approx(2, abs=1e-4)
 
 
+@pytest.mark.slow
+def test_boxes_are_drawn_and_written(folder):
+    asked = ["--method", "saliency", "--method", "grad_cam"]
+    assert explain(folder, *asked, images=["photos/wide one.png"])[0] == 0
+    plain = {p.name: p.read_bytes() for p in (folder / "out" / "overlays").glob("wide*")}
+    code, out, _ = explain(folder, *asked, "--boxes", images=["photos/wide one.png"])
+    assert code == 0 and "predictions.csv, boxes.csv" in out
+    rows = list(csv.DictReader((folder / "out" / "boxes.csv").read_text(encoding="utf-8").splitlines()))
+    (image,) = explain_images(folder / "photos/wide one.png", folder / "model.keras", ["saliency", "grad_cam"])
+    assert [row["variant"] for row in rows] == ["saliency", "grad_cam"]
+    found = {}
+    for row, one in zip(rows, image.maps, strict=True):
+        left, top, right, bottom = (float(row[side]) for side in ("left", "top", "right", "bottom"))
+        # 40 x 24, of which the model sees the middle 24 x 24.
+        assert 8 <= left < right <= 32 and 0 <= top < bottom <= 24
+        assert image.box(one) == pytest.approx((left, top, right, bottom), abs=0.01)
+        (found[one.variant],) = [name for name in plain if f".{one.variant}." in name]
+    for name in found.values():
+        assert (folder / "out" / "overlays" / name).read_bytes() != plain[name]
+    framed = panel_of([image], boxes=True)
+    assert "Frames: the box found in the map" in " ".join(t.get_text() for t in framed.axes.texts)
+    assert framed.png() != panel_of([image]).png()
+
+
 def test_from_python_the_same_maps(folder):
     spec = ModelSpec(path=str(folder / "model.keras"), classes=CLASSES)
     (image,) = explain_images(folder / "photos" / "large.jpg", spec, "grad_cam", ["checks", "second"])

@@ -17,7 +17,7 @@ from activation_atlas.stages.intervals import wilson
 from activation_atlas.stages.methods import MethodSpec
 from activation_atlas.stages.report import captions, listed, page
 from activation_atlas.stages.report.assets import Assets
-from activation_atlas.stages.report.errors import figures, matrix, payload, wording
+from activation_atlas.stages.report.errors import figures, matrix, measured, payload, wording
 from activation_atlas.stages.report.errors.cases import Audit, read_audit
 from activation_atlas.stages.report.errors.maps import Variant, read_variant
 from activation_atlas.stages.report.errors.opening import Opening, agrees, opening
@@ -100,34 +100,46 @@ def error_audit(
         inputs.warn(f"{how_many} of the page of mistakes could not be read again, e.g. {lost[0]}: {missing[lost[0]]}")
     assets, files = Assets(), {}
     ids = [c.image_id for c in audit.cases]
-    variants = [read_variant(inputs, options.at(size), ids, size) for options in explained.methods]
+    task = audit.task
+    variants = [read_variant(inputs, options.at(size), ids, size, task.measured) for options in explained.methods]
     for variant in variants:
         if variant.maps:
             sheet = figures.error_sheet(variant, audit, classes, photographs, model)
             files[f"figures/errors-{slug(variant.name)}.jpg"] = encoded(sheet, "JPEG", 90)
-    whole = audit.labelled > 0 and len(classes) <= matrix.MOST
+    whole = audit.labelled > 0 and len(classes) <= matrix.MOST and not (task.several or task.measured)
+    rows = measured.by_output(inputs, audit) if audit.labelled and (task.several or task.measured) else []
+    pixels = {}
+    if rows:
+        drawn = (
+            measured.quantities_sheet(inputs, rows, audit, model)
+            if task.measured
+            else measured.labels_sheet(rows, audit, model)
+        )
+        pixels["measures"] = drawn.pixels()
+        assets.add("measures.webp", encoded(pixels["measures"], "WEBP", 88))
+        files["figures/measures.png"], files["figures/measures.svg"] = drawn.png(), drawn.vector("svg")
     if whole:
         sheet = figures.confusion_sheet(audit, classes, model)
         files["figures/confusion.png"], files["figures/confusion.svg"] = sheet.png(), sheet.vector("svg")
-    measured = {name: inputs.table(name) for name in explained.measured if inputs.parts(name)}
-    trust = _trust(measured, model)
+    scores = {name: inputs.table(name) for name in explained.measured if inputs.parts(name)}
+    trust = _trust(scores, model)
     if trust is not None:
-        pixels = trust.pixels()
-        assets.add("trust.webp", encoded(pixels, "WEBP", 88))
-        files["figures/trust.png"], files["figures/trust.svg"] = encoded(pixels, "PNG"), trust.vector("svg")
-    opens, agreed = _standing(measured, explained)
+        pixels["trust"] = trust.pixels()
+        assets.add("trust.webp", encoded(pixels["trust"], "WEBP", 88))
+        files["figures/trust.png"], files["figures/trust.svg"] = encoded(pixels["trust"], "PNG"), trust.vector("svg")
+    opens, agreed = _standing(scores, explained)
     shown = listed.figures(files, {}, {slug(v.name): method_captions.title(v.options) for v in variants})
     data = {
         "classes": classes,
         "crop": wording.crops(Fit.of(images)),
-        "cases": [payload.describe_case(c, variants, photographs, missing, assets) for c in audit.cases],
-        "variants": [
-            {**payload.describe_variant(v, audit.cases, assets), "agrees": agreed.get(v.name, "")} for v in variants
-        ],
+        "cases": [payload.describe_case(c, variants, photographs, missing, assets, classes, task) for c in audit.cases],
+        "variants": [_described(v, audit, assets, agreed) for v in variants],
         "opens": {"variant": opens.variant, "why": opens.why},
         "ramps": payload.ramps(),
         "confusions": payload.confusions(audit),
         "matrix": whole,
+        "several": task.several,
+        "measured": task.measured,
         "flags": SILENT,
         "chunk": payload.CHUNK,
         "links": assets.links(round(inline * 1e6)),
@@ -141,15 +153,28 @@ def error_audit(
         "maps": bool(variants),
         "interval": wilson(audit.mistakes, audit.labelled) if audit.labelled else None,
         "matrix": matrix.table(audit.counts, classes) if whole else None,
-        "flags": [said for v in variants for said in _flagged(v, bool(measured))],
+        "measures": rows,
+        "sheet": _placed(data["links"], pixels, "measures"),
+        "flags": [said for v in variants for said in _flagged(v, bool(scores))],
         "missing": len(missing),
         "figures": shown,
-        "trust": None if trust is None else (data["links"]["trust.webp"], trust.width, trust.height),
+        "trust": _placed(data["links"], pixels, "trust"),
     }
     files["site/errors.html"] = rendered("errors.html", title, data, SCRIPTS, STYLES, facts)
     files.update({f"site/assets/{name}": content for name, content in assets.files.items()})
     facts = {"mistakes": audit.mistakes, "explained": audit.explained, "maps": bool(variants)}
     return Written(files, facts, shown)
+
+
+def _described(variant: Variant, audit: Audit, assets: Assets, agreed: Mapping[str, str]) -> dict[str, Any]:
+    """A variant for the script, with how far it agrees with the others."""
+    told = payload.describe_variant(variant, audit.cases, assets, audit.task)
+    return {**told, "agrees": agreed.get(variant.name, "")}
+
+
+def _placed(links: Mapping[str, str], pixels: Mapping[str, Any], name: str) -> tuple[str, int, int] | None:
+    """Where a figure's picture is, and its width and height; None where it was not drawn."""
+    return (links[f"{name}.webp"], *pixels[name].shape[1::-1]) if name in pixels else None
 
 
 def _trust(measured: Mapping[str, pa.Table], model: str) -> Sheet | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,8 @@ import pyarrow.compute as pc
 
 from activation_atlas.stages.drawing.pages import file_name
 from activation_atlas.stages.stage import Inputs
-from activation_atlas.stages.tasks import assigned, labelled, mistaken
+from activation_atlas.stages.tables import to_numpy
+from activation_atlas.stages.tasks import CLASSES, Task, assigned, judged, labelled, mistaken, task_of
 
 EACH = 4
 """Of every confusion (label, prediction), so many of the most confident mistakes are shown besides the worst of all."""
@@ -22,7 +24,11 @@ EACH = 4
 class Case:
     """One image, a mistake or explained: its file, label and what the model says of it; None where unknown.
 
+    Of several labels a case is one image and one class of which it is wrong: ``label`` where it is missed, ``pred``
+    where it is falsely called, of probability ``prob``; or an image that is right. Of quantities it is of no class.
+
     Attributes:
+        true, called: values of the columns ``label`` and ``pred``.
         second: the class ranked second, and ``second_prob`` its probability.
         mistake: None where there is no label.
         rank: place among all that could be shown, from 1, in the order of the page.
@@ -30,8 +36,8 @@ class Case:
 
     image_id: str
     label: int | None
-    pred: int
-    prob: float
+    pred: int | None
+    prob: float | None
     label_prob: float | None
     second: int | None
     second_prob: float | None
@@ -39,6 +45,8 @@ class Case:
     rank: int = 0
     uri: str = ""
     name: str = ""
+    true: Any = None
+    called: Any = None
 
 
 @dataclass
@@ -47,8 +55,10 @@ class Audit:
 
     Attributes:
         cases: shown: mistakes first, then the rest; the most confident first, ties by image_id.
-        possible: images that could be shown: with a map, or mistakes.
-        counts: (label, prediction) -> images that are of one class and taken for one, the right ones among them.
+        task: the kind of answer.
+        possible: cases that could be shown: images with a map, or mistakes.
+        counts: (label, prediction) -> images that are of one class and taken for one, the right ones among them; of
+            several labels (class, -1) -> images of which it is missed, (-1, class) -> of which it is falsely called.
         images: with a prediction, and ``labelled`` with a label, too. explained: with a map. mistakes,
             explained_mistakes: of these the mistakes.
         worst: so many cases are the worst of those with maps, then of the others; further ones stand for their
@@ -57,6 +67,7 @@ class Audit:
     """
 
     cases: list[Case] = field(default_factory=list)
+    task: Task = CLASSES
     counts: Counter[tuple[int, int]] = field(default_factory=Counter)
     images: int = 0
     labelled: int = 0
@@ -69,6 +80,8 @@ class Audit:
 
 
 _COLUMNS = ["image_id", "label", "pred", "prob", "correct", "top_classes", "top_probs", "label_prob"]
+NEITHER = -1
+"""In the place of a class: that of a label that is none, or of a prediction that is none."""
 
 
 def read_audit(inputs: Inputs, variants: Sequence[str], most: int) -> Audit:
@@ -84,19 +97,31 @@ def read_audit(inputs: Inputs, variants: Sequence[str], most: int) -> Audit:
     parts = {f"maps/{v}": inputs.parts(f"maps/{v}") for v in variants}
     for number in range(inputs.parts("predictions")):
         part = inputs.part("predictions", number, _COLUMNS)
+        audit.task = task_of(part.schema.field("label").type)
+        part = judged(part, inputs.state("measures", "") if audit.task.measured else None)
         audit.images += len(part)
         audit.mistakes += int(mistaken(part["correct"]).sum())
         audit.labelled += int(labelled(part["label"]).sum())
-        audit.counts.update(pair for pair in _confusions(part) if min(pair) >= 0)
+        if not audit.task.several:
+            audit.counts.update(pair for pair in _confusions(part) if min(pair) >= 0)
         ids = [inputs.part(t, number, ["image_id"])["image_id"] for t, count in parts.items() if number < count]
         among = pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string())
         part = part.append_column("mapped", pc.is_in(part["image_id"], value_set=among))
-        possible.append(part.filter(pc.or_(part["mapped"], _mistaken(part))))
+        wanted = pc.or_(part["mapped"], _mistaken(part))
+        if audit.task.several:
+            logits = to_numpy(inputs.part("predictions", number, ["logits"])["logits"].filter(wanted))
+            part = by_class(part.filter(wanted), 1 / (1 + np.exp(-logits.astype(np.float64))))
+            audit.counts.update(pair for pair in _confusions(part) if pair != (NEITHER, NEITHER))
+            possible.append(part)
+        else:
+            possible.append(part.filter(wanted))
     if possible:
         rows = pa.concat_tables(possible)
         audit.possible = len(rows)
-        audit.explained = pc.sum(rows["mapped"]).as_py() or 0
-        audit.explained_mistakes = pc.sum(pc.and_(rows["mapped"], _mistaken(rows))).as_py() or 0
+        mapped = pc.count_distinct(rows["image_id"].filter(rows["mapped"]))
+        audit.explained = mapped.as_py()
+        both = rows["image_id"].filter(pc.and_(rows["mapped"], _mistaken(rows)))
+        audit.explained_mistakes = pc.count_distinct(both).as_py()
         audit.cases = chosen(rows, most)
     for row in (r for v in variants for p in inputs.stream(f"rejects/explain-{v}") for r in p.to_pylist()):
         audit.lost[row["image_id"]] = row["uri"], row["reason"]
@@ -109,8 +134,37 @@ def _mistaken(rows: pa.Table) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(mistaken(rows["correct"]))])
 
 
+def by_class(rows: pa.Table, probabilities: np.ndarray) -> pa.Table:
+    """Rows of images of several labels, one for each class of which an image is wrong, and one of what is right.
+
+    Args:
+        probabilities: (n, K).
+
+    Returns:
+        with the columns ``missed`` and ``false``: the class, or :data:`NEITHER`; ``prob``: its probability; and
+        ``severity``: how sure the model was, prob of what is falsely called, 1 - prob of what is missed.
+    """
+    label, pred = (assigned(rows[name]) for name in ("label", "pred"))
+    missed, false = label.without(pred), pred.without(label)
+    right_ones = np.setdiff1d(np.arange(len(rows)), np.concatenate([missed.image, false.image]))
+    nothing = np.full(len(right_ones), NEITHER)
+    image = np.concatenate([missed.image, false.image, right_ones])
+    one = np.concatenate([missed.index, np.full(len(false.index), NEITHER), nothing])
+    other = np.concatenate([np.full(len(missed.index), NEITHER), false.index, nothing])
+    own = np.maximum(one, other)
+    prob = np.where(own >= 0, probabilities[image, np.maximum(own, 0)], rows["prob"].to_numpy()[image])
+    found = rows.take(pa.array(image)).drop_columns(["prob", "severity"])
+    found = found.append_column("prob", pa.array(prob.astype(np.float32)))
+    found = found.append_column("severity", pa.array(np.where(one >= 0, 1 - prob, prob)))
+    for name, kinds in (("missed", one), ("false", other)):
+        found = found.append_column(name, pa.array(kinds.astype(np.int32)))
+    return found
+
+
 def _confusions(rows: pa.Table) -> list[tuple[int, int]]:
-    """(label, prediction) of each image; -1 for what is not one class."""
+    """(label, prediction) of each case; -1 for what is not one class."""
+    if "missed" in rows.column_names:
+        return list(zip(rows["missed"].to_pylist(), rows["false"].to_pylist(), strict=True))
     return list(zip(*(assigned(rows[name]).only.tolist() for name in ("label", "pred")), strict=True))
 
 
@@ -122,11 +176,14 @@ def chosen(possible: pa.Table, most: int) -> list[Case]:
     then the second worst, until there are twice ``most``.
 
     Args:
-        possible: rows of ``predictions``, and ``mapped``: bool.
+        possible: rows of ``predictions`` as :func:`judged` or :func:`by_class` gives them, and ``mapped``: bool.
     """
     mistake = _mistaken(possible)
-    order = [("mistake", "descending"), ("prob", "descending"), ("image_id", "ascending")]
-    keys = possible.select(["prob", "image_id"]).append_column("mistake", mistake)
+    order = [("mistake", "descending"), ("severity", "descending"), ("image_id", "ascending")]
+    keys = possible.select(["severity", "image_id"]).append_column("mistake", mistake)
+    if "missed" in possible.column_names:  # several cases of an image may be alike
+        order += [("missed", "ascending"), ("false", "ascending")]
+        keys = keys.append_column("missed", possible["missed"]).append_column("false", possible["false"])
     places = pc.sort_indices(keys, sort_keys=order)
     mapped = possible["mapped"].take(places).to_numpy()
     first = set(np.argsort(~mapped, kind="stable")[:most].tolist())
@@ -146,28 +203,32 @@ def chosen(possible: pa.Table, most: int) -> list[Case]:
 
 def _case(row: dict, label: int, pred: int, mistake: bool | None, rank: int) -> Case:
     # Of equal logits the first class is the prediction, so the second is the next one in the list.
-    top, probs = row["top_classes"], row["top_probs"]
+    top, probs = ([], []) if "missed" in row else (row["top_classes"] or [], row["top_probs"] or [])
     return Case(
         image_id=row["image_id"],
         label=label if label >= 0 else None,
-        pred=pred,
+        pred=pred if pred >= 0 else None,
         prob=row["prob"],
         label_prob=row["label_prob"],
         second=top[1] if len(top) > 1 else None,
         second_prob=probs[1] if len(probs) > 1 else None,
         mistake=mistake,
         rank=rank,
+        true=row["label"],
+        called=row["pred"],
     )
 
 
 def _name(inputs: Inputs, cases: Sequence[Case]) -> None:
     """Where each image is read from, and what a person calls it."""
-    known = {c.image_id: c for c in cases}
+    known: dict[str, list[Case]] = {}
+    for case in cases:
+        known.setdefault(case.image_id, []).append(case)
     ids = pa.array(sorted(known), pa.string())
     for part in inputs.stream("images"):
         # Images that lie in a table have no file of their own; many tables keep the name they once had.
         columns = ["image_id", "uri", *(c for c in ("meta.path",) if c in part.column_names)]
         for row in part.select(columns).filter(pc.is_in(part["image_id"], ids)).to_pylist():
-            case = known[row["image_id"]]
-            case.uri = row["uri"]
-            case.name = file_name(str(row.get("meta.path") or row["uri"]))
+            for case in known[row["image_id"]]:
+                case.uri = row["uri"]
+                case.name = file_name(str(row.get("meta.path") or row["uri"]))

@@ -11,12 +11,14 @@ from activation_atlas.stages.drawing import captions
 from activation_atlas.stages.drawing.numbers import plural, probability, short
 from activation_atlas.stages.drawing.overlays import bar, boxed, coloured
 from activation_atlas.stages.drawing.sheet import FAINT, INK, QUIET, Sheet
-from activation_atlas.stages.report.errors import wording
+from activation_atlas.stages.report.errors import telling, wording
 from activation_atlas.stages.report.errors.cases import Audit, Case
 from activation_atlas.stages.report.errors.maps import Map, Variant
 from activation_atlas.stages.report.errors.matrix import matrix, shades
+from activation_atlas.stages.tasks import CLASSES, Task
 
 CASES, ACROSS = 24, 3
+_SHARED = "The maps of an image share one scale."
 
 
 def error_sheet(
@@ -28,38 +30,43 @@ def error_sheet(
         uint8 RGB (height, width, 3).
     """
     cases = [c for c in audit.cases if c.image_id in variant.maps][:CASES]
-    tops, side, gap, margin, between = variant.tops(), 196, 8, 80, 56
+    maps = [telling.own_first(c, variant.maps[c.image_id], audit.task) for c in cases]
+    scales = [variant.scales(own) for own in maps]
+    side, gap, margin, between = 196, 8, 80, 56
     column, row = 3 * side + 2 * gap, side + 118
     down = -(-len(cases) // ACROSS)
     sheet = Sheet(ACROSS * column + (ACROSS - 1) * between + 2 * margin, 298 + down * row + 80)
     inner = sheet.width - 2 * margin
     wrong = sum(c.mistake is True for c in cases)
     what = "no mistakes among the explained" if any(c.mistake is False for c in cases) else "images without labels"
-    what = f"{plural(wrong, 'mistake')}, the most confident first" if wrong else what
+    most = (
+        f"the {wrong} farthest off" if audit.task.measured else f"{plural(wrong, 'mistake')}, the most confident first"
+    )
+    what = most if wrong else what
     heading = f"{captions.title(variant.options)}: where {model or 'the model'} looked"
     sheet.text(margin, 100, sheet.fitted(heading, 50, inner, "semibold"), 50, "semibold")
-    line = (
-        f"{what}: the photograph as the model was shown it, {_of_what([variant.maps[c.image_id][:2] for c in cases])}"
-    )
+    line = f"{what}: the photograph as the model was shown it, {_of_what([m[:2] for m in maps], audit.task)}"
     sheet.text(margin, 142, sheet.fitted(line, 26, inner), 26, color=QUIET)
-    told = [captions.meaning(variant.options), wording.placement(variant), wording.lost(variant)]
-    told.append("Enlarged bilinearly. The maps of an image share one scale.")
-    if any(m.box for case in cases for m in variant.maps[case.image_id][:2]):
+    told = [captions.meaning(variant.options, variant.measured), wording.placement(variant), wording.lost(variant)]
+    shares = "Each map has its own scale, in its quantity’s unit." if variant.measured else _SHARED
+    told.append(f"Enlarged bilinearly. {shares}")
+    if any(m.box for own in maps for m in own[:2]):
         told.append("Frames: the box found in the map, around its largest piece.")
     sheet.paragraph(margin, 180, " ".join(t for t in told if t), 22, inner, color=QUIET)
     pictures: list[tuple[int, int, np.ndarray]] = []
     for position, case in enumerate(cases):
         left = margin + position % ACROSS * (column + between)
         top = 310 + position // ACROSS * row
-        for slot, picture in enumerate(
-            _pictures(case, variant, tops[case.image_id], photographs.get(case.image_id), side)
-        ):
+        own = maps[position]
+        for slot, picture in enumerate(_pictures(own, scales[position], photographs.get(case.image_id), side)):
             pictures.append((left + slot * (side + gap), top, picture))
-        flags = sorted({m.flag for m in variant.maps[case.image_id][:2] if m.flag})
-        scale = ", ".join([f"scale to {short(tops[case.image_id])}", *flags])
+        flags = sorted({m.flag for m in own[:2] if m.flag})
+        reach = " and ".join(short(one) for one in dict.fromkeys(scales[position][:2]))
+        scale = ", ".join([f"scale to {reach}", *flags])
         sheet.text(left + column, top - 10, scale, 18, ha="right", color=QUIET)
         room = column - sheet.span(scale, 18) - 16
-        _case(sheet, case, variant.maps[case.image_id], classes, left, top, side, gap, column, room)
+        words = telling.title(case, classes, audit.task), telling.line(case, classes, audit.task)
+        _case(sheet, case, own, classes, words, left, top, side, gap, column, room)
     _key(sheet, variant, margin, 298 + down * row + 12)
     pixels = sheet.pixels()
     for left, top, picture in pictures:
@@ -67,9 +74,13 @@ def error_sheet(
     return pixels
 
 
-def _of_what(shown: Sequence[Sequence[Map]]) -> str:
+def _of_what(shown: Sequence[Sequence[Map]], task: Task = CLASSES) -> str:
     """What classes the two maps of each case are for; other targets may have been asked for than the usual two."""
-    usual = all("predicted" in m[0].kinds and all("label" in other.kinds for other in m[1:]) for m in shown)
+    if task.measured:
+        return "a map for each quantity named below it"
+    usual = not task.several and all(
+        "predicted" in m[0].kinds and all("label" in other.kinds for other in m[1:]) for m in shown
+    )
     return "the map for its prediction, the map for the label" if usual else "maps for the classes named below them"
 
 
@@ -82,12 +93,25 @@ def _percent(share: float | None) -> str:
 
 
 def _case(
-    sheet: Sheet, case: Case, maps: Sequence[Map], classes: Sequence[str], left: float, top: float, side: int, gap: int,
-    column: int, room: float,
-) -> None:  # fmt: skip
-    says = f"taken for {_name(classes, case.pred)}, {_percent(case.prob)}"
+    sheet: Sheet,
+    case: Case,
+    maps: Sequence[Map],
+    classes: Sequence[str],
+    words: tuple[telling.Words | None, str | None],
+    left: float,
+    top: float,
+    side: int,
+    gap: int,
+    column: int,
+    room: float,
+) -> None:
+    told, more = words
+    if told is not None:
+        says = "".join(piece for piece, _ in told)
+    else:
+        says = f"taken for {_name(classes, -1 if case.pred is None else case.pred)}, {_percent(case.prob)}"
     sheet.text(left, top - 36, sheet.fitted(says, 26, column, "semibold"), 26, "semibold")
-    sheet.text(left, top - 10, sheet.fitted(_choices(case, classes), 20, room), 20, color=QUIET)
+    sheet.text(left, top - 10, sheet.fitted(more or _choices(case, classes), 20, room), 20, color=QUIET)
     for slot, under in enumerate([case.name, *(_name(classes, m.target) for m in maps[:2])]):
         x = left + slot * (side + gap)
         sheet.text(x, top + side + 20, sheet.fitted(under, 18, side), 18, color=QUIET)
@@ -103,7 +127,7 @@ def _choices(case: Case, classes: Sequence[str]) -> str:
     return f"{label} · second: {_name(classes, case.second)}, {_percent(case.second_prob)}"
 
 
-def _pictures(case: Case, variant: Variant, top: float, photograph: bytes | None, side: int) -> list[np.ndarray]:
+def _pictures(maps: Sequence[Map], tops: Sequence[float], photograph: bytes | None, side: int) -> list[np.ndarray]:
     """The photograph, and its first two maps laid over it; the longer side has ``side`` pixels."""
     from PIL import Image
 
@@ -115,7 +139,7 @@ def _pictures(case: Case, variant: Variant, top: float, photograph: bytes | None
     photo = photo.resize(tuple(max(1, round(s * factor)) for s in photo.size), Image.Resampling.BICUBIC)
     pixels = np.asarray(photo)
     drawn = [pixels]
-    for shown in variant.maps[case.image_id][:2]:
+    for shown, top in zip(maps[:2], tops, strict=False):
         drawn.append(shown.surface.over(pixels, "none", top))
         if shown.box is not None:
             boxed(drawn[-1], shown.box)

@@ -51,6 +51,7 @@ class Variant:
         place: where the cells shown lie on the model's input, of ``size``.
         step: cells from window to window, down and across, where windows were spread to pixels; else 1.
         flags: flag -> maps of the whole table that carry it, of ``rows`` in all.
+        measured: whether what is explained are quantities, each in a unit of its own.
     """
 
     name: str
@@ -65,6 +66,14 @@ class Variant:
     maps: dict[str, list[Map]] = field(default_factory=dict)
     flags: Counter[str] = field(default_factory=Counter)
     rows: int = 0
+    measured: bool = False
+
+    def scales(self, maps: Sequence[Map]) -> list[float]:
+        """Top of the colour scale of each of the maps of one case: one for all of them; but quantities have units of
+        their own."""
+        if self.measured:
+            return [top_of([m.surface]) for m in maps]
+        return [top_of([m.surface for m in maps])] * len(maps) if maps else []
 
     @property
     def bare(self) -> bool:
@@ -79,18 +88,16 @@ class Variant:
         )
         return [[(o + 0.5) / n, s / n, low / n, high / n] for o, s, low, high, n in sides]
 
-    def tops(self) -> dict[str, float]:
-        """image_id -> top of the colour scale that all its maps share."""
-        return {i: top_of([m.surface for m in maps]) for i, maps in self.maps.items()}
 
-
-def read_variant(inputs: Inputs, options: Options, ids: Sequence[str], size: tuple[int, int]) -> Variant:
+def read_variant(
+    inputs: Inputs, options: Options, ids: Sequence[str], size: tuple[int, int], measured: bool = False
+) -> Variant:
     """Maps of the images ``ids``; one part of the table is held at a time.
 
     Args:
         size: (height, width) of the model's input.
     """
-    variant = Variant(options.variant, options, size=size)
+    variant = Variant(options.variant, options, size=size, measured=measured)
     wanted = pa.array(sorted(ids), pa.string())
     boxes = _boxes(inputs, variant.name, wanted, size)
     for part in inputs.stream(f"maps/{variant.name}"):

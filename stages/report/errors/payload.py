@@ -15,9 +15,11 @@ from activation_atlas.stages.drawing.pages import safe_json
 from activation_atlas.stages.methods import METHODS
 from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.errors import wording
-from activation_atlas.stages.report.errors.cases import Audit, Case
+from activation_atlas.stages.report.errors.cases import NEITHER, Audit, Case
 from activation_atlas.stages.report.errors.maps import Map, Variant
+from activation_atlas.stages.report.errors.telling import line, own_first, title
 from activation_atlas.stages.specs import slug
+from activation_atlas.stages.tasks import CLASSES, Task
 
 CHUNK = 100
 """Cases whose maps are in one script; it is loaded when the first of them comes into view."""
@@ -32,11 +34,14 @@ def describe_case(
     photographs: Mapping[str, bytes],
     missing: Mapping[str, str],
     assets: Assets,
+    classes: Sequence[str],
+    task: Task = CLASSES,
 ) -> dict[str, Any]:
-    """One case for the script; ``targets``: [class, kinds] of the maps that any variant has of it."""
+    """One case for the script; ``targets``: [class, kinds] of the maps that any variant has of it; ``title`` and
+    ``line``: its words, where the script has none of its own."""
     from PIL import Image
 
-    maps = next((v.maps[case.image_id] for v in variants if case.image_id in v.maps), [])
+    maps = own_first(case, next((v.maps[case.image_id] for v in variants if case.image_id in v.maps), []), task)
     entry: dict[str, Any] = {
         "name": case.name or case.image_id,
         "label": case.label,
@@ -49,6 +54,8 @@ def describe_case(
         "rank": case.rank,
         "targets": [[m.target, m.kinds] for m in maps],
     }
+    if (words := title(case, classes, task)) is not None:
+        entry |= {"title": words, "line": line(case, classes, task)}
     if case.image_id in photographs:
         content = photographs[case.image_id]
         entry["size"] = Image.open(BytesIO(content)).size
@@ -62,27 +69,27 @@ def _share(value: float | None) -> float | None:
     return round(float(value), 5) if value is not None and np.isfinite(value) else None
 
 
-def describe_variant(variant: Variant, cases: Sequence[Case], assets: Assets) -> dict[str, Any]:
+def describe_variant(variant: Variant, cases: Sequence[Case], assets: Assets, task: Task = CLASSES) -> dict[str, Any]:
     """One variant for the script; its maps become assets, :data:`CHUNK` cases each."""
-    tops, chunks = variant.tops(), []
+    chunks = []
     for start in range(0, len(cases), CHUNK):
-        part = [c.image_id for c in cases[start : start + CHUNK]]
+        part = [own_first(c, variant.maps.get(c.image_id, []), task) for c in cases[start : start + CHUNK]]
         key = f"{variant.name}/{start // CHUNK}"
         # A script and not JSON: a page opened from a file may load scripts, but may not fetch.
-        text = f"activationAtlasMaps({safe_json(key)},{safe_json(_chunk(variant, part, tops))});"
+        text = f"activationAtlasMaps({safe_json(key)},{safe_json(_chunk(variant, part))});"
         name = f"maps-{slug(variant.name)}-{start // CHUNK:03}.js"
         chunks.append({"key": key, "src": assets.add(name, text.encode("ascii"))})
     return {
         "name": variant.name,
         "title": captions.title(variant.options),
-        "meaning": captions.meaning(variant.options),
+        "meaning": captions.meaning(variant.options, variant.measured),
         "placement": wording.placement(variant),
         "signed": variant.style.signed,
         "step": list(variant.step),
         "lost": wording.lost(variant),
         "faded": variant.style.faded,
         "opacity": variant.style.opacity,
-        "unit": METHODS[variant.options.name].unit,
+        "unit": "" if variant.measured else METHODS[variant.options.name].unit,
         "shape": list(variant.shown),
         "axes": variant.axes(),
         "chunks": chunks,
@@ -91,21 +98,23 @@ def describe_variant(variant: Variant, cases: Sequence[Case], assets: Assets) ->
     }
 
 
-def _chunk(variant: Variant, ids: Sequence[str], tops: Mapping[str, float]) -> dict[str, Any]:
+def _chunk(variant: Variant, cases: Sequence[Sequence[Map]]) -> dict[str, Any]:
     """The maps of some cases.
 
     Returns:
-        tops: per case the top of its scale; maps: per case [target, kinds, flag, score, largest value, its cell]
-        of each map; levels: the values of all maps in the same order, int8, base64.
+        tops: per case the top of its scale, None where each map has its own; maps: per case [target, kinds, flag,
+        score, largest value, its cell, top of its scale] of each map; levels: the values of all maps in the same
+        order, int8, base64.
     """
-    described, levels = [], []
-    for image_id in ids:
-        maps = variant.maps.get(image_id, [])
-        described.append([[m.target, m.kinds, m.flag, *_extent(m)] for m in maps])
-        levels += [quantised(m.values, tops[image_id]) for m in maps]
+    described, levels, tops = [], [], []
+    for maps in cases:
+        scales = variant.scales(maps)
+        tops.append(None if variant.measured else scales[0] if scales else 1.0)
+        described.append([[m.target, m.kinds, m.flag, *_extent(m), top] for m, top in zip(maps, scales, strict=True)])
+        levels += [quantised(m.values, top) for m, top in zip(maps, scales, strict=True)]
     flat = np.concatenate([v.ravel() for v in levels]) if levels else np.zeros(0, np.int8)
     return {
-        "tops": [tops.get(i, 1.0) for i in ids],
+        "tops": tops,
         "maps": described,
         "levels": base64.b64encode(flat.tobytes()).decode("ascii"),
     }
@@ -133,7 +142,8 @@ def ramps() -> dict[str, str]:
     return found
 
 
-def confusions(audit: Audit) -> list[list[int]]:
-    """[label, prediction, images] of every kind of mistake, the most frequent first."""
+def confusions(audit: Audit) -> list[list[int | None]]:
+    """[label, prediction, images] of every kind of mistake, the most frequent first; None for what is no class."""
     found = [[label, pred, n] for (label, pred), n in audit.counts.items() if label != pred]
-    return sorted(found, key=lambda c: (-c[2], c[0], c[1]))
+    ordered = sorted(found, key=lambda c: (-c[2], c[0], c[1]))
+    return [[None if k == NEITHER else k for k in (label, pred)] + [n] for label, pred, n in ordered]

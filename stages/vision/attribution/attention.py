@@ -90,7 +90,7 @@ def attention_maps(model: Model, pixels: np.ndarray) -> list[tuple[str, np.ndarr
 
     @tf.function(autograph=False)
     def apply(pixels: tf.Tensor) -> list[tf.Tensor]:
-        found, _ = model.attended(model.to_input(pixels))
+        found, _ = model.attention(model.to_input(pixels))
         kept = [tf.cast(x, tf.float32) for x, a in zip(found, model.attention.found, strict=True) if a.slot in held]
         return [over_patches(asked(x, own), own) for x in kept]
 

@@ -8,6 +8,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from activation_atlas.stages.specs import PositiveInt, Spec
+from activation_atlas.stages.vision.attribution.methods import METHODS
+from activation_atlas.stages.vision.attribution.methods.method import Options
 
 Box = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixel edges, so that a whole image is (0, 0, width, height)."""
@@ -34,6 +36,32 @@ class BoxesSpec(Spec):
         if self.background >= self.foreground:
             raise ValueError(f"background: {self.background:g} must be below foreground: {self.foreground:g}")
         return self
+
+
+def way(spec: BoxesSpec, options: Options) -> Literal["threshold", "grabcut"]:
+    """The way that is gone: ``auto`` decides by what the maps of a method can tell apart."""
+    if spec.by != "auto":
+        return spec.by
+    return "grabcut" if _of_pixels(options) else "threshold"
+
+
+def _of_pixels(options: Options) -> bool:
+    return METHODS[options.name].grain == "pixels" and not options.inner
+
+
+def find(spec: BoxesSpec, options: Options, values: np.ndarray, pixels: np.ndarray) -> tuple[Box, float] | None:
+    """The box that a map finds, and the share of the input that the piece within takes, as :func:`largest`.
+
+    Args:
+        values: the map of a method on the model's input, (H, W), NaN where nothing of it lies.
+        pixels: uint8 (H, W, 1 or 3), what the model was shown.
+    """
+    if way(spec, options) == "threshold":
+        return largest(thresholded(values, spec.threshold))
+    # Beside each other single pixels speak for and against: where the thing is, both are strong.
+    both = METHODS[options.name].signed and _of_pixels(options)
+    colours = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+    return largest(cut(np.abs(values) if both else values, colours, spec))
 
 
 def thresholded(values: np.ndarray, share: float) -> np.ndarray:

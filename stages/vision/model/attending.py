@@ -88,28 +88,39 @@ class Attending:
             of a few queries to the tokens.
     """
 
-    def __init__(self, program: Program, shapes: Mapping[int, tuple], native: Mapping[int, str]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        shapes: Mapping[int, tuple],
+        native: Mapping[int, str],
+        begin: Callable[[tf.Tensor], Environment],
+        out: Callable[[tf.Tensor], tf.Tensor],
+    ) -> None:
         """
         Args:
             shapes, native: slot number to tensor shape, for two images, and to dtype.
+            begin: what a model receives -> what the program starts with.
+            out: logits as the program holds them -> in the model's type.
         """
+        self._begin, self._out = begin, out
         self.program, self.found = _parted(program, shapes)
         self._slots = [attention.slot for attention in self.found]
         made = {i: native[step.outputs[0]] for step in self.program.steps for i in step.inputs if i in self._slots}
         self._simplify = simplifier(self.program, {**native, **made})
 
-    def __call__(self, values: Environment, tape: tf.GradientTape | None = None) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """The attention and the logits, from what the program starts with; each in the type it is held in.
+    def __call__(self, x: tf.Tensor, tape: tf.GradientTape | None = None) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """x in the model's range -> each block's attention (n, heads, tokens, tokens), and logits (n, K), in one pass.
 
         Args:
             tape: watches the attention as it is made: what lies before it is not differentiated.
         """
+        values = self._begin(x)
         wanted = [*self._slots, self.program.output]
         for step in self._simplify(self.program.before(wanted), wanted):
             step(values)
             if tape is not None and step.outputs[0] in self._slots:
                 tape.watch(values[step.outputs[0]])
-        return [values[slot] for slot in self._slots], values[self.program.output]
+        return [values[slot] for slot in self._slots], self._out(values[self.program.output])
 
 
 def _parted(program: Program, shapes: Mapping[int, tuple]) -> tuple[Program, tuple[Attention, ...]]:

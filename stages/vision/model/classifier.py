@@ -274,16 +274,7 @@ class Model:
     @cached_property
     def attention(self) -> Attending:
         """What the tokens of its blocks attend to; proved when first asked for."""
-        return Attending(self.program, self.shapes, self.native)
-
-    def attended(self, x: tf.Tensor, tape: tf.GradientTape | None = None) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """x in the model's range -> each block's attention (n, heads, tokens, tokens), and logits, in one pass.
-
-        Args:
-            tape: watches the attention as it is made.
-        """
-        found, logits = self.attention(self._begin(x), tape)
-        return found, self._out(logits)
+        return Attending(self.program, self.shapes, self.native, self._begin, self._out)
 
     def accepts(self, layer: str, height: int, width: int) -> bool:
         """Whether the layer's map can be computed, with an interior, for images of another size."""

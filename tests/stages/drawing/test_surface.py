@@ -11,7 +11,6 @@ from activation_atlas.stages import tables
 from activation_atlas.stages.drawing.surface import FADED, OPACITY, Style, style_of, surface
 from activation_atlas.stages.explain.explained import Explained, Map
 from activation_atlas.stages.report.assets import Assets
-from activation_atlas.stages.report.errors.cases import Case
 from activation_atlas.stages.report.errors.figures import _pictures
 from activation_atlas.stages.report.errors.maps import pooled, read_variant
 from activation_atlas.stages.report.errors.payload import describe_variant
@@ -105,11 +104,10 @@ def test_command_sheet_and_page_take_the_same_surface_fade_and_opacity(options):
     )
     np.testing.assert_array_equal(pooled(drawn.values), on_sheet.values)
     top = by_command.top(options.variant)
-    assert variant.tops() == {"a": top}
+    assert variant.scales([on_sheet]) == [top]
     buffer = BytesIO()
     Image.fromarray(photo).save(buffer, "PNG")
-    case = Case("a", 0, 1, 0.9, 0.05, 0, 0.05, True)
-    _, picture = _pictures(case, variant, top, buffer.getvalue(), 196)
+    _, picture = _pictures([on_sheet], [top], buffer.getvalue(), 196)
     np.testing.assert_array_equal(picture, drawn.over(photo, "none", top))
     lined = by_command.picture(own)
     line = (picture != lined).any(-1)  # only the large picture has one

@@ -23,6 +23,7 @@ from activation_atlas.stages.report.errors.figures import _of_what
 from activation_atlas.stages.report.errors.maps import FINEST, Map, pooled, read_variant
 from activation_atlas.stages.report.errors.matrix import matrix, rates, shades
 from activation_atlas.stages.report.errors.payload import LOST, confusions, quantised
+from activation_atlas.stages.tasks import judged
 from activation_atlas.stages.vision.attribution.methods.gradients import GradientXInput, Saliency
 from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
 from activation_atlas.stages.vision.attribution.methods.rise import Rise
@@ -139,7 +140,7 @@ def test_the_worst_come_first(made):
 def test_no_confusion_leads_nowhere():
     def found(rows, most, mapped=None):
         flags = pa.array([mapped is None or i in mapped for i, *_ in rows])
-        return [c.image_id for c in chosen(predictions(rows).append_column("mapped", flags), most)]
+        return [c.image_id for c in chosen(judged(predictions(rows), None).append_column("mapped", flags), most)]
 
     common = [(f"a{k}", 0, 1, 0.9 - 0.001 * k) for k in range(20)]
     rare = [("r", 2, 0, 0.3), *((f"s{k}", 1, 2, 0.2 - 0.001 * k) for k in range(EACH + 2))]
@@ -256,7 +257,9 @@ def test_maps_reach_the_page_as_they_are_in_the_table(tmp_path, inline):
     assert found["tops"][0] == 1.8
     predicted, label = levels[0], levels[1]
     assert predicted[1, 2] == 127 and label[1, 2] == round(127 / 1.8) and predicted[0, 0] == 0
-    assert [m[3:] for m in found["maps"][0]] == [[1.5, 2, 6], [1.5, 1, 6]], "score, largest value, its cell"
+    assert [m[3:] for m in found["maps"][0]] == [[1.5, 2, 6, 1.8], [1.5, 1, 6, 1.8]], (
+        "score, largest value, its cell, scale"
+    )
     lost = levels[2]
     assert names[1] == "d.png" and lost[0, 1] == LOST and (lost == LOST).sum() == 1
     assert found["maps"][1][0][2] == "not finite" and found["maps"][3][0][2] == "zero"

@@ -16,6 +16,7 @@ from activation_atlas.stages.report.errors.maps import Map, _place
 from activation_atlas.stages.report.trust import trust_figure
 from activation_atlas.stages.vision.attribution.methods.cam import GradCam
 from activation_atlas.stages.vision.attribution.methods.eigen_cam import EigenCam
+from activation_atlas.stages.vision.attribution.methods.path import IntegratedGradients
 from activation_atlas.stages.vision.place import Place
 from tests.stages.report.audit import METHODS, audit
 from tests.stages.report.browser import opened, written
@@ -44,6 +45,11 @@ def test_red_of_a_pattern_speaks_for_no_class():
     said = captions.meaning(EigenCam())
     assert "red with the pattern, blue against it" in said and "speaks for" not in said
     assert "the lighter the colour" in captions.meaning(GradCam())
+
+
+def test_a_method_at_a_layer_speaks_of_its_positions():
+    assert "what each pixel adds to the" in captions.meaning(IntegratedGradients())
+    assert "what each position of block_3 adds to the" in captions.meaning(IntegratedGradients(layer="block_3"))
 
 
 def test_the_sheet_on_trust_says_how_to_read_shuffled_layers():

@@ -94,6 +94,8 @@ def test_parts_that_were_not_asked_for_are_left_out():
     assert "Agreement of methods" not in [t.get_text() for t in texts(trust_figure(trust, None, cascades))]
     assert "Maps of a model that forgets" not in [t.get_text() for t in texts(trust_figure(trust, agreement, {}))]
     assert trust_figure(None, agreement, {}).pixels().shape[2] == 3
+    # Neither asked for: the table follows the heading, and nothing is blank between them.
+    assert trust_figure(trust, None, {}).height < trust_figure(trust, agreement, {}).height - 500
     assert trust_figure(None, None, {}) is None
     assert trust_figure(trust.slice(0, 0), agreement.slice(0, 0), {}) is None
 

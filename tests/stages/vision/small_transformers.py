@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
+import pytest
 from keras import layers, ops
 
 from tests.stages.vision.small_models import CLASSES, SIZE
@@ -33,8 +36,8 @@ def placed(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def block(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Norm, attention, skip; norm, Dense, Dense, skip."""
-    y = layers.LayerNormalization(name=f"{name}_norm_1")(x)
+    """Norm, attention, skip; norm, Dense, Dense, skip. Without a shift, the first norm's tokens have both signs."""
+    y = layers.LayerNormalization(center=False, name=f"{name}_norm_1")(x)
     y = layers.MultiHeadAttention(HEADS, WIDTH // HEADS, dropout=0.1, name=f"{name}_attention")(y, y)
     x = layers.Add(name=f"{name}_sum_1")([x, y])
     y = layers.LayerNormalization(name=f"{name}_norm_2")(x)
@@ -63,3 +66,25 @@ def pooled() -> keras.Model:
     return keras.Model(
         image, layers.Dense(CLASSES, activation="softmax", name="predictions")(layers.GlobalAveragePooling1D()(x))
     )
+
+
+def _hub() -> Any:
+    return pytest.importorskip("keras_hub", reason="KerasHub is optional: pip install 'activation-atlas[hub]'").models
+
+
+def keras_hub_vit() -> keras.Model:
+    """KerasHub's classifier, as it is saved: blocks inside an encoder layer, a class token."""
+    own = {"num_layers": 2, "num_heads": HEADS, "hidden_dim": WIDTH, "mlp_dim": 2 * WIDTH}
+    backbone = _hub().ViTBackbone(image_shape=(SIZE, SIZE, 3), patch_size=4, **own)
+    return _hub().ViTImageClassifier(backbone, CLASSES, activation="softmax")
+
+
+def keras_hub_dinov2() -> keras.Model:
+    """KerasHub's DINOv2 with registers, and a head on the class token and the mean of the patches."""
+    own = {"num_layers": 2, "num_heads": HEADS, "hidden_dim": WIDTH, "intermediate_dim": 2 * WIDTH}
+    shape = {"image_shape": (SIZE, SIZE, 3), "position_embedding_shape": (SIZE, SIZE)}
+    backbone = _hub().DINOV2Backbone(patch_size=4, num_register_tokens=2, **own, **shape)
+    image = _image()
+    tokens = backbone({"images": layers.Rescaling(1 / 127.5, offset=-1)(image)})
+    x = layers.Concatenate()([tokens[:, 0], layers.GlobalAveragePooling1D()(tokens[:, 3:])])
+    return keras.Model(image, layers.Dense(CLASSES, activation="softmax")(x))

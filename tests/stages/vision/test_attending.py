@@ -71,7 +71,7 @@ def scored(x: keras.KerasTensor) -> keras.KerasTensor:
 def test_attention_sums_to_one_and_the_logits_are_the_same(attend, blocks, dtype):
     model = model_of(attend, dtype)
     x = model.to_input(small.pixels())
-    found, logits = model.attended(x)
+    found, logits = model.attention(x)
     assert [(a.heads, a.tokens) for a in model.attention.found] == [(2, 16)] * blocks
     within = {"float32": 1e-5, "float64": 1e-12}.get(dtype, 3e-2)
     expected = model.forward()(x)[1].numpy()
@@ -96,4 +96,4 @@ def test_what_is_not_attention_among_all_tokens_stays_whole(attend):
     model = model_of(attend)
     assert not model.attention.found
     x = model.to_input(small.pixels())
-    np.testing.assert_array_equal(model.attended(x)[1], model.forward()(x)[1])
+    np.testing.assert_array_equal(model.attention(x)[1], model.forward()(x)[1])

@@ -1,6 +1,7 @@
 """Models of KerasHub, small and drawn at random: files as they are, blocks opened, tokens as maps."""
 
 import json
+import re
 import zipfile
 
 import keras
@@ -11,6 +12,7 @@ import tensorflow as tf
 from activation_atlas.stages import saved
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.model import open_model
 from activation_atlas.stages.vision.model.loading import load
 from tests.stages.vision.transformers import opened
 
@@ -93,3 +95,22 @@ def test_a_file_without_kerashub_says_what_to_install(models, tmp_path, monkeypa
 def test_a_preset_that_cannot_be_fetched_is_one_line(models):
     with pytest.raises(UserError, match=r"^model.preset: /nowhere/vit cannot be loaded \("):
         load(ModelSpec(preset="/nowhere/vit"))
+
+
+def test_the_real_transformer_is_its_own_and_its_blocks_are_maps(models, shared):
+    path = str(shared / "models" / "cifar10_vits14_keras_hub.keras")
+    keras_model = keras.saving.load_model(path, compile=False)
+    model = open_model(ModelSpec(path=path))
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    logits = model.forward()(tf.constant(pixels))[1]
+    np.testing.assert_allclose(model.probabilities(logits), keras_model(pixels), atol=1e-5)
+    blocks = [info for info in model.layers() if re.fullmatch(r"dinov2_vits14/\w+_encoder/layers_\d+", info.name)]
+    assert len(blocks) == 12 and {(b.height, b.width, b.channels, b.beside) for b in blocks} == {(8, 8, 384, 1)}
+    # Its fourth block as KerasHub gives it, of the image as the backbone receives it.
+    backbone = keras_model.get_layer("dinov2_vits14")
+    fourth = keras.Model(backbone.inputs, backbone.pyramid_outputs["stage4"])
+    before = keras.Model(keras_model.input, keras_model.get_layer("normalise").output)(pixels)
+    expected = np.asarray(fourth({"images": before}))[:, 1:].reshape(2, 8, 8, 384)
+    maps, _ = model.forward([blocks[3].name])(tf.constant(pixels))
+    np.testing.assert_allclose(maps[blocks[3].name], expected, atol=1e-3 * np.abs(expected).max())
+    assert model.placed(blocks[3].name).stride == (4, 4)

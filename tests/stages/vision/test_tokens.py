@@ -7,7 +7,6 @@ import tensorflow as tf
 from keras import layers, ops
 
 from activation_atlas.stages.stage import UserError
-from tests.quick import first
 from tests.stages.vision import transformers
 from tests.stages.vision.transformers import noise, opened
 
@@ -39,7 +38,7 @@ def _map(model: keras.Model, tensor: keras.KerasTensor, beside: int) -> np.ndarr
 
 
 def test_a_layer_of_tokens_is_a_map_with_a_class_token_beside(tmp_path):
-    keras_model = transformers.functional()
+    keras_model = transformers.functional(blocks=1)
     model = opened(keras_model, tmp_path)
     info = model.placed("told_0")
     assert (info.height, info.width, info.channels, info.beside, info.kind) == (4, 4, 8, 1, "Add")
@@ -49,9 +48,13 @@ def test_a_layer_of_tokens_is_a_map_with_a_class_token_beside(tmp_path):
     for name, beside in (("told_0", 1), ("tokens", 0)):
         np.testing.assert_allclose(maps[name], _map(keras_model, keras_model.get_layer(name).output, beside), atol=1e-5)
     np.testing.assert_allclose(model.probabilities(logits), keras_model.predict(noise(), verbose=0), atol=1e-6)
+    tensors = model.trunk("told_0")(tf.constant(noise()))
+    assert [x.shape for x in tensors] == [(2, 4, 4, 8), (2, 1, 8)]  # the map, and what comes along: the class token
+    np.testing.assert_allclose(model.head("told_0")(tensors), logits, atol=1e-5)
 
 
-@pytest.mark.parametrize("form", first(FORMS, "plain"))
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
 def test_all_that_is_laid_out_goes_on_to_the_same_logits(form, tmp_path):
     """A map's every position comes back to where it was: the head of each layer gives the model's own logits."""
     keras_model = FORMS[form]()

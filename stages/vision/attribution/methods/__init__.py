@@ -35,6 +35,7 @@ FILES = (
     "gradients",
     "smooth_grad",
     "path",
+    "full_grad",
     "guided",
     "occlusion",
     "rise",

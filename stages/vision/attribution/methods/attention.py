@@ -140,7 +140,7 @@ class TokenMaps:
         own = [a.name in self.configured["blocks"] for a in self.model.attention.found]
         x = self.model.to_input(pixels)
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            found, logits = self.model.attended(x, tape if self.by_target else None)
+            found, logits = self.model.attention(x, tape if self.by_target else None)
             scores = tf.gather(self.model.scores(logits), targets, axis=1, batch_dims=1)
             each = tf.unstack(scores, axis=1)
         found = [x for x, is_own in zip(found, own, strict=True) if is_own]

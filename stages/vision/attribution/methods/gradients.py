@@ -57,7 +57,7 @@ METHODS = (
         name="gradient_x_input",
         title="Gradient × input",
         about="the gradient of the target's logit, times what the model receives",
-        meaning="what each pixel, or position of the layer, adds to the class’s logit, to first order",
+        meaning="what each pixel adds to the class’s logit, to first order",
         formula="sum over colour of g x, g = d logit / d x, x what the model receives (eq. 4), or a layer's output",
         source="Shrikumar, Greenside, Shcherbina & Kundaje 2016",
         options=GradientXInput,

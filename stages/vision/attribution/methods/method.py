@@ -135,7 +135,8 @@ class Maps:
         values: (n, k, height, width) float32, raw: at the method's own resolution, signed where the method is.
         scores: (n, k) float32, the targets' logits (see :meth:`Model.scores`).
         gap: (n, k) float32, for path methods: how far the map's sum is from the change of the score it should add
-            up to; of a head that was fitted: how far its logit is from the model's; None for others.
+            up to; of FullGrad, its terms' from the score; of a head that was fitted, its logit from the model's; None
+            for others.
         idle: (n, k) bool, of methods that score an image with parts of it, or channels of a layer, hidden: whether
             the score is the same whatever is hidden, so that the map shows rounding, or the masks, and nothing else;
             None for others.
@@ -214,7 +215,8 @@ class Method:
         name: in configurations, of tables and of files.
         title: its name in prose.
         about: one line for those who choose a method; in the README's table.
-        meaning: what a map's values say, for those who look at one.
+        meaning: what a map's values say, for those who look at one. Of a method that explains at a layer where one is
+            given, "each pixel" becomes "each position" of it.
         formula: in plain text. g = d logit / d what is differentiated, A_k = channel k of a layer.
         source: where the formula comes from.
         options: class of its options; its field ``name`` is a ``Literal`` of :attr:`name`.

@@ -145,7 +145,7 @@ METHODS = (
         name="integrated_gradients",
         title="Integrated gradients",
         about="gradients summed on the way from black to the image",
-        meaning="what each pixel, or position of the layer, adds to the class’s logit on the way from an empty image",
+        meaning="what each pixel adds to the class’s logit on the way from an empty image",
         formula="sum over colour of (x - x') integral of g(x' + a (x - x')) da, a from 0 to 1, by the trapezoid rule; "
         "summed over pixels: logit(x) - logit(x') (proposition 1). Of a layer, x and x' are its outputs",
         source="Sundararajan, Taly & Yan 2017",
@@ -162,7 +162,7 @@ METHODS = (
         name="expected_gradients",
         title="Expected gradients",
         about="gradients on the ways from other images of the data to this one",
-        meaning="what each pixel, or position of the layer, adds to the class’s logit compared with other images",
+        meaning="what each pixel adds to the class’s logit compared with other images",
         formula="sum over colour of the mean of (x - b) g(b + a (x - b)), a uniform in [0, 1], b an image of the "
         "background; of a layer, x and b are its outputs",
         source="Erion, Janizek, Sturmfels, Lundberg & Lee 2021",

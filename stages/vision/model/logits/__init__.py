@@ -173,8 +173,8 @@ class _Question:
         if self.classes == 1:
             raise UserError(
                 f"{self.where}: returns one number without a sigmoid; a quantity (regression) is no class: say "
-                "model.task: quantities; of two classes, say what it is with model.output: logits (or probabilities), "
-                "or --output"
+                "model.task: quantities (--task); of two classes, say what it is with model.output: logits (or "
+                "probabilities), or --output"
             )
         return Ending("scores", remark=self._doubt())
 

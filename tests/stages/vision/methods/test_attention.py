@@ -28,9 +28,9 @@ class Twin:
         self.by_class = by_class
 
     def norm(self, x: np.ndarray, name: str) -> np.ndarray:
-        scale, shift = self.of[name]
+        scale, *shift = self.of[name]
         centred = x - x.mean(-1, keepdims=True)
-        return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-3) * scale + shift
+        return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-3) * scale + sum(shift)
 
     def attend(self, x: np.ndarray, name: str, change: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
         q, qb, k, kb, v, vb, out, bias = self.of[name]

@@ -27,15 +27,19 @@ PLACED = {("integrated_gradients", "deep")}
 """(method, model) whose passes put an image's points elsewhere in the batch for other companions, where TensorFlow's
 vectorised functions (the gelu of a Dense of 7) round the last few of a batch otherwise: equal to 1e-6 too."""
 
-UNSIGNED_GRADIENT = {"saliency", "smooth_grad"}
+TOKENS = ("class_token", "keras_hub_vit", "keras_hub_dinov2")
+"""Transformers that every method is tried on."""
+
+UNSIGNED_GRADIENT = {"saliency", "smooth_grad", "full_grad"}
 """Methods of |g|: of a single sigmoid, whose two scores are z and -z, both classes have one map."""
 
 SILENT = {
     *(("guided_backprop", "convolutional"), ("guided_grad_cam", "convolutional")),
     *(("ablation_cam", model) for model in ("nested", "sequential", "grey", "mixed_float16", "mixed_bfloat16")),
+    *((cam, model) for cam in ("grad_cam", "score_cam", "ablation_cam") for model in TOKENS),
 }
 """(method, model) whose map is zero for some image: no gradient that is positive at every ReLU gets there; what is left
-of the channels that raise the logit is nowhere more than what lowers it."""
+of the channels that raise the logit is nowhere more than what lowers it (normalised channels have both signs)."""
 
 KIN = {"occlusion_segments", "lime"}
 """Methods that score the same hidden segments as `kernel_shap`, which the fast tests run for them."""
@@ -93,18 +97,21 @@ OWN: dict[str, tuple[Callable[[], keras.Model], str]] = {
     "class_token": (transformers.class_token, "float32"),
     "patches": (transformers.pooled, "float32"),
     "class_token_float16": (transformers.class_token, "mixed_float16"),
+    "keras_hub_vit": (transformers.keras_hub_vit, "float32"),
+    "keras_hub_dinov2": (transformers.keras_hub_dinov2, "float32"),
 }
-TRANSFORMERS = {"class_token": 1e-6, "patches": 1e-6, "class_token_float16": 2e-3}
+TRANSFORMERS = {"class_token": 1e-6, "keras_hub_vit": 1e-6, "keras_hub_dinov2": 1e-6}
+TRANSFORMERS |= {"patches": 1e-6, "class_token_float16": 2e-3}
 """Their maps and scores are equal up to this share of the largest, whatever their companions: 17 tokens fill no vector,
 and TensorFlow's vectorised functions round the last few numbers of a batch otherwise."""
-BRIEF = ("patches", "class_token_float16")
-"""Models for which an explainer is built once: of the tests that build others, `class_token` stands for them."""
+FOR_ATTENTION = ("patches", "class_token_float16")
+"""Transformers that only the methods of attention are tried on: the first three stand for them."""
 FAST = "nested"
 """The form of transfer learning, which every method but those of attention can explain."""
-MODELS = sorted([*small.BUILDERS, *OWN], key=lambda name: name in BRIEF)
+MODELS = sorted([*small.BUILDERS, *OWN], key=lambda name: name in TRANSFORMERS)
 LACKING = {
     "gradient": ("no gradient of the logits", "stepped"),
-    "linear head": ("not linear", "deep", "residual", *TRANSFORMERS),
+    "linear head": ("not linear", "deep", "residual", "class_token", "class_token_float16", "keras_hub_vit"),
     "ReLU": ("has none", "plain", *TRANSFORMERS),
     "attention": ("has no attention", *(name for name in MODELS if name not in TRANSFORMERS)),
 }
@@ -170,7 +177,12 @@ class Case:
         return self._all
 
 
-PAIRS = [(method, model) for model in MODELS for method in METHODS if (method, model) not in REFUSED]
+PAIRS = [
+    (method, model)
+    for model in MODELS
+    for method in METHODS
+    if (method, model) not in REFUSED and (model not in FOR_ATTENTION or method in OF_TOKENS)
+]
 
 
 def parameters(pairs: list) -> list:
@@ -178,8 +190,8 @@ def parameters(pairs: list) -> list:
     return [pytest.param(p, id="-".join(p), marks=() if p in quick else pytest.mark.slow) for p in pairs]
 
 
-several = pytest.mark.parametrize("case", parameters([p for p in PAIRS if p[1] not in BRIEF]), indirect=True)
-"""Of a test that builds explainers of other batches."""
+several = pytest.mark.parametrize("case", parameters([p for p in PAIRS if p[1] not in TRANSFORMERS]), indirect=True)
+"""Of a test that builds explainers of other batches: transformers, which take long to build, are built once."""
 
 
 @pytest.fixture(scope="module", params=parameters(PAIRS))
@@ -191,14 +203,15 @@ def case(request, models) -> Case:
 def identical(one: Maps, other: Maps, within: float, called: str) -> None:
     """Equal to the bit, or but for ``within`` of the largest value; ``called``: the model."""
     assert (one.gap is None) == (other.gap is None)
-    rounding = TRANSFORMERS.get(called, 0)
-    within = max(within, rounding)
-    np.testing.assert_allclose(one.scores, other.scores, rtol=0, atol=rounding * np.abs(other.scores).max())
-    np.testing.assert_allclose(one.values, other.values, rtol=0, atol=within * np.abs(other.values).max())
+    rounding = TRANSFORMERS.get(called, 0) * np.abs(other.scores).max()
+    np.testing.assert_allclose(one.scores, other.scores, rtol=0, atol=rounding)
+    most = max(within * np.abs(other.values).max(), rounding)  # values are differences of scores, or smaller
+    np.testing.assert_allclose(one.values, other.values, rtol=0, atol=most)
     np.testing.assert_array_equal(one.idle, other.idle)
-    np.testing.assert_array_equal(one.fit, other.fit)
+    if one.fit is not None:  # a share, of differences of scores
+        np.testing.assert_allclose(one.fit, other.fit, rtol=0, atol=1e-4 if rounding else 0)
     if one.gap is not None:
-        np.testing.assert_allclose(one.gap, other.gap, rtol=0, atol=within * np.abs(other.scores).max())
+        np.testing.assert_allclose(one.gap, other.gap, rtol=0, atol=max(within * np.abs(other.scores).max(), rounding))
 
 
 def picked(maps: Maps, rows: list[int]) -> Maps:
@@ -221,7 +234,7 @@ def test_one_finite_map_of_the_configured_size_for_every_image_and_target(case):
     assert maps.values.shape == (COUNT, 2, configured["height"], configured["width"])
     assert maps.values.dtype == maps.scores.dtype == np.float32
     said = maps.values.any((1, 2, 3))
-    assert np.isfinite(maps.values).all() and (said.any() if (case.name, case.called) in SILENT else said.all())
+    assert np.isfinite(maps.values).all() and (said.all() or (case.name, case.called) in SILENT)
     assert case.method.signed or maps.values.min() >= 0
     if maps.gap is not None:
         assert maps.gap.shape == (COUNT, 2) and maps.gap.dtype == np.float32 and np.isfinite(maps.gap).all()
@@ -260,6 +273,8 @@ def test_a_map_does_not_depend_on_its_companions_or_their_order(case):
 def test_a_map_does_not_depend_on_the_batch_size(case):
     # Convolutions are gone back through, whose gradient oneDNN adds up otherwise for another batch size.
     within = 1e-6 if case.method.grain == "pixels" else 0
+    # Of a score less a score near it little is left but their rounding, for what is lost with one channel is little.
+    within = 2e-5 if case.name == "ablation_cam" and case.called in TRANSFORMERS else within
     identical(case.explain(list(range(COUNT)), batch=4), case.all(), within, case.called)
 
 
@@ -267,16 +282,15 @@ def test_a_map_does_not_depend_on_the_batch_size(case):
 def test_targets_are_honoured(case):
     whole = case.all()
     top = np.abs(whole.values).max()
-    close = max(1e-6, TRANSFORMERS.get(case.called, 0))
     for column in (0, 1):
         alone = case.explain(list(range(COUNT)), columns=(column,))
-        np.testing.assert_allclose(alone.values[:, 0], whole.values[:, column], rtol=0, atol=close * top)
-        np.testing.assert_allclose(alone.scores[:, 0], whole.scores[:, column], rtol=close)
+        np.testing.assert_allclose(alone.values[:, 0], whole.values[:, column], rtol=0, atol=1e-6 * top)
+        np.testing.assert_allclose(alone.scores[:, 0], whole.scores[:, column], rtol=1e-6)
     turned = case.explain(list(range(COUNT)), columns=(1, 0))
-    np.testing.assert_allclose(turned.values[:, ::-1], whole.values, rtol=0, atol=close * top)
+    np.testing.assert_allclose(turned.values[:, ::-1], whole.values, rtol=0, atol=1e-6 * top)
     mirrored = len(case.model.classes) == 2 and case.name in UNSIGNED_GRADIENT
     if not case.method.by_class or mirrored:
-        np.testing.assert_allclose(whole.values[:, 0], whole.values[:, 1], rtol=0, atol=close * top)
+        np.testing.assert_allclose(whole.values[:, 0], whole.values[:, 1], rtol=0, atol=1e-6 * top)
     else:
         assert np.abs(whole.values[:, 0] - whole.values[:, 1]).max() > 1e-3 * top
 
