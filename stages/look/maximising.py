@@ -156,7 +156,7 @@ def smooth(
     if not layer:
         tap, power = "centre", 0.0
     if at is not None:  # of the model's own map
-        frame = tuple(open_model(spec).input_size)
+        frame = open_model(spec).input_size
         size, tap = min(frame), f"at:{at[0]},{at[1]}"
     jitter = Jitter(shift=_SHIFT * size)
     how = optimise.Recipe(size, frame, steps, tap=tap, power=power, through=True, jitter=jitter)
@@ -189,7 +189,7 @@ def _textbook(
 
     how = Plain(steps=steps)
     if at is not None:
-        how = Plain(size=tuple(open_model(spec).input_size), steps=steps, tap=f"at:{at[0]},{at[1]}")
+        how = Plain(size=open_model(spec).input_size, steps=steps, tap=f"at:{at[0]},{at[1]}")
     return open_plain(spec, layer, how).draw(vectors, seeds)
 
 
@@ -197,7 +197,7 @@ def _patches(
     model: Any, layer: str, shown: Sequence[Photograph], vectors: np.ndarray, size: int
 ) -> tuple[list[list[np.ndarray]], np.ndarray]:
     """Of each vector that is a channel of a layer with positions."""
-    none = [[] for _ in vectors], np.full(len(vectors), np.nan, np.float32)
+    none: tuple[list[list[np.ndarray]], np.ndarray] = ([[] for _ in vectors], np.full(len(vectors), np.nan, np.float32))
     if not shown or not layer or (np.count_nonzero(vectors, 1) != 1).any():
         return none
     from activation_atlas.stages.vision.responses import peaks
