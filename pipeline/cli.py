@@ -14,10 +14,13 @@ import typer
 from activation_atlas.pipeline.beginning import init
 from activation_atlas.pipeline.looking import look
 from activation_atlas.pipeline.options import (
+    Antialias,
     ChannelOrder,
     Classes,
     Config,
+    CropShare,
     CropTo,
+    Filter,
     Folder,
     InputSize,
     Levels,
@@ -201,11 +204,9 @@ def explain(
     task: TaskOf = None,
     input_size: InputSize = None,
     crop: CropTo = None,
-    crop_share: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="of the middle cut: 0.875 where 256 were cut to 224")
-    ] = None,
-    interpolation: Annotated[str | None, typer.Option(help="bilinear, bicubic, lanczos or nearest")] = None,
-    antialias: Annotated[bool | None, typer.Option(help="whether the resizing filter grows with the image")] = None,
+    crop_share: CropShare = None,
+    interpolation: Filter = None,
+    antialias: Antialias = None,
     levels: Levels = None,
     option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="of a method, e.g. patch=24")] = None,
     boxes: Annotated[bool, typer.Option("--boxes", help="also the box that each map finds, drawn and as CSV")] = False,

@@ -19,6 +19,7 @@ from activation_atlas.stages.evaluate import EvaluateSpec
 from activation_atlas.stages.explain import ExplainSpec
 from activation_atlas.stages.extract import ExtractSpec
 from activation_atlas.stages.groups import ClassesSpec
+from activation_atlas.stages.look import LookSpec
 from activation_atlas.stages.methods import RANDOM, Options
 from activation_atlas.stages.reduce import ReduceSpec
 from activation_atlas.stages.render import RenderSpec
@@ -81,6 +82,9 @@ class Config(Spec):
     explain: ExplainSpec | None = Field(None, description="attribution maps of images; default: none")
     boxes: BoxesSpec | None = Field(None, description="where the maps say that the thing is; default: not asked")
     evaluate: EvaluateSpec | None = Field(None, description="do the maps tell the truth; default: not asked")
+    look: LookSpec | None = Field(
+        None, description="what every course on convnets draws, as a page; default: not drawn"
+    )
     report: ReportSpec = Field(default_factory=ReportSpec, description="what the pages and figures show")
 
     @model_validator(mode="after")

@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from activation_atlas.pipeline.options import ChannelOrder, Classes, CropTo, InputSize, Levels, Mean, Output, Range, Std
+from activation_atlas.pipeline.options import (
+    Antialias,
+    ChannelOrder,
+    Classes,
+    CropShare,
+    CropTo,
+    Filter,
+    InputSize,
+    Levels,
+    Mean,
+    Output,
+    Range,
+    Std,
+)
 
 _PARTS = "filters, maps, channels, classes; default: all; may be repeated"
 
@@ -40,6 +53,9 @@ def look(
     output: Output = None,
     input_size: InputSize = None,
     crop: CropTo = None,
+    crop_share: CropShare = None,
+    interpolation: Filter = None,
+    antialias: Antialias = None,
     levels: Levels = None,
 ) -> None:
     """What a network has learned and what it sees in images: filters, feature maps, and what makes it answer."""
@@ -66,8 +82,8 @@ def look(
         steps=steps,
         seed=seed,
         scaled=scale,
-        **fit_of(crop=crop),
         levels=levels_of(levels),
+        **fit_of(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias),
     )
     if rejected:
         raise typer.Exit(3)

@@ -20,10 +20,15 @@ Classes = Annotated[str | None, typer.Option(metavar="FILE", help="class names i
 Range = Annotated[
     tuple[float, float] | None, typer.Option("--range", metavar="LOW HIGH", help="the model's black and white")
 ]
+CropTo = Annotated[str | None, typer.Option(help="center, none or pad; default: the model's own, or center")]
+CropShare = Annotated[
+    float | None, typer.Option(metavar="SHARE", help="of the middle cut: 0.875 where 256 were cut to 224")
+]
+Filter = Annotated[str | None, typer.Option(help="bilinear, bicubic, lanczos or nearest")]
+Antialias = Annotated[bool | None, typer.Option(help="whether the resizing filter grows with the image")]
 Mean = Annotated[tuple[float, float, float] | None, typer.Option(help="taken off the channels: .485 .456 .406")]
 Std = Annotated[tuple[float, float, float] | None, typer.Option(help="they are then divided by: .229 .224 .225")]
 ChannelOrder = Annotated[str | None, typer.Option(help="of the colours that the model takes: rgb or bgr")]
-CropTo = Annotated[str | None, typer.Option(help="center, none or pad; default: the model's own, or center")]
 Levels = Annotated[
     tuple[float, float] | None,
     typer.Option(metavar="BLACK WHITE", help="of images of more than 8 bits a channel: 0 4095"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,50 +25,56 @@ if TYPE_CHECKING:
 def save(seen: Look, out: Path) -> list[Path]:
     """Writes everything to a folder; the files written, the page first."""
     out.mkdir(parents=True, exist_ok=True)
-    writer = _Writer(out)
-    filters = [writer.picture(one.sheet(), f"filters-{_part(one.name)}", one.name) for one in seen.filters]
-    stems = dict(zip([one.image_id for one in seen.images], file_stems([one.name for one in seen.images]), strict=True))
-    maps = []
-    for one in seen.maps:
-        name = f"maps-{stems[one.image.image_id]}-{_part(one.layer)}"
-        maps.append(writer.picture(one.sheet(), name, f"{one.layer} of {one.image.name}"))
-    writer.table("filters", (one.table() for one in seen.filters))
-    writer.table("feature_maps", (one.table() for one in seen.maps))
-    drawn = []
-    for made in seen.maximised:
-        what = made.layer or "classes"
-        drawn.append(writer.picture(made.sheet(), f"maximised-{_part(what)}", f"pictures that {what} answer to"))
-    writer.table("maximised", (made.table() for made in seen.maximised))
+    written = []
+    for name, content in written_of(seen).items():
+        written.append(out / name)
+        written[-1].write_bytes(content)
+    return written
+
+
+def written_of(seen: Look, title: str = "", home: str = "") -> dict[str, bytes]:
+    """The files by name, the page first.
+
+    Args:
+        title: of the run; default: the model's name. home: the page that this one belongs to.
+    """
+    files: dict[str, bytes] = {"index.html": b""}
+
+    def picture(sheet: Sheet, stem: str, words: str) -> Picture:
+        files[f"{stem}.png"], files[f"{stem}.pdf"] = sheet.png(), sheet.vector("pdf")
+        return Picture(f"{stem}.png", words, sheet.width, sheet.height)
+
+    def table(name: str, parts: Sequence[pa.Table]) -> None:
+        if parts:
+            held = BytesIO()
+            pq.write_table(pa.concat_tables(parts), held)
+            files[f"{name}.parquet"] = held.getvalue()
+
+    filters = [picture(one.sheet(), f"filters-{_part(one.name)}", one.name) for one in seen.filters]
+    stems = dict(zip([one.image_id for one in seen.images], file_stems([i.name for i in seen.images]), strict=True))
+    maps = [
+        picture(one.sheet(), f"maps-{stems[one.image.image_id]}-{_part(one.layer)}", f"{one.layer} of {one.image.name}")
+        for one in seen.maps
+    ]
+    drawn = [
+        picture(
+            made.sheet(), f"maximised-{_part(made.layer or 'classes')}", f"what {made.layer or 'classes'} answer to"
+        )
+        for made in seen.maximised
+    ]
+    table("filters", [one.table() for one in seen.filters])
+    table("feature_maps", [one.table() for one in seen.maps])
+    table("maximised", [made.table() for made in seen.maximised])
     sections = [Section(*page.FILTERS, filters), Section(*page.MAPS, maps), Section(*page.MAXIMISED, drawn)]
-    title = "What the network has learned" + (", and what it sees" if seen.images else "")
-    index = out / "index.html"
-    index.write_bytes(page.page(seen.model, title, seen.model, sections))
-    return [index, *writer.written]
+    heading = "What the network has learned" + (", and what it sees" if seen.images else "")
+    files["index.html"] = page.page(title or seen.model, heading, seen.model, sections, home)
+    return files
 
 
 def said(image: Photograph, classes: Sequence[str]) -> str:
     """What the model takes an image for, in one line."""
     best = ", ".join(f"{classes[k]} {probability(image.probabilities[k])}" for k in image.best(3))
     return f"{image.uri}: {best}"
-
-
-class _Writer:
-    def __init__(self, out: Path) -> None:
-        self.out = out
-        self.written: list[Path] = []
-
-    def picture(self, sheet: Sheet, stem: str, words: str) -> Picture:
-        for suffix, content in ((".png", sheet.png()), (".pdf", sheet.vector("pdf"))):
-            path = self.out / (stem + suffix)
-            path.write_bytes(content)
-            self.written.append(path)
-        return Picture(f"{stem}.png", words, sheet.width, sheet.height)
-
-    def table(self, name: str, parts: Iterable[pa.Table]) -> None:
-        if found := list(parts):
-            path = self.out / f"{name}.parquet"
-            pq.write_table(pa.concat_tables(found), path)
-            self.written.append(path)
 
 
 def _part(name: str) -> str:

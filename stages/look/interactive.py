@@ -24,10 +24,10 @@ from activation_atlas.stages.look.maximised import Maximised, Recipe
 from activation_atlas.stages.look.maximising import SIZE, check, maximised
 from activation_atlas.stages.look.photographs import Photograph, photographs
 from activation_atlas.stages.look.shown import Drawable, Shown
-from activation_atlas.stages.origin import model_spec
+from activation_atlas.stages.origin import model_spec, shown_images
 from activation_atlas.stages.specs import ModelSpec, listed
 from activation_atlas.stages.stage import UserError
-from activation_atlas.stages.vision.images import Crop
+from activation_atlas.stages.vision.images import Crop, Interpolation
 
 PARTS = ("filters", "maps", "channels", "classes")
 """What can be looked at."""
@@ -82,6 +82,9 @@ def look(
     seed: int = 0,
     scaled: Scale = "channel",
     crop: Crop | None = None,
+    crop_share: float | None = None,
+    interpolation: Interpolation | None = None,
+    antialias: bool | None = None,
     levels: tuple[float, float] | float | None = None,
     rejected: Callable[[str, str], object] | None = None,
 ) -> Look:
@@ -97,7 +100,8 @@ def look(
             :func:`stages.look.maximising.maximise`; default: the first 64 channels at two thirds of the depth.
         classes: whose logits are climbed; default: the three most probable of each image, at most eight in all.
         scaled: each ``channel`` of a map on a scale of its own, or all channels on the ``layer``'s.
-        crop: ``center``, ``none`` (squashed) or ``pad``; default: as the model's own preprocessor does, else center.
+        crop, crop_share, interpolation, antialias: as in the section `images`; default: as the model's own preprocessor
+            does, else its middle.
         levels: what is black and white (or white alone) in images of more than 8 bits a channel.
         rejected: called with (uri, reason) for an image that cannot be used; without it, that is an error.
 
@@ -111,20 +115,56 @@ def look(
         raise UserError(f"only {unknown[0]!r}: choose {', '.join(PARTS)}")
     if scaled not in get_args(Scale):
         raise UserError(f"scaled {scaled!r}: choose {' or '.join(get_args(Scale))}")
+    shown_as = shown_images(
+        crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias, levels=levels
+    )
     spec = model_spec(model)
     opened = open_model(spec)
     given = listed(images)
-    shown = photographs(given, opened, crop, levels, rejected) if given else []
-    drawn = learned_filters(spec, filters) if "filters" in asked else Shown[Filters]()
+    shown = photographs(given, opened, shown_as, rejected) if given else []
     layers = None if maps is None else listed(maps)
-    seen = maps_of(shown, opened, layers, scaled) if "maps" in asked else Shown[FeatureMaps]()
-    how = (recipe, shown, size, steps, seed)
+    names = None if classes is None else listed(classes)
+    pictures: dict[str, Any] = {"layer": layer, "channels": channels, "at": at, "directions": directions}
+    pictures |= {"classes": names, "recipe": recipe, "size": size, "steps": steps, "seed": seed}
+    return looked_at(spec, shown, only=asked, filters=filters, maps=layers, scaled=scaled, **pictures)
+
+
+def looked_at(
+    spec: ModelSpec,
+    shown: Sequence[Photograph],
+    *,
+    only: Sequence[str] = PARTS,
+    filters: Sequence[str] | str | None = None,
+    maps: Sequence[str] | None = None,
+    layer: str | None = None,
+    channels: Iterable[int] | None = None,
+    at: tuple[int, int] | None = None,
+    directions: Any = None,
+    classes: Sequence[str] | None = None,
+    recipe: Recipe = "mean",
+    size: int = SIZE,
+    steps: int | None = None,
+    seed: int = 0,
+    scaled: Scale = "channel",
+    patches: Sequence[Photograph] | None = None,
+) -> Look:
+    """The same of photographs that were read.
+
+    Args:
+        patches: the photographs in which a channel's largest responses are sought; default: those that are shown.
+    """
+    from activation_atlas.stages.vision.model import open_model
+
+    opened = open_model(spec)
     check(recipe, size, steps)
-    best = list(dict.fromkeys(k for rank in range(3) for one in shown for k in one.best(3)[rank : rank + 1]))[:CLASSES]
-    names = [str(k) for k in best] if classes is None else listed(classes)
+    drawn = learned_filters(spec, filters) if "filters" in only else Shown[Filters]()
+    seen = maps_of(shown, opened, maps, scaled) if "maps" in only else Shown[FeatureMaps]()
+    how = (recipe, shown if patches is None else patches, size, steps, seed)
+    best = list(dict.fromkeys(one.best(3)[rank] for rank in range(min(3, len(opened.classes))) for one in shown))
+    names = [str(k) for k in best[:CLASSES]] if classes is None else classes
     made = []
-    if "channels" in asked:
+    if "channels" in only:
         made.append(maximised(spec, layer, channels, at, directions, None, *how))
-    if "classes" in asked and names:
+    if "classes" in only and names:
         made.append(maximised(spec, None, None, None, None, names, *how))
     return Look(opened.name, opened.classes, shown, drawn, seen, Shown(made))

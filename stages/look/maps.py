@@ -18,9 +18,9 @@ from activation_atlas.stages.drawing.tiles import Bar, crossed, painted, tile_sh
 from activation_atlas.stages.look.bars import bars
 from activation_atlas.stages.look.photographs import Photograph, photographs
 from activation_atlas.stages.look.shown import Shown
-from activation_atlas.stages.origin import model_spec
+from activation_atlas.stages.origin import model_spec, shown_images
 from activation_atlas.stages.specs import ModelSpec, listed
-from activation_atlas.stages.vision.images import Crop
+from activation_atlas.stages.vision.images import Crop, Interpolation
 
 Scale = Literal["channel", "layer"]
 
@@ -114,8 +114,12 @@ def feature_maps(
     images: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
     model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str],
     layers: Sequence[str] | str | None = None,
-    crop: Crop | None = None,
+    *,
     scaled: Scale = "channel",
+    crop: Crop | None = None,
+    crop_share: float | None = None,
+    interpolation: Interpolation | None = None,
+    antialias: bool | None = None,
 ) -> Shown[FeatureMaps]:
     """What every channel of layers answers to images; a notebook shows it as pictures.
 
@@ -123,7 +127,8 @@ def feature_maps(
         images: files, folders or globs; one, or several.
         model: a file, ``application:NAME``, ``preset:NAME``, or a section ``model`` with more said.
         layers: one, or several; default: eight, evenly over the depth.
-        crop: ``center``, ``none`` (squashed) or ``pad``; default: as the model's own preprocessor does, else center.
+        crop, crop_share, interpolation, antialias: as in the section `images`; default: as the model's own preprocessor
+            does, else its middle.
         scaled: each ``channel`` on a scale of its own, or all channels on the ``layer``'s.
 
     Returns:
@@ -134,8 +139,9 @@ def feature_maps(
     """
     from activation_atlas.stages.vision.model import open_model
 
+    shown_as = shown_images(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias)
     opened = open_model(model_spec(model))
-    return maps_of(photographs(images, opened, crop), opened, None if layers is None else listed(layers), scaled)
+    return maps_of(photographs(images, opened, shown_as), opened, None if layers is None else listed(layers), scaled)
 
 
 def maps_of(

@@ -11,11 +11,11 @@ import numpy as np
 from activation_atlas.stages.look import wanted
 from activation_atlas.stages.look.maximised import SHOWN, Maximised, Recipe
 from activation_atlas.stages.look.photographs import Photograph, photographs
-from activation_atlas.stages.origin import model_spec
+from activation_atlas.stages.origin import model_spec, shown_images
 from activation_atlas.stages.specs import ModelSpec, listed
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.colours import PHOTOGRAPHS, colour_root
-from activation_atlas.stages.vision.images import Crop
+from activation_atlas.stages.vision.images import Crop, Interpolation
 
 if TYPE_CHECKING:
     from activation_atlas.stages.vision.featurevis.optimise import ActivationMaximization
@@ -34,7 +34,10 @@ def maximise(
     classes: Sequence[str] | str | None = None,
     recipe: Recipe = "mean",
     images: Sequence[str | os.PathLike[str]] | str | os.PathLike[str] = (),
-    crop: Crop = "center",
+    crop: Crop | None = None,
+    crop_share: float | None = None,
+    interpolation: Interpolation | None = None,
+    antialias: bool | None = None,
     size: int = SIZE,
     steps: int | None = None,
     seed: int = 0,
@@ -60,10 +63,11 @@ def maximise(
     from activation_atlas.stages.vision.model import open_model
 
     spec = model_spec(model)
+    shown_as = shown_images(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias)
     opened = open_model(spec)
     check(recipe, size, steps)
     given = listed(images)
-    shown = photographs(given, opened, crop) if given else []
+    shown = photographs(given, opened, shown_as) if given else []
     names = None if classes is None else listed(classes)
     return maximised(spec, layer, channels, at, directions, names, recipe, shown, size, steps, seed)
 
@@ -152,7 +156,7 @@ def smooth(
     if not layer:
         tap, power = "centre", 0.0
     if at is not None:  # of the model's own map
-        frame = tuple(open_model(spec).input_size)
+        frame = open_model(spec).input_size
         size, tap = min(frame), f"at:{at[0]},{at[1]}"
     jitter = Jitter(shift=_SHIFT * size)
     how = optimise.Recipe(size, frame, steps, tap=tap, power=power, through=True, jitter=jitter)
@@ -185,7 +189,7 @@ def _textbook(
 
     how = Plain(steps=steps)
     if at is not None:
-        how = Plain(size=tuple(open_model(spec).input_size), steps=steps, tap=f"at:{at[0]},{at[1]}")
+        how = Plain(size=open_model(spec).input_size, steps=steps, tap=f"at:{at[0]},{at[1]}")
     return open_plain(spec, layer, how).draw(vectors, seeds)
 
 
@@ -193,7 +197,7 @@ def _patches(
     model: Any, layer: str, shown: Sequence[Photograph], vectors: np.ndarray, size: int
 ) -> tuple[list[list[np.ndarray]], np.ndarray]:
     """Of each vector that is a channel of a layer with positions."""
-    none = [[] for _ in vectors], np.full(len(vectors), np.nan, np.float32)
+    none: tuple[list[list[np.ndarray]], np.ndarray] = ([[] for _ in vectors], np.full(len(vectors), np.nan, np.float32))
     if not shown or not layer or (np.count_nonzero(vectors, 1) != 1).any():
         return none
     from activation_atlas.stages.vision.responses import peaks

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +12,13 @@ import numpy as np
 from activation_atlas.stages.drawing.pages import file_name
 from activation_atlas.stages.feed import Feed, at_size, upright
 from activation_atlas.stages.feed.given import files, spelled
-from activation_atlas.stages.origin import shown_images
 from activation_atlas.stages.sources import image_id
-from activation_atlas.stages.specs import listed
+from activation_atlas.stages.specs import ImagesSpec, listed
 from activation_atlas.stages.stage import UserError
-from activation_atlas.stages.vision.images import Crop, ImageError
+from activation_atlas.stages.vision.images import ImageError
 
 if TYPE_CHECKING:
     from activation_atlas.stages.vision.model import Model
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,39 +52,47 @@ class Photograph:
 def photographs(
     images: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
     model: Model,
-    crop: Crop | None = None,
-    levels: tuple[float, float] | float | None = None,
+    spec: ImagesSpec,
     rejected: Callable[[str, str], object] | None = None,
 ) -> list[Photograph]:
     """The images that can be read and classified, held in memory together.
 
     Args:
         images: files, folders, globs, or URIs as in the table ``images``; one, or several.
+        spec: how they are read, see :func:`stages.origin.shown_images`.
         rejected: called with (uri, reason) for an image that cannot be used; without it, that is an error.
 
     Raises:
-        UserError: no such image, or crop.
+        UserError: no such image.
     """
+    uris = files(listed(images))
+    return read({image_id(spelled(uri)): uri for uri in uris}, model, spec, rejected or _refuse)
+
+
+def read(
+    uris: Mapping[str, str], model: Model, spec: ImagesSpec, rejected: Callable[[str, str], object]
+) -> list[Photograph]:
+    """The same of images by their ids."""
     from activation_atlas.stages.vision.predicting import predict
 
-    spec = shown_images(crop=crop, levels=levels).settled(model.brings)
+    spec = spec.settled(model.brings)
     whole, small = upright(spec), at_size(spec, model.input_size, model.channels)
     feed = Feed(spec, lambda data: (whole(data), small(data)))
-    read: list[tuple[str, np.ndarray, np.ndarray]] = []
-    for uri, image in feed.stream({uri: uri for uri in files(listed(images))}):
+    sound: list[tuple[str, np.ndarray, np.ndarray]] = []
+    for own, image in feed.stream(uris):
         if isinstance(image, ImageError):
-            (rejected or _refuse)(uri, image.reason)
+            rejected(uris[own], image.reason)
         else:
-            read.append((uri, *image))
-    if not read:
+            sound.append((own, *image))
+    if not sound:
         return []
-    answers: Any = predict(model, np.stack([pixels for _, _, pixels in read]), min(16, len(read)))
+    answers: Any = predict(model, np.stack([pixels for _, _, pixels in sound]), min(16, len(sound)))
     found = []
-    for (uri, photo, pixels), logits, shares in zip(read, *answers, strict=True):
+    for (own, photo, pixels), logits, shares in zip(sound, *answers, strict=True):
         if np.isfinite(logits).all():
-            found.append(Photograph(uri, image_id(spelled(uri)), photo, pixels, logits, shares))
+            found.append(Photograph(uris[own], own, photo, pixels, logits, shares))
         else:
-            (rejected or _refuse)(uri, "the model gives NaN or infinite values (logits)")
+            rejected(uris[own], "the model gives NaN or infinite values (logits)")
     return found
 
 

@@ -57,9 +57,9 @@ class AtlasReport(Spec):
 
 
 class Params(Grown, Spec):
-    """``about``: config, versions and fingerprints of the run, for "How it was made"."""
+    """``about``: config, versions and fingerprints of the run, for "How it was made"; ``textbook``: it is there."""
 
-    newer = frozenset({"channels"})
+    newer = frozenset({"channels", "textbook"})
 
     title: str
     views: list[AtlasReport]
@@ -69,6 +69,7 @@ class Params(Grown, Spec):
     report: ReportSpec = Field(default_factory=ReportSpec)
     explain: Explained | None = None
     channels: peaks.ShownChannels | None = None
+    textbook: bool = False
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
@@ -134,8 +135,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "argued": captions.argued(inputs.state("extract", "")),
         "errors": None,
         "figures": listed.figures(files, {slug(a.name): captions.title(a) for a in atlases}, {}),
-        "doubts": page.doubts(inputs),
-        "headline": headline(inputs),
+        **{"doubts": page.doubts(inputs), "headline": headline(inputs), "textbook": params.textbook},
     }
     shown_of = (spec.errors, spec.photo, spec.inline, params.about, evidence.missing)
     audit = error_audit(inputs, params.title, params.explain, images, *shown_of)
@@ -258,7 +258,8 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
     ]
     shown = {"views": views, "images": asked.images, "groups": asked.groups, "explain": explained}
     shown |= {"channels": {"layers": asked.counted, "shown": config.channels.shown} if config.channels else None}
-    yield "", {"title": config.run.name, "about": dict(asked.about), "report": config.report, **shown}
+    made = {"title": config.run.name, "about": dict(asked.about), "textbook": config.look is not None}
+    yield "", {**made, "report": config.report, **shown}
 
 
 def _icon_grids(atlas: Any) -> list[int]:

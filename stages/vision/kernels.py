@@ -115,7 +115,9 @@ def _stored(operation: Any) -> list[Stored]:
         kernel = np.transpose(_array(operation.kernel), order)
         inputs = int(np.prod(kernel.shape[: len(summed)], dtype=int))
         return [("", *_grouped(kernel.reshape(1, 1, inputs, -1), 1))]
-    return []
+    # What a layer of several holds inside: the patch embedding of a transformer, beside class token and positions.
+    inner = [w for w in getattr(operation, "weights", ()) if w.name == "kernel" and len(w.shape) == 4]
+    return [("", *_grouped(inner[0], 1))] if len(inner) == 1 else []
 
 
 def _array(kernel: Any) -> np.ndarray:

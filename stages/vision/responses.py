@@ -34,6 +34,8 @@ def spread(model: Model, count: int = 8) -> list[str]:
         for layer in layers
         if kinds[layer.name] not in _FRAMES and not readers.get(model.slot(layer.name), set()) <= _GOES_ON
     ]
+    if "MultiHeadAttention" in kinds.values():  # the stream that blocks add to
+        ends = [name for name in ends if kinds[name] == "Add"] or ends
     settled = [name for name in ends if kinds[name] not in _UNSETTLED]  # not what still runs through zero
     ends = settled if len(settled) >= 4 else ends or [layer.name for layer in layers]
     places = np.unique(np.rint(np.linspace(0, len(ends) - 1, min(count, len(ends)))).astype(int)) if ends else []

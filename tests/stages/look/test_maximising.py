@@ -6,7 +6,7 @@ import pytest
 import activation_atlas as aa
 from activation_atlas.stages import tables
 from activation_atlas.stages.look.photographs import photographs
-from activation_atlas.stages.origin import model_spec
+from activation_atlas.stages.origin import model_spec, shown_images
 from activation_atlas.stages.vision.featurevis.taps import LOGITS, answer, takes
 from activation_atlas.stages.vision.model import open_model
 from activation_atlas.stages.vision.responses import deep, peaks, responses, spread
@@ -30,7 +30,9 @@ def test_pictures_answer_more_than_photographs_do(folder, recipe):
     made = aa.maximise(file, "second", [3, 5], recipe=recipe, images=images, size=32, steps=40)
     assert made.pictures.dtype == np.uint8 and len(made.pictures) == 2
     model = open_model(model_spec(file))
-    maps = responses(model, np.stack([one.pixels for one in photographs(images, model)]), ["second"])["second"]
+    maps = responses(model, np.stack([one.pixels for one in photographs(images, model, shown_images())]), ["second"])[
+        "second"
+    ]
     inside = maps[:, 2:-2, 2:-2].mean((1, 2)) if recipe != "icon" else maps[:, 4, 4]
     assert (made.responses > 2 * inside[:, [3, 5]].mean(0)).all()
     np.testing.assert_allclose(made.best, maps[..., [3, 5]].max((0, 1, 2)), rtol=1e-4)
@@ -71,7 +73,7 @@ def test_a_relu_that_is_zero_lets_what_is_wanted_through(tmp_path):
 
 def test_peaks_equal_those_found_one_by_one(folder):
     model = open_model(model_spec(folder / "model.keras"))
-    pixels = np.stack([one.pixels for one in photographs(folder / "images", model)])
+    pixels = np.stack([one.pixels for one in photographs(folder / "images", model, shown_images())])
     maps = responses(model, pixels, ["second"])["second"]
     found = peaks(model, pixels, "second", 4, batch=4)
     for c in range(maps.shape[-1]):

@@ -7,7 +7,7 @@ from keras import layers, ops
 
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.stage import UserError
-from activation_atlas.stages.vision.kernels import kernels, with_kernels
+from activation_atlas.stages.vision.kernels import _stored, kernels, with_kernels
 from activation_atlas.stages.vision.model import open_model
 from tests.quick import first
 
@@ -88,6 +88,27 @@ def test_a_layer_without_a_kernel_is_one_line(every):
     assert with_kernels(every)[:2] == ["first", "grouped"]
 
 
+class Embedding(keras.layers.Layer):
+    """A patch embedding inside a layer, with what is added to it; where it cannot be opened, its kernel is found."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.projection = layers.Conv2D(5, 4, strides=4)
+
+    def build(self, shape):
+        self.projection.build(shape)
+        self.positions = self.add_weight(shape=(2, 2, 5), name="positions")
+
+
+def test_a_patch_embedding_inside_another_layer_is_found():
+    layer = Embedding()
+    layer.build((None, 8, 8, 3))
+    ((_, weights, reads),) = _stored(layer)
+    np.testing.assert_array_equal(weights, layer.projection.kernel.numpy().transpose(3, 2, 0, 1))
+    assert reads.tolist() == [[0, 1, 2]] * 5
+    assert not _stored(keras.layers.ReLU())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["extracted", "reshaped", "flat", "rows"])
 def test_dense_layers_on_pixels_have_filters_of_their_shape(tmp_path, kind):
@@ -114,4 +135,4 @@ def test_dense_layers_on_pixels_have_filters_of_their_shape(tmp_path, kind):
     pixels = np.random.default_rng(1).integers(0, 256, (1, 8, 8, 3)).astype("uint8")
     (tokens,) = model.values(model.to_input(pixels), [model.program.names["embed"]])
     patch = pixels[0, :side, :side].transpose(2, 0, 1) / 255
-    np.testing.assert_allclose(tokens[0, 0], (one.weights * patch).sum((1, 2, 3)), rtol=1e-4)
+    np.testing.assert_allclose(np.reshape(tokens, (-1, 6))[0], (one.weights * patch).sum((1, 2, 3)), rtol=1e-4)
