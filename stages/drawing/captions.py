@@ -32,7 +32,8 @@ def meaning(options: Options, measured: bool = False) -> str:
     colours = method.colours or "red speaks for the class, blue against it"
     if not method.signed:
         colours = "the lighter the colour, the more"
-    of = method.meaning.replace("each pixel", f"each position of {options.layer}") if options.inner else method.meaning
+    inner = getattr(options, "layer", None) if options.inner else None
+    of = method.meaning if inner is None else method.meaning.replace("each pixel", f"each position of {inner}")
     said = f"{of}; {colours}."
     for of_classes, of_quantities in _OF_QUANTITIES.items() if measured else ():
         said = said.replace(of_classes, of_quantities)

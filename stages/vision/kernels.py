@@ -87,7 +87,10 @@ def kernels(model: Model, layer: str) -> list[Kernels]:
         before = f"the last before it that has is {earlier[-1]}" if earlier else meant(layer, known)
         raise UserError(f"{where}: {steps[k].kind} has no kernel, so no filters; {before}")
     scaled = _scaled_by(model, steps[k])
-    return [_laid(model, steps[k], part, *held, scaled if part != "depthwise" else "") for part, *held in found]
+    return [
+        _laid(model, steps[k], part, weights, reads, scaled if part != "depthwise" else "")
+        for part, weights, reads in found
+    ]
 
 
 Stored = tuple[str, np.ndarray, np.ndarray]

@@ -38,8 +38,8 @@ def spread(model: Model, count: int = 8) -> list[str]:
         ends = [name for name in ends if kinds[name] == "Add"] or ends
     settled = [name for name in ends if kinds[name] not in _UNSETTLED]  # not what still runs through zero
     ends = settled if len(settled) >= 4 else ends or [layer.name for layer in layers]
-    places = np.unique(np.rint(np.linspace(0, len(ends) - 1, min(count, len(ends)))).astype(int)) if ends else []
-    return [ends[k] for k in places]
+    places = np.unique(np.rint(np.linspace(0, len(ends) - 1, min(count, len(ends)))).astype(int))
+    return [ends[k] for k in places.tolist()]
 
 
 def deep(model: Model, share: float = 2 / 3) -> str | None:
