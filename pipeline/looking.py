@@ -22,7 +22,7 @@ from activation_atlas.pipeline.options import (
     Std,
 )
 
-_PARTS = "filters, maps, channels, classes; default: all; may be repeated"
+_PARTS = "filters, maps, attention, channels, classes; default: all it has; may be repeated"
 
 
 def look(

@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Atlas",
+    "AttentionMaps",
     "Begun",
     "Config",
     "Doubt",
@@ -35,6 +36,7 @@ __all__ = [
     "RunFolder",
     "RunResult",
     "UserError",
+    "attention",
     "explain",
     "feature_maps",
     "filters",
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from activation_atlas.stages.explain.interactive import Explained, Map
     from activation_atlas.stages.explain.interactive import explain_images as explain
     from activation_atlas.stages.explain.panel import panel_of as panel
+    from activation_atlas.stages.look.attention import AttentionMaps, attention
     from activation_atlas.stages.look.filters import Filters
     from activation_atlas.stages.look.filters import learned_filters as filters
     from activation_atlas.stages.look.interactive import Look, look
@@ -77,6 +80,7 @@ else:
         **{"explain": "stages.explain.interactive:explain_images", "panel": "stages.explain.panel:panel_of"},
         **dict.fromkeys(("Look", "look"), "stages.look.interactive"),
         **dict.fromkeys(("FeatureMaps", "feature_maps"), "stages.look.maps"),
+        **dict.fromkeys(("AttentionMaps", "attention"), "stages.look.attention"),
         **{"Maximised": "stages.look.maximised", "maximise": "stages.look.maximising"},
         **{"Filters": "stages.look.filters", "filters": "stages.look.filters:learned_filters"},
         **{"LayerInfo": "stages.vision.layer_info", "ModelSpec": "stages.specs", "UserError": "stages.stage"},

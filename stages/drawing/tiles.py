@@ -15,7 +15,7 @@ WIDTH = 1480
 """Pixels that the tiles share between them across; they are never smaller than :data:`LEAST`."""
 
 MOST, LEAST = 160, 36
-_MARGIN, _GAP = 40, 6
+_MARGIN, _GAP, _BESIDE = 40, 6, 320
 _EMPTY, _CROSS = 226, 178  # greys of what never answers
 
 
@@ -31,6 +31,14 @@ class Bar:
     low: float
     high: float
     colours: str
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A picture at the right of the tiles: uint8 (h, w, 3 or 1), and what it is."""
+
+    picture: np.ndarray
+    words: str
 
 
 def painted(values: np.ndarray, low: float, high: float, colours: str) -> np.ndarray:
@@ -109,6 +117,7 @@ def tile_sheet(
     rows: Sequence[str] = (),
     bar: Bar | None = None,
     most: int = MOST,
+    beside: Beside | None = None,
 ) -> Sheet:
     """Pictures in rows with a line under each, a heading above and paragraphs below.
 
@@ -119,6 +128,7 @@ def tile_sheet(
         rows: a heading at the left of each row, or empty.
         bar: the colours' scale, where the tiles share one.
         most: longer side of a tile, pixels.
+        beside: what stands at the right of all tiles.
     """
     columns = columns or across(len(tiles), tiles[0].shape[0] / tiles[0].shape[1])
     height, width = side_of(columns, tiles[0].shape[:2], most)
@@ -127,9 +137,9 @@ def tile_sheet(
     trial = Sheet(WIDTH, 100)
     head = max((round(trial.span(row, 15)) + 14 for row in rows), default=0)
     wide = columns * (width + _GAP) - _GAP
-    text = max(wide + head, 820)
+    text = max(wide + head + (3 * _GAP + _BESIDE if beside else 0), 820)
     begin = round(_head(trial, title, subtitle, text))
-    grid = count * (height + line + _GAP)
+    grid = max(count * (height + line + _GAP), _BESIDE + 30 if beside else 0)
     foot = round(_foot(trial, words, text, 0)) + (58 if bar else 0)
     sheet = Sheet(text + 2 * _MARGIN, begin + grid + foot + 40)
     _head(sheet, title, subtitle, text)
@@ -143,6 +153,8 @@ def tile_sheet(
         if labels[k]:
             sheet.text(_MARGIN + head + left, begin + top + height + 11, labels[k], max(size, 7), color=QUIET)
     sheet.picture(raster, _MARGIN + head, begin, wide, len(raster))
+    if beside:
+        _beside(sheet, beside, _MARGIN + head + wide + 3 * _GAP, begin)
     for k, row in enumerate(rows):
         sheet.text(_MARGIN, begin + k * (height + line + _GAP) + height / 2 + 5, row, 15)
     y = begin + grid + 22
@@ -151,6 +163,14 @@ def tile_sheet(
         y += 58
     _foot(sheet, words, text, y)
     return sheet
+
+
+def _beside(sheet: Sheet, beside: Beside, left: float, top: float) -> None:
+    rows, columns = beside.picture.shape[:2]
+    height, width = (max(1, round(_BESIDE * side / max(rows, columns))) for side in (rows, columns))
+    picture = resized(np.broadcast_to(beside.picture, (rows, columns, 3)), (height, width))
+    sheet.picture(picture, left, top, width, height)
+    sheet.text(left, top + height + 20, beside.words, 15, color=QUIET)
 
 
 def _head(sheet: Sheet, title: str, subtitle: str, width: float) -> float:

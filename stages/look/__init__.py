@@ -48,6 +48,7 @@ class Params(Spec):
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
     """``site/textbook/index.html``, its pictures as PNG and PDF, and the tables behind them."""
+    from activation_atlas.stages.look.attention import attends
     from activation_atlas.stages.look.export import written_of
     from activation_atlas.stages.look.interactive import PARTS, looked_at
     from activation_atlas.stages.look.photographs import read
@@ -65,7 +66,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
     seen = looked_at(
         params.model,
         shown[: asked.photographs],
-        only=[part for part in PARTS if part != "channels" or asked.channels],
+        only=[part for part in PARTS if {"channels": asked.channels, "attention": attends(model)}.get(part, True)],
         filters=asked.filters or None,
         maps=asked.maps or None,
         layer=asked.layer,
@@ -86,8 +87,9 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
 
 STAGE = Stage(
     name="look",
-    version=1,
-    about="what the network has learned and sees in a few photographs: filters, feature maps, what it answers to",
+    version=2,
+    about="what the network has learned and sees in a few photographs: filters, feature maps, attention, what it "
+    "answers to",
     params=Params,
     shards=one_shard,
     run=run,

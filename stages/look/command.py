@@ -9,7 +9,7 @@ from typing import Any
 from activation_atlas.stages.drawing.numbers import plural
 from activation_atlas.stages.drawing.written import check_folder
 from activation_atlas.stages.look.export import said
-from activation_atlas.stages.look.interactive import PARTS, look
+from activation_atlas.stages.look.interactive import look
 from activation_atlas.stages.look.wanted import numbers
 from activation_atlas.stages.stage import UserError
 
@@ -38,8 +38,9 @@ def looked(
         UserError: something is not as it has to be.
     """
     check_folder(out)
-    if only is not None and "maps" in only and not images:
-        raise UserError("--only maps: they are of images; give one or more")
+    for part in ("maps", "attention"):
+        if part in (only or ()) and not images:
+            raise UserError(f"--only {part}: {'they are' if part == 'maps' else 'it is'} of images; give one or more")
     if only is not None and "classes" in only and not images and not asked["classes"]:
         raise UserError("--only classes: give images, whose most probable classes are drawn, or --class")
     rejects: list[str] = []
@@ -49,7 +50,7 @@ def looked(
         reject(f"{uri}: {reason}")
 
     chosen = None if channels is None else numbers(channels)
-    seen = look(images, only=only or PARTS, channels=chosen, rejected=rejected, **asked)
+    seen = look(images, only=only or None, channels=chosen, rejected=rejected, **asked)
     for image in seen.images:
         say(said(image, seen.classes))
     index, *others = seen.save(out)

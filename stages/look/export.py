@@ -56,6 +56,10 @@ def written_of(seen: Look, title: str = "", home: str = "") -> dict[str, bytes]:
         picture(one.sheet(), f"maps-{stems[one.image.image_id]}-{_part(one.layer)}", f"{one.layer} of {one.image.name}")
         for one in seen.maps
     ]
+    attended = [
+        picture(one.sheet(), f"attention-{stems[one.image.image_id]}", f"what each head attends to in {one.image.name}")
+        for one in seen.attention
+    ]
     drawn = [
         picture(
             made.sheet(), f"maximised-{_part(made.layer or 'classes')}", f"what {made.layer or 'classes'} answer to"
@@ -64,8 +68,14 @@ def written_of(seen: Look, title: str = "", home: str = "") -> dict[str, bytes]:
     ]
     table("filters", [one.table() for one in seen.filters])
     table("feature_maps", [one.table() for one in seen.maps])
+    table("attention", [one.table() for one in seen.attention])
     table("maximised", [made.table() for made in seen.maximised])
-    sections = [Section(*page.FILTERS, filters), Section(*page.MAPS, maps), Section(*page.MAXIMISED, drawn)]
+    sections = [
+        Section(*page.FILTERS, filters),
+        Section(*page.MAPS, maps),
+        Section(*page.ATTENTION, attended),
+        Section(*page.MAXIMISED, drawn),
+    ]
     heading = "What the network has learned" + (", and what it sees" if seen.images else "")
     files["index.html"] = page.page(title or seen.model, heading, seen.model, sections, home)
     return files

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from activation_atlas.stages.look.attention import AttentionMaps, attends, attention_of
 from activation_atlas.stages.look.export import save
 from activation_atlas.stages.look.filters import Filters, learned_filters
 from activation_atlas.stages.look.maps import FeatureMaps, Scale, maps_of
@@ -29,7 +30,7 @@ from activation_atlas.stages.specs import ModelSpec, listed
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.images import Crop, Interpolation
 
-PARTS = ("filters", "maps", "channels", "classes")
+PARTS = ("filters", "maps", "attention", "channels", "classes")
 """What can be looked at."""
 
 CLASSES = 8
@@ -46,6 +47,7 @@ class Look:
         images: the photographs, in the order given.
         filters: of layers.
         maps: of images: for each the layers in order.
+        attention: of images, where the model has any.
         maximised: pictures that make channels of a layer answer, and those of classes.
     """
 
@@ -54,6 +56,7 @@ class Look:
     images: Sequence[Photograph]
     filters: Shown[Filters]
     maps: Shown[FeatureMaps]
+    attention: Shown[AttentionMaps]
     maximised: Shown[Maximised]
 
     def save(self, out: str | os.PathLike[str]) -> list[Path]:
@@ -61,14 +64,14 @@ class Look:
         return save(self, Path(out))
 
     def _repr_png_(self) -> bytes | None:
-        return Shown[Drawable]([*self.filters, *self.maps, *self.maximised])._repr_png_()
+        return Shown[Drawable]([*self.filters, *self.maps, *self.attention, *self.maximised])._repr_png_()
 
 
 def look(
     images: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
     model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str],
     *,
-    only: Sequence[str] | str = PARTS,
+    only: Sequence[str] | str | None = None,
     filters: Sequence[str] | str | None = None,
     maps: Sequence[str] | str | None = None,
     layer: str | None = None,
@@ -93,7 +96,7 @@ def look(
     Args:
         images: files, folders or globs; one, several, or an empty list where only filters are asked for.
         model: a file, ``application:NAME``, ``preset:NAME``, or a section ``model`` with more said.
-        only: of :data:`PARTS`; default: all of them.
+        only: of :data:`PARTS`; default: all that the model has.
         filters: layers whose filters are drawn; default: the first that has any.
         maps: layers whose feature maps are drawn; default: eight, evenly over the depth.
         layer, channels, at, directions, recipe, size, steps, seed: what pictures are drawn to answer to, and how, see
@@ -110,8 +113,8 @@ def look(
     """
     from activation_atlas.stages.vision.model import open_model
 
-    asked = listed(only)
-    if unknown := [part for part in asked if part not in PARTS]:
+    asked = None if only is None else listed(only)
+    if unknown := [part for part in asked or () if part not in PARTS]:
         raise UserError(f"only {unknown[0]!r}: choose {', '.join(PARTS)}")
     if scaled not in get_args(Scale):
         raise UserError(f"scaled {scaled!r}: choose {' or '.join(get_args(Scale))}")
@@ -133,7 +136,7 @@ def looked_at(
     spec: ModelSpec,
     shown: Sequence[Photograph],
     *,
-    only: Sequence[str] = PARTS,
+    only: Sequence[str] | None = None,
     filters: Sequence[str] | str | None = None,
     maps: Sequence[str] | None = None,
     layer: str | None = None,
@@ -157,8 +160,11 @@ def looked_at(
 
     opened = open_model(spec)
     check(recipe, size, steps)
+    if only is None:
+        only = [part for part in PARTS if part != "attention" or (shown and attends(opened))]
     drawn = learned_filters(spec, filters) if "filters" in only else Shown[Filters]()
     seen = maps_of(shown, opened, maps, scaled) if "maps" in only else Shown[FeatureMaps]()
+    heads = attention_of(shown, opened) if "attention" in only else Shown[AttentionMaps]()
     how = (recipe, shown if patches is None else patches, size, steps, seed)
     best = list(dict.fromkeys(one.best(3)[rank] for rank in range(min(3, len(opened.classes))) for one in shown))
     names = [str(k) for k in best[:CLASSES]] if classes is None else classes
@@ -167,4 +173,4 @@ def looked_at(
         made.append(maximised(spec, layer, channels, at, directions, None, *how))
     if "classes" in only and names:
         made.append(maximised(spec, None, None, None, None, names, *how))
-    return Look(opened.name, opened.classes, shown, drawn, seen, Shown(made))
+    return Look(opened.name, opened.classes, shown, drawn, seen, heads, Shown(made))

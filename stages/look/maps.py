@@ -153,7 +153,7 @@ def maps_of(
     asked = spread(model) if layers is None else list(layers)
     if not shown or not asked:
         return Shown()
-    found = responses(model, np.stack([one.pixels for one in shown]), asked)
+    found = responses(model, np.stack([one.pixels for one in shown]), asked, batch=1)  # whatever its companions
     kinds = {step.name: step.kind for step in model.program.steps}
     return Shown(
         FeatureMaps(model.name, layer, kinds.get(layer, "Model"), one, found[layer][k], scaled)

@@ -47,6 +47,12 @@ MAPS = (
     "Feature maps",
     "Every channel of a layer for one photograph, layer after layer: the deeper, the coarser and the more often zero.",
 )
+ATTENTION = (
+    "attention",
+    "Attention",
+    "What the heads of a transformer take from each patch of a photograph, block after block: which patches, and how "
+    "evenly.",
+)
 MAXIMISED = (
     "maximised",
     "What it would like to see",

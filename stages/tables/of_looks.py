@@ -43,6 +43,22 @@ def feature_maps() -> pa.Schema:
     )
 
 
+def attention() -> pa.Schema:
+    """What a transformer attends to in an image, a row for each head of each block."""
+    return pa.schema(
+        [
+            ("image_id", pa.string()),
+            ("block", pa.string()),
+            ("head", pa.int32()),
+            ("query", pa.string()),
+            ("height", pa.int32()),
+            ("width", pa.int32()),
+            ("share", pa.float32()),
+            ("map", pa.list_(pa.float32())),
+        ]
+    )
+
+
 def maximised() -> pa.Schema:
     """Pictures drawn to make a network answer, a row for each."""
     return pa.schema(
@@ -94,6 +110,21 @@ LOOKS = (
             "zeros": "share of the map's values that are exactly 0",
             "dead": "whether the channel is 0 everywhere in this image",
             "map": "row by row, as the layer gives it",
+        },
+    ),
+    Table(
+        "attention",
+        ("image_id", "block", "head"),
+        "what the heads of a transformer attend to in an image",
+        {
+            "image_id": "first 16 hex digits of SHA-256 of the image's path relative to its source",
+            "block": "path of the call that attends",
+            "head": "of the block",
+            "query": "who attends: class (the class token) or mean (all patches, in the mean)",
+            "height": "rows of patches",
+            "width": "columns of patches",
+            "share": "of the head's attention that goes to patches; the rest goes to the tokens beside them",
+            "map": "row by row: the share of the head's attention that each patch gets",
         },
     ),
     Table(

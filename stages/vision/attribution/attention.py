@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from activation_atlas.stages.stage import UserError
-from activation_atlas.stages.vision.model import LayerInfo, Model
+from activation_atlas.stages.vision.model import LayerInfo, Model, freeze
 from activation_atlas.stages.vision.model.attending import Attention
 from activation_atlas.stages.vision.model.geometry import TokenSequence
 from activation_atlas.stages.vision.model.geometry.tokens import Layout
@@ -75,7 +75,7 @@ def attention_maps(model: Model, pixels: np.ndarray) -> list[tuple[str, np.ndarr
     """What each head of each block attends to, over the patches of the image.
 
     Args:
-        pixels: uint8 (n, h, w, c), of the model's input size.
+        pixels: uint8 (n, h, w, c), of the model's input size; each goes through by itself, and knows no companions.
 
     Returns:
         (name of the block's attention, float32 (n, heads, height, width)) in running order: how much the class token
@@ -86,16 +86,17 @@ def attention_maps(model: Model, pixels: np.ndarray) -> list[tuple[str, np.ndarr
         UserError: the model has no attention among patches.
     """
     own = tokens(model, "attention")
-    held = [a.slot for a in own.blocks]
+    held = {a.slot for a in own.blocks}
 
-    @tf.function(autograph=False)
     def apply(pixels: tf.Tensor) -> list[tf.Tensor]:
         found, _ = model.attention(model.to_input(pixels))
         kept = [tf.cast(x, tf.float32) for x, a in zip(found, model.attention.found, strict=True) if a.slot in held]
         return [over_patches(asked(x, own), own) for x in kept]
 
-    maps = apply(tf.constant(pixels))
-    return [(a.name, x.numpy()) for a, x in zip(own.blocks, maps, strict=True)]
+    forward = freeze(apply, tf.TensorSpec((1, *pixels.shape[1:]), tf.uint8))
+    parts = [[x.numpy() for x in forward(tf.constant(one[None]))] for one in pixels]
+    maps = [np.concatenate(each) for each in zip(*parts, strict=True)]
+    return [(a.name, x) for a, x in zip(own.blocks, maps, strict=True)]
 
 
 def asked(attention: tf.Tensor, own: Tokens) -> tf.Tensor:

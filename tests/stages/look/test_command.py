@@ -58,7 +58,7 @@ def test_pictures_tables_and_a_page_that_shows_them(folder):
     [
         (["--maps", "fist"], "did you mean first"),
         (["--filters", "global_average_pooling2d"], "GlobalAveragePooling2D has no kernel"),
-        (["--only", "everything"], "choose filters, maps, channels, classes"),
+        (["--only", "everything"], "choose filters, maps, attention, channels, classes"),
         (["--scale", "mine"], "choose channel or layer"),
         (["--only", "channels", "--layer", "second", "--channels", "3,12"], "channel 12: layer second has 12, 0 to 11"),
         (
@@ -78,7 +78,7 @@ def test_in_python_what_was_seen_shows_itself(folder):
     seen = aa.look(photo, model, maps="second", size=16, steps=2)
     assert seen._repr_png_()[:4] == b"\x89PNG"
     assert seen.maps[0].values.shape == (4, 4, 12) and seen.filters[0].weights.shape == (8, 3, 5, 5)
-    (alone,) = aa.feature_maps([photo], model, "second")
-    assert (alone.values == seen.maps[0].values).all()
+    with_another = aa.feature_maps([photo, folder / "photos" / "wide one.png"], model, "second")
+    assert (with_another[0].values == seen.maps[0].values).all()
     assert [one.name for one in aa.filters(model, ["first", "dense"])] == ["first", "dense"]
     assert not aa.look([], model, only="filters").maps
