@@ -1,4 +1,4 @@
-"""maps -> how well each map tells what the model went by: deletion, insertion, pointing game, energy inside.
+"""maps -> how well each map tells what the model went by: deletion, insertion, ROAD, pointing game, energy inside.
 
 One step for each variant, and one or two for a random map of each image: what a map must beat.
 """
@@ -42,6 +42,11 @@ class EvaluateSpec(Spec):
 
     deletion: bool = Field(True, description="how fast the class goes when its pixels go; not of quantities")
     insertion: bool = Field(True, description="how fast the class comes when its pixels come; not of quantities")
+    road: bool = Field(
+        False,
+        description="ROAD: what is left of the class when its highest or lowest pixels are filled in from around them; "
+        "seconds for each map of 224 x 224 pixels; not of quantities",
+    )
     steps: PositiveInt = Field(
         32, description="equal shares of the pixels that go or come, a forward pass each; at most one for each pixel"
     )
@@ -80,7 +85,7 @@ class EvaluateSpec(Spec):
 class Params(Grown, Spec):
     """Everything one variant's figures depend on: of a ``method``, or of a ``random`` map."""
 
-    newer = frozenset({"share"})
+    newer = frozenset({"share", "road"})
 
     model: OpenedModel
     images: ReadImages
@@ -90,6 +95,7 @@ class Params(Grown, Spec):
     maps: str
     deletion: bool
     insertion: bool
+    road: bool = False
     steps: PositiveInt
     limit: PositiveInt | None
     boxes: tuple[str, ...] = ()
@@ -120,10 +126,10 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     methods = sorted(asked.config.explain.methods, key=lambda m: m.variant)
     stamps = sorted(listed(section.masks, "evaluate.masks").items()) if section.masks is not None else None
-    names = ("deletion", "insertion", "steps", "limit", "masks", "tolerance", "batch")
+    names = ("deletion", "insertion", "road", "steps", "limit", "masks", "tolerance", "batch")
     common = {name: getattr(section, name) for name in names} | asked.opened
     if asked.measured:  # they are shares of a class's probability; outputs of several units have no mean
-        common |= {"deletion": False, "insertion": False}
+        common |= {"deletion": False, "insertion": False, "road": False}
     common["boxes"] = (section.boxes,) if isinstance(section.boxes, str) else section.boxes or ()
     common["masks_stamp"] = hashlib.sha256(json.dumps(stamps).encode()).hexdigest() if stamps else None
     common["share"] = asked.config.boxes.threshold if asked.config.boxes else None
@@ -139,6 +145,8 @@ def _cost(asked: Sections, images: int) -> Iterator[str]:
     count = images if section.limit is None else min(images, section.limit)
     if curves := 0 if asked.measured else section.deletion + section.insertion:
         yield f"at most {curves * section.steps} passes to score each map of at most {count:,} images"
+    if section.road and not asked.measured:
+        yield f"14 passes of filled-in images for each map of at most {count:,} images, at 224 x 224 some seconds each"
 
 
 def fit(inputs: Inputs, params: Params) -> State:
@@ -235,7 +243,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
             inputs.warn(f"{uris[image_id]}: {why}; no pointing game there")
         things = [] if inside is None else extents(boxes.get(image_id, []), inside, whole, size, fit)
         figures.add(image_id, pixels, inside, things)
-    return {f"faithfulness/{params.variant}": figures.table()}
+    made = {f"faithfulness/{params.variant}": figures.table()}
+    return made | ({f"road/{params.variant}": figures.removals()} if params.road else {})
 
 
 def _check(inputs: Inputs, params: Params) -> None:
@@ -263,12 +272,12 @@ def _check(inputs: Inputs, params: Params) -> None:
 STAGE = Stage(
     name="evaluate",
     version=4,
-    about="deletion, insertion, pointing game and energy of every map, and of a random one",
+    about="deletion, insertion, ROAD, pointing game and energy of every map, and of a random one",
     params=Params,
     shards=lambda inputs, params: aligned_shards(params.maps)(inputs, params),
     run=run,
     reads=lambda params: {"images": "part", params.maps: "part"} | ({params.found: "part"} if params.found else {}),
-    writes=lambda params: (f"faithfulness/{params.variant}",),
+    writes=lambda params: (f"faithfulness/{params.variant}", *((f"road/{params.variant}",) if params.road else ())),
     fit=fit,
     fit_reads=lambda params: ("images", params.maps),
     state_of=lambda params: (("extract", ""),),

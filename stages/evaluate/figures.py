@@ -50,13 +50,19 @@ class Figures:
             self.rows.setdefault(image_id, []).append(row)
         self.found: dict[str, list[Any]] = {name: [None] * len(maps) for name in MEASURES}
         self.waiting: list[tuple[np.ndarray, np.ndarray, list[int]]] = []
-        self.curves, self.channels = None, 3
+        self.curves, self.road, self.channels = None, None, 3
+        self.removed: dict[int, list[dict[str, Any]]] = {}
         if len(maps) and (params.deletion or params.insertion):
             from activation_atlas.stages.vision.attribution.deletion import pixel_curves
 
             steps = steps_of(params.steps, size)
             self.curves = pixel_curves(params.model, params.batch, steps, params.deletion, params.insertion)
             self.channels = self.curves.model.channels
+        if len(maps) and params.road:
+            from activation_atlas.stages.vision.attribution.road import road
+
+            self.road = road(params.model, params.batch)
+            self.channels = self.road.model.channels
 
     def flag(self, image_id: str, reason: str) -> None:
         """Says of an image's rows why something is missing; what the map itself is flagged for stays."""
@@ -79,11 +85,31 @@ class Figures:
                 self.found["iou"][row] = self._iou(image_id, row, values, things)
             # Targets whose maps are one share their forward passes.
             same.setdefault(values.tobytes(), (values, []))[1].append(row)
-        if self.curves is not None:
-            for values, rows in same.values():
-                self.waiting.append((pixels, order(values, random), rows))
+        for values, rows in same.values() if self.road or self.curves else ():
+            ranks = order(values, random)
+            if self.road is not None:
+                left = self.road(pixels, ranks, (image_id, self.params.seed))
+                self.removed |= {row: self._removed(row, image_id, left) for row in rows}
+            if self.curves is not None:
+                self.waiting.append((pixels, ranks, rows))
                 if len(self.waiting) == self.params.batch:
                     self._walk()
+
+    def _removed(self, row: int, image_id: str, left: np.ndarray) -> list[dict[str, Any]]:
+        """What ROAD left of a map's class at each percentage, of (2, percentages, K)."""
+        from activation_atlas.stages.vision.attribution.road import PERCENT
+
+        target = self.targets[row]
+        about = {"image_id": image_id, "target": target, "target_kinds": self.maps["target_kinds"][row].as_py()}
+        made = []
+        for k, percent in enumerate(PERCENT):
+            found: dict[str, Any] = {"percent": percent}
+            for name, values in zip(("morf", "lerf"), left[:, k], strict=True):
+                sound = bool(np.isfinite(values).all())
+                found[name] = float(values[target]) if sound else None
+                found[f"{name}_first"] = bool(values.argmax() == target) if sound else None
+            made.append(about | found)
+        return made
 
     def _iou(self, image_id: str, row: int, values: np.ndarray, things: Sequence[Box]) -> float | None:
         """How far the box of a map meets the nearest of the boxes around the thing; None where none was looked for."""
@@ -120,6 +146,11 @@ class Figures:
                     score = float(area(curve[k, :, self.targets[row]]))
                     self.found[name][row] = score if np.isfinite(score) else None
         self.waiting.clear()
+
+    def removals(self) -> pa.Table:
+        """Rows of ``road``, of the maps that order anything."""
+        rows = [row for _, of_map in sorted(self.removed.items()) for row in of_map]
+        return pa.Table.from_pylist(rows, schema=tables.road())
 
     def table(self) -> pa.Table:
         self._walk()

@@ -28,6 +28,8 @@ STEP = 278
 MEASURES = (
     ("deletion", "deletion", "lower is better · beats random"),
     ("insertion", "insertion", "higher is better · beats random"),
+    ("road_morf", "ROAD, highest first", "lower is better · beats random"),
+    ("road_lerf", "ROAD, lowest first", "higher is better · beats random"),
     ("pointing", "pointing game", "maxima that lie inside"),
     ("energy", "energy inside", "share of the positive part"),
     ("localised", "boxes", "intersect ≥ half of the union"),
@@ -219,6 +221,11 @@ def _table(
             "Deletion and insertion: area under the class's probability while pixels go or come in the order of the "
             "map; in per cent, the images in which it does better than a random map as smooth or as scattered. "
             "Scattered grey pixels destroy an image far sooner than a hidden region, so the two random maps differ."
+        )
+    if any(m[0].startswith("road") for m in measures):
+        notes.append(
+            "ROAD: the class's probability, the mean over 10, 20, 30, 40, 50, 70 and 90 % of the pixels, when they are "
+            "filled in from what lies around them."
         )
     if area := [row["mean"] for (_, measure), row in shown.items() if measure == "area" and row["n"]]:
         share = f"{number(max(area), 2)}, the share of the area"

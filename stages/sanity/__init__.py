@@ -18,7 +18,7 @@ from activation_atlas.stages.sanity.agreement import agreement, correlations
 from activation_atlas.stages.sanity.faithfulness import summary
 from activation_atlas.stages.sanity.randomization import cascade, sample, shuffled
 from activation_atlas.stages.sections import Sections
-from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec
+from activation_atlas.stages.specs import Grown, OpenedModel, PositiveInt, ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Shared, Stage, State, one_shard
 
 
@@ -29,10 +29,12 @@ class Randomization(Spec):
     depths: PositiveInt
 
 
-class Params(Spec):
+class Params(Grown, Spec):
     """``method`` given: that variant's maps of shuffled models. ``compared``: the maps of all ``methods``, image by
     image. Neither: what holds of all methods together, which is made of what both wrote.
     """
+
+    newer = frozenset({"road"})
 
     model: OpenedModel
     images: ReadImages
@@ -43,6 +45,7 @@ class Params(Spec):
     compared: bool = False
     agreement: bool = False
     against: dict[str, str] = Field(default_factory=dict, description="each variant's random map, a variant too")
+    road: bool = False
     batch: PositiveInt = Field(32, exclude=True)
 
     @property
@@ -70,7 +73,8 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
     if section.agreement:
         yield COMPARED, {"compared": True, "methods": methods, **asked.opened}
     against = {m.variant: baseline(m) for m in methods}
-    yield "", {"methods": methods, "against": against, "agreement": section.agreement, **common}
+    measured = {"agreement": section.agreement, "road": section.road and not asked.measured}
+    yield "", {"methods": methods, "against": against, **measured, **common}
 
 
 def _cost(asked: Sections, images: int) -> Iterator[str]:
@@ -84,7 +88,7 @@ def fit(inputs: Inputs, params: Params) -> State:
         return sample(inputs, params)
     if params.compared:
         return {"chosen": inputs.state("evaluate", params.variants[0])["chosen"]}
-    means = summary(inputs, params.against, params.seed)
+    means = summary(inputs, params.against, params.seed, params.road)
     state: State = {"trust": means, "metrics": _metrics(means)}
     for variant in params.randomized:
         rows = state[f"randomization/{variant}"] = cascade(inputs, variant, params.seed)
@@ -160,7 +164,8 @@ def _fit_reads(params: Params) -> tuple[str, ...]:
     if params.compared:
         return ()
     made = (*(f"shuffled/{v}" for v in params.randomized), *(("correlations",) if params.agreement else ()))
-    return (*made, *(f"faithfulness/{v}" for v in sorted({*params.against, *params.against.values()})))
+    measured = ("faithfulness", "road") if params.road else ("faithfulness",)
+    return (*made, *(f"{name}/{v}" for name in measured for v in sorted({*params.against, *params.against.values()})))
 
 
 def _state_of(params: Params) -> tuple[tuple[str, str], ...]:

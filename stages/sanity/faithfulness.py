@@ -1,4 +1,4 @@
-"""The means of ``faithfulness``: each variant, each kind of target, each measure, beside the random map."""
+"""The means of ``faithfulness`` and ``road``: by variant, kind of target and measure, beside the random map."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ from activation_atlas.stages.sanity.ranks import mean, share
 from activation_atlas.stages.stage import Inputs
 from activation_atlas.stages.tables.flags import SILENT
 
-BETTER = {"deletion": -1, "insertion": 1}
+BETTER = {"deletion": -1, "insertion": 1, "road_morf": -1, "road_lerf": 1}
 """Measures in which a map is set against the random one, and which way is better."""
 
+GAINED = ("deletion", "insertion")
+"""Those that add up to the gain."""
+
 MEASURES = ("deletion", "insertion", "pointing", "energy", "area", "iou")
+
+ROAD = {"road_morf": "morf", "road_lerf": "lerf"}
+"""Measures that are means over the percentages of ``road``, and their columns there."""
 
 LOCALISED, MET = "localised", 0.5
 """Whether the box meets the thing: an intersection over union from which on it does (Russakovsky et al. 2015)."""
@@ -24,10 +30,10 @@ LOCALISED, MET = "localised", 0.5
 SHARES = ("pointing", LOCALISED)
 
 GAIN = "gain"
-"""By how much a map does better than the random one in all of :data:`BETTER` that was asked for, added up."""
+"""By how much a map does better than the random one in all of :data:`GAINED` that was asked for, added up."""
 
 
-def summary(inputs: Inputs, against: Mapping[str, str], seed: int) -> list[dict[str, Any]]:
+def summary(inputs: Inputs, against: Mapping[str, str], seed: int, road: bool = False) -> list[dict[str, Any]]:
     """A row for each variant, kind of target and measure that has values; the random maps are the last variants.
 
     A mean is over images; those whose map says nothing are left out, and counted. ``better``: share of the images in
@@ -35,12 +41,13 @@ def summary(inputs: Inputs, against: Mapping[str, str], seed: int) -> list[dict[
 
     Args:
         against: the random map of each variant.
+        road: whether there are tables of that name.
     """
     found: list[dict[str, Any]] = []
-    baselines = {random: _values(inputs, random) for random in sorted(set(against.values()))}
+    baselines = {random: _values(inputs, random, road) for random in sorted(set(against.values()))}
     for variant in (*sorted(against), *baselines):
         random = against.get(variant)
-        values, silent = _values(inputs, variant) if random else baselines[variant]
+        values, silent = _values(inputs, variant, road) if random else baselines[variant]
         others = baselines[random][0] if random else {}
         for kind, measure in sorted({*values, *(key for key in others if silent[key[0]])}, key=_place):
             of_images = values.get((kind, measure), {})
@@ -50,7 +57,7 @@ def summary(inputs: Inputs, against: Mapping[str, str], seed: int) -> list[dict[
             row = {"variant": variant, "kind": kind, "measure": measure, **asdict(found_mean), "against": random}
             found.append({**row, "left_out": silent[kind], "better": _share_above(ahead)})
         for kind in dict.fromkeys(kind for kind, _ in values) if random else ():
-            asked = [m for m in BETTER if (kind, m) in values]
+            asked = [m for m in GAINED if (kind, m) in values]
             each = [_ahead(m, values[kind, m], others.get((kind, m), {})) for m in asked]
             gain = {i: sum(one[i] for one in each) for i in (each[0] if each else ()) if all(i in one for one in each)}
             if gain:
@@ -60,7 +67,7 @@ def summary(inputs: Inputs, against: Mapping[str, str], seed: int) -> list[dict[
 
 
 def _place(key: tuple[str, str]) -> tuple[str, int]:
-    return key[0], [*MEASURES, LOCALISED].index(key[1])
+    return key[0], [*MEASURES, *ROAD, LOCALISED].index(key[1])
 
 
 def _ahead(measure: str, values: Mapping[str, float], others: Mapping[str, float]) -> dict[str, float]:
@@ -72,7 +79,7 @@ def _share_above(ahead: Mapping[str, float]) -> float | None:
     return float(np.mean([value > 0 for value in ahead.values()])) if ahead else None
 
 
-def _values(inputs: Inputs, variant: str) -> tuple[dict[tuple[str, str], dict[str, float]], Counter[str]]:
+def _values(inputs: Inputs, variant: str, road: bool) -> tuple[dict[tuple[str, str], dict[str, float]], Counter[str]]:
     """(kind of target, measure) to image to value, of several targets of one kind their mean; and of each kind the
     images that have no map but such as say nothing."""
     found: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -88,5 +95,11 @@ def _values(inputs: Inputs, variant: str) -> tuple[dict[tuple[str, str], dict[st
                         found[kind, measure][row["image_id"]].append(float(row[measure]))
                 if row["iou"] is not None and row["flag"] not in SILENT:
                     found[kind, LOCALISED][row["image_id"]].append(float(row["iou"] >= MET))
+    for part in inputs.stream(f"road/{variant}", ["image_id", "target_kinds", *ROAD.values()]) if road else ():
+        for row in part.to_pylist():
+            for kind in row["target_kinds"]:
+                for measure, column in ROAD.items():
+                    if row[column] is not None:
+                        found[kind, measure][row["image_id"]].append(float(row[column]))
     values = {key: {i: float(np.mean(v)) for i, v in found[key].items()} for key in sorted(found, key=_place)}
     return values, Counter(kind for kind, _ in flagged - sound)

@@ -21,6 +21,13 @@ from activation_atlas.stages.tables.of_looks import attention as attention
 from activation_atlas.stages.tables.of_looks import feature_maps as feature_maps
 from activation_atlas.stages.tables.of_looks import filters as filters
 from activation_atlas.stages.tables.of_looks import maximised as maximised
+from activation_atlas.stages.tables.of_trust import agreement as agreement
+from activation_atlas.stages.tables.of_trust import correlations as correlations
+from activation_atlas.stages.tables.of_trust import faithfulness as faithfulness
+from activation_atlas.stages.tables.of_trust import randomization as randomization
+from activation_atlas.stages.tables.of_trust import road as road
+from activation_atlas.stages.tables.of_trust import shuffled as shuffled
+from activation_atlas.stages.tables.of_trust import trust as trust
 from activation_atlas.stages.tasks import CLASSES, Task
 
 
@@ -223,58 +230,6 @@ def boxes() -> pa.Schema:
     sides = [(name, pa.float32()) for name in ("left", "top", "right", "bottom")]
     head = [("image_id", pa.string()), ("target", pa.int32()), ("by", pa.string())]
     return pa.schema([*head, *sides, ("input", vector(4)), ("area", pa.float32()), ("score", pa.float32())])
-
-
-def faithfulness() -> pa.Schema:
-    """How well one map tells what the model went by."""
-    return pa.schema(
-        [
-            ("image_id", pa.string()),
-            ("target", pa.int32()),
-            ("target_kinds", pa.list_(pa.string())),
-            ("deletion", pa.float32()),
-            ("insertion", pa.float32()),
-            ("pointing", pa.float32()),
-            ("energy", pa.float32()),
-            ("area", pa.float32()),
-            ("iou", pa.float32()),
-            ("flag", pa.string()),
-        ]
-    )
-
-
-MEAN = [("mean", pa.float64()), ("low", pa.float64()), ("high", pa.float64()), ("n", pa.int32())]
-LEFT_OUT = ("left_out", pa.int32())
-
-
-def randomization() -> pa.Schema:
-    """One depth of the cascade: maps of a model whose last layers were shuffled, against the model's own."""
-    signless = [(f"{name}_abs", kind) for name, kind in MEAN]
-    head = [("depth", pa.int32()), ("layers", pa.int32()), ("layer", pa.string()), ("images", pa.int32()), LEFT_OUT]
-    return pa.schema([*head, *MEAN, *signless])
-
-
-def shuffled() -> pa.Schema:
-    """What :func:`randomization` is the means of."""
-    head = [("depth", pa.int32()), ("place", pa.int32()), ("image_id", pa.string()), ("layers", pa.int32())]
-    values = [(name, pa.float64()) for name in ("correlation", "correlation_abs")]
-    return pa.schema([*head, ("layer", pa.string()), LEFT_OUT, *values])
-
-
-def correlations() -> pa.Schema:
-    """What :func:`agreement` is the means of."""
-    head = [(name, pa.string()) for name in ("image_id", "variant", "other")]
-    return pa.schema([*head, ("correlation", pa.float64())])
-
-
-def agreement() -> pa.Schema:
-    return pa.schema([("variant", pa.string()), ("other", pa.string()), *MEAN, LEFT_OUT])
-
-
-def trust() -> pa.Schema:
-    """Means of ``faithfulness``."""
-    head = [("variant", pa.string()), ("kind", pa.string()), ("measure", pa.string())]
-    return pa.schema([*head, *MEAN, LEFT_OUT, ("better", pa.float64()), ("against", pa.string())])
 
 
 def to_numpy(column: pa.ChunkedArray | pa.Array) -> np.ndarray:

@@ -87,6 +87,22 @@ MAPS = (
         },
     ),
     Table(
+        "road",
+        ("image_id", "target", "percent"),
+        "ROAD: what is left of a map's class when pixels are filled in from what lies around them, with a little noise "
+        "(no rows: the map is flagged in faithfulness)",
+        {
+            "image_id": _IMAGE,
+            "target": "class index",
+            "target_kinds": "as in maps",
+            "percent": "share of the pixels that are removed",
+            "morf": "the class's probability without the map's highest pixels (most relevant first); low is good",
+            "morf_first": "whether it is still the most probable class: over labels, the paper's accuracy",
+            "lerf": "the class's probability without the map's lowest pixels (least relevant first); high is good",
+            "lerf_first": "whether it is still the most probable class",
+        },
+    ),
+    Table(
         "shuffled",
         ("depth", "place"),
         "each image's part in randomization: a part for each depth",
@@ -137,11 +153,12 @@ MAPS = (
     Table(
         "trust",
         ("variant", "kind", "measure"),
-        "means of faithfulness over images",
+        "means of faithfulness, and of road, over images",
         {
             "variant": "a method's, or `random` (8 x 8 cells), `random_pixels` (each by itself)",
             "kind": "what the class was asked for as: predicted, label, ...",
-            "measure": "deletion, insertion, pointing, energy, area or iou; localised: share of images with an iou of "
+            "measure": "deletion, insertion, pointing, energy, area or iou; road_morf, road_lerf: the mean over the "
+            "percentages of road; localised: share of images with an iou of "
             "at least .5; gain: by how much the map does better than the random one, in deletion and insertion "
             "together, image by image",
             **_MEAN,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 FIGURE = "relative difference"
-LIBRARIES = ("tf_keras_vis", "tf_explain", "shap", "lime", "cv2")
+LIBRARIES = ("tf_keras_vis", "tf_explain", "shap", "lime", "quantus", "cv2")
 
 collect_ignore_glob = [] if all(find_spec(name) for name in LIBRARIES) else ["test_*.py"]
 

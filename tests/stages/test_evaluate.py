@@ -212,6 +212,24 @@ def test_a_map_that_is_right_beats_random_and_one_that_is_wrong_does_not(inputs,
     assert "left out" not in inputs.states["evaluate", "random_pixels"]["metrics"]
 
 
+def test_what_is_filled_in_is_measured_of_maps_that_order_anything(inputs, model):
+    quick = {"deletion": False, "insertion": False, "road": True}
+    made = inputs.run(STAGE, params(model, **quick), "grad_cam")
+    assert set(made) == {"faithfulness/grad_cam", "road/grad_cam"} and made["road/grad_cam"].schema == tables.road()
+    found = {(int(r["image_id"], 16), r["target"], r["percent"]): r for r in made["road/grad_cam"].to_pylist()}
+    assert list(found) == [(k, t, p) for k in range(5) for t in (0, 1) for p in (10, 20, 30, 40, 50, 70, 90)]
+    random = inputs.run(STAGE, params(model, method=None, random="random", **quick), "random")["road/random"]
+    assert len(random) == 6 * 2 * 7, "what a method's map is flagged for is no flaw of the random one"
+    for (_, target, _), row in found.items():
+        other = found[int(row["image_id"], 16), 1 - target, row["percent"]]
+        assert row["morf"] == pytest.approx(1 - other["morf"], abs=1e-5)
+        assert row["morf_first"] == (row["morf"] > 0.5) and row["lerf_first"] == (row["lerf"] > 0.5)
+    # Nothing but the fewer columns of the table of figures changes with it.
+    plain = inputs.run(STAGE, params(model, **quick | {"road": False}), "grad_cam")
+    assert set(plain) == {"faithfulness/grad_cam"} and plain["faithfulness/grad_cam"] == made["faithfulness/grad_cam"]
+    assert "road" not in params(model).model_dump() and params(model, road=True).model_dump()["road"] is True
+
+
 def test_boxes_of_maps_are_measured(inputs, model):
     quick = {"deletion": False, "insertion": False, "boxes": BOXES}
     of = {"images": {"path": "x"}, "method": "grad_cam", "boxes": {}}

@@ -241,6 +241,25 @@ def test_the_gain_adds_up_what_was_asked(everything):
     assert gain["mean"] == pytest.approx(0.2) and gain["n"] == 4 and gain["better"] == 1
 
 
+def test_means_of_what_is_filled_in(everything):
+    inputs, _ = everything
+    for variant, left in (("a", 0.2), ("b", 0.6), ("o", 0.4), ("random", 0.4)):
+        about = {"target": 1, "target_kinds": ["label"], "morf_first": True, "lerf_first": None, "lerf": None}
+        rows = [
+            about | {"image_id": f"{k:02x}", "percent": p, "morf": left + 0.1 * k + (0.05 if p == 10 else -0.05)}
+            for k in range(3)
+            for p in (10, 20)
+        ]
+        inputs.tables[f"road/{variant}"] = [pa.Table.from_pylist(rows, schema=tables.road())]
+    made = inputs.run(STAGE, overall(agreement=False, road=True))["trust"].to_pylist()
+    rows = {(r["variant"], r["measure"]): r for r in made if r["kind"] == "label"}
+    found = rows["a", "road_morf"]
+    assert found["mean"] == pytest.approx(0.3) and (found["n"], found["better"], found["against"]) == (3, 1, "random")
+    assert found["low"] < found["mean"] < found["high"] and rows["b", "road_morf"]["better"] == 0
+    assert not any(measure == "road_lerf" for _, measure in rows)
+    assert rows["o", "gain"]["mean"] == pytest.approx(0), "the gain is that of deletion and insertion"
+
+
 # -- a model that forgets ----------------------------------------------------------------
 
 

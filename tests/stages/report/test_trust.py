@@ -14,7 +14,7 @@ MANY = ["cam", "eigen_cam", "expected_gradients", "grad_cam_plus_plus", "guided_
 MANY += ["layer_cam", "occlusion", "rise", "saliency", "score_cam", "smooth_grad"]
 
 
-def of(names, pointing=True, drawn=True):
+def of(names, pointing=True, drawn=True, road=False):
     """Tables of a run over ``names``."""
     rng = np.random.default_rng(0)
     means, pairs, cascades = [], [], {}
@@ -22,6 +22,7 @@ def of(names, pointing=True, drawn=True):
         for measure in (
             "deletion",
             "insertion",
+            *(("road_morf", "road_lerf") if road else ()),
             *(("pointing", "energy", "area", "iou", "localised") if pointing else ()),
         ):
             at = float(rng.uniform(0.1, 0.6))
@@ -63,7 +64,7 @@ def texts(sheet):
 @pytest.mark.parametrize("lost", quick.first([[1, 3], [], [4]]))
 @pytest.mark.parametrize("names", [["grad_cam"], ["grad_cam", "occlusion"], MANY])
 def test_every_label_lies_on_the_sheet_and_none_on_another(names, lost):
-    trust, agreement, cascades = of(names)
+    trust, agreement, cascades = of(names, road=len(names) == 2 or bool(lost))
     cascades = with_lost(cascades, {name: lost for name in names if lost})
     sheet = trust_figure(trust, agreement, cascades, model="a model of a long name")
     boxes = [(t.get_text(), t.get_rotation(), sheet.box(t)) for t in texts(sheet)]
