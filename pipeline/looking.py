@@ -20,6 +20,7 @@ from activation_atlas.pipeline.options import (
     Output,
     Range,
     Std,
+    TaskOf,
 )
 
 _PARTS = "filters, maps, attention, channels, classes; default: all it has; may be repeated"
@@ -38,7 +39,9 @@ def look(
     directions: Annotated[str | None, typer.Option(metavar="FILE", help=".npy, in place of channels")] = None,
     class_: Annotated[
         list[str] | None,
-        typer.Option("--class", metavar="CLASS", help="default: the images' most probable; repeatable"),
+        typer.Option(
+            "--class", metavar="CLASS", help="default: the images' most probable, or the first quantities; repeatable"
+        ),
     ] = None,
     recipe: Annotated[str, typer.Option(help="mean, icon or textbook: how pictures are drawn")] = "mean",
     size: Annotated[int, typer.Option(help="side of a drawn picture, pixels")] = 96,
@@ -51,6 +54,7 @@ def look(
     std: Std = None,
     channel_order: ChannelOrder = None,
     output: Output = None,
+    task: TaskOf = None,
     input_size: InputSize = None,
     crop: CropTo = None,
     crop_share: CropShare = None,
@@ -68,7 +72,7 @@ def look(
         typer.echo,
         lambda line: typer.echo(line, err=True),
         images=images or [],
-        model=model_of(model, classes=classes, output=output, input_size=input_size, **values),
+        model=model_of(model, classes=classes, output=output, task=task, input_size=input_size, **values),
         only=only,
         filters=filters,
         maps=maps,

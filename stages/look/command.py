@@ -12,6 +12,7 @@ from activation_atlas.stages.look.export import said
 from activation_atlas.stages.look.interactive import look
 from activation_atlas.stages.look.wanted import numbers
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.tasks import task_named
 
 
 def looked(
@@ -41,7 +42,8 @@ def looked(
     for part in ("maps", "attention"):
         if part in (only or ()) and not images:
             raise UserError(f"--only {part}: {'they are' if part == 'maps' else 'it is'} of images; give one or more")
-    if only is not None and "classes" in only and not images and not asked["classes"]:
+    measured = task_named(asked["model"].task).measured
+    if "classes" in (only or ()) and not (images or asked["classes"] or measured):
         raise UserError("--only classes: give images, whose most probable classes are drawn, or --class")
     rejects: list[str] = []
 

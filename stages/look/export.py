@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from activation_atlas.stages.drawing.numbers import probability
 from activation_atlas.stages.drawing.sheet import Sheet
 from activation_atlas.stages.drawing.written import file_stems
 from activation_atlas.stages.look import page
-from activation_atlas.stages.look.page import Picture, Section
+from activation_atlas.stages.look.page import Link, Picture, Section
 from activation_atlas.stages.look.photographs import Photograph
 from activation_atlas.stages.specs import folder, slug
 
@@ -32,11 +31,12 @@ def save(seen: Look, out: Path) -> list[Path]:
     return written
 
 
-def written_of(seen: Look, title: str = "", home: str = "") -> dict[str, bytes]:
+def written_of(seen: Look, title: str = "", home: str = "", others: Sequence[Link] = ()) -> dict[str, bytes]:
     """The files by name, the page first.
 
     Args:
         title: of the run; default: the model's name. home: the page that this one belongs to.
+        others: what else there is of the run.
     """
     files: dict[str, bytes] = {"index.html": b""}
 
@@ -62,7 +62,9 @@ def written_of(seen: Look, title: str = "", home: str = "") -> dict[str, bytes]:
     ]
     drawn = [
         picture(
-            made.sheet(), f"maximised-{_part(made.layer or 'classes')}", f"what {made.layer or 'classes'} answer to"
+            made.sheet(),
+            f"maximised-{_part(made.layer or made.answers)}",
+            f"what {made.layer or made.answers} answer to",
         )
         for made in seen.maximised
     ]
@@ -75,6 +77,7 @@ def written_of(seen: Look, title: str = "", home: str = "") -> dict[str, bytes]:
         Section(*page.MAPS, maps),
         Section(*page.ATTENTION, attended),
         Section(*page.MAXIMISED, drawn),
+        Section(*page.OTHERS, [], others),
     ]
     heading = "What the network has learned" + (", and what it sees" if seen.images else "")
     files["index.html"] = page.page(title or seen.model, heading, seen.model, sections, home)
@@ -82,9 +85,8 @@ def written_of(seen: Look, title: str = "", home: str = "") -> dict[str, bytes]:
 
 
 def said(image: Photograph, classes: Sequence[str]) -> str:
-    """What the model takes an image for, in one line."""
-    best = ", ".join(f"{classes[k]} {probability(image.probabilities[k])}" for k in image.best(3))
-    return f"{image.uri}: {best}"
+    """What the model takes an image for, or measures in it, in one line."""
+    return f"{image.uri}: {', '.join(f'{classes[k]} {image.says(k)}' for k in image.best(3))}"
 
 
 def _part(name: str) -> str:

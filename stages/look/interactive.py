@@ -34,7 +34,7 @@ PARTS = ("filters", "maps", "attention", "channels", "classes")
 """What can be looked at."""
 
 CLASSES = 8
-"""Classes that are drawn where none is named, at most."""
+"""Classes, or quantities, that are drawn where none is named, at most."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,8 @@ def look(
         maps: layers whose feature maps are drawn; default: eight, evenly over the depth.
         layer, channels, at, directions, recipe, size, steps, seed: what pictures are drawn to answer to, and how, see
             :func:`stages.look.maximising.maximise`; default: the first 64 channels at two thirds of the depth.
-        classes: whose logits are climbed; default: the three most probable of each image, at most eight in all.
+        classes: whose logits are climbed; default: the three most probable of each image, at most eight in all; of a
+            model of quantities the first eight.
         scaled: each ``channel`` of a map on a scale of its own, or all channels on the ``layer``'s.
         crop, crop_share, interpolation, antialias: as in the section `images`; default: as the model's own preprocessor
             does, else its middle.
@@ -166,8 +167,10 @@ def looked_at(
     seen = maps_of(shown, opened, maps, scaled) if "maps" in only else Shown[FeatureMaps]()
     heads = attention_of(shown, opened) if "attention" in only else Shown[AttentionMaps]()
     how = (recipe, shown if patches is None else patches, size, steps, seed)
-    best = list(dict.fromkeys(one.best(3)[rank] for rank in range(min(3, len(opened.classes))) for one in shown))
-    names = [str(k) for k in best[:CLASSES]] if classes is None else classes
+    best: Iterable[int] = range(len(opened.classes))
+    if opened.kind != "quantity":
+        best = dict.fromkeys(one.best(3)[rank] for rank in range(min(3, len(opened.classes))) for one in shown)
+    names = [str(k) for k in best][:CLASSES] if classes is None else classes
     made = []
     if "channels" in only:
         made.append(maximised(spec, layer, channels, at, directions, None, *how))

@@ -33,16 +33,17 @@ class Maximised:
 
     Attributes:
         model: its name.
-        layer: its path; empty for the classes' logits.
+        layer: its path; empty for the classes' logits, or the outputs of a model of quantities.
         wanted: what each picture is drawn for.
         at: the position of single neurons; None for channels, of which the middle of the map is asked.
         recipe, steps: how.
         pictures: uint8 (n, height, width, 3 or 1).
         responses: float32 (n,): what the layer answers to the picture in 8 bits, seen straight: the value that was
-            climbed, of a direction of length 1 its dot product; of classes the logit.
-        patches: of each channel those parts of the images given that excite it most, uint8 (side, side, 3); empty
+            climbed, of a direction of length 1 its dot product; of classes the logit, of outputs their own unit.
+        patches: of each channel those parts of the photographs that excite it most, uint8 (side, side, 3); empty
             where there are none.
-        best: float32 (n,), the largest response among those images, NaN where there are none.
+        best: float32 (n,), the largest response among those photographs, NaN where there are none.
+        among: which photographs, in words.
     """
 
     model: str
@@ -55,6 +56,12 @@ class Maximised:
     responses: np.ndarray
     patches: Sequence[Sequence[np.ndarray]]
     best: np.ndarray
+    among: str = "the photographs given"
+
+    @property
+    def answers(self) -> str:
+        """What stands in the place of a layer: classes, or outputs."""
+        return "outputs" if self.wanted[0].kind == "output" else "classes"
 
     def sheet(self) -> Sheet:
         """All pictures, each with its patches at the right."""
@@ -65,7 +72,7 @@ class Maximised:
             for picture, own, off in zip(self.pictures, self.patches, flat, strict=True)
         ]
         kind = self.wanted[0].kind
-        what = "the classes’ logits" if kind == "class" else self.layer
+        what = self.layer or ("the classes’ logits" if kind == "class" else "the outputs")
         where = f" at row {self.at[0]}, column {self.at[1]}" if self.at else ""
         count = plural(len(tiles), kind, "classes" if kind == "class" else None)
         how = _HOW[self.recipe].format(steps=self.steps, what=_what(kind, self.recipe))
@@ -86,9 +93,9 @@ class Maximised:
         said += "is stored"
         if beside:
             said += (
-                "; in brackets the largest value at one position of the photographs given. At the right their patches "
-                "of the largest values, one of each photograph at most, as large as what a position sees or as the "
-                "picture, whichever is less"
+                f"; in brackets the largest value at one position of {self.among}. At the right their patches of the "
+                "largest values, one of each photograph at most, as large as what a position sees or as the picture, "
+                "whichever is less"
             )
         return [said + "." + (" Crossed out: nothing made it answer." if flat else "")]
 
@@ -125,9 +132,12 @@ _HOW = {
 }
 
 
+_ALONE = {"class": "the logit", "output": "the output, in its unit", "neuron": "this one position"}
+
+
 def _what(kind: str, recipe: Recipe) -> str:
-    if kind in ("class", "neuron"):
-        return {"class": "the logit", "neuron": "this one position"}[kind]
+    if kind in _ALONE:
+        return _ALONE[kind]
     return "the middle of the map and nothing else" if recipe == "icon" else "the mean over the map without its border"
 
 

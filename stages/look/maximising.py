@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from activation_atlas.stages.look import wanted
-from activation_atlas.stages.look.maximised import SHOWN, Maximised, Recipe
+from activation_atlas.stages.look.maximised import Maximised, Recipe
+from activation_atlas.stages.look.patches import of_photographs
 from activation_atlas.stages.look.photographs import Photograph, photographs
 from activation_atlas.stages.origin import model_spec, shown_images
 from activation_atlas.stages.specs import ModelSpec, listed
@@ -50,7 +51,7 @@ def maximise(
         channels: numbers; default: the first 64.
         at: (row, column) of the map: the channels' neurons there, in place of the middle.
         directions: in place of channels: an array (C,) or (n, C) of the layer's activations, or a ``.npy`` file.
-        classes: in place of a layer: names or indices of classes, whose logits are climbed.
+        classes: in place of a layer: names or indices of classes, whose logits are climbed, or of quantities.
         recipe: see :data:`Recipe`.
         images: files, folders or globs: the patches that excite each channel most stand beside it.
         size: side of a picture, pixels; the model's own where it takes no other.
@@ -105,7 +106,8 @@ def maximised(
 
     opened = open_model(spec)
     if classes is not None:
-        asked, layer = wanted.classes(classes, opened.classes), LOGITS
+        measured = opened.kind == "quantity"
+        asked, layer = wanted.classes(classes, opened.classes, "output" if measured else "class"), LOGITS
     else:
         layer = _layer(opened, layer)
         about = answer(opened, layer)
@@ -128,8 +130,9 @@ def maximised(
         steps = steps or STEPS
         pictures, answers = _smooth(smooth(spec, layer, at, recipe, size, steps), vectors, seeds, seed)
     responses = (answers * vectors).sum(1).astype(np.float32)
-    patches, best = _patches(opened, layer, shown, vectors, size)
-    return Maximised(opened.name, layer, asked, at, recipe, steps, pictures, responses, patches, best)
+    patches = of_photographs(opened, layer, shown, vectors, size)
+    drawn = (pictures, responses, patches.cut, patches.best)
+    return Maximised(opened.name, layer, asked, at, recipe, steps, *drawn)
 
 
 def _layer(model: Any, layer: str | None) -> str:
@@ -191,43 +194,3 @@ def _textbook(
     if at is not None:
         how = Plain(size=open_model(spec).input_size, steps=steps, tap=f"at:{at[0]},{at[1]}")
     return open_plain(spec, layer, how).draw(vectors, seeds)
-
-
-def _patches(
-    model: Any, layer: str, shown: Sequence[Photograph], vectors: np.ndarray, size: int
-) -> tuple[list[list[np.ndarray]], np.ndarray]:
-    """Of each vector that is a channel of a layer with positions."""
-    none: tuple[list[list[np.ndarray]], np.ndarray] = ([[] for _ in vectors], np.full(len(vectors), np.nan, np.float32))
-    if not shown or not layer or (np.count_nonzero(vectors, 1) != 1).any():
-        return none
-    from activation_atlas.stages.vision.responses import peaks
-
-    pixels = np.stack([one.pixels for one in shown])
-    info = next((info for info in model.layers() if info.name == layer), None)
-    if info is None:
-        return none
-    found = peaks(model, pixels, layer, SHOWN)
-    numbers = vectors.argmax(1)
-    side = round(min(size, *info.receptive_field))
-    cut = [
-        [
-            _cut(pixels[found.image[c, r]], info.offset, info.stride, (found.row[c, r], found.col[c, r]), side)
-            for r in range(found.image.shape[1])
-            if found.response[c, r] > 0
-        ]
-        for c in numbers
-    ]
-    return cut, found.response[numbers, 0]
-
-
-def _cut(pixels: np.ndarray, offset: Any, stride: Any, at: tuple[int, int], side: int) -> np.ndarray:
-    """The square around what a position sees, uint8 (side, side, c); grey where the image ends."""
-    top, left = (round(o + s * p - (side - 1) / 2) for o, s, p in zip(offset, stride, at, strict=True))
-    patch = np.full((side, side, pixels.shape[2]), 128, np.uint8)
-    rows = slice(max(0, top), max(0, min(pixels.shape[0], top + side)))
-    cols = slice(max(0, left), max(0, min(pixels.shape[1], left + side)))
-    part = pixels[rows, cols]
-    patch[
-        rows.start - top : rows.start - top + part.shape[0], cols.start - left : cols.start - left + part.shape[1]
-    ] = part
-    return patch

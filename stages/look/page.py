@@ -28,13 +28,22 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Link:
+    """What is elsewhere: relative to the page, and in words."""
+
+    href: str
+    words: str
+
+
+@dataclass(frozen=True)
 class Section:
-    """A kind of picture: its heading, what is seen, and the pictures."""
+    """A kind of picture: its heading, what is seen, and the pictures; or where they are."""
 
     id: str
     title: str
     about: str
     pictures: Sequence[Picture]
+    links: Sequence[Link] = ()
 
 
 FILTERS = (
@@ -56,18 +65,23 @@ ATTENTION = (
 MAXIMISED = (
     "maximised",
     "What it would like to see",
-    "Pictures drawn from noise so that a channel, or a class, answers as strongly as can be; beside that of a channel "
-    "what in the photographs excites it most.",
+    "Pictures drawn from noise so that a channel, a class or an output answers as strongly as can be; beside that of a "
+    "channel what in the photographs excites it most.",
+)
+OTHERS = (
+    "others",
+    "More of this run",
+    "What all of the run’s photographs say of the same layers, and where a map finds the thing.",
 )
 
 
 def page(title: str, heading: str, model: str, sections: Iterable[Section], home: str = "") -> bytes:
-    """The page as HTML; sections without pictures are left out.
+    """The page as HTML; sections without pictures and links are left out.
 
     Args:
         title: of the run, or of the model. heading: of the page.
         home: the page it belongs to, or empty.
     """
-    shown = [asdict(section) for section in sections if section.pictures]
+    shown = [asdict(section) for section in sections if section.pictures or section.links]
     facts = {"heading": heading, "model": model, "sections": shown, "home": home}
     return rendered("look.html", title, {}, (), ("style.css", "look.css"), facts)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from activation_atlas.stages.drawing.numbers import figure, probability
 from activation_atlas.stages.drawing.pages import file_name
 from activation_atlas.stages.feed import Feed, at_size, upright
 from activation_atlas.stages.feed.given import files, spelled
@@ -29,7 +30,8 @@ class Photograph:
         uri, image_id: of the file.
         upright: uint8 (height, width, 3).
         pixels: what the model received, uint8 (h, w, channels).
-        logits, probabilities: (K,) float32.
+        logits, probabilities: (K,) float32; quantities as they are.
+        measured: whether the outputs are quantities, of which none is probable.
     """
 
     uri: str
@@ -38,6 +40,7 @@ class Photograph:
     pixels: np.ndarray
     logits: np.ndarray
     probabilities: np.ndarray
+    measured: bool = False
 
     @property
     def name(self) -> str:
@@ -45,8 +48,15 @@ class Photograph:
         return file_name(self.uri)
 
     def best(self, count: int) -> list[int]:
-        """Class indices of the ``count`` largest logits, best first."""
+        """Class indices of the ``count`` largest logits, best first; of quantities the first ones."""
+        if self.measured:
+            return list(range(min(count, len(self.logits))))
         return [int(k) for k in np.argsort(-self.logits, kind="stable")[:count]]
+
+    def says(self, index: int) -> str:
+        """The probability of a class, or a quantity, as text."""
+        value = float(self.probabilities[index])
+        return figure(value) if self.measured else probability(value)
 
 
 def photographs(
@@ -90,7 +100,7 @@ def read(
     found = []
     for (own, photo, pixels), logits, shares in zip(sound, *answers, strict=True):
         if np.isfinite(logits).all():
-            found.append(Photograph(uris[own], own, photo, pixels, logits, shares))
+            found.append(Photograph(uris[own], own, photo, pixels, logits, shares, model.kind == "quantity"))
         else:
             rejected(uris[own], "the model gives NaN or infinite values (logits)")
     return found

@@ -13,7 +13,7 @@ import numpy as np
 from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.stage import UserError
 
-Kind = Literal["channel", "neuron", "direction", "class"]
+Kind = Literal["channel", "neuron", "direction", "class", "output"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Wanted:
 
     Attributes:
         kind: what it is.
-        index: channel, row of the directions, or class.
+        index: channel, row of the directions, class, or output of a model of quantities.
         name: in figures.
         vector: float64 (C,), of length 1.
     """
@@ -91,8 +91,8 @@ def directions(given: Any, count: int, layer: str) -> list[Wanted]:
     return [Wanted("direction", k, f"direction {k}", one) for k, one in enumerate(unit)]
 
 
-def classes(names: Iterable[str | int], known: Sequence[str]) -> list[Wanted]:
-    """Classes by their names or indices.
+def classes(names: Iterable[str | int], known: Sequence[str], kind: Kind = "class") -> list[Wanted]:
+    """Classes, or outputs, by their names or indices.
 
     Raises:
         UserError: there is no such class.
@@ -100,7 +100,7 @@ def classes(names: Iterable[str | int], known: Sequence[str]) -> list[Wanted]:
     found = [class_index(str(name), known, "class") for name in names]
     if not found:
         raise UserError("classes: none is given")
-    return [Wanted("class", k, known[k], np.eye(len(known))[k]) for k in dict.fromkeys(found)]
+    return [Wanted(kind, k, known[k], np.eye(len(known))[k]) for k in dict.fromkeys(found)]
 
 
 def numbers(text: str) -> list[int]:

@@ -137,7 +137,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "figures": listed.figures(files, {slug(a.name): captions.title(a) for a in atlases}, {}),
         **{"doubts": page.doubts(inputs), "headline": headline(inputs), "textbook": params.textbook},
     }
-    shown_of = (spec.errors, spec.photo, spec.inline, params.about, evidence.missing)
+    shown_of = (spec.errors, spec.photo, spec.inline, params.about, evidence.missing, params.textbook)
     audit = error_audit(inputs, params.title, params.explain, images, *shown_of)
     if audit is not None:
         files.update(audit.files)
@@ -273,7 +273,7 @@ def _icon_grids(atlas: Any) -> list[int]:
 
 STAGE = Stage(
     name="report",
-    version=7,
+    version=8,
     about="posters, heat maps and the page that shows what each cell argues for",
     params=Params,
     shards=one_shard,

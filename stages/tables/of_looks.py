@@ -132,16 +132,17 @@ LOOKS = (
         ("layer", "kind", "index", "recipe"),
         "pictures drawn to make channels, neurons, directions or classes answer",
         {
-            "layer": "path of the layer (null: the classes' logits)",
-            "kind": "channel, neuron, direction or class",
-            "index": "channel, row of the directions given, or class index",
+            "layer": "path of the layer (null: the classes' logits, or the outputs)",
+            "kind": "channel, neuron, direction, class, or output (of a model of quantities)",
+            "index": "channel, row of the directions given, class index, or number of the output",
             "name": "as figures have it",
             "row": "of a neuron: row of the layer's map (null for others)",
             "col": "of a neuron: column of the layer's map (null for others)",
             "recipe": "mean, icon or textbook",
             "picture": "PNG",
             "response": "what was climbed, measured on the picture as it is stored: the channel (or the dot product "
-            "with the direction) where it was asked, or as a mean over the map without its border; the class's logit",
+            "with the direction) where it was asked, or as a mean over the map without its border; the class's logit "
+            "or the output",
             "best": "largest response of the channel at any position of the images given (null: there were none)",
         },
     ),

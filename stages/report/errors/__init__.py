@@ -76,6 +76,7 @@ def error_audit(
     inline: float,
     about: Mapping[str, Any],
     known: Collection[str] = (),
+    textbook: bool = False,
 ) -> Written | None:
     """``site/errors.html`` with its assets, ``figures/errors-<variant>.jpg`` and ``figures/confusion.*``.
 
@@ -87,6 +88,7 @@ def error_audit(
         edge: longest shorter side of the photographs, in pixels.
         inline: up to so many megabytes of pictures and maps, the page is one single file.
         known: ids of photographs that are known to be gone: of these no word is lost again.
+        textbook: whether there is a page of what the network has learned.
     """
     extract, model = inputs.state("extract", ""), captions.model_name(about)
     classes, size = list(extract["classes"]), tuple(int(s) for s in extract["input_size"])
@@ -158,6 +160,7 @@ def error_audit(
         "flags": [said for v in variants for said in _flagged(v, bool(scores))],
         "missing": len(missing),
         "figures": shown,
+        "textbook": textbook,
         "trust": _placed(data["links"], pixels, "trust"),
     }
     files["site/errors.html"] = rendered("errors.html", title, data, SCRIPTS, STYLES, facts)

@@ -73,6 +73,38 @@ def test_what_is_wrong_is_one_line(folder, words, said):
     one_line(look(folder, *words), said)
 
 
+def test_how_images_are_cut_and_resized_is_said_as_for_explain(folder):
+    found = []
+    for words in ("", "--crop-share 0.5", "--interpolation nearest", "--interpolation nearest --antialias"):
+        code, _, err = look(folder, "--only", "maps", "--maps", "first", *words.split())
+        assert code == 0, err
+        found.append(pq.read_table(folder / "out" / "feature_maps.parquet")["map"].to_pylist())
+    assert all(found[k] != found[0] for k in (1, 2)) and found[1] != found[2]
+
+
+def test_quantities_are_numbers_and_none_is_probable(folder):
+    import keras
+    from keras import layers
+
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(4, 3, activation="relu", name="second")(layers.Rescaling(1 / 255)(image))
+    x = layers.Dense(2, name="answer")(layers.GlobalAveragePooling2D()(x))
+    keras.Model(image, x).save(folder / "quantities.keras")
+    common = ["--model", folder / "quantities.keras", "--task", "quantities", "--size", 16, "--steps", 2]
+    out = folder / "measured"
+    photo = folder / "photos" / "large.jpg"
+    code, said, err = command("look", photo, *common, "--only", "classes", "--only", "maps", "--out", out)
+    assert code == 0, err
+    assert re.search(r"large\.jpg: output 0 [−\d.e-]+, output 1 [−\d.e-]+$", said.splitlines()[0])
+    drawn = pq.read_table(out / "maximised.parquet").to_pylist()
+    assert [(row["kind"], row["name"]) for row in drawn] == [("output", "output 0"), ("output", "output 1")]
+    assert (out / "maximised-outputs.png").is_file() and "%" not in said
+    code, _, err = command("look", *common, "--only", "classes", "--class", "output 1", "--out", out)
+    assert code == 0, err
+    assert pq.read_table(out / "maximised.parquet")["index"].to_pylist() == [1]
+    assert command("look", *common, "--only", "classes", "--out", out)[0] == 0  # no image is needed to name them
+
+
 def test_in_python_what_was_seen_shows_itself(folder):
     photo, model = folder / "photos" / "large.jpg", folder / "model.keras"
     seen = aa.look(photo, model, maps="second", size=16, steps=2)

@@ -1,15 +1,18 @@
 """Pictures that make a network answer: they do, each by itself, and beside them is what excites a channel most."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import activation_atlas as aa
 from activation_atlas.stages import tables
+from activation_atlas.stages.look.patches import of_run
 from activation_atlas.stages.look.photographs import photographs
 from activation_atlas.stages.origin import model_spec, shown_images
 from activation_atlas.stages.vision.featurevis.taps import LOGITS, answer, takes
 from activation_atlas.stages.vision.model import open_model
 from activation_atlas.stages.vision.responses import deep, peaks, responses, spread
+from tests.memory import MemoryInputs
 from tests.small import write_images, write_model
 from tests.stages.vision import small_models as small
 
@@ -84,6 +87,33 @@ def test_peaks_equal_those_found_one_by_one(folder):
             assert value == found.response[c, r] == maps[k, ..., c].max()
             far = np.hypot(*(np.argwhere(maps[k, ..., c] == value) - 3.5).T)
             assert np.hypot(found.row[c, r] - 3.5, found.col[c, r] - 3.5) == far.min()  # nearest to the middle
+
+
+def test_patches_of_a_run_are_those_found_among_all_its_photographs(folder):
+    """The table tells where: what is cut there, and the largest values, are what all images through the model give."""
+    file, images = folder / "model.keras", folder / "images"
+    found = aa.maximise(file, "second", [3, 5], images=images, size=16, steps=1)
+    model = open_model(model_spec(file))
+    shown = photographs(images, model, shown_images())
+    best = peaks(model, np.stack([one.pixels for one in shown]), "second", 9)
+    rows = [
+        {"channel": c, "rank": r, "image_id": shown[best.image[c, r]].image_id, "row": int(best.row[c, r])}
+        | {"col": int(best.col[c, r]), "response": float(best.response[c, r])}
+        for c in range(12)
+        for r in range(9)
+    ]
+    listing = [{"image_id": one.image_id, "uri": one.uri} for one in shown]
+    given = {"peaks/second": rows, "images": listing, "predictions": listing}
+    inputs = MemoryInputs({name: [pa.Table.from_pylist(part)] for name, part in given.items()})
+    alone = aa.maximise(file, "second", [3, 5], size=16, steps=1)
+    assert not any(alone.patches) and np.isnan(alone.best).all()
+    made = of_run(alone, inputs, model, shown_images(), 16, lambda *lost: pytest.fail(str(lost)))
+    np.testing.assert_array_equal(made.best, found.best)
+    for own, expected in zip(made.patches, found.patches, strict=True):
+        assert len(own) == len(expected) == 6
+        np.testing.assert_array_equal(own, expected)
+    said = " ".join(text.get_text() for text in made.sheet().axes.texts).replace("\n", " ")
+    assert "at one position of the run’s 9 photographs" in said
 
 
 def test_layers_are_spread_over_the_depth(tmp_path):
