@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -234,6 +234,45 @@ def imagenet_index_url() -> str:
 # -- TensorFlow ----------------------------------------------------------------
 
 
-def with_constants(traced: Any) -> Any:
-    """A ``ConcreteFunction`` with its variables turned into constants; it returns a flat list of tensors."""
-    return _private("tensorflow.python.framework.convert_to_constants.convert_variables_to_constants_v2")(traced)
+_CONSTANTS = "tensorflow.python.framework.convert_to_constants"
+
+
+def with_constants(traced: Any, given: Mapping[str, tf.Tensor]) -> Callable[..., list[tf.Tensor]]:
+    """A ``ConcreteFunction`` with its variables turned into constants; it returns a flat list of tensors.
+
+    Args:
+        given: values of variables that stay out of the graph, and are handed to it with each call instead: by the
+            name of the placeholder through which it holds the variable. It does nothing but read them.
+    """
+    if not given:
+        return _private(f"{_CONSTANTS}.convert_variables_to_constants_v2")(traced)
+    held = _private(f"{_CONSTANTS}._FunctionConverterDataInEager")(traced, True, False, None, set(given))
+    graph, converted = _private(f"{_CONSTANTS}._replace_variables_by_constants")(held)
+    arguments = traced.inputs[: len(traced.inputs) - len(traced.captured_inputs)]
+    if graph.library.function or len(converted) + len(given) != len(traced.captured_inputs):
+        return with_constants(traced, {})  # loops and the like, whose bodies read for themselves
+    for node in graph.node:
+        if node.name in given:
+            _holds(node, given[node.name])
+        elif node.op == "ReadVariableOp" and node.input[0] in given:
+            node.op = "Identity"
+            node.attr["T"].CopyFrom(node.attr.pop("dtype"))
+    names = [*(x.op.name for x in arguments), *given]
+    outputs = [x.name for x in traced.outputs]
+
+    def imported(*tensors: tf.Tensor) -> list[tf.Tensor]:
+        placed = dict(zip(names, tensors, strict=True))
+        return tf.graph_util.import_graph_def(graph, input_map=placed, return_elements=outputs, name="")
+
+    values = list(given.values())
+    specs = [tf.TensorSpec(x.shape, x.dtype) for x in [*arguments, *values]]
+    frozen = tf.function(imported, autograph=False).get_concrete_function(*specs)
+    return lambda *tensors: frozen(*tensors, *values)
+
+
+def _holds(placeholder: Any, value: tf.Tensor) -> None:
+    """Turns the placeholder of a variable into one of its value."""
+    for name in [name for name in placeholder.attr if name.startswith("_")]:
+        del placeholder.attr[name]
+    placeholder.attr["dtype"].type = value.dtype.as_datatype_enum
+    placeholder.attr["shape"].shape.CopyFrom(value.shape.as_proto())

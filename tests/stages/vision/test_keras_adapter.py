@@ -71,7 +71,7 @@ GONE = {
     "of TensorFlow": (
         "tensorflow.python.framework.convert_to_constants",
         "convert_variables_to_constants_v2",
-        lambda _: keras_adapter.with_constants(None),
+        lambda _: keras_adapter.with_constants(None, {}),
     ),
 }
 
