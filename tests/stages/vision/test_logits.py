@@ -120,7 +120,7 @@ def tempered(z):
 
 @keras.saving.register_keras_serializable("tests")
 class OwnHead(layers.Layer):
-    """A layer of a user's own, whose logits are nowhere to be had."""
+    """A layer of a user's own, made of Keras's: it is opened."""
 
     def build(self, shape):
         self.scores = dense()
@@ -128,6 +128,14 @@ class OwnHead(layers.Layer):
 
     def call(self, x):
         return ops.softmax(self.scores(x))
+
+
+@keras.saving.register_keras_serializable("tests")
+class ClosedHead(OwnHead):
+    """One that calls TensorFlow itself: its logits are nowhere to be had."""
+
+    def call(self, x):
+        return tf.nn.softmax(tf.matmul(x, self.scores.kernel) + self.scores.bias)
 
 
 SOFTMAXES = {
@@ -166,6 +174,7 @@ SOFTMAXES = {
     "smoothed labels": lambda x: (0.9 * ops.softmax(scores(x)) + 0.1 / CLASSES, None),
     "mean over places": lambda x: (pooled(layers.Conv2D(CLASSES, 1, activation="softmax")(x)), None),
     "a layer of one's own": lambda x: (OwnHead()(pooled(x)), scores(x)),
+    "a closed layer": lambda x: (ClosedHead()(pooled(x)), scores(x)),
 }
 SIGMOIDS = {
     "operation": over(ops.sigmoid),
@@ -194,7 +203,7 @@ ONE = {
 CASES = [(kind, name) for kind, zoo in (("softmax", SOFTMAXES), ("sigmoid", SIGMOIDS), ("one", ONE)) for name in zoo]
 UNKNOWN = {
     "softmax": ["average", "mean of a stack", "weighted sum", "product", "hierarchy", "smoothed labels"]
-    + ["mean over places", "a layer of one's own", "normalised sigmoids"],
+    + ["mean over places", "a closed layer", "normalised sigmoids"],
     "sigmoid": ["average", "half a sum", "clipped by much", "softmax clipped by much", "rescaled within [0, 1]"]
     + ["hard_sigmoid", "softmaxes side by side", "a part of a softmax", "mean over places"],
     "one": ["average", "hard_sigmoid", "second of two"],

@@ -301,7 +301,11 @@ def test_what_is_drawn_belongs_to_the_image(case):
     assert np.array_equal(other.values, case.all().values) == (not case.method.draws)
 
 
-@pytest.mark.parametrize(("method", "model"), first(REFUSED, *(p for p in REFUSED if p[0] not in OF_TOKENS)), ids=str)
+@pytest.mark.parametrize(
+    ("method", "model"),
+    first(REFUSED, *(p for p in REFUSED if p[0] not in OF_TOKENS and p[1] not in TRANSFORMERS)),
+    ids=str,
+)
 def test_what_a_method_cannot_explain_is_refused_in_one_line(method, model, models):
     with pytest.raises(UserError, match=REFUSED[method, model]) as said:
         Case(method, models(model))
