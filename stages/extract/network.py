@@ -47,9 +47,6 @@ class Network(Spec):
 
     @model_validator(mode="after")
     def _meets(self) -> Network:
-        double = next((name for k, name in enumerate(self.classes) if name in self.classes[:k]), None)
-        if double is not None:
-            raise ValueError(f"classes: {double!r} is there twice")
         wrong = [k for k in self.attributed if not 0 <= k < len(self.classes)]
         if wrong or len(set(self.attributed)) < len(self.attributed):
             what = f"{wrong[0]} is none of the {len(self.classes)} classes" if wrong else "a class is there twice"

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.extract.network import NAME, Layer, Network
 from activation_atlas.stages.extract.rows import positions
 from activation_atlas.stages.sources import image_id
@@ -40,7 +41,7 @@ class TableWriter:
         input_size: height and width of what the network was shown.
         kind: ``softmax``; ``sigmoid``, each class by itself (one logit for two classes is either); ``quantity``: the
             outputs are numbers as they are.
-        attributed: names of the classes of the attributions' last axis; default: all, in order.
+        attributed: the classes of the attributions' last axis, as indices or names; default: all, in order.
         by: what the attributions are: ``gradient`` (activation . d logit / d activation), ``insertion``, ``removal``.
         positions_per_image, edge, seed: which positions are kept, as in the section ``extract`` and ``run.seed``.
         dtype: of stored activations and attributions, ``float16`` or ``float32``.
@@ -58,7 +59,7 @@ class TableWriter:
         *,
         input_size: tuple[int, int],
         kind: Literal["softmax", "sigmoid", "quantity"] = "softmax",
-        attributed: Sequence[str] | None = None,
+        attributed: Sequence[int | str] | None = None,
         by: Literal["gradient", "insertion", "removal"] = "gradient",
         positions_per_image: int = 100,
         edge: int = 1,
@@ -68,13 +69,10 @@ class TableWriter:
     ) -> None:
         self.root, self.classes, self.dtype = Path(root), list(classes), dtype
         self._given = dict(layers) if isinstance(layers, Mapping) else {layer: {} for layer in layers}
-        unknown = [c for c in attributed or () if c not in self.classes]
-        if unknown:
-            raise UserError(f"attributed: {unknown[0]!r} is none of the {len(self.classes)} classes")
         if self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
             raise UserError(f"{self.root}: exists; give a folder that does not, or delete it")
-        chosen = self.classes if attributed is None else attributed
-        self._attributed = [self.classes.index(c) for c in chosen]
+        chosen = range(len(self.classes)) if attributed is None else attributed
+        self._attributed = [self._class(c) for c in chosen]
         self._said: dict[str, Any] = {"classes": self.classes, "kind": kind, "by": by}
         self._said["input_size"] = tuple(int(side) for side in input_size)
         self._sampling = {"edge": edge, "count": positions_per_image}
@@ -85,6 +83,15 @@ class TableWriter:
         self._part, self._held = 0, 0
         self._columns: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
         self.root.mkdir(parents=True, exist_ok=True)
+
+    def _class(self, asked: int | str) -> int:
+        if isinstance(asked, str):
+            return class_index(asked, self.classes, "attributed")
+        if not 0 <= asked < len(self.classes):
+            raise UserError(
+                f"attributed: {asked} is none of the {len(self.classes)} classes, 0 to {len(self.classes) - 1}"
+            )
+        return int(asked)
 
     def positions(self, path: str, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns that :meth:`add` keeps of an image's map: for who computes attributions only there."""

@@ -82,9 +82,7 @@ def test_what_was_added_is_what_a_run_has(tmp_path):
 
 
 def test_attributions_may_be_given_at_the_positions_alone_and_of_some_classes(tmp_path):
-    with aa.TableWriter(
-        tmp_path / "out", CLASSES, ["deep/a"], input_size=(50, 60), attributed=["owl", "cat"]
-    ) as writer:
+    with aa.TableWriter(tmp_path / "out", CLASSES, ["deep/a"], input_size=(50, 60), attributed=["owl", 0]) as writer:
         for path in PATHS:
             logits, activation, attribution = seen(path)
             row, col = writer.positions(path, 5, 6)
@@ -97,6 +95,19 @@ def test_attributions_may_be_given_at_the_positions_alone_and_of_some_classes(tm
     np.testing.assert_allclose(to_numpy(rows["attribution"])[0], first[row, col, :1], rtol=1e-3)
     with pytest.raises(UserError, match="holds no attributions of 'dog'"):
         extracted(root=tmp_path / "out", attribution=["dog"])
+
+
+def test_classes_may_share_a_name_and_are_then_told_by_their_index(tmp_path):
+    two, given = ["crane", "owl", "crane"], {"input_size": (9, 9)}
+    with pytest.raises(UserError, match="attributed: 2 classes are called crane, 0 and 2; give an index"):
+        aa.TableWriter(tmp_path / "out", two, ["v"], attributed=["crane"], **given)
+    with pytest.raises(UserError, match="attributed: 3 is none of the 3 classes, 0 to 2"):
+        aa.TableWriter(tmp_path / "out", two, ["v"], attributed=[3], **given)
+    with aa.TableWriter(tmp_path / "out", two, ["v"], attributed=[2], **given) as writer:
+        writer.add(PATHS[0], [0, 1, 2], {"v": np.ones(5)}, {"v": [[0.5]]})
+    inputs, made = extracted(root=tmp_path / "out", paths=PATHS[:1], layers=["v"])
+    assert inputs.state()["attributed"] == [2] and inputs.state()["classes"] == two
+    assert to_numpy(made["activations/v"]["attribution"]).tolist() == [[0.5]]
 
 
 def test_the_highest_classes_of_each_image_are_those_of_its_logits(tmp_path):
