@@ -122,8 +122,8 @@ def plan(config: Config, out: Out = None, settings: Settings = None) -> None:
         else:
             text = f"would run {step.reason}"
         typer.echo(f"  {step.name:<32} {text}")
-    if planned.cost:
-        typer.echo(planned.cost)
+    for line in filter(None, (planned.left_out, planned.cost)):
+        typer.echo(line)
 
 
 @app.command()

@@ -17,7 +17,7 @@ from activation_atlas.pipeline.plan import Planner
 from activation_atlas.pipeline.progress import Progress, logged, progress
 from activation_atlas.pipeline.record import about
 from activation_atlas.pipeline.results import Doubt, RunFolder, RunResult
-from activation_atlas.pipeline.steps import steps
+from activation_atlas.pipeline.steps import left_out, steps
 from activation_atlas.pipeline.store import Store
 from activation_atlas.stages.origin import model_spec
 from activation_atlas.stages.specs import ModelSpec, listed
@@ -114,11 +114,13 @@ class Plan:
         folder: the run folder.
         steps: in running order.
         cost: what there is to do, counted, in one line; None where nothing is.
+        left_out: the stages that are asked for and cannot be, for want of a model, in one line; None where all can.
     """
 
     folder: Path
     steps: tuple[PlannedStep, ...]
     cost: str | None
+    left_out: str | None = None
 
     def __iter__(self) -> Iterator[PlannedStep]:
         return iter(self.steps)
@@ -139,7 +141,7 @@ def plan(config: Source, *, out: str | os.PathLike[str] | None = None, settings:
     foresee(loaded, chosen)
     plans = planner.preview(chosen)
     rows = (PlannedStep(p.step.stage.name, p.step.label, p.shards, len(p.todo), p.reason, p.surplus) for p in plans)
-    return Plan(root, tuple(rows), line(loaded, plans))
+    return Plan(root, tuple(rows), line(loaded, plans), left_out(loaded))
 
 
 def layers(model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str]) -> list[LayerInfo]:

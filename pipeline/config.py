@@ -91,6 +91,9 @@ class Config(Spec):
     def _checks(self) -> Config:
         _differ("atlas names", [a.name for a in self.atlases], slug)
         _differ("explain: variants", [m.variant for m in self.explain.methods] if self.explain else [], slug)
+        needless = sorted(self.model.model_fields_set - {"tables", "task", "threshold"}) if self.model.tables else ()
+        if needless:
+            raise ValueError(f"model.{needless[0]}: model.tables say what the network is; leave it out")
         counted = [] if self.channels is None else self.channels.layers
         _differ("layers", sorted({*self.extract.layers, *counted, *(a.layer for a in self.atlases)}), folder)
         for atlas in self.atlases:
@@ -254,6 +257,8 @@ def _rooted(config: Config, folder: Path) -> Config:
     model, images = config.model, config.images
     if model.path:
         model = model.model_copy(update={"path": rooted(model.path, folder)})
+    if model.tables:
+        model = model.model_copy(update={"tables": rooted(model.tables, folder)})
     if isinstance(model.classes, str):
         model = model.model_copy(update={"classes": rooted(model.classes, folder)})
     if model.weights and model.weights.endswith((".h5", ".keras")):

@@ -182,6 +182,10 @@ class Planner:
     def _model(self, spec: Any) -> Any:
         if spec.path:
             return self.file_hash(spec.path, "model.path")
+        if spec.tables:
+            files = sorted(p for p in Path(spec.tables).rglob("*") if p.suffix in (".json", ".parquet"))
+            told = [(p.relative_to(spec.tables).as_posix(), self.file_hash(str(p), "model.tables")) for p in files]
+            return hashlib.sha256(json.dumps(told).encode()).hexdigest()
         if spec.weights and spec.weights.endswith((".h5", ".keras")):
             return [spec.application, self.file_hash(spec.weights, "model.weights")]
         return [spec.application or spec.preset, spec.weights]

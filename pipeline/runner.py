@@ -16,7 +16,7 @@ from activation_atlas.pipeline.inputs import StoreInputs, Unread
 from activation_atlas.pipeline.plan import STAMPS, Planner, Step, StepPlan, Work, compact
 from activation_atlas.pipeline.progress import Progress
 from activation_atlas.pipeline.record import Record, about, counts, doubts, now
-from activation_atlas.pipeline.steps import steps
+from activation_atlas.pipeline.steps import left_out, steps
 from activation_atlas.pipeline.store import LOG, Store
 from activation_atlas.pipeline.worker import Done, peak_mib, work
 from activation_atlas.stages.stage import UserError
@@ -173,8 +173,8 @@ class Run:
         # The source is listed once: of a million images in a bucket that takes minutes.
         self.listed = {plan.step.name: plan for plan in plans if plan.step.stage.stamps is not None}
         said = line(self.config, [p for p in plans if p.step.stage.name in order])
-        if said:
-            self.told.say(said)
+        for told in filter(None, (left_out(self.config), said)):
+            self.told.say(told)
         compact(self.store)
         self.record.begin(self.config)
         self.store.append(LOG, {"time": now(), "event": "start", "scheduler": self.scheduler})

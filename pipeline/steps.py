@@ -12,6 +12,7 @@ from activation_atlas import stages
 from activation_atlas.pipeline.config import Config
 from activation_atlas.pipeline.plan import Step
 from activation_atlas.stages.classes import classes_of
+from activation_atlas.stages.extract.network import read_network
 from activation_atlas.stages.groups import given
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.stage import Stage, UserError
@@ -24,6 +25,8 @@ def sections(config: Config, about: Mapping[str, Any] | None = None) -> Sections
     Raises:
         UserError: such a file is missing, or of no known form.
     """
+    if config.model.tables is not None:
+        config = without_model(config)
     classes = classes_of(config.model.classes)
     names, also = (None, None) if classes is None else (classes.names, classes.also)
     if names is None and task_named(config.model.task).measured and config.images.label_columns:
@@ -43,8 +46,37 @@ def steps(config: Config, about: Mapping[str, Any] | None = None) -> list[Step]:
     for name in stages.ORDER:
         stage = stages.stage(name)
         asked = replace(asked, written=tuple(t for step in made for t in step.stage.writes(step.params)))
-        made += [Step(stage, label, _params(stage, label, values)) for label, values in stage.steps(asked)]
+        if config.model.tables is None or name not in _needing():
+            made += [Step(stage, label, _params(stage, label, values)) for label, values in stage.steps(asked)]
     return made
+
+
+def left_out(config: Config) -> str | None:
+    """The stages that are asked for and open a model, where tables stand in its place; None where there are none."""
+    if config.model.tables is None:
+        return None
+    asked = {"doubt": True, "render": any(atlas.render is not None for atlas in config.atlases)}
+    names = [name for name in stages.ORDER if asked.get(name, getattr(config, name, None)) and name in _needing()]
+    return f"left out, for model.tables are no model: {', '.join(names)}"
+
+
+def _needing() -> set[str]:
+    """Stages that open a model, or read what only these make."""
+    return {name for name in stages.ORDER if stages.stage(name).model or name in ("boxes", "moments")} - {"extract"}
+
+
+def without_model(config: Config) -> Config:
+    """What can be asked of tables that stand in a model's place: no icons, no maps, nothing of single channels.
+
+    Raises:
+        UserError: the tables do not say what network they are of.
+    """
+    network = read_network(str(config.model.tables))
+    measured = {"task": "quantities"} if network.kind == "quantity" else {}
+    needing = _needing() & set(type(config).model_fields)
+    atlases = [atlas.model_copy(update={"render": None}) for atlas in config.atlases]
+    model = config.model.model_copy(update={"classes": network.classes, **measured})
+    return config.model_copy(update={**dict.fromkeys(needing), "atlases": atlases, "model": model})
 
 
 def _params(stage: Stage, label: str, values: Mapping[str, Any]) -> Any:

@@ -35,11 +35,13 @@ __all__ = [
     "PlannedStep",
     "RunFolder",
     "RunResult",
+    "TableWriter",
     "UserError",
     "attention",
     "explain",
     "feature_maps",
     "filters",
+    "image_id",
     "init",
     "layers",
     "load_config",
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from activation_atlas.stages.explain.interactive import Explained, Map
     from activation_atlas.stages.explain.interactive import explain_images as explain
     from activation_atlas.stages.explain.panel import panel_of as panel
+    from activation_atlas.stages.extract.writer import TableWriter
     from activation_atlas.stages.look.attention import AttentionMaps, attention
     from activation_atlas.stages.look.filters import Filters
     from activation_atlas.stages.look.filters import learned_filters as filters
@@ -67,6 +70,7 @@ if TYPE_CHECKING:
     from activation_atlas.stages.look.maps import FeatureMaps, feature_maps
     from activation_atlas.stages.look.maximised import Maximised
     from activation_atlas.stages.look.maximising import maximise
+    from activation_atlas.stages.sources import image_id
     from activation_atlas.stages.specs import ModelSpec
     from activation_atlas.stages.stage import UserError
     from activation_atlas.stages.vision.layer_info import LayerInfo
@@ -83,6 +87,7 @@ else:
         **dict.fromkeys(("AttentionMaps", "attention"), "stages.look.attention"),
         **{"Maximised": "stages.look.maximised", "maximise": "stages.look.maximising"},
         **{"Filters": "stages.look.filters", "filters": "stages.look.filters:learned_filters"},
+        **{"TableWriter": "stages.extract.writer", "image_id": "stages.sources"},
         **{"LayerInfo": "stages.vision.layer_info", "ModelSpec": "stages.specs", "UserError": "stages.stage"},
     }
 

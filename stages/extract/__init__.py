@@ -11,8 +11,11 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from activation_atlas.stages.classes import class_index, thresholds
+from activation_atlas.stages.drawing.numbers import plural
+from activation_atlas.stages.extract import elsewhere
 from activation_atlas.stages.extract.foresight import foreseen_classes
 from activation_atlas.stages.extract.rows import REJECTS, Extracted, positions
+from activation_atlas.stages.extract.written import unused
 from activation_atlas.stages.feed import Feed, at_size
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import Grown, OpenedModel, PositiveInt, ReadImages, Spec, folder
@@ -103,6 +106,8 @@ def fit(inputs: Inputs, params: Params) -> State:
     Raises:
         UserError: the model, a layer, a class or the images' size cannot be used, or no gradient reaches a layer.
     """
+    if params.model.tables is not None:
+        return elsewhere.fit(params)
     from activation_atlas.stages.vision.attribution.choice import choose
     from activation_atlas.stages.vision.model import open_model
     from activation_atlas.stages.vision.model.scaling import contradiction
@@ -196,10 +201,14 @@ def run(inputs: Inputs, params: Params, shard: Any) -> dict[str, pa.Table]:
     Raises:
         UserError: a value does not fit the chosen dtype.
     """
-    from activation_atlas.stages.vision.attribution.sampler import open_sampler
-
     state = inputs.state()
     images = inputs.part("images", shard.index)
+    if params.model.tables is not None:
+        handed = elsewhere.Handed(images, params, state, {})
+        handed.read()
+        return handed.tables(shard.index)
+    from activation_atlas.stages.vision.attribution.sampler import open_sampler
+
     ways = {name: state["ways"].get(name) for name in params.layers}
     chosen = state["attributed"] if isinstance(params.attribution, list) else None
     asked = params.batch, params.positions_per_image, chosen, params.dtype, _block(params), params.counted
@@ -239,7 +248,10 @@ def _end(inputs: Inputs, params: Params) -> None:
     Raises:
         UserError: says how many there are, and why the first could not be.
     """
-    if any(part.num_rows for part in inputs.stream("predictions", ["image_id"])):
+    used = {own for part in inputs.stream("predictions", ["image_id"]) for own in part["image_id"].to_pylist()}
+    if used:
+        if params.model.tables is not None and (others := unused(params.model.tables, used)):
+            inputs.warn(f"{plural(len(others), 'image')} of model.tables are not used by this run, e.g. {others[0]}")
         return
     lost = [row for table in ("rejects/index", REJECTS) for part in inputs.stream(table) for row in part.to_pylist()]
     why = f"; the first: {lost[0]['uri']}: {lost[0]['reason']}" if lost else ""
@@ -254,7 +266,7 @@ def _foresee(asked: Sections) -> State | None:
 
 
 def _cost(asked: Sections, images: int) -> list[str]:
-    return [f"{images:,} images x 1 forward pass"]
+    return [] if asked.model.tables is not None else [f"{images:,} images x 1 forward pass"]
 
 
 __all__ = ["STAGE", "ExtractSpec", "Params", "fit", "positions", "run"]

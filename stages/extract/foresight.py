@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from activation_atlas.stages import saved
+from activation_atlas.stages.extract.elsewhere import known_layers
+from activation_atlas.stages.extract.network import read_network
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import meant
 from activation_atlas.stages.stage import UserError
@@ -20,6 +22,10 @@ def foreseen_classes(asked: Sections) -> list[str] | None:
         UserError: a file that cannot be opened here, a layer that is not the model's, names that are not its number.
     """
     spec, task = asked.model, task_named(asked.model.task)
+    if spec.tables is not None:
+        network = read_network(spec.tables)
+        known_layers(network, [*asked.sampled, *(a.layer for a in asked.config.atlases)])
+        return network.classes
     if spec.path and Path(spec.path).is_dir():
         raise UserError(f"model.path: {spec.path} {saved.folder(spec.path)}")
     described = saved.description(spec.path) if spec.path else None

@@ -41,7 +41,7 @@ def model_name(about: Mapping[str, Any]) -> str:
     for key in ("application", "preset"):
         if model.get(key):
             return str(model[key])
-    path = str(model.get("path") or "")
+    path = str(model.get("path") or model.get("tables") or "").rstrip("/")
     return path.replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0]
 
 

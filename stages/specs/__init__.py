@@ -59,11 +59,15 @@ Probability = Annotated[float, Field(gt=0, lt=1)]
 
 
 class ModelSpec(Spec):
-    """Which classifier, and what it expects and returns. Exactly one of ``path``, ``application``, ``preset``."""
+    """Which classifier, and what it expects and returns. Exactly one of ``path``, ``application``, ``preset``, or
+    ``tables`` in its place."""
 
     path: str | None = Field(None, description="a .keras or .h5 file")
     application: str | None = Field(None, description="a class of keras.applications, e.g. InceptionV3")
     preset: str | None = Field(None, description="a KerasHub preset, e.g. resnet_50_imagenet")
+    tables: str | None = Field(
+        None, description="in place of a model: a folder of tables that another framework wrote (aa.TableWriter)"
+    )
     weights: str | None = Field("imagenet", description="for `application`: imagenet, none, or a weights file")
     range: tuple[float, float] | None = Field(
         None, description="the values the model receives for black and white; default [0, 255] or the application's own"
@@ -115,8 +119,8 @@ class ModelSpec(Spec):
 
     @model_validator(mode="after")
     def _one_origin(self) -> ModelSpec:
-        if sum(x is not None for x in (self.path, self.application, self.preset)) != 1:
-            raise ValueError("give exactly one of path, application, preset")
+        if sum(x is not None for x in (self.path, self.application, self.preset, self.tables)) != 1:
+            raise ValueError("give exactly one of path, application, preset, tables")
         if self.application is None and self.weights not in (None, "none", "imagenet"):
             raise ValueError("weights is for application; leave it out, or give application")
         if self.range is not None and self.range[0] == self.range[1]:
@@ -230,7 +234,7 @@ class ImagesSpec(Spec):
 
 def _opened(spec: ModelSpec) -> dict[str, Any]:
     """Where a file lies is no part of what it holds, which the runner hashes; of many names one hash says enough."""
-    told = spec.model_dump(mode="json", exclude={"path"})
+    told = spec.model_dump(mode="json", exclude={"path", "tables"})
     for newer in ("task", "threshold"):  # runs that were made before them are still current
         if told[newer] == ModelSpec.model_fields[newer].default:
             del told[newer]
