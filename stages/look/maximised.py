@@ -94,8 +94,8 @@ class Maximised:
         if beside:
             said += (
                 f"; in brackets the largest value at one position of {self.among}. At the right their patches of the "
-                "largest values, one of each photograph at most, as large as what a position sees or as the picture, "
-                "whichever is less"
+                "largest values, one of each photograph at most: as large as what a position sees, but no larger than "
+                "the picture or four tenths of the image"
             )
         return [said + "." + (" Crossed out: nothing made it answer." if flat else "")]
 

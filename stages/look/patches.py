@@ -17,6 +17,9 @@ from activation_atlas.stages.specs import ImagesSpec, folder
 from activation_atlas.stages.stage import Inputs
 from activation_atlas.stages.vision.images import ImageError
 
+WIDEST = 0.4
+"""Of the image's shorter side: the widest patch. A deep layer sees more than the image, and most of that is grey."""
+
 
 @dataclass(frozen=True)
 class Patches:
@@ -111,9 +114,9 @@ def cut(pixels: np.ndarray, info: Any, at: tuple[int, int], size: int) -> np.nda
 
     Args:
         pixels: uint8 (h, w, c), as the model received them.
-        info: of the layer. at: row and column of its map. size: the largest side.
+        info: of the layer. at: row and column of its map. size: the largest side, and no more than :data:`WIDEST`.
     """
-    side = round(min(size, *info.receptive_field))
+    side = max(1, round(min(size, WIDEST * min(pixels.shape[:2]), *info.receptive_field)))
     top, left = (round(o + s * p - (side - 1) / 2) for o, s, p in zip(info.offset, info.stride, at, strict=True))
     patch = np.full((side, side, pixels.shape[2]), 128, np.uint8)
     rows = slice(max(0, top), max(0, min(pixels.shape[0], top + side)))

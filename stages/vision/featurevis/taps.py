@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from activation_atlas.stages.vision.attribution.methods.guided import passing, under_rule
 from activation_atlas.stages.vision.model import Model
+from activation_atlas.stages.vision.model.trying import shape_of
 
 LOGITS = ""
 """In the place of a layer's path: what is explained of each class, see :meth:`Model.scores`."""
@@ -65,9 +66,7 @@ def takes(model: Model, asked: Answer, frame: tuple[int, int]) -> bool:
     """Whether images of another size than the model's own are answered, with as many channels."""
     if asked.spatial:
         return model.accepts(asked.layer, *frame)
-    spec = tf.TensorSpec((1, *frame, model.channels), "float32")
-    try:
-        shape = tf.function(asked.respond, autograph=False).get_concrete_function(spec).output_shapes
-    except Exception:  # whichever layer objects to the size, and however: the answer is no
+    shape = shape_of(asked.respond, (*frame, model.channels))
+    if shape is None or len(shape) != 4 or None in shape[1:]:
         return False
-    return len(shape) == 4 and None not in shape[1:] and min(shape[1:]) > 0 and shape[3] == asked.channels
+    return min(shape[1:]) > 0 and shape[3] == asked.channels

@@ -19,6 +19,7 @@ from activation_atlas.stages.vision.model.layers import against, described, is_s
 from activation_atlas.stages.vision.model.loading import Loaded, class_names
 from activation_atlas.stages.vision.model.logits import Ending, ends_in_one, probabilities, to_logits
 from activation_atlas.stages.vision.model.program import Program, flatten, run
+from activation_atlas.stages.vision.model.trying import shape_of
 
 _HALF = ("float16", "bfloat16")
 _GREY = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's "L"
@@ -278,9 +279,5 @@ class Model:
 
     def accepts(self, layer: str, height: int, width: int) -> bool:
         """Whether the layer's map can be computed, with an interior, for images of another size."""
-        spec = tf.TensorSpec((1, height, width, self.channels), "float32")
-        try:
-            shape = tf.function(self.tap(layer), autograph=False).get_concrete_function(spec).output_shapes
-        except Exception:  # whichever layer objects to the size, and however: the answer is no
-            return False
-        return len(shape) == 4 and None not in shape[1:] and min(shape[1:]) > 0
+        shape = shape_of(self.tap(layer), (height, width, self.channels))
+        return shape is not None and len(shape) == 4 and None not in shape[1:] and min(shape[1:]) > 0

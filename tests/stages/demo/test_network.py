@@ -58,6 +58,8 @@ def test_the_transformers_blocks_are_maps_beside_a_class_token():
     for name in ("tokens", "block1", "block4"):
         info = model.placed(name)
         assert (info.height, info.width, info.channels, info.beside) == (8, 8, 96, 1)
+    # It has places for 64 patches; a larger image's are found missing only when it is run.
+    assert model.accepts("block3", 96, 96) and not model.accepts("block3", 128, 128)
 
 
 @pytest.mark.slow
