@@ -1,8 +1,6 @@
 """Do maps change when the model forgets? The cascading parameter-randomisation check (Adebayo et al. 2018).
 
-A map that stays what it was although the layers have been shuffled shows the image, not what the model knows. Beside
-it, the efficient form (Hedström, Weber, Bareeva, Motzkus, Samek, Lapuschkin & Höhne 2023): a model that knows nothing
-has nothing to point at, and its maps are more complex, the more so the more a method goes by the model.
+A map that stays what it was although the layers have been shuffled shows the image, not what the model knows.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ import pyarrow as pa
 from activation_atlas.stages import tables
 from activation_atlas.stages.feed import Feed, at_size
 from activation_atlas.stages.feed.regions import regions_of
-from activation_atlas.stages.sanity.ranks import correlation, mean, rise, standard
+from activation_atlas.stages.sanity.ranks import correlation, mean, standard
 from activation_atlas.stages.sanity.sample import sampled
 from activation_atlas.stages.stage import Inputs, State
 from activation_atlas.stages.vision.images import Fit, ImageError
@@ -111,7 +109,6 @@ def shuffled(inputs: Inputs, params: Any, number: int) -> pa.Table:
             first, row = state["maps"][place[image_id]], {"place": place[image_id], "image_id": image_id, **about}
             if np.isfinite(values).all():
                 row["correlation"] = correlation(standard(first), standard(values))
-                row["rise"] = rise(first, values)
                 if method.signed:
                     row["correlation_abs"] = correlation(standard(np.abs(first)), standard(np.abs(values)))
             rows.append(row)
@@ -128,9 +125,7 @@ def cascade(inputs: Inputs, variant: str, seed: int) -> list[dict[str, Any]]:
         about = {name: first[name] for name in ("depth", "layers", "layer", "left_out")} | {"images": part.num_rows}
         plain, absolute = (part[name].to_pylist() for name in ("correlation", "correlation_abs"))
         signless = {f"{key}_abs": v for key, v in asdict(mean(absolute, seed)).items()}
-        more = asdict(mean(part["rise"].to_pylist(), seed))
-        risen = {"rise" if key == "mean" else f"rise_{key}": v for key, v in more.items()}
-        rows.append({**about, **asdict(mean(plain, seed)), **signless, **risen})
+        rows.append({**about, **asdict(mean(plain, seed)), **signless})
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Spearman's rank correlation, the entropy of a map, and the mean of a sample, or a share, with its interval."""
+"""Spearman's rank correlation, and the mean of a sample, or a share, with its interval."""
 
 from __future__ import annotations
 
@@ -31,22 +31,6 @@ def correlation(one: np.ndarray | None, other: np.ndarray | None) -> float | Non
     if one is None or other is None:
         return None
     return float(np.clip(np.dot(one, other), -1, 1))
-
-
-BINS = 100
-
-
-def entropy(values: np.ndarray) -> float:
-    """Of a histogram of the values in 100 equal bins over their own range, in nats; 0 where all are one."""
-    counts, _ = np.histogram(values, BINS)
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
-
-
-def rise(first: np.ndarray, then: np.ndarray) -> float | None:
-    """By what share the :func:`entropy` of a map is above another's, the first; None where that one's is 0."""
-    was = entropy(first)
-    return entropy(then) / was - 1 if was > 0 else None
 
 
 @dataclass(frozen=True)

@@ -116,8 +116,6 @@ MAPS = (
             "correlation": "rank correlation of the image's map with its map of the shuffled model (null: one has no "
             "ranks)",
             "correlation_abs": "the same of absolute values (null for unsigned methods too)",
-            "rise": "of the entropy of the map's values (a histogram of 100 bins over its own range), from the model's "
-            "own map to the shuffled model's, as a share of the first (null: the first is 0, or a map is not finite)",
         },
     ),
     Table(
@@ -133,11 +131,6 @@ MAPS = (
             **_LEFT_OUT,
             **_RANKED,
             **{f"{name}_abs": f"the same of absolute values: {what}" for name, what in _RANKED.items()},
-            "rise": "by what share the maps' entropy rises, the mean over images; where all layers are shuffled this "
-            "is the efficient test (Hedström et al. 2023), which needs no order of layers: high is good",
-            "rise_low": "lower end of its 95 % interval (null: of one image)",
-            "rise_high": "upper end",
-            "rise_n": "images it is taken over",
         },
     ),
     Table(

@@ -39,15 +39,14 @@ LEFT_OUT = ("left_out", pa.int32())
 def randomization() -> pa.Schema:
     """One depth of the cascade: maps of a model whose last layers were shuffled, against the model's own."""
     signless = [(f"{name}_abs", kind) for name, kind in MEAN]
-    rise = [("rise" if name == "mean" else f"rise_{name}", kind) for name, kind in MEAN]
     head = [("depth", pa.int32()), ("layers", pa.int32()), ("layer", pa.string()), ("images", pa.int32()), LEFT_OUT]
-    return pa.schema([*head, *MEAN, *signless, *rise])
+    return pa.schema([*head, *MEAN, *signless])
 
 
 def shuffled() -> pa.Schema:
     """What :func:`randomization` is the means of."""
     head = [("depth", pa.int32()), ("place", pa.int32()), ("image_id", pa.string()), ("layers", pa.int32())]
-    values = [(name, pa.float64()) for name in ("correlation", "correlation_abs", "rise")]
+    values = [(name, pa.float64()) for name in ("correlation", "correlation_abs")]
     return pa.schema([*head, ("layer", pa.string()), LEFT_OUT, *values])
 
 

@@ -1,6 +1,6 @@
-"""ROAD and the efficient randomisation test beside Quantus 0.6, whose noise is unseeded: left out on both sides.
+"""ROAD beside Quantus 0.6, whose noise is unseeded: left out on both sides.
 
-Its ROAD flattens a map to as many numbers as the image has, so that only images of one channel are indexed as meant:
+Its metric flattens a map to as many numbers as the image has, so that only images of one channel are indexed as meant:
 the whole metric is compared on these, what is filled in on colours too.
 """
 
@@ -11,7 +11,6 @@ import quantus
 from keras import layers
 from quantus.functions.perturb_func import noisy_linear_imputation
 
-from activation_atlas.stages.sanity.ranks import rise
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.vision.attribution.pixels import draw, order
 from activation_atlas.stages.vision.attribution.road import PERCENT, Road, filled
@@ -46,22 +45,3 @@ def test_accuracy_equals_quantus(tmp_path):
     accuracy = (read.argmax(-1) == first[:, None]).mean(0)
     assert accuracy.tolist() == [peer[percent] for percent in PERCENT]
     assert 0 < accuracy.min() < 1, "where nothing changes, nothing is compared"
-
-
-def test_the_rise_of_entropy_equals_quantus(same, tmp_path):
-    """It is given the maps of the model and of the shuffled one; images as deep as wide do not mind their axes."""
-    keras.utils.set_random_seed(3)
-    image = keras.Input((8, 8, 8))
-    built = keras.Model(image, layers.Dense(3, activation="softmax")(layers.Flatten()(layers.Conv2D(2, 3)(image))))
-    rng = np.random.default_rng(0)
-    own, then = rng.normal(size=(6, 8, 8, 8)) ** 3, rng.normal(size=(6, 8, 8, 8))
-    first = built.get_weights()
-
-    def explain(model, inputs, targets, **kwargs):
-        same_weights = all(np.array_equal(a, b) for a, b in zip(model.get_weights(), first, strict=True))
-        return own if same_weights else then
-
-    metric = quantus.EfficientMPRT(disable_warnings=True)
-    given = {"x_batch": rng.random((6, 8, 8, 8), "float32"), "y_batch": np.zeros(6, int), "a_batch": own}
-    peer = metric(model=built, channel_first=False, explain_func=explain, **given)
-    same(np.array([rise(a, b) for a, b in zip(own, then, strict=True)]), np.array(peer))

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from activation_atlas.stages import tables
 from activation_atlas.stages.sanity import COMPARED, STAGE, Params
 from activation_atlas.stages.sanity.randomization import stored
-from activation_atlas.stages.sanity.ranks import correlation, entropy, mean, ranks, rise, share, standard
+from activation_atlas.stages.sanity.ranks import correlation, mean, ranks, share, standard
 from activation_atlas.stages.vision.attribution.methods.cam import GradCam
 from activation_atlas.stages.vision.attribution.methods.gradients import GradientXInput
 from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
@@ -59,15 +59,6 @@ def test_what_holds_of_every_image_seen_need_not_hold_of_all():
     found = share([1.0] * 10)
     assert (found.mean, found.high, found.n) == (1.0, 1.0, 10) and found.low == pytest.approx(0.7225, abs=1e-4)
     assert share([]).mean is None
-
-
-def test_entropy_by_hand():
-    assert entropy(np.array([[0.0, 1.0], [1.0, 0.5]])) == pytest.approx(-(2 * 0.25 * np.log(0.25) + 0.5 * np.log(0.5)))
-    assert entropy(np.full((3, 3), 7.0)) == 0
-    even = np.arange(200.0)  # two in each bin
-    assert entropy(even) == pytest.approx(np.log(100)) and entropy(3 * even - 9) == pytest.approx(np.log(100))
-    assert rise(np.array([0.0, 1.0]), even) == pytest.approx(np.log(100) / np.log(2) - 1)
-    assert rise(np.zeros(4), even) is None and rise(even, np.zeros(4)) == -1
 
 
 # -- the sample --------------------------------------------------------------------------
@@ -336,7 +327,6 @@ def test_a_gradient_forgets_with_the_model(network):
     assert all(r["images"] == r["n"] == 5 for r in rows)
     assert abs(rows[-1]["mean"]) < 0.15 and rows[-1]["low"] < rows[-1]["mean"] < rows[-1]["high"]
     assert rows[-1]["mean_abs"] is not None
-    assert all(r["rise_n"] == 5 and r["rise_low"] < r["rise"] < r["rise_high"] for r in rows)
 
 
 def test_shuffled_models_are_asked_where_the_model_was(network, monkeypatch):
@@ -363,7 +353,6 @@ def test_an_edge_detector_does_not(network, monkeypatch):
     rows = forgetting(network, GradientXInput(**{"as": "blind"})).to_pylist()
     assert [r["mean"] for r in rows] == pytest.approx([1, 1, 1, 1], abs=1e-5)
     assert rows[0]["mean_abs"] is None and rows[0]["n_abs"] == 0
-    assert [(r["rise"], r["rise_n"]) for r in rows] == [(0, 5)] * 4, "nor does it get more complex"
 
 
 def test_without_a_map_that_says_anything_nothing_is_compared(network):
