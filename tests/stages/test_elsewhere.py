@@ -268,6 +268,13 @@ def loop():
     return space["export"]
 
 
+def test_the_guides_code_can_be_read():
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
+    assert len(blocks) == 2
+    for block in blocks:
+        compile(block, GUIDE.name, "exec")
+
+
 def test_the_guides_loop_writes_what_torch_computes(tmp_path):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: its tables cannot be made here")
     torch.manual_seed(0)
