@@ -31,10 +31,10 @@ METHODS_OF_GRADIENTS = {
     "expected_gradients": {"samples": 2, "background": 2},
     "guided_backprop": {},
     "deconvnet": {},
-    "guided_grad_cam": {},
-    "grad_cam": {},
-    "grad_cam_plus_plus": {},
-    "layer_cam": {},
+    "guided_grad_cam": {"layer": "maps"},
+    "grad_cam": {"layer": "maps"},
+    "grad_cam_plus_plus": {"layer": "maps"},
+    "layer_cam": {"layer": "maps"},
 }
 
 
@@ -71,8 +71,6 @@ def _pixels(count: int = 3, seed: int = 4) -> np.ndarray:
 
 def _maps(model: Model, name: str, pixels: np.ndarray) -> np.ndarray:
     options = METHODS[name].options(name=name, **METHODS_OF_GRADIENTS[name])
-    if "layer" in type(options).model_fields:
-        options = options.model_copy(update={"layer": "maps"})
     configured = METHODS[name].configure(model, options, lambda n: pixels[:n])
     explain = METHODS[name].build(Setting(model, options, configured, 3, 2, 0, _pixels(2, seed=5)))
     targets = np.tile(np.array([[0, 2]], np.int32), (len(pixels), 1))
