@@ -171,7 +171,7 @@ def test_a_frozen_graph_that_does_not_run_runs_unfrozen(monkeypatch, caplog):
     def lost(*tensors):
         raise tf.errors.InvalidArgumentError(None, None, "Failed to find function\nand more")
 
-    monkeypatch.setattr(freezing, "with_constants", lambda traced: lost)
+    monkeypatch.setattr(freezing, "with_constants", lambda traced, given: lost)
     apply = freeze(lambda x: 2 * x, tf.TensorSpec((2,)))
     for _ in range(2):
         np.testing.assert_array_equal(apply(tf.constant([1.0, 2.0])), [2, 4])
