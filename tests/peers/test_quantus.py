@@ -18,7 +18,7 @@ from activation_atlas.stages.vision.model import open_model
 
 
 @pytest.mark.parametrize("percent", PERCENT)
-def test_what_is_filled_in_equals_quantus(same, percent):
+def test_road_fills_in_as_quantus_does(same, percent):
     pixels = np.random.default_rng(0).integers(0, 256, (13, 17, 3)).astype(np.uint8)
     ranks = order(draw("0a", 0, (13, 17)), draw("0b", 0, (13, 17)))
     hidden = ranks < ranks.size * percent // 100
@@ -27,7 +27,7 @@ def test_what_is_filled_in_equals_quantus(same, percent):
     same(filled(pixels, hidden), peer.transpose(1, 2, 0), 1e-9)
 
 
-def test_accuracy_equals_quantus(tmp_path):
+def test_the_accuracy_of_road_is_that_of_quantus(tmp_path):
     """Of the class predicted at first, by percentage: an untrained network, whose prediction does change."""
     keras.utils.set_random_seed(3)
     image = x = keras.Input((16, 16, 1))
