@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from activation_atlas.pipeline import interrupts
 from activation_atlas.pipeline.beginning import init
 from activation_atlas.pipeline.looking import look
 from activation_atlas.pipeline.options import (
@@ -270,15 +270,14 @@ def _usage(error: Any) -> str:
 
 def main() -> None:
     """The command ``activation-atlas``: turns outcomes into exit statuses."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stopped = interrupts.heed()
     try:
         status = app(standalone_mode=False) or 0
         if status == 130:  # typer's own answer to an interrupt
             raise KeyboardInterrupt
         sys.exit(status)
     except (typer.Abort, KeyboardInterrupt):
-        print("interrupted: run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+        interrupts.interrupted()
     except UserError as error:
         print(f"activation-atlas: {' '.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(2)
@@ -289,6 +288,8 @@ def main() -> None:
         if isinstance(error, _USAGE):
             print(_usage(error), file=sys.stderr)
             sys.exit(error.exit_code)
+        if stopped:
+            interrupts.interrupted()
         traceback.print_exc()
         print("activation-atlas: this is a fault of ours; the lines above say where", file=sys.stderr)
         sys.exit(1)

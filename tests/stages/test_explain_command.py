@@ -1,6 +1,7 @@
 """The command explain: what it writes, and its one line where something is wrong."""
 
 import csv
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -74,6 +75,7 @@ def test_pictures_panels_and_tables(folder):
 
 @pytest.mark.slow
 def test_boxes_are_drawn_and_written(folder):
+    shutil.rmtree(folder / "out", ignore_errors=True)  # of other tests
     asked = ["--method", "saliency", "--method", "grad_cam"]
     assert explain(folder, *asked, images=["photos/wide one.png"])[0] == 0
     plain = {p.name: p.read_bytes() for p in (folder / "out" / "overlays").glob("wide*")}
