@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.correlation import correlation, standard
 from activation_atlas.stages.feed import Feed, at_size
 from activation_atlas.stages.feed.regions import regions_of
-from activation_atlas.stages.sanity.ranks import correlation, mean, standard
+from activation_atlas.stages.sanity.ranks import mean
 from activation_atlas.stages.sanity.sample import sampled
 from activation_atlas.stages.stage import Inputs, State
 from activation_atlas.stages.vision.images import Fit, ImageError
