@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.correlation import correlation, standard
 from activation_atlas.stages.methods import RANDOM, Options
-from activation_atlas.stages.sanity.ranks import correlation, mean, standard
+from activation_atlas.stages.sanity.ranks import mean
 from activation_atlas.stages.sanity.sample import sampled
 from activation_atlas.stages.stage import Inputs
 from activation_atlas.stages.vision.place import COLUMNS, Place

@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.correlation import correlation, standard
 from activation_atlas.stages.feed import Feed, at_size
 from activation_atlas.stages.feed.regions import regions_of
 from activation_atlas.stages.methods import METHODS
-from activation_atlas.stages.sanity.ranks import correlation, mean, standard
+from activation_atlas.stages.sanity.ranks import mean
 from activation_atlas.stages.sanity.sample import sampled
 from activation_atlas.stages.sanity.smooth import averaged
 from activation_atlas.stages.stage import Inputs, State

@@ -8,9 +8,10 @@ import pytest
 from scipy.stats import spearmanr
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.correlation import correlation, ranks, standard
 from activation_atlas.stages.sanity import COMPARED, STAGE, Params
 from activation_atlas.stages.sanity.randomization import stored
-from activation_atlas.stages.sanity.ranks import correlation, mean, ranks, share, standard
+from activation_atlas.stages.sanity.ranks import mean, share
 from activation_atlas.stages.sanity.smooth import copies
 from activation_atlas.stages.vision.attribution.methods.cam import GradCam
 from activation_atlas.stages.vision.attribution.methods.gradients import GradientXInput
