@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.correlation import correlation, standard
 from activation_atlas.stages.methods import RANDOM
-from activation_atlas.stages.sanity.ranks import correlation, mean, standard
+from activation_atlas.stages.sanity.ranks import mean
 from activation_atlas.stages.stage import Inputs
 
 
