@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from activation_atlas.stages.evaluate.asked import EvaluateSpec as EvaluateSpec
+from activation_atlas.stages.evaluate.section import EvaluateSpec as EvaluateSpec
 from activation_atlas.stages.evaluate.truth import extents, given, inside_boxes, inside_mask
 from activation_atlas.stages.feed import Feed, at_size_of
 from activation_atlas.stages.methods import MethodSpec, baseline

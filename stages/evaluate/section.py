@@ -1,4 +1,4 @@
-"""What a configuration asks of the maps: the section ``evaluate``."""
+"""The section ``evaluate`` of a configuration."""
 
 from __future__ import annotations
 
