@@ -56,7 +56,7 @@ def trust_figure(
     side = 520 if cascades or pairs else 0
     legend = above_legend(cascades) + 30 * -(-(len(cascades) + len(chance)) // 2) if cascades else 0
     top = 240
-    below = top + (side + max(legend, 200) + 60 if side else 0)
+    below = top + (side + max(legend, 200) + (100 if removed else 60) if side else 0)
     table_top = below + (560 + 30 * -(-len(removed) // 4) if removed else 0)
     beside = [name for name in RANDOM if name in forgot or any(name == variant for variant, _ in shown)]
     lines = len(names) + len(beside)

@@ -15,8 +15,8 @@ from activation_atlas.stages.report.trust.measured import RANDOM, fewer, number,
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#a67c00", "#56b4e9", "#7a4bb5", "#555555")
 """Of the lines (Okabe & Ito 2008, its yellow darkened and two added); beyond them the lines are dashed."""
 
-CHANCE = {"random": "#8a8a8a", "random_pixels": "#b9b0a2"}
-"""Of the random maps, which are drawn dotted."""
+CHANCE = {"random": (0, (1, 1.5)), "random_pixels": (0, (5, 1.5, 1, 1.5))}
+"""Dots and dashes of the random maps, which are grey."""
 
 WIDTH = 680
 """Of one drawing, in pixels."""
@@ -28,7 +28,7 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 def style(names: Sequence[str], name: str) -> tuple[str, Any]:
     """Colour and dashes of a variant's line."""
     if name in RANDOM:
-        return CHANCE[name], (0, (1, 1.5))
+        return QUIET, CHANCE[name]
     place = names.index(name)
     return COLOURS[place % len(COLOURS)], None if place < len(COLOURS) else (0, (4, 2))
 
