@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.default_layer import default_layer
 from tests.stages.vision import transformers
 from tests.stages.vision.transformers import noise, opened
 
@@ -185,6 +186,10 @@ def test_positions_that_are_not_found_can_be_told(tmp_path):
     said = r"of its 25 tokens \(25 x 3\) none are known .* \[rows, columns\] \(--tokens\), perhaps \[5, 5\]$"
     with pytest.raises(UserError, match=said):
         opened(keras_model, tmp_path).layer("odd")
+    with pytest.raises(
+        UserError, match=r"no layer has positions; say which of its 25 tokens .* \[5, 5\]; or choose a method"
+    ):
+        default_layer(opened(keras_model, tmp_path))
     model = opened(keras_model, tmp_path, tokens=[2, 12])
     info = model.layer("odd")
     assert (info.height, info.width, info.beside, info.covers) == (2, 12, 1, (0, 0, 16, 16))

@@ -136,6 +136,20 @@ def square(tokens: int) -> str:
     return f", perhaps [{side}, {side}]" + (f" and {beside} beside them" if beside else "")
 
 
+def lengths(shapes: Shapes) -> list[int]:
+    """How many tokens there are in a model's sequences, rising."""
+    return sorted({shape[1] for shape in shapes.values() if len(shape) == 3 and None not in shape})
+
+
+def unplaced(shapes: Shapes, instead: str = "") -> str:
+    """What to do where no layer has positions: tell where a transformer's are, or do something else ``instead``."""
+    known = [count for count in lengths(shapes) if count > 1]
+    if not known:
+        return f"; {instead}" if instead else ""
+    say = f"say which of its {known[-1]} tokens are positions, model.tokens: [rows, columns] (--tokens)"
+    return f"; {say}{square(known[-1])}" + (f"; or {instead}" if instead else "")
+
+
 def patched(tokens: Tokens, made: tuple, astray: bool) -> Tokens | None:
     """The sequence (n, T, C) that a layer which cannot be looked into makes of a map, as far as its length tells."""
     found = guessed(tokens.grid, made[1]) if len(made) == 3 and made[0] == 2 else None
