@@ -35,6 +35,12 @@ class RandomizationSpec(Spec):
 
     images: PositiveInt = Field(16, description="images whose maps are made again; a seeded sample")
     depths: int = Field(6, ge=2, le=32, description="how often: the last layer alone, all layers, and between")
+    smooth: int | None = Field(
+        None,
+        ge=2,
+        description="the smooth form too: maps averaged over so many noisy copies of each image (50 in its paper), "
+        "which takes so many times as long; default: not",
+    )
 
 
 class EvaluateSpec(Spec):
@@ -46,6 +52,10 @@ class EvaluateSpec(Spec):
         False,
         description="ROAD: what is left of the class when its highest or lowest pixels are filled in from around them; "
         "seconds for each map of 224 x 224 pixels; not of quantities",
+    )
+    complexity: bool = Field(
+        False,
+        description="how far each map is spread out: entropy and Gini index of its absolute values; takes no pass",
     )
     steps: PositiveInt = Field(
         32, description="equal shares of the pixels that go or come, a forward pass each; at most one for each pixel"
@@ -85,7 +95,7 @@ class EvaluateSpec(Spec):
 class Params(Grown, Spec):
     """Everything one variant's figures depend on: of a ``method``, or of a ``random`` map."""
 
-    newer = frozenset({"share", "road"})
+    newer = frozenset({"share", "road", "complexity"})
 
     model: OpenedModel
     images: ReadImages
@@ -96,6 +106,7 @@ class Params(Grown, Spec):
     deletion: bool
     insertion: bool
     road: bool = False
+    complexity: bool = False
     steps: PositiveInt
     limit: PositiveInt | None
     boxes: tuple[str, ...] = ()
@@ -126,7 +137,7 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     methods = sorted(asked.config.explain.methods, key=lambda m: m.variant)
     stamps = sorted(listed(section.masks, "evaluate.masks").items()) if section.masks is not None else None
-    names = ("deletion", "insertion", "road", "steps", "limit", "masks", "tolerance", "batch")
+    names = ("deletion", "insertion", "road", "complexity", "steps", "limit", "masks", "tolerance", "batch")
     common = {name: getattr(section, name) for name in names} | asked.opened
     if asked.measured:  # they are shares of a class's probability; outputs of several units have no mean
         common |= {"deletion": False, "insertion": False, "road": False}
@@ -243,8 +254,10 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
             inputs.warn(f"{uris[image_id]}: {why}; no pointing game there")
         things = [] if inside is None else extents(boxes.get(image_id, []), inside, whole, size, fit)
         figures.add(image_id, pixels, inside, things)
-    made = {f"faithfulness/{params.variant}": figures.table()}
-    return made | ({f"road/{params.variant}": figures.removals()} if params.road else {})
+    made = {"faithfulness": figures.table}
+    made |= {"road": figures.removals} if params.road else {}
+    made |= {"complexity": figures.spreads} if params.complexity else {}
+    return {f"{name}/{params.variant}": table() for name, table in made.items()}
 
 
 def _check(inputs: Inputs, params: Params) -> None:
@@ -269,6 +282,11 @@ def _check(inputs: Inputs, params: Params) -> None:
         given(part, params.columns)
 
 
+def _writes(params: Params) -> tuple[str, ...]:
+    more = {"road": params.road, "complexity": params.complexity}
+    return tuple(f"{name}/{params.variant}" for name in ("faithfulness", *(n for n, asked in more.items() if asked)))
+
+
 STAGE = Stage(
     name="evaluate",
     version=4,
@@ -277,7 +295,7 @@ STAGE = Stage(
     shards=lambda inputs, params: aligned_shards(params.maps)(inputs, params),
     run=run,
     reads=lambda params: {"images": "part", params.maps: "part"} | ({params.found: "part"} if params.found else {}),
-    writes=lambda params: (f"faithfulness/{params.variant}", *((f"road/{params.variant}",) if params.road else ())),
+    writes=_writes,
     fit=fit,
     fit_reads=lambda params: ("images", params.maps),
     state_of=lambda params: (("extract", ""),),

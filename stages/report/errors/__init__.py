@@ -31,7 +31,7 @@ from activation_atlas.stages.vision.images import Fit
 SCRIPTS = ("data.js", "controls.js", "closer.js", "sheets.js", "confusions.js", "closeups.js", "errors.js")
 STYLES = ("style.css", "closer.css", "doubts.css", "errors.css")
 
-MEASURED = ("randomization", "agreement", "trust")
+MEASURED = ("randomization", "agreement", "road_curves", "trust")
 """Tables that say how far the maps are to be trusted."""
 
 
@@ -181,8 +181,9 @@ def _placed(links: Mapping[str, str], pixels: Mapping[str, Any], name: str) -> t
 
 
 def _trust(measured: Mapping[str, pa.Table], model: str) -> Sheet | None:
-    """What deletion, insertion, agreement and shuffled models say of the methods; None where nothing was asked."""
-    return trust_figure(measured.get("trust"), measured.get("agreement"), _shuffled(measured), model)
+    """What pixels taken away, agreement and shuffled models say of the methods; None where nothing was asked."""
+    trust, agreement, curves = (measured.get(name) for name in ("trust", "agreement", "road_curves"))
+    return trust_figure(trust, agreement, _shuffled(measured), curves, model)
 
 
 def _shuffled(measured: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
