@@ -212,7 +212,6 @@ def test_what_reads_the_length_of_all_tokens_sees_the_whole_image(tmp_path):
     assert model.layer("normed").receptive_field == (16, 16) and model.layer("cut").receptive_field == (4, 4)
 
 
-
 @keras.saving.register_keras_serializable("tests")
 class Odd(layers.Layer):
     """2 x 12 positions behind a class token."""
