@@ -33,7 +33,7 @@ class OfTokens(Options):
     query: Literal["class", "patches"] | None = Field(
         None,
         description="whose attention: the class token's, or the patches' in the mean; default: the class token's "
-        "where there is one",
+        "where the logits read it",
     )
 
     def looks(self, configured: Configured) -> str:
@@ -84,7 +84,7 @@ def configure(model: Model, options: Any, sample: Sample) -> Configured:
         "patches": list(own.patches),
         "token": own.token,
         "blocks": [own.blocks[k].name for k in blocks],
-        "query": options.query or ("patches" if own.token is None else "class"),
+        "query": options.query or ("class" if own.by_class else "patches"),
         "where": words,
     }
 
