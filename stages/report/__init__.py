@@ -290,6 +290,7 @@ STAGE = Stage(
         *((stage, v.view.name) for stage in ("reduce", "purity", "validity") for v in params.views),
         *(("channels", folder(layer)) for layer in (params.channels.layers if params.channels else ())),
         *([("look", "")] if params.textbook else ()),
+        *(("explain", name) for name in (params.explain.settled if params.explain else ())),
     ],
     libraries=("matplotlib", "Pillow", "jinja2"),
     files=True,

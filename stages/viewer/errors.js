@@ -90,7 +90,7 @@ function drawControls() {
   if (!variant) return;
   const step = Math.max(...variant.step) > 1 ? ", after a mean over one step of the windows" : "";
   const how = segmented ? "Every segment is drawn as it is: between two there is a border, and nothing to interpolate" : smooth ? `Between the centres of its cells a map is drawn smoothly (bilinear, half-pixel centres${step})` : "Every cell of a map is drawn as it is, without interpolation";
-  const scales = RUN.measured ? "Each map has a scale of its own, in its quantity’s unit." : `All maps of one image share one scale, so that ${RUN.several ? "they" : "prediction and label"} can be compared; other images have their own.`;
+  const scales = !variant.byClass ? "Each image has a scale of its own." : RUN.measured ? "Each map has a scale of its own, in its quantity’s unit." : `All maps of one image share one scale, so that ${RUN.several ? "they" : "prediction and label"} can be compared; other images have their own.`;
   $("meaning").textContent = [variant.meaning, scales, state.boxes ? framesSaid(variant) : "", variant.fit].filter(Boolean).join(" ");
   $("reading").textContent = `${variant.placement} ${how}. Colours reach to the number ${RUN.measured ? "below the map, the 99th percentile of its absolute values" : "beside the colour bar, the 99th percentile of the absolute values of all maps of the image"}; what is beyond takes the last colour. Where a map says little, the photograph shows through${variant.faded ? ", here as a light grey print" : ""}. ${variant.lost ? `${variant.lost} ` : ""}${RUN.crop}`;
 }

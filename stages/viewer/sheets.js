@@ -188,9 +188,14 @@ function drawCase(element, state) {
     drawPicture(canvas, photo, entry, variant, state);
     canvas.parentElement.querySelector("em")?.remove();
     drawFrames(canvas.parentElement, found, entry);
-    if (!entry) { canvas.parentElement.append(make("em", {}, "no map")); continue; }
+    if (!entry) {
+      canvas.parentElement.append(make("em", {}, "no map"));
+      for (const told of canvas.closest("figure").querySelectorAll(".most, .merits")) told.textContent = "";
+      continue;
+    }
     canvas.setAttribute("aria-label", describeMap(entry, variant));
-    canvas.closest("figure").querySelector(".most").textContent = entry.most === null ? "" : RUN.measured ? `, scale to ${short(entry.top)}` : `, up to ${short(entry.most)}`;
+    const same = variant.byClass ? "" : `, the same for every ${RUN.measured ? "quantity" : "class"}`, reach = RUN.measured ? `, scale to ${short(entry.top)}` : `, up to ${short(entry.most)}`;
+    canvas.closest("figure").querySelector(".most").textContent = same + (entry.most === null ? "" : reach);
     canvas.closest("figure").querySelector(".merits").replaceChildren(...merits(entry, variant).flatMap((part) => [", ", part]));
     if (entry.flag) canvas.parentElement.append(make("em", {}, said(entry.flag)));
   }

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from activation_atlas.stages.methods import MethodSpec
+from activation_atlas.stages.methods import METHODS, MethodSpec
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.sources.boxes import columns_of
 from activation_atlas.stages.specs import Grown, Spec
@@ -36,6 +36,11 @@ class Explained(Grown, Spec):
     def found(self) -> list[str]:
         """The variants whose maps have boxes."""
         return [name for name in self.variants if f"boxes/{name}" in self.boxed]
+
+    @property
+    def settled(self) -> list[str]:
+        """The variants of which what was settled for the run says where they look: whose attention, and which block's."""
+        return [m.variant for m in self.methods if METHODS[m.name].resolution == "patches"]
 
     @property
     def reads(self) -> list[str]:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from activation_atlas.stages.caches import cached
 from activation_atlas.stages.drawing.surface import Style, Surface, surface, top_of
-from activation_atlas.stages.methods import Options
+from activation_atlas.stages.methods import METHODS, Options
 from activation_atlas.stages.stage import Inputs
 from activation_atlas.stages.vision.place import How, Place
 
@@ -55,7 +55,7 @@ class Variant:
     """The maps of one method for the images shown.
 
     Attributes:
-        layer: None: at the input.
+        layer: None: at the input. looks: where, in words, where patches of a transformer are looked at.
         raw: (height, width) in the table. shown: (height, width) on the page.
         maps: image_id -> its maps: predicted, label, second, then the others, those asked for by rank first.
         style: how they are drawn.
@@ -69,6 +69,7 @@ class Variant:
     name: str
     options: Options
     layer: str | None = None
+    looks: str | None = None
     raw: tuple[int, int] = (0, 0)
     shown: tuple[int, int] = (0, 0)
     style: Style = Style()
@@ -118,6 +119,8 @@ def read_variant(
         boxed: tables of the run that tell of boxes: those of other runs in this folder are not read.
     """
     variant = Variant(options.variant, options, size=size, measured=measured)
+    if METHODS[options.name].resolution == "patches":
+        variant.looks = options.looks(inputs.state("explain", options.variant)["settled"])
     wanted = pa.array(sorted(ids), pa.string())
     boxes = _boxes(inputs, variant.name, wanted, size) if f"boxes/{variant.name}" in boxed else {}
     ious = _ious(inputs, variant.name, wanted) if f"faithfulness/{variant.name}" in boxed else {}

@@ -91,6 +91,7 @@ def describe_variant(variant: Variant, cases: Sequence[Case], assets: Assets, ta
         "meaning": captions.meaning(variant.options, variant.measured),
         "placement": wording.placement(variant),
         "signed": variant.style.signed,
+        "byClass": METHODS[variant.options.name].by_class,
         "segmented": variant.style.how == "nearest",
         "boxed": any(m.box for maps in variant.maps.values() for m in maps),
         "fit": wording.fit(variant),

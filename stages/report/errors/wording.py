@@ -45,11 +45,15 @@ def placement(variant: Variant) -> str:
     if METHODS[options.name].segmented:
         cells = "every pixel" if variant.raw == variant.shown else f"{shown} cells, each with the value in its middle"
         return f"{where}: a value for each segment, drawn at {cells}; the table maps/{variant.name} has every pixel."
+    if variant.looks:
+        where = f"{variant.looks[0].upper()}{variant.looks[1:]}"
     if variant.raw != variant.shown:
         return (
             f"{where}, {raw} cells, pooled to {shown} for this page (means; at most {FINEST} on a side); "
             f"the table maps/{variant.name} has every cell.{bare}{around}"
         )
+    if variant.looks:
+        return f"{where}: a value for each patch.{bare}"
     return f"{where}, {raw} cells, each in the middle of what it sees.{bare}{around}"
 
 
