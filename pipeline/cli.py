@@ -160,6 +160,8 @@ def layers(
         raise UserError(f"{model}: no such file; give a .keras or .h5 file, application:NAME, or preset:NAME")
     given = {"output": output, "task": task, "input_size": input_size, "tokens": tokens}
     rows = commands.layers(model_of(model, **given))
+    if not rows:
+        raise typer.Exit(2)
     width = max([len(r.name) for r in rows] + [5])
     shape, field, share = "height x width x channels", "receptive field", "compute before"
     typer.echo(f"{'layer':<{width}}  {shape:>25}  {field:>15}  {share:>14}")

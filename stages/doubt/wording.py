@@ -165,9 +165,10 @@ def strangers(seen: Seen, tried: int) -> Doubt:
     orders = (
         "no order of the classes" if every else "no common order of the classes (there are too few images to try all)"
     )
+    ranges = f", nor any of {tried} other value ranges," if tried else ""
     said = (
         f"labels and model do not seem to belong together: the model tells {kinds:,} classes apart (mean probability "
-        f"{share(prob)}), and {orders}, nor any of {tried} other value ranges, surely makes them agree with the labels"
+        f"{share(prob)}), and {orders}{ranges} surely makes them agree with the labels"
     )
     remedy = "check that labels and model.classes are of the data set that the model was trained on"
     figures = {"classes": kinds, "labels": labels, "probability": prob, "ranges tried": tried, "every order": every}

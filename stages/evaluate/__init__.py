@@ -17,11 +17,12 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from activation_atlas.stages.evaluate.section import EvaluateSpec as EvaluateSpec
-from activation_atlas.stages.evaluate.truth import extents, given, inside_boxes, inside_mask
+from activation_atlas.stages.evaluate.truth import extents, inside_boxes, inside_mask
 from activation_atlas.stages.feed import Feed, at_size_of
 from activation_atlas.stages.methods import MethodSpec, baseline
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.sources import read_image
+from activation_atlas.stages.sources.boxes import columns_of, given
 from activation_atlas.stages.sources.masks import listed, matched
 from activation_atlas.stages.sources.places import Place
 from activation_atlas.stages.specs import Grown, OpenedModel, PositiveInt, ReadImages, Spec, nearest
@@ -65,9 +66,9 @@ class Params(Grown, Spec):
         return self.method.variant if self.method else str(self.random)
 
     @property
-    def columns(self) -> list[str]:
+    def columns(self) -> tuple[str, ...]:
         """Columns of the images table that hold the boxes."""
-        return [f"meta.{name.removeprefix('meta.')}" for name in self.boxes]
+        return columns_of(self.boxes)
 
 
 def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:

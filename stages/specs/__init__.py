@@ -104,7 +104,7 @@ class ModelSpec(Spec):
     input_size: int | tuple[int, int] | None = Field(
         None, description="height and width, where the model leaves them free"
     )
-    tokens: tuple[int, int] | tuple[int, int, int] | None = Field(
+    tokens: tuple[PositiveInt, PositiveInt] | tuple[PositiveInt, PositiveInt, int] | None = Field(
         None, description="rows and columns of a transformer's tokens, and how many lie before them, if not found"
     )
 

@@ -89,7 +89,8 @@ MAPS = (
             "energy": "share of the map's positive part in the box or mask",
             "area": "share of the model's input that the box or mask takes: the chance level of both",
             "iou": "intersection over union of the map's box (see boxes) with the nearest of the given ones, or the "
-            "one around the mask, on the model's input (null: no boxes are asked for, or there is no truth)",
+            "one around the mask, on the model's input (null: no boxes are asked for, or there is no truth); of random "
+            "maps, most of which is above the threshold, that of nearly the whole input",
             "flag": "why something is missing: the map's own flag, or what is wrong with the image or mask",
         },
     ),

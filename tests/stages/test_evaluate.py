@@ -11,7 +11,8 @@ from PIL import Image
 from activation_atlas.stages import boxes, index, tables
 from activation_atlas.stages.evaluate import STAGE, Params, baseline, fit
 from activation_atlas.stages.evaluate.pointing import energy, pointing
-from activation_atlas.stages.evaluate.truth import boxes_of, inside_boxes, inside_mask
+from activation_atlas.stages.evaluate.truth import inside_boxes, inside_mask
+from activation_atlas.stages.sources.boxes import boxes_of
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.methods.cam import GradCam
 from activation_atlas.stages.vision.attribution.methods.gradients import Saliency

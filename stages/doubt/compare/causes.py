@@ -13,6 +13,8 @@ import numpy as np
 
 from activation_atlas.stages.doubt.compare.agreement import (
     FORMS,
+    NEAR,
+    columns_between,
     in_form,
     levelled,
     off,
@@ -125,7 +127,15 @@ def nearest(
         plain = _simplest([each for each in tried if each.order is None and not each.moved])
         cuts = _Cuts(model, reading, images, uris, given)
         found = _simplest([cuts.best(each) for each in dict.fromkeys((own, plain, found))])
-    return found if found.off <= min(BETTER * own.off, ENOUGH) else None
+    if found.off > min(BETTER * own.off, ENOUGH):
+        return None
+    if found.order is not None and not found.called:
+        made, wanted = (
+            reading.found(sample.logits(found.way, FIRST), found.form),
+            reading.given(given[rows], found.form),
+        )
+        found = replace(found, order=order_between(telling(made), telling(wanted)))
+    return found
 
 
 def _tried(model: Any, reading: Reading, sample: Sample, given: np.ndarray, every: np.ndarray) -> Iterator[Meeting]:
@@ -136,6 +146,8 @@ def _tried(model: Any, reading: Reading, sample: Sample, given: np.ndarray, ever
             made, wanted = reading.found(sample.logits(way, FIRST), form), reading.given(given, form)
             pairs.append((Meeting(off(made, wanted), way, form), made, wanted))
             yield pairs[-1][0]
+    if min(meeting.off for meeting, _, _ in pairs) <= NEAR:
+        return
     columns = reading.columns
     if len(given) < LEAST or not 1 < columns <= MOST:
         return
@@ -143,9 +155,9 @@ def _tried(model: Any, reading: Reading, sample: Sample, given: np.ndarray, ever
     for meeting, made, wanted in pairs:
         for name, order in usual.items():
             yield replace(meeting, off=off(made[:, order], wanted), order=order, called=name)
-        order = order_between(telling(made), telling(wanted))
-        if not np.array_equal(order, np.arange(columns)):
-            yield replace(meeting, off=off_in_order(made, wanted), order=order)
+        nearest = columns_between(telling(made), telling(wanted))
+        if not np.array_equal(nearest, np.arange(columns)):
+            yield replace(meeting, off=off_in_order(made, wanted), order=nearest)
     if columns > 2:
         for meeting, made, _ in pairs:
             apart = _to_any(made, reading.given(every, meeting.form))

@@ -356,6 +356,9 @@ def test_subclassed_and_unsafe_files_and_no_file(tmp_path):
 
     with pytest.raises(UserError, match="model x: Subclassed is a subclassed model"):
         flatten(Subclassed(), "model x")
+    whole = Subclassed()
+    whole(np.zeros((1, 8, 8, 3)))
+    _refused(whole, tmp_path, "is Subclassed, a subclassed model, .* rebuild it as a functional or Sequential model")
     image = keras.Input((8, 8, 3))
     unsafe = keras.Model(image, layers.Lambda(lambda x: x[:, 0, 0])(image))
     _refused(unsafe, tmp_path, "holds the Lambda layer lambda.*, which is Python code")
@@ -371,7 +374,7 @@ def test_subclassed_and_unsafe_files_and_no_file(tmp_path):
         open_model(ModelSpec(path=str(tmp_path / "m.txt")))
     with pytest.raises(UserError, match="did you mean MobileNetV2"):
         open_model(ModelSpec(application="MobilNetV2"))
-    with pytest.raises(UserError, match="needs KerasHub|cannot be loaded"):
+    with pytest.raises(UserError, match="needs KerasHub|has no image classifier no_such_preset; there are"):
         open_model(ModelSpec(preset="no_such_preset"))
 
 
