@@ -276,7 +276,7 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
 
 STAGE = Stage(
     name="explain",
-    version=4,
+    version=5,
     about="maps of what in an image speaks for a class, by one method",
     params=Params,
     shards=aligned_shards("predictions"),

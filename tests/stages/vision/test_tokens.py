@@ -202,6 +202,22 @@ def test_positions_that_are_not_found_can_be_told(tmp_path):
 
 
 @keras.saving.register_keras_serializable("tests")
+class Normed(layers.Layer):
+    """Tokens by the length that all of them have together, which one that is turned round leaves as it is."""
+
+    def call(self, x):
+        return x / ops.sqrt(ops.sum(x * x, (1, 2), keepdims=True))
+
+
+@pytest.mark.slow
+def test_what_reads_the_length_of_all_tokens_sees_the_whole_image(tmp_path):
+    image = keras.Input((16, 16, 3))
+    x = Normed(name="normed")(layers.Reshape((-1, 8))(layers.Conv2D(8, 4, strides=4, name="cut")(image)))
+    model = opened(keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling1D()(x))), tmp_path)
+    assert model.layer("normed").receptive_field == (16, 16) and model.layer("cut").receptive_field == (4, 4)
+
+
+@keras.saving.register_keras_serializable("tests")
 class Odd(layers.Layer):
     """2 x 12 positions behind a class token."""
 

@@ -246,10 +246,10 @@ def _works_alone(step: Step, shapes: Shapes) -> bool:
     shape = shapes[step.inputs[0]]
     if len(step.inputs) != 1 or len(step.outputs) != 1 or len(shape) != 3 or shapes[step.outputs[0]][:2] != shape[:2]:
         return False
-    noise = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    token = shape[1] // 2
+    rng, token = np.random.default_rng(0), shape[1] // 2
+    noise = rng.normal(size=shape).astype(np.float32)
     other = noise.copy()
-    other[:, token] *= -1
+    other[:, token] = rng.normal(0, 2, (2, shape[2]))  # also longer: a norm over all tokens changes
     with tf.init_scope():
         try:
             first, second = (_applied(step, tf.constant(x)) for x in (noise, other))
