@@ -161,8 +161,9 @@ def _placed(links: Mapping[str, str], pixels: Mapping[str, Any], name: str) -> t
 
 
 def _trust(measured: Mapping[str, pa.Table], model: str) -> Sheet | None:
-    """What deletion, insertion, agreement and shuffled models say of the methods; None where nothing was asked."""
-    return trust_figure(measured.get("trust"), measured.get("agreement"), _shuffled(measured), model)
+    """What pixels taken away, agreement and shuffled models say of the methods; None where nothing was asked."""
+    trust, agreement, curves = (measured.get(name) for name in ("trust", "agreement", "road_curves"))
+    return trust_figure(trust, agreement, _shuffled(measured), curves, model)
 
 
 def _shuffled(measured: Mapping[str, pa.Table]) -> dict[str, pa.Table]:

@@ -11,7 +11,7 @@ from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.sources.boxes import columns_of
 from activation_atlas.stages.specs import Grown, Spec
 
-MEASURED = ("randomization", "agreement", "trust")
+MEASURED = ("randomization", "agreement", "road_curves", "trust")
 """Tables that say how far the maps are to be trusted."""
 
 
@@ -39,7 +39,7 @@ class Explained(Grown, Spec):
 
     @property
     def settled(self) -> list[str]:
-        """The variants of which what was settled for the run says where they look: whose attention, and which block's."""
+        """The variants whose settings for the run say where they look: whose attention, and which block's."""
         return [m.variant for m in self.methods if METHODS[m.name].resolution == "patches"]
 
     @property

@@ -127,6 +127,15 @@ def guessed(grid: tuple[int, int], tokens: int) -> tuple[tuple[int, int], int] |
     return (min(found)[2], min(found)[0]) if found else None
 
 
+def square(tokens: int) -> str:
+    """Which tokens of so many may be a square of positions, for messages; empty where none can be."""
+    side = math.isqrt(tokens)
+    beside = tokens - side**2
+    if side < 2 or beside > BESIDE:
+        return ""
+    return f", perhaps [{side}, {side}]" + (f" and {beside} beside them" if beside else "")
+
+
 def patched(tokens: Tokens, made: tuple, astray: bool) -> Tokens | None:
     """The sequence (n, T, C) that a layer which cannot be looked into makes of a map, as far as its length tells."""
     found = guessed(tokens.grid, made[1]) if len(made) == 3 and made[0] == 2 else None
