@@ -26,13 +26,13 @@ def shipped(path: str) -> str:
 
 
 def shown_images(**given: Any) -> ImagesSpec:
-    """The section `images` of images that each say where they lie, with the keys that say how they are read.
+    """The section `images` with the keys that say how they are read; without ``path`` each says where it lies.
 
     Raises:
         UserError: one cannot be so.
     """
     try:
-        return ImagesSpec(path="", **given)
+        return ImagesSpec(**{"path": "", **given})
     except ValidationError as error:
         first = error.errors()[0]
         said = first["msg"].removeprefix("Value error, ").removeprefix("Input ")

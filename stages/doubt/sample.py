@@ -97,3 +97,20 @@ class Sample:
         from activation_atlas.stages.vision.preparations import probabilities
 
         return probabilities(self._model, self.logits(way, count))
+
+
+class Untried:
+    """:class:`Ways` where there is no model to try any: none, of no image."""
+
+    def __init__(self, classes: int) -> None:
+        self.ways: Sequence[Any] = ()
+        self.now, self.kind, self.classes = "", "", classes
+
+    def rows(self, count: int) -> np.ndarray:
+        return np.zeros(0, np.int64)
+
+    def logits(self, way: Any, count: int) -> np.ndarray:
+        return np.zeros((0, self.classes), np.float32)
+
+    def probabilities(self, way: Any, count: int) -> np.ndarray:
+        return np.zeros((0, self.classes))

@@ -100,7 +100,7 @@ def _where(own: Sequence[Map], alone: bool) -> str:
     """
     one = own[0]
     height, width = one.values.shape
-    if METHODS[one.options.name].resolution == "input" and METHODS[one.options.name].grain == "blocky":
+    if METHODS[one.options.name].segmented:
         fits = [f"{m.fit:.2f}".replace("-", "−") for m in own if m.fit is not None and alone]
         return "segments of the input" + (f"; fit {', '.join(fits)}" if fits else "")
     if one.options.windows:
@@ -127,6 +127,8 @@ def _words(images: Sequence[Explained]) -> list[str]:
     records = {m.options.name: METHODS[m.options.name] for m in methods.values()}.values()
     if spread := [m.title.lower() for m in records if m.resolution == "windows"]:
         drawn += f"; of {' and '.join(spread)}, each pixel gets the mean of the windows that hide it"
+    if any(m.segmented for m in records):
+        drawn += "; segments have one value each and keep their borders"
     if len(images) == 1 and any(m.fit is not None for m in methods.values()):
         drawn += (
             "; fit: how much of the logit’s variance, over images with segments hidden, the sum of a map’s segments "

@@ -145,7 +145,7 @@ def attention_of(shown: Sequence[Photograph], model: Any) -> Shown[AttentionMaps
     """
     from activation_atlas.stages.vision.attribution.attention import attention_maps, tokens
 
-    by_class = tokens(model, "attention").token is not None
+    by_class = tokens(model, "attention").by_class
     if not shown:
         return Shown()
     found = attention_maps(model, np.stack([one.pixels for one in shown]))

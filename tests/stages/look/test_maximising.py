@@ -6,7 +6,7 @@ import pytest
 
 import activation_atlas as aa
 from activation_atlas.stages import tables
-from activation_atlas.stages.look.patches import of_run
+from activation_atlas.stages.look.patches import of_photographs, of_run
 from activation_atlas.stages.look.photographs import photographs
 from activation_atlas.stages.origin import model_spec, shown_images
 from activation_atlas.stages.vision.featurevis.taps import LOGITS, answer, takes
@@ -56,6 +56,17 @@ def test_neurons_directions_and_classes(folder):
     classes = aa.maximise(model, classes=["1", "0"], size=32, steps=30)
     assert [w.index for w in classes.wanted] == [1, 0] and classes.layer == LOGITS
     assert {r["kind"] for r in classes.table().to_pylist()} == {"class"} and classes.table()["layer"].null_count == 2
+
+
+def test_beside_what_speaks_against_a_channel_are_no_patches(folder):
+    """Those of channel 0, whose number is the largest of such a vector, least of all."""
+    model = open_model(model_spec(folder / "model.keras"))
+    shown = photographs(folder / "images", model, shown_images())
+    against, along = (of_photographs(model, "second", shown, k * np.eye(12)[[3]], 32) for k in (-1, 1))
+    assert not any(against.cut) and np.isnan(against.best).all()
+    assert (
+        any(along.cut) and along.best == peaks(model, np.stack([one.pixels for one in shown]), "second").response[3, 0]
+    )
 
 
 def test_a_relu_that_is_zero_lets_what_is_wanted_through(tmp_path):
