@@ -54,6 +54,6 @@ def test_tiles_fill_a_sheet():
 
 def test_tiles_are_as_small_as_is_asked():
     values = np.arange(48, dtype=np.float32).reshape(6, 8, 1).repeat(24, 2)
-    sizes = [sheet.axes.images[0].get_array().shape for sheet in (seen(values).sheet(), seen(values).sheet(side=50))]
-    # Six beside one another: 20 and 6 pixels for each value, 6 between tiles.
-    assert [width for _, width, _ in sizes] == [6 * 166 - 6, 6 * 54 - 6]
+    wide = [len(sheet.axes.images[0].get_array()[0]) for sheet in (seen(values).sheet(), seen(values).sheet(side=50))]
+    # 20 and 6 pixels for each value: six beside one another, and as many as fill the width of the lettering.
+    assert wide == [6 * (160 + 6) - 6, 15 * (48 + 6) - 6]
