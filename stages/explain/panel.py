@@ -13,7 +13,7 @@ from activation_atlas.stages.drawing.panels import Column, Group, panel, shown_s
 from activation_atlas.stages.drawing.sheet import Sheet
 from activation_atlas.stages.drawing.surface import top_of
 from activation_atlas.stages.explain.explained import Explained, Map
-from activation_atlas.stages.methods import METHODS
+from activation_atlas.stages.methods import METHODS, Method
 from activation_atlas.stages.stage import UserError
 
 
@@ -96,12 +96,16 @@ def _where(own: Sequence[Map], alone: bool) -> str:
     """
     one = own[0]
     height, width = one.values.shape
-    if METHODS[one.options.name].resolution == "input" and METHODS[one.options.name].grain == "blocky":
+    if _by_segments(METHODS[one.options.name]):
         fits = [f"{m.fit:.2f}".replace("-", "−") for m in own if m.fit is not None and alone]
         return "segments of the input" + (f"; fit {', '.join(fits)}" if fits else "")
     if one.options.windows:
         return f"{height} × {width} windows of " + "{} × {}".format(*one.options.windows[0])
     return f"{one.layer or 'at the input'}, {height} × {width}; bilinear"
+
+
+def _by_segments(method: Method) -> bool:
+    return method.resolution == "input" and method.grain == "blocky"
 
 
 def _words(images: Sequence[Explained]) -> list[str]:
@@ -119,8 +123,12 @@ def _words(images: Sequence[Explained]) -> list[str]:
             "99th percentile of what is drawn, given above its row for one method after the other; the bar is in "
             "shares of it, on a light photograph above and on a dark one below."
         )
-    drawn = "Each value stands in the middle of what its position sees; between them maps are bilinear"
     records = {m.options.name: METHODS[m.options.name] for m in methods.values()}.values()
+    segmented = [m for m in records if _by_segments(m)]
+    drawn = "Each value stands in the middle of what its position sees; between them maps are bilinear"
+    if segmented:
+        of_segments = "a superpixel has one value throughout"
+        drawn = f"{drawn}; {of_segments}" if len(segmented) < len(records) else of_segments.capitalize()
     if spread := [m.title.lower() for m in records if m.resolution == "windows"]:
         drawn += f"; of {' and '.join(spread)}, each pixel gets the mean of the windows that hide it"
     if len(images) == 1 and any(m.fit is not None for m in methods.values()):

@@ -137,7 +137,7 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
 
 STAGE = Stage(
     name="look",
-    version=2,
+    version=3,
     about="what the network has learned and sees in a few photographs: filters, feature maps, attention, what it "
     "answers to",
     params=Params,

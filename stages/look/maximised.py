@@ -12,7 +12,7 @@ import pyarrow as pa
 from activation_atlas.stages import tables
 from activation_atlas.stages.drawing.numbers import plural, short
 from activation_atlas.stages.drawing.sheet import Sheet, encoded
-from activation_atlas.stages.drawing.tiles import crossed, resized, tile_sheet
+from activation_atlas.stages.drawing.tiles import MOST, crossed, resized, tile_sheet
 from activation_atlas.stages.look.wanted import Wanted
 
 Recipe = Literal["mean", "icon", "textbook"]
@@ -22,6 +22,9 @@ turns and shifts; ``icon`` draws the same for the middle of the map and for this
 
 SHOWN = 6
 """Patches beside a picture at most."""
+
+FEW, LARGE = 12, 200
+"""So few pictures are drawn with a longer side of up to so many pixels: the lettering below is as wide as they are."""
 
 FLAT = 2.0
 """A picture whose pixels' standard deviation is less than so many of 255 shows nothing: nothing made it answer."""
@@ -78,9 +81,9 @@ class Maximised:
         how = _HOW[self.recipe].format(steps=self.steps, what=_what(kind, self.recipe))
         labels = [self._label(k) for k in range(len(tiles))]
         words = self._words(beside, bool(flat.any()))
-        return tile_sheet(
-            f"What {what} would like to see", f"{self.model}: {count}{where}. {how}", tiles, labels, words
-        )
+        subtitle = f"{self.model}: {count}{where}. {how}"
+        most = LARGE if len(tiles) <= FEW else MOST
+        return tile_sheet(f"What {what} would like to see", subtitle, tiles, labels, words, most=most)
 
     def _label(self, k: int) -> str:
         own = f"{self.wanted[k].name}: {short(float(self.responses[k]))}"

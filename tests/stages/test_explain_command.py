@@ -221,6 +221,10 @@ def test_a_panel_says_what_its_colours_mean(explained):
     assert "Dull grey: what the model was not shown." in said
     without = [replace(one, maps=[m for m in one.maps if m.options.name != "occlusion"]) for one in explained]
     assert "Hatched" not in " ".join(t.get_text() for t in panel_of(without).axes.texts)
+    options = METHODS["occlusion_segments"].options()
+    by_segments = [replace(one, maps=[replace(m, options=options) for m in one.maps[:1]]) for one in explained]
+    said = " ".join(t.get_text() for t in panel_of(by_segments).axes.texts)
+    assert "A superpixel has one value throughout" in said and "bilinear" not in said
 
 
 def test_greys_of_12_bits_are_told_or_read_as_they_are_meant(folder, caplog):
