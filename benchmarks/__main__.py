@@ -16,9 +16,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--rows", nargs="+", default=[], metavar="GROUP", help="of maps: these groups of rows alone")
     chosen = parser.parse_args()
+    if chosen.rows and chosen.name != "maps":
+        parser.error(f"--rows goes with maps; {chosen.name} is run as a whole")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    figures = import_module(f"benchmarks.{chosen.name}").run()
+    figures = import_module(f"benchmarks.{chosen.name}").run(*([chosen.rows] if chosen.rows else []))
     if chosen.json:
         chosen.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return 0

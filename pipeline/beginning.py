@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from activation_atlas.pipeline.options import Classes, InputSize, Output, TaskOf
+from activation_atlas.pipeline.options import Classes, InputSize, Output, TaskOf, Tokens
 
 
 def init(
@@ -18,12 +18,13 @@ def init(
     output: Output = None,
     task: TaskOf = None,
     input_size: InputSize = None,
+    tokens: Tokens = None,
 ) -> None:
     """Writes a commented configuration for a model and images that runs as it is: values and cut are tried."""
     from activation_atlas.pipeline.init import init as begin
     from activation_atlas.stages.explain.command import model_of
 
-    spec = model_of(model, classes=classes, output=output, task=task, input_size=input_size)
+    spec = model_of(model, classes=classes, output=output, task=task, input_size=input_size, tokens=tokens)
     begun = begin(spec, images, out, labels=labels, say=lambda line: typer.echo(line, err=True))
     for line in (*begun.found, *([begun.cost] if begun.cost else [])):
         typer.echo(f"  {line}")

@@ -12,26 +12,10 @@ import typer
 
 from activation_atlas.pipeline import interrupts
 from activation_atlas.pipeline.beginning import init
+from activation_atlas.pipeline.comparing import compare
+from activation_atlas.pipeline.explaining import explain
 from activation_atlas.pipeline.looking import look
-from activation_atlas.pipeline.options import (
-    Antialias,
-    ChannelOrder,
-    Classes,
-    Config,
-    CropShare,
-    CropTo,
-    Filter,
-    Folder,
-    InputSize,
-    Levels,
-    Mean,
-    Out,
-    Output,
-    Range,
-    Settings,
-    Std,
-    TaskOf,
-)
+from activation_atlas.pipeline.options import Config, Folder, InputSize, Out, Output, Settings, TaskOf, Tokens
 from activation_atlas.stages.stage import UserError
 
 app = typer.Typer(
@@ -162,6 +146,7 @@ def layers(
     output: Output = None,
     task: TaskOf = None,
     input_size: InputSize = None,
+    tokens: Tokens = None,
 ) -> None:
     """The layers that can carry an atlas: name, shape, receptive field, share of the compute before it.
 
@@ -169,11 +154,14 @@ def layers(
     """
     from activation_atlas.pipeline import commands
     from activation_atlas.stages.explain.command import model_of
-    from activation_atlas.stages.origin import origin
+    from activation_atlas.stages.origin import origin, shipped
 
-    if "path" in origin(model) and not Path(model).exists():
+    if "path" in origin(model) and not Path(shipped(model)).exists():
         raise UserError(f"{model}: no such file; give a .keras or .h5 file, application:NAME, or preset:NAME")
-    rows = commands.layers(model_of(model, output=output, task=task, input_size=input_size))
+    given = {"output": output, "task": task, "input_size": input_size, "tokens": tokens}
+    rows = commands.layers(model_of(model, **given))
+    if not rows:
+        raise typer.Exit(2)
     width = max([len(r.name) for r in rows] + [5])
     shape, field, share = "height x width x channels", "receptive field", "compute before"
     typer.echo(f"{'layer':<{width}}  {shape:>25}  {field:>15}  {share:>14}")
@@ -183,67 +171,8 @@ def layers(
         typer.echo(f"{r.name:<{width}}  {shape:>25}  {field:>15}  {r.compute:>14.1%}")
 
 
-@app.command()
-def explain(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="files, folders, globs")],
-    model: Annotated[str, typer.Option(metavar="MODEL", help="a .keras or .h5 file, application:NAME, preset:NAME")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="where pictures and tables go")],
-    method: Annotated[list[str] | None, typer.Option(metavar="NAME", help="default: grad_cam; may be repeated")] = None,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(metavar="CLASS", help="predicted (default), label, second, rank:K, top:K, a class; repeatable"),
-    ] = None,
-    layer: Annotated[str | None, typer.Option(help="where the method looks; default: the last with positions")] = None,
-    label: Annotated[str | None, typer.Option(metavar="CLASS", help="the class that the images show")] = None,
-    classes: Classes = None,
-    value_range: Range = None,
-    mean: Mean = None,
-    std: Std = None,
-    channel_order: ChannelOrder = None,
-    output: Output = None,
-    task: TaskOf = None,
-    input_size: InputSize = None,
-    crop: CropTo = None,
-    crop_share: CropShare = None,
-    interpolation: Filter = None,
-    antialias: Antialias = None,
-    levels: Levels = None,
-    option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="of a method, e.g. patch=24")] = None,
-    boxes: Annotated[bool, typer.Option("--boxes", help="also the box that each map finds, drawn and as CSV")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="every random choice follows from it")] = 0,
-) -> None:
-    """Maps of a few images: an overlay for each class and method, a panel for each image, and the raw maps."""
-    from activation_atlas.stages.explain.command import fit_of, levels_of, methods_of, model_of
-    from activation_atlas.stages.explain.export import Request, export
-
-    request = Request(
-        images=images,
-        model=model_of(
-            model,
-            classes=classes,
-            range=value_range,
-            output=output,
-            task=task,
-            input_size=input_size,
-            mean=mean,
-            std=std,
-            channels=channel_order,
-        ),
-        methods=methods_of(method or ["grad_cam"], layer, option or []),
-        targets=target or ["predicted"],
-        label=label,
-        seed=seed,
-        levels=levels_of(levels),
-        **fit_of(crop=crop, crop_share=crop_share, interpolation=interpolation, antialias=antialias),
-    )
-    explained, rejected = export(request, out, typer.echo, lambda line: typer.echo(line, err=True), boxes)
-    if rejected:
-        raise typer.Exit(3 if explained else 2)
-
-
-app.command()(look)
-
-app.command()(init)
+for command in (explain, look, init, compare):
+    app.command()(command)
 
 
 @app.command()

@@ -159,4 +159,12 @@ def layers(model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str]) -> lis
     opened = open_model(model_spec(model))
     if opened.ending.remark:
         log.warning("%s", opened.ending.remark)
-    return opened.layers()
+    if not (found := opened.layers()):
+        from activation_atlas.stages.vision.model.geometry import unplaced
+
+        log.warning(
+            "model %s: no layer has positions that can be traced back to the image%s",
+            opened.name,
+            unplaced(opened.shapes),
+        )
+    return found

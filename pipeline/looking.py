@@ -21,6 +21,7 @@ from activation_atlas.pipeline.options import (
     Range,
     Std,
     TaskOf,
+    Tokens,
 )
 
 _PARTS = "filters, maps, attention, channels, classes; default: all it has; may be repeated"
@@ -56,6 +57,7 @@ def look(
     output: Output = None,
     task: TaskOf = None,
     input_size: InputSize = None,
+    tokens: Tokens = None,
     crop: CropTo = None,
     crop_share: CropShare = None,
     interpolation: Filter = None,
@@ -66,7 +68,7 @@ def look(
     from activation_atlas.stages.explain.command import fit_of, levels_of, model_of
     from activation_atlas.stages.look.command import looked
 
-    values = {"range": value_range, "mean": mean, "std": std, "channels": channel_order}
+    values = {"range": value_range, "mean": mean, "std": std, "channels": channel_order, "tokens": tokens}
     rejected = looked(
         out,
         typer.echo,

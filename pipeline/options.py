@@ -13,6 +13,10 @@ Output = Annotated[
     str | None, typer.Option(metavar="WHAT", help="what the model returns: auto (default), logits or probabilities")
 ]
 InputSize = Annotated[int | None, typer.Option(metavar="N", help="where the model leaves it free")]
+Tokens = Annotated[
+    tuple[int, int] | None,
+    typer.Option("--tokens", metavar="ROWS COLUMNS", help="of a transformer's patches, where they are not found"),
+]
 TaskOf = Annotated[
     str | None, typer.Option("--task", metavar="WHAT", help="auto (one class), labels (several) or quantities")
 ]

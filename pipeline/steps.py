@@ -52,17 +52,20 @@ def steps(config: Config, about: Mapping[str, Any] | None = None) -> list[Step]:
 
 
 def left_out(config: Config) -> str | None:
-    """The stages that are asked for and open a model, where tables stand in its place; None where there are none."""
+    """What is asked for and needs a model, where tables stand in its place; None of a model."""
     if config.model.tables is None:
         return None
-    asked = {"doubt": True, "render": any(atlas.render is not None for atlas in config.atlases)}
+    asked = {"render": any(atlas.render is not None for atlas in config.atlases)}
     names = [name for name in stages.ORDER if asked.get(name, getattr(config, name, None)) and name in _needing()]
-    return f"left out, for model.tables are no model: {', '.join(names)}"
+    return f"left out, for model.tables are no model: {', '.join([*names, 'doubts about value ranges'])}"
 
 
 def _needing() -> set[str]:
     """Stages that open a model, or read what only these make."""
-    return {name for name in stages.ORDER if stages.stage(name).model or name in ("boxes", "moments")} - {"extract"}
+    return {name for name in stages.ORDER if stages.stage(name).model or name in ("boxes", "moments")} - {
+        "extract",
+        "doubt",
+    }
 
 
 def without_model(config: Config) -> Config:

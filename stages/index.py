@@ -140,8 +140,9 @@ def _check(inputs: Inputs, params: Params) -> None:
     if task.several and extract.get("kind") == "softmax" and labelled(usable).any():
         raise UserError(
             f"images: {source.labelled_by} hold several labels of an image, and the model's classes exclude one "
-            "another (a softmax, or numbers of any size); say model.task: labels where each stands for itself, or name "
-            "another images.label_column"
+            "another (a softmax, or numbers of any size); say model.task: labels where each stands for itself, "
+            "quantities of numbers (regression), or name another "
+            "images.label_column"
         )
     labels = Counter(assigned(usable).index.tolist())
     if labels and params.classes is None and source.classes and len(source.classes) != classes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,14 +19,20 @@ def origin(model: str) -> dict[str, str]:
     return {kind: name} if colon and kind in ("application", "preset") else {"path": model}
 
 
+def shipped(path: str) -> str:
+    """What ``demo:`` names among the files of the demo, as a path; any other path, and what it does not have, stays."""
+    file = Path(__file__).parent / "demo" / path.removeprefix("demo:")
+    return str(file) if path.startswith("demo:") and file.is_file() else path
+
+
 def shown_images(**given: Any) -> ImagesSpec:
-    """The section `images` of images that each say where they lie, with the keys that say how they are read.
+    """The section `images` with the keys that say how they are read; without ``path`` each says where it lies.
 
     Raises:
         UserError: one cannot be so.
     """
     try:
-        return ImagesSpec(path="", **given)
+        return ImagesSpec(**{"path": "", **given})
     except ValidationError as error:
         first = error.errors()[0]
         said = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
@@ -41,9 +48,10 @@ def model_spec(model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str]) ->
         UserError: it is none of these, or cannot be so; one line.
     """
     if isinstance(model, ModelSpec):
-        return model
+        files = {name: shipped(given) for name in ("path", "classes") if isinstance(given := getattr(model, name), str)}
+        return model.model_copy(update=files)
     try:
-        return ModelSpec(**(model if isinstance(model, Mapping) else origin(os.fspath(model))))
+        return model_spec(ModelSpec(**(model if isinstance(model, Mapping) else origin(os.fspath(model)))))
     except TypeError:
         known = "give a file, application:NAME, preset:NAME, or a section model"
         raise UserError(f"model: {known}; one that is loaded is saved first: model.save('model.keras')") from None

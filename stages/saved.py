@@ -109,6 +109,11 @@ def obstacle(saved: Saved) -> str | None:
 
 
 def _obstacle(saved: Saved) -> str | None:
+    if (own := _subclassed(saved)) is not None and not _is_registered(own):
+        return (
+            f"is {saved.config['class_name']}, a subclassed model, whose code is not in the file and whose layers "
+            "cannot be followed; rebuild it as a functional or Sequential model, take over its weights, and save that"
+        )
     for found in saved.objects():
         kind, name = found["class_name"], _name_of(found)
         if kind == "Lambda" and _is_code(found["config"].get("function")):
@@ -125,6 +130,15 @@ def _obstacle(saved: Saved) -> str | None:
         if own is not None and not _is_registered(own):
             return custom(own, name)
     return None
+
+
+def _subclassed(saved: Saved) -> str | None:
+    """The name that the whole model's class was saved by, where it is somebody's own and no graph of layers."""
+    whole, inner = saved.config, saved.config.get("config")
+    if saved.old or _library(whole) is not None or (isinstance(inner, dict) and "layers" in inner):
+        return None
+    bare = whole.get("module") is None and whole.get("registered_name") == whole.get("class_name")
+    return _registered(whole) or (str(whole["class_name"]) if bare else None)
 
 
 def custom(kind: str, name: str) -> str:

@@ -73,6 +73,10 @@ WRONG = {
     "a query that would run something": ({"images": "prob.to_csv('x')"}, ".to_csv is no part of a query"),
     "a query that chooses nothing": ({"images": "prob > 2"}, "chooses none of 9 images"),
     "limit 0": ({"limit": 0}, "explain.limit: "),
+    "a target that YAML reads as no text": (
+        {"targets": [False]},
+        "YAML reads False, which is no text: put every name in quotes",
+    ),
     "no target": ({"targets": []}, "explain.targets: "),
     "no method": ({"methods": []}, "explain.methods: "),
 }

@@ -13,7 +13,13 @@ from tests.bench import Bench, one_line
 from tests.small import digests
 
 EXPLAIN = {"images": "all", "methods": ["grad_cam", {"name": "occlusion", "patch": 8, "stride": 8}]}
-EVALUATE = {"steps": 4, "limit": 5, "road": True, "masks": "masks", "randomization": {"images": 3, "depths": 2}}
+EVALUATE = {
+    "steps": 4,
+    "limit": 5,
+    "road": True,
+    "masks": "masks",
+    "randomization": {"images": 3, "depths": 2, "smooth": 2},
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +50,8 @@ def test_a_run_that_is_evaluated_is_resumed_and_ends_the_same(bench):
         assert all(0 <= r["deletion"] <= 1 and r["area"] == 0.25 for r in rows if r["flag"] is None)
         assert store.rows(f"road/{variant}") == 7 * sum(r["flag"] is None for r in rows) > 0
     assert [r["depth"] for r in store.read("randomization/occlusion", 0).to_pylist()] == [1, 3]
-    assert store.rows("agreement") == 1 and store.rows("trust") > 0
+    assert store.rows("agreement") == 3 and store.rows("trust") > 0
+    assert store.rows("road_curves") > 0 and store.rows("randomization/random") == 1
     before = digests(bench.folder / "first")
     assert not bench.did("first")
     store.part_path("faithfulness/occlusion", 1).unlink()

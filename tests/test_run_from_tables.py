@@ -57,7 +57,10 @@ def test_a_run_of_tables_makes_all_that_needs_no_model_and_loads_no_tensorflow(e
     file = tmp_path / "run.yaml"
     file.write_text(json.dumps(config))
     status, said, _ = command("plan", file, "--out", folder / "run")
-    assert status == 0 and "left out, for model.tables are no model: doubt, channels, render, explain" in said
+    assert (
+        status == 0
+        and "left out, for model.tables are no model: channels, render, explain, doubts about value ranges" in said
+    )
     asked = (
         f"import sys, activation_atlas as aa; aa.run({str(file)!r}, out={str(folder / 'run')!r}, quiet=True); "
         "sys.exit('tensorflow' in sys.modules)"
@@ -69,7 +72,7 @@ def test_a_run_of_tables_makes_all_that_needs_no_model_and_loads_no_tensorflow(e
     for atlas in ("all", "stripes", "whole"):
         assert {f"{table}/{atlas}" for table in ("layouts", "grids", "cells", "names")} <= set(run.tables)
     assert {"validity/all", "validity/stripes", "measures"} <= set(run.tables)
-    assert not [t for t in run.tables if t.split("/")[0] in ("icons", "maps", "channels", "doubts")]
+    assert not [t for t in run.tables if t.split("/")[0] in ("icons", "maps", "channels")]
     page = (folder / "run/site/index.html").read_text()
     assert "layer deep of out" in page and (folder / "run/site/errors.html").exists()
     assert (folder / "run/figures/all-04-photographs.jpg").exists()

@@ -4,14 +4,14 @@ Limits: a frozen forward pass over the same photographs in the same batches; for
 frozen forward pass with its input gradient. Peers are looked for in the environment (``make test-peers`` installs two
 into ``.venv/peers``; xplique must be installed without its pins, PACKAGES of :mod:`benchmarks.xplique_parity` in DIR)::
 
-    PYTHONPATH=.venv/peers:DIR python -m benchmarks maps
+    PYTHONPATH=.venv/peers:DIR python -m benchmarks maps [--rows segments transformers ...]
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,19 +127,29 @@ class Bench:
         return Task(lambda: run(*given), items)
 
 
-def run() -> dict[str, Any]:
-    """All rows; see the table it prints."""
+def run(rows: Sequence[str] = ()) -> dict[str, Any]:
+    """These groups of rows, all of them unless told; see the table it prints."""
     from benchmarks.maps import dataset, transformers
     from benchmarks.maps.peers import Peers
 
     data = Path(os.environ.get("ATLAS_DATA") or Path(__file__).parent.parent.parent.parent / "shared")
+    groups = {
+        group.__name__: group for group in (gradients_of_a_layer, saliency, occlusion, segments, score_cam, paths)
+    }
+    apart = {
+        "transformers": lambda: transformers.rows(data, table),
+        "dataset": lambda: dataset.rows(data, table, IMAGES),
+    }
+    if unknown := set(rows) - {*groups, *apart}:
+        raise SystemExit(f"no rows called {', '.join(sorted(unknown))}; there are {', '.join([*groups, *apart])}")
     bench = Bench(data)
     peers, table = Peers(bench.path, bench.received, bench.targets, BATCH), Table()
     began = time.perf_counter()
-    for rows in (gradients_of_a_layer, saliency, occlusion, segments, score_cam, paths):
-        rows(bench, peers, table)
-    transformers.rows(data, table)
-    dataset.rows(data, table, IMAGES)
+    for name in rows or [*groups, *apart]:
+        if name in groups:
+            groups[name](bench, peers, table)
+        else:
+            apart[name]()
     print(f"all in {time.perf_counter() - began:.0f} s")
     return {"batch": BATCH, "rows": table.rows, "peers": peers.versions}
 

@@ -21,6 +21,7 @@ __all__ = [
     "Atlas",
     "AttentionMaps",
     "Begun",
+    "Compared",
     "Config",
     "Doubt",
     "Explained",
@@ -38,6 +39,7 @@ __all__ = [
     "TableWriter",
     "UserError",
     "attention",
+    "compare",
     "explain",
     "feature_maps",
     "filters",
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from activation_atlas.pipeline.config import load as load_config
     from activation_atlas.pipeline.init import Begun, init
     from activation_atlas.pipeline.results import Atlas, Doubt, RunFolder, RunResult, open_run
+    from activation_atlas.stages.doubt.compare import Compared, compare
     from activation_atlas.stages.explain.interactive import Explained, Map
     from activation_atlas.stages.explain.interactive import explain_images as explain
     from activation_atlas.stages.explain.panel import panel_of as panel
@@ -80,6 +83,7 @@ else:
         **dict.fromkeys(("Begun", "init"), "pipeline.init"),
         **{"Config": "pipeline.config", "load_config": "pipeline.config:load"},
         **dict.fromkeys(("Atlas", "Doubt", "RunFolder", "RunResult", "open_run"), "pipeline.results"),
+        **dict.fromkeys(("Compared", "compare"), "stages.doubt.compare"),
         **dict.fromkeys(("Explained", "Map"), "stages.explain.interactive"),
         **{"explain": "stages.explain.interactive:explain_images", "panel": "stages.explain.panel:panel_of"},
         **dict.fromkeys(("Look", "look"), "stages.look.interactive"),

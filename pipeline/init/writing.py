@@ -107,7 +107,7 @@ def _lines(found: Found, path: Path) -> Iterator[str]:
     kind = next(key for key in ("path", "application", "preset") if getattr(found.model, key) is not None)
     origin = getattr(found.model, kind)
     yield f"  {kind}: {_yaml(_near(origin, path) if kind == 'path' else origin)}"
-    for key in ("output", "task", "input_size"):
+    for key in ("output", "task", "input_size", "tokens"):
         if key in found.model.model_fields_set:
             yield f"  {key}: {_yaml(found.model.model_dump(mode='json')[key])}"
     yield f"  # {_values(found)}"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,10 +19,13 @@ from activation_atlas.stages.doubt.chance import Agreement
 from activation_atlas.stages.doubt.finding import LEAST, Doubt, Seen, read
 from activation_atlas.stages.doubt.judging import judged
 from activation_atlas.stages.doubt.ranges import MOST, Trial
-from activation_atlas.stages.doubt.sample import Sample
+from activation_atlas.stages.doubt.sample import Sample, Untried
 from activation_atlas.stages.doubt.wording import figures_of
-from activation_atlas.stages.specs import OpenedModel, ReadImages, Spec
+from activation_atlas.stages.specs import ModelSpec, OpenedModel, ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, one_shard
+
+if TYPE_CHECKING:
+    from activation_atlas.stages.vision.model import Model
 
 
 class Params(Spec):
@@ -37,16 +40,45 @@ def fit(inputs: Inputs, params: Params) -> State:
     Returns:
         doubts: kind, message, remedy, figures of each; metrics: what was measured, doubts or not.
     """
-    from activation_atlas.stages.vision.model import open_model
-    from activation_atlas.stages.vision.model.scaling import contradiction
-
-    seen, model = read(inputs, inputs.state("extract", "")["classes"], params.seed), open_model(params.model)
+    seen = read(inputs, inputs.state("extract", "")["classes"], params.seed)
     told = seen.labelled if len(seen.labelled) >= LEAST else seen
-    sample = Sample(model, params.images, _uris(inputs, told.ids[: 2 * MOST]))
-    found, trial = judged(seen, sample, contradiction(model, params.model), params.seed)
+    if params.model.tables is not None:
+        found, trial = judged(seen, Untried(len(seen.classes)), None, params.seed)
+        found = [replace(doubt, remedy=_of_tables(doubt.remedy)) for doubt in found]
+        if told is seen:
+            inputs.warn(
+                "model.tables without labels: nothing here tells whether the network was given the values that it was "
+                "trained with, nor whether its classes stand in this order; hold some of its answers against the images"
+            )
+    else:
+        from activation_atlas.stages.vision.model import open_model
+        from activation_atlas.stages.vision.model.scaling import contradiction
+
+        model = open_model(params.model)
+        sample = Sample(model, params.images, _uris(inputs, told.ids[: 2 * MOST]))
+        found, trial = judged(seen, sample, contradiction(model, params.model), params.seed)
+        if told is seen and _may_be_numbers(model, params.model):
+            inputs.warn(
+                f"model {model.name} returns numbers of any size, taken for the logits of {len(model.classes)} classes "
+                "that exclude one another: no label and no name says so; where each class stands for itself say "
+                "model.task: labels, of numbers (regression) quantities, and else model.output: logits"
+            )
     for doubt in found:
         inputs.warn(str(doubt))
     return {"doubts": [asdict(d) for d in found], "metrics": _metrics(seen.labelled, trial, found)}
+
+
+def _may_be_numbers(model: Model, spec: ModelSpec) -> bool:
+    """Whether nothing but their number says what a model's outputs are."""
+    told = spec.task != "auto" or spec.returns != "auto" or spec.classes is not None
+    return model.ending.reading == "scores" and spec.path is not None and not told
+
+
+def _of_tables(remedy: str) -> str:
+    """A remedy where the keys of a model are not the run's to give."""
+    for key, own in (("model.range", "the values that the network was given"), ("model.classes", "its classes")):
+        remedy = remedy.replace(key, own)
+    return remedy
 
 
 def _uris(inputs: Inputs, ids: list[str]) -> list[str]:

@@ -50,7 +50,7 @@ def one_class(name: str, count: int, n: int, others: tuple[int, int] | None, pro
     return Doubt("one class", said, "check model.range, and whether the model is trained", figures)
 
 
-_NAMED = {
+ORDERS = {
     "reversed": "in reversed order",
     "from one": "counted from 1",
     "one short": "counted from one too few: the first of the model's classes is missing",
@@ -67,7 +67,7 @@ def order(found: Order, seen: Seen, way: str = "") -> Doubt:
     if seen.folders and all(name == f"class {k}" for k, name in enumerate(seen.classes)):
         noun = "folders"
     meant = listed(found.order, names)
-    what = f"as if the {noun} were {_NAMED.get(found.name, 'in another order')}"
+    what = f"as if the {noun} were {ORDERS.get(found.name, 'in another order')}"
     if found.name == "reversed" and len(names) == 2:
         what = f"as if {names[0]!r} and {names[1]!r} were swapped"
     elif found.name == "from one":
@@ -102,13 +102,13 @@ def by_range(best: Tried, tried: Sequence[Tried], now: str) -> Doubt:
         )
         each = ", ".join(f"{t.classes} ({share(t.prob)}) with {t.name}" for t in rest if t is not best)
         said += f"; {each}" if each else ""
-        return Doubt("range", f"{said}: no proof without labels", _remedy(best), figures)
+        return Doubt("range", f"{said}: no proof without labels", remedy(best), figures)
     said = f"with {_ranged(best)} {best.right:,} of {best.n:,} images are right, as configured ({now}) {best.before:,}"
     rest = [t for t in tried if t is not best]
     if rest:
         each = ", ".join(f"{t.right:,} with {t.name}" for t in rest)
         said += f"; of {rest[0].n:,} of them {rest[0].before:,} as configured, {each}"
-    return Doubt("range", said, _remedy(best), figures | {"p": best.p})
+    return Doubt("range", said, remedy(best), figures | {"p": best.p})
 
 
 def figures_of(tried: Tried) -> dict[str, object]:
@@ -123,9 +123,10 @@ def _ranged(tried: Tried) -> str:
     return f"{'model.range ' if list(tried.settings) == ['range'] else ''}{tried.name}"
 
 
-def _remedy(tried: Tried) -> str:
-    give = " and ".join(f"model.{key}: {setting(value)}" for key, value in tried.settings.items())
-    leave = " and ".join(f"model.{key}" for key in tried.leave)
+def remedy(way: Any) -> str:
+    """What to give and to leave out of the section `model` for a way to bring images to it, tried or not."""
+    give = " and ".join(f"model.{key}: {setting(value)}" for key, value in way.settings.items())
+    leave = " and ".join(f"model.{key}" for key in way.leave)
     return ", and ".join(
         part for part in (f"give {give}" if give else "", f"leave {leave} out" if leave else "") if part
     )
@@ -164,9 +165,10 @@ def strangers(seen: Seen, tried: int) -> Doubt:
     orders = (
         "no order of the classes" if every else "no common order of the classes (there are too few images to try all)"
     )
+    ranges = f", nor any of {tried} other value ranges," if tried else ""
     said = (
         f"labels and model do not seem to belong together: the model tells {kinds:,} classes apart (mean probability "
-        f"{share(prob)}), and {orders}, nor any of {tried} other value ranges, surely makes them agree with the labels"
+        f"{share(prob)}), and {orders}{ranges} surely makes them agree with the labels"
     )
     remedy = "check that labels and model.classes are of the data set that the model was trained on"
     figures = {"classes": kinds, "labels": labels, "probability": prob, "ranges tried": tried, "every order": every}

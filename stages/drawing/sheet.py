@@ -145,6 +145,10 @@ class Sheet:
         style = {"linestyle": dashes} if dashes else {}
         self.axes.plot(x, y, color=color, linewidth=width * 72 / DPI, zorder=1, solid_capstyle="butt", **style)
 
+    def band(self, x: Sequence[float], low: Sequence[float], high: Sequence[float], color: str) -> None:
+        """The area between two lines, pale and below all lines."""
+        self.axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0, zorder=0.5)
+
     def dots(self, x: Sequence[float], y: Sequence[float], radius: float, color: str) -> None:
         area = (2 * radius * 72 / DPI) ** 2
         self.axes.scatter(x, y, s=area, c=color, linewidths=0, zorder=3)

@@ -13,7 +13,7 @@ import numpy as np
 from activation_atlas.stages.drawing.overlays import laid, scale
 from activation_atlas.stages.methods import METHODS, Options
 from activation_atlas.stages.vision.images import Crop, Fit
-from activation_atlas.stages.vision.place import Place, spread
+from activation_atlas.stages.vision.place import How, Place, spread
 
 DETAIL = 4
 """Pixels of the model's input that the smallest detail of a map spans, from which on it is seen on a photograph."""
@@ -32,10 +32,13 @@ class Style:
     Attributes:
         signed: whether values below zero mean "against": red and blue, else one scale from zero.
         coarse: whether the smallest detail spans :data:`DETAIL` pixels of the model's input or more.
+        how: between the centres of its values; ``nearest`` where they are of segments, of which a smooth border would
+            be one that nobody drew.
     """
 
     signed: bool = False
     coarse: bool = True
+    how: How = "bilinear"
 
     @property
     def faded(self) -> bool:
@@ -85,6 +88,7 @@ class Surface:
             top,
             style.signed,
             style.opacity,
+            style.how,
             contour=style.contour if line else None,
             factor=factor,
             fade=style.faded,
@@ -117,7 +121,9 @@ def style_of(options: Options, size: tuple[int, int], place: Place) -> Style:
 
     Of windows that is the window, however densely they lie: a pixel has the mean of all that hide it.
     """
-    return Style(METHODS[options.name].signed, options.detail(size, place.stride) >= DETAIL)
+    method = METHODS[options.name]
+    coarse = options.detail(size, place.stride) >= DETAIL
+    return Style(method.signed, coarse, "nearest" if method.segmented else "bilinear")
 
 
 def top_of(surfaces: Sequence[Surface]) -> float:

@@ -14,13 +14,15 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field
 
-from activation_atlas.stages.evaluate.truth import extents, given, inside_boxes, inside_mask
+from activation_atlas.stages.evaluate.section import EvaluateSpec as EvaluateSpec
+from activation_atlas.stages.evaluate.truth import extents, inside_boxes, inside_mask
 from activation_atlas.stages.feed import Feed, at_size_of
 from activation_atlas.stages.methods import MethodSpec, baseline
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.sources import read_image
+from activation_atlas.stages.sources.boxes import columns_of, given
 from activation_atlas.stages.sources.masks import listed, matched
 from activation_atlas.stages.sources.places import Place
 from activation_atlas.stages.specs import Grown, OpenedModel, PositiveInt, ReadImages, Spec, nearest
@@ -30,62 +32,10 @@ from activation_atlas.stages.vision.images import Fit, ImageError
 from activation_atlas.stages.vision.place import COLUMNS
 
 
-class RandomizationSpec(Spec):
-    """The parameter-randomisation check: do maps change when the model forgets?"""
-
-    images: PositiveInt = Field(16, description="images whose maps are made again; a seeded sample")
-    depths: int = Field(6, ge=2, le=32, description="how often: the last layer alone, all layers, and between")
-
-
-class EvaluateSpec(Spec):
-    """What is asked of the maps."""
-
-    deletion: bool = Field(True, description="how fast the class goes when its pixels go; not of quantities")
-    insertion: bool = Field(True, description="how fast the class comes when its pixels come; not of quantities")
-    road: bool = Field(
-        False,
-        description="ROAD: what is left of the class when its highest or lowest pixels are filled in from around them; "
-        "seconds for each map of 224 x 224 pixels; not of quantities",
-    )
-    steps: PositiveInt = Field(
-        32, description="equal shares of the pixels that go or come, a forward pass each; at most one for each pixel"
-    )
-    limit: PositiveInt | None = Field(200, description="images evaluated, a seeded sample; null: all that have maps")
-    boxes: str | tuple[str, str, str, str] | None = Field(
-        None,
-        description="columns of the images that hold x0, y0, x1, y1 in pixels of the upright image, "
-        "or one column of lists or texts such as [x0, y0, x1, y1]",
-    )
-    masks: str | None = Field(None, description="folder of PNG files named like the images, white inside")
-    tolerance: float = Field(0, ge=0, description="pixels of the model's input that the pointing game forgives")
-    randomization: RandomizationSpec | None = Field(default_factory=RandomizationSpec, description="null: none")
-    agreement: bool = Field(True, description="rank correlation between every two methods")
-    batch: PositiveInt = Field(32, description="images in one forward pass")
-
-    @field_validator("boxes", mode="before")
-    @classmethod
-    def _four_or_one(cls, value: Any) -> Any:
-        if isinstance(value, (list, tuple)) and len(value) != 4:
-            raise ValueError(
-                f"give four columns, x0, y0, x1, y1, or the name of one column of lists or texts; not {len(value)}"
-            )
-        return value
-
-    @model_validator(mode="after")
-    def _one_truth(self) -> EvaluateSpec:
-        if self.boxes is not None and self.masks is not None:
-            raise ValueError("give boxes or masks, not both")
-        if self.tolerance and self.boxes is None and self.masks is None:
-            raise ValueError(
-                "tolerance is for the pointing game, which needs boxes or masks; give them, or leave it out"
-            )
-        return self
-
-
 class Params(Grown, Spec):
     """Everything one variant's figures depend on: of a ``method``, or of a ``random`` map."""
 
-    newer = frozenset({"share", "road"})
+    newer = frozenset({"share", "road", "complexity"})
 
     model: OpenedModel
     images: ReadImages
@@ -96,6 +46,7 @@ class Params(Grown, Spec):
     deletion: bool
     insertion: bool
     road: bool = False
+    complexity: bool = False
     steps: PositiveInt
     limit: PositiveInt | None
     boxes: tuple[str, ...] = ()
@@ -115,9 +66,9 @@ class Params(Grown, Spec):
         return self.method.variant if self.method else str(self.random)
 
     @property
-    def columns(self) -> list[str]:
+    def columns(self) -> tuple[str, ...]:
         """Columns of the images table that hold the boxes."""
-        return [f"meta.{name.removeprefix('meta.')}" for name in self.boxes]
+        return columns_of(self.boxes)
 
 
 def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -126,7 +77,7 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     methods = sorted(asked.config.explain.methods, key=lambda m: m.variant)
     stamps = sorted(listed(section.masks, "evaluate.masks").items()) if section.masks is not None else None
-    names = ("deletion", "insertion", "road", "steps", "limit", "masks", "tolerance", "batch")
+    names = ("deletion", "insertion", "road", "complexity", "steps", "limit", "masks", "tolerance", "batch")
     common = {name: getattr(section, name) for name in names} | asked.opened
     if asked.measured:  # they are shares of a class's probability; outputs of several units have no mean
         common |= {"deletion": False, "insertion": False, "road": False}
@@ -243,8 +194,10 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
             inputs.warn(f"{uris[image_id]}: {why}; no pointing game there")
         things = [] if inside is None else extents(boxes.get(image_id, []), inside, whole, size, fit)
         figures.add(image_id, pixels, inside, things)
-    made = {f"faithfulness/{params.variant}": figures.table()}
-    return made | ({f"road/{params.variant}": figures.removals()} if params.road else {})
+    made = {"faithfulness": figures.table}
+    made |= {"road": figures.removals} if params.road else {}
+    made |= {"complexity": figures.spreads} if params.complexity else {}
+    return {f"{name}/{params.variant}": table() for name, table in made.items()}
 
 
 def _check(inputs: Inputs, params: Params) -> None:
@@ -269,6 +222,11 @@ def _check(inputs: Inputs, params: Params) -> None:
         given(part, params.columns)
 
 
+def _writes(params: Params) -> tuple[str, ...]:
+    more = {"road": params.road, "complexity": params.complexity}
+    return tuple(f"{name}/{params.variant}" for name in ("faithfulness", *(n for n, asked in more.items() if asked)))
+
+
 STAGE = Stage(
     name="evaluate",
     version=4,
@@ -277,7 +235,7 @@ STAGE = Stage(
     shards=lambda inputs, params: aligned_shards(params.maps)(inputs, params),
     run=run,
     reads=lambda params: {"images": "part", params.maps: "part"} | ({params.found: "part"} if params.found else {}),
-    writes=lambda params: (f"faithfulness/{params.variant}", *((f"road/{params.variant}",) if params.road else ())),
+    writes=_writes,
     fit=fit,
     fit_reads=lambda params: ("images", params.maps),
     state_of=lambda params: (("extract", ""),),

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.evaluate.pointing import energy, pointing
+from activation_atlas.stages.evaluate.spread import complexity, sparseness
 from activation_atlas.stages.vision.attribution.boxes import Box, largest, overlap, thresholded
 from activation_atlas.stages.vision.attribution.pixels import at_input, draw, order, random_map
 from activation_atlas.stages.vision.place import Place
@@ -52,6 +53,7 @@ class Figures:
         self.waiting: list[tuple[np.ndarray, np.ndarray, list[int]]] = []
         self.curves, self.road, self.channels = None, None, 3
         self.removed: dict[int, list[dict[str, Any]]] = {}
+        self.spread: dict[int, dict[str, Any]] = {}
         if len(maps) and (params.deletion or params.insertion):
             from activation_atlas.stages.vision.attribution.deletion import pixel_curves
 
@@ -79,6 +81,9 @@ class Figures:
             values = self._values(row, image_id)
             if values is None:
                 continue
+            if self.params.complexity:
+                told = {"complexity": complexity(values), "sparseness": sparseness(values)}
+                self.spread[row] = self._about(row, image_id) | told
             if inside is not None:
                 self.found["pointing"][row] = pointing(values, inside, self.params.tolerance)
                 self.found["energy"][row] = energy(values, inside)
@@ -99,9 +104,7 @@ class Figures:
         """What ROAD left of a map's class at each percentage, of (2, percentages, K)."""
         from activation_atlas.stages.vision.attribution.road import PERCENT
 
-        target = self.targets[row]
-        about = {"image_id": image_id, "target": target, "target_kinds": self.maps["target_kinds"][row].as_py()}
-        made = []
+        target, about, made = self.targets[row], self._about(row, image_id), []
         for k, percent in enumerate(PERCENT):
             found: dict[str, Any] = {"percent": percent}
             for name, values in zip(("morf", "lerf"), left[:, k], strict=True):
@@ -110,6 +113,10 @@ class Figures:
                 found[f"{name}_first"] = bool(values.argmax() == target) if sound else None
             made.append(about | found)
         return made
+
+    def _about(self, row: int, image_id: str) -> dict[str, Any]:
+        kinds = self.maps["target_kinds"][row].as_py()
+        return {"image_id": image_id, "target": self.targets[row], "target_kinds": kinds}
 
     def _iou(self, image_id: str, row: int, values: np.ndarray, things: Sequence[Box]) -> float | None:
         """How far the box of a map meets the nearest of the boxes around the thing; None where none was looked for."""
@@ -151,6 +158,10 @@ class Figures:
         """Rows of ``road``, of the maps that order anything."""
         rows = [row for _, of_map in sorted(self.removed.items()) for row in of_map]
         return pa.Table.from_pylist(rows, schema=tables.road())
+
+    def spreads(self) -> pa.Table:
+        """Rows of ``complexity``, of the maps that say anything."""
+        return pa.Table.from_pylist([self.spread[row] for row in sorted(self.spread)], schema=tables.complexity())
 
     def table(self) -> pa.Table:
         self._walk()

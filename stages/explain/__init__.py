@@ -19,7 +19,7 @@ from activation_atlas.stages.explain.targets import resolve
 from activation_atlas.stages.feed import Feed, at_size
 from activation_atlas.stages.methods import METHODS, MethodSpec
 from activation_atlas.stages.sections import Sections
-from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec
+from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec, Texts
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 from activation_atlas.stages.tables.flags import flag_of
 from activation_atlas.stages.tasks import judged, labelled, task_named, task_of
@@ -37,7 +37,7 @@ class ExplainSpec(Spec):
     methods: list[MethodSpec] = Field(
         default=["grad_cam"], min_length=1, validate_default=True, description="a name, or {name: ..., options}"
     )
-    targets: list[str] = Field(
+    targets: Texts = Field(
         default=["predicted", "label"],
         min_length=1,
         description="predicted, label, missed, false, second, rank:K, top:K, or a class's name",
@@ -276,7 +276,7 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
 
 STAGE = Stage(
     name="explain",
-    version=4,
+    version=5,
     about="maps of what in an image speaks for a class, by one method",
     params=Params,
     shards=aligned_shards("predictions"),

@@ -9,25 +9,29 @@ import numpy as np
 
 from activation_atlas.stages.drawing import captions
 from activation_atlas.stages.drawing.numbers import figure, probability, short
-from activation_atlas.stages.drawing.panels import Column, Group, panel, shown_size
+from activation_atlas.stages.drawing.panels import ACROSS, Column, Group, panel, shown_size
 from activation_atlas.stages.drawing.sheet import Sheet
 from activation_atlas.stages.drawing.surface import top_of
 from activation_atlas.stages.explain.explained import Explained, Map
-from activation_atlas.stages.methods import METHODS, Method
+from activation_atlas.stages.methods import METHODS
 from activation_atlas.stages.stage import UserError
 
 
-def panel_of(images: Sequence[Explained], boxes: bool = False) -> Sheet:
+def panel_of(images: Sequence[Explained], boxes: bool = False, *, words: bool = True, across: int = ACROSS) -> Sheet:
     """Images that :func:`stages.explain.interactive.explain_images` explained, on one sheet.
 
     Args:
         boxes: draws a frame around what each map says is the thing, see :meth:`Explained.box`.
+        words: writes under the pictures what each method says, what the colours mean and how maps are enlarged.
+        across: methods beside one another at most; further ones follow below.
 
     Raises:
-        UserError: there is no image, or one without maps.
+        UserError: there is no image, or one without maps; fewer than one method beside another.
     """
     if not images:
         raise UserError("panel: there is no image; give what explain returned")
+    if across < 1:
+        raise UserError(f"panel: across {across}: give at least 1")
     if bare := [image.name for image in images if not image.maps]:
         raise UserError(f"panel: {bare[0]} has no maps; give explain one method or more, and a target")
     groups = []
@@ -61,10 +65,10 @@ def panel_of(images: Sequence[Explained], boxes: bool = False) -> Sheet:
     seen += f" ({one.fit.share:.3g} of its sides)" if one.fit.share < 1 else ""
     title = one.name if len(images) == 1 else f"{len(images)} images"
     size = "{} × {}".format(*one.input_size)
-    words = _words(images)
-    if boxes:
-        words.append("Frames: the box found in the map, around its largest piece.")
-    return panel(groups, title, f"{_what(one)}. {one.model} sees {seen}, {size}", words)
+    told = _words(images) if words else []
+    if words and boxes:
+        told.append("Frames: the box found in the map, around its largest piece.")
+    return panel(groups, title, f"{_what(one)}. {one.model} sees {seen}, {size}", told, across)
 
 
 def _what(one: Explained) -> str:
@@ -96,16 +100,12 @@ def _where(own: Sequence[Map], alone: bool) -> str:
     """
     one = own[0]
     height, width = one.values.shape
-    if _by_segments(METHODS[one.options.name]):
+    if METHODS[one.options.name].segmented:
         fits = [f"{m.fit:.2f}".replace("-", "−") for m in own if m.fit is not None and alone]
         return "segments of the input" + (f"; fit {', '.join(fits)}" if fits else "")
     if one.options.windows:
         return f"{height} × {width} windows of " + "{} × {}".format(*one.options.windows[0])
     return f"{one.layer or 'at the input'}, {height} × {width}; bilinear"
-
-
-def _by_segments(method: Method) -> bool:
-    return method.resolution == "input" and method.grain == "blocky"
 
 
 def _words(images: Sequence[Explained]) -> list[str]:
@@ -123,14 +123,12 @@ def _words(images: Sequence[Explained]) -> list[str]:
             "99th percentile of what is drawn, given above its row for one method after the other; the bar is in "
             "shares of it, on a light photograph above and on a dark one below."
         )
-    records = {m.options.name: METHODS[m.options.name] for m in methods.values()}.values()
-    segmented = [m for m in records if _by_segments(m)]
     drawn = "Each value stands in the middle of what its position sees; between them maps are bilinear"
-    if segmented:
-        of_segments = "a superpixel has one value throughout"
-        drawn = f"{drawn}; {of_segments}" if len(segmented) < len(records) else of_segments.capitalize()
+    records = {m.options.name: METHODS[m.options.name] for m in methods.values()}.values()
     if spread := [m.title.lower() for m in records if m.resolution == "windows"]:
         drawn += f"; of {' and '.join(spread)}, each pixel gets the mean of the windows that hide it"
+    if any(m.segmented for m in records):
+        drawn += "; segments have one value each and keep their borders"
     if len(images) == 1 and any(m.fit is not None for m in methods.values()):
         drawn += (
             "; fit: how much of the logit’s variance, over images with segments hidden, the sum of a map’s segments "

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.classes import class_index
@@ -75,10 +76,13 @@ class TableWriter:
         self._attributed = [self._class(c) for c in chosen]
         self._said: dict[str, Any] = {"classes": self.classes, "kind": kind, "by": by}
         self._said["input_size"] = tuple(int(side) for side in input_size)
+        blank = {layer: Layer(channels=1, height=1, width=1) for layer in self._given}
+        _sound("aa.TableWriter", lambda: Network(layers=blank, attributed=self._attributed, **self._said))
         self._sampling = {"edge": edge, "count": positions_per_image}
         self.seed, self._part_images = seed, part_images
         self._layers: dict[str, Layer] = {}
         self._attributes: bool | None = None
+        self._one: bool | None = None  # logit of two classes
         self._ids: set[str] = set()
         self._part, self._held = 0, 0
         self._columns: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
@@ -95,7 +99,10 @@ class TableWriter:
 
     def positions(self, path: str, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns that :meth:`add` keeps of an image's map: for who computes attributions only there."""
-        return positions(self.seed, image_id(path), height, width, self._sampling["edge"], self._sampling["count"])
+        return positions(self.seed, image_id(path), height, width, self._edge(height, width), self._sampling["count"])
+
+    def _edge(self, height: int, width: int) -> int:
+        return 0 if (height, width) == (1, 1) else self._sampling["edge"]
 
     def add(
         self,
@@ -124,7 +131,7 @@ class TableWriter:
         if self._attributes not in (None, bool(attributions)):
             raise UserError(f"{path}: attributions are for all images or for none")
         rows = {layer: self._rows(path, layer, activations[layer], attributions) for layer in self._given}
-        self._attributes = bool(attributions)
+        self._attributes, self._one = bool(attributions), np.size(logits) < len(self.classes)
         self._ids.add(own)
         self._columns["predictions"]["image_id"].append(own)
         self._columns["predictions"]["path"].append(path)
@@ -139,8 +146,11 @@ class TableWriter:
 
     def _logits(self, path: str, logits: Any) -> np.ndarray:
         scores = np.asarray(logits, np.float32).reshape(-1)
-        if len(scores) == 1 and len(self.classes) == 2:  # the sigmoid of z is the softmax of 0 and z
-            scores, self._said["kind"] = np.array([0, scores[0]], np.float32), "softmax"
+        one = len(scores) == 1 and len(self.classes) == 2 and self._said["kind"] != "quantity"
+        if self._one not in (None, one):
+            raise UserError(f"{path}: {len(scores)} logits, but those before are {1 if self._one else 2}")
+        if one:  # the sigmoid of z is the softmax of 0 and z
+            scores = np.array([0, scores[0]], np.float32)
         if len(scores) != len(self.classes):
             raise UserError(f"{path}: {len(scores)} logits, but there are {len(self.classes)} classes")
         if not np.isfinite(scores).all():
@@ -157,11 +167,10 @@ class TableWriter:
         if values.shape != (about.height, about.width, about.channels):
             first = (about.height, about.width, about.channels)
             raise UserError(f"{where}: activations of shape {values.shape}, but those before are {first}")
-        edge = 0 if values.shape[:2] == (1, 1) else self._sampling["edge"]
-        if min(values.shape[:2]) <= 2 * edge:
+        edge, size = self._edge(about.height, about.width), (about.height, about.width)
+        if min(size) <= 2 * edge:
             raise UserError(f"{where}: no position of its {about.height} x {about.width} is {edge} from the border")
-        size = about.height, about.width
-        row, col = positions(self.seed, image_id(path), *size, edge, self._sampling["count"])
+        row, col = self.positions(path, *size)
         made = {"row": row.astype(np.int16), "col": col.astype(np.int16)}
         made["activation"] = self._narrow(where, "activations", values[row, col])
         made["features"] = self._narrow(where, "activations", values.mean((0, 1), np.float64))
@@ -184,10 +193,7 @@ class TableWriter:
             steps = [size / n for size, n in zip(self._said["input_size"], (height, width), strict=True)]
             evenly = {"stride": tuple(steps), "offset": tuple((step - 1) / 2 for step in steps)}
             about = {"height": height, "width": width, "channels": channels, **evenly, **self._given[layer]}
-            try:
-                self._layers[layer] = Layer(**about)
-            except ValueError as error:
-                raise UserError(f"layer {layer}: {' '.join(str(error).split())}") from None
+            self._layers[layer] = _sound(f"layer {layer}", lambda: Layer(**about))
         return self._layers[layer]
 
     def _narrow(self, where: str, what: str, values: np.ndarray) -> np.ndarray:
@@ -237,7 +243,8 @@ class TableWriter:
         if self._held:
             self._write()
         attributed = self._attributed if self._attributes else []
-        Network(layers=self._layers, attributed=attributed, **self._said).write(self.root)
+        said = self._said | ({"kind": "softmax"} if self._one else {})
+        Network(layers=self._layers, attributed=attributed, **said).write(self.root)
 
     def __enter__(self) -> TableWriter:
         return self
@@ -245,3 +252,16 @@ class TableWriter:
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         if kind is None:
             self.close()
+
+
+Made = TypeVar("Made")
+
+
+def _sound(where: str, make: Callable[[], Made]) -> Made:
+    """What ``make`` makes; UserError with the first of what cannot be."""
+    try:
+        return make()
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = "".join(f"{part}: " for part in first["loc"] if isinstance(part, str))
+        raise UserError(f"{where}: {place}{first['msg'].removeprefix('Value error, ')}") from None

@@ -71,10 +71,12 @@ class Views:
     Attributes:
         squeezed: of the shape of the model's input.
         undistorted: the same, but where it was squeezed into that shape (``crop: none``) in its own proportions.
+        upright: (height, width) of the whole image.
     """
 
     squeezed: np.ndarray
     undistorted: np.ndarray
+    upright: tuple[int, int]
 
 
 def as_shown(images: ImagesSpec, size: tuple[int, int], edge: int) -> Callable[[bytes], Views]:
@@ -95,7 +97,8 @@ def as_shown(images: ImagesSpec, size: tuple[int, int], edge: int) -> Callable[[
 
         crop = Fit.of(images).to_look_at
         squeezed = view(*size)
-        return Views(squeezed, view(*image.shape[:2]) if crop.crop == "none" else squeezed)
+        undistorted = view(*image.shape[:2]) if crop.crop == "none" else squeezed
+        return Views(squeezed, undistorted, image.shape[:2])
 
     return prepare
 

@@ -1,21 +1,21 @@
-"""images, predictions -> site/textbook: what the network has learned, and what it sees in a few photographs."""
+"""images, predictions -> looks: what the network has learned, and what it sees in a few photographs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from pydantic import Field
 
+from activation_atlas.stages import tables
 from activation_atlas.stages.sections import Sections
-from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec, folder, slug
-from activation_atlas.stages.stage import Inputs, Shard, Stage, one_shard
+from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec, folder
+from activation_atlas.stages.stage import Inputs, Shard, Shared, Stage, State
 
 if TYPE_CHECKING:
-    from activation_atlas.stages.look.page import Link
-
-FOLDER = "site/textbook"
+    from activation_atlas.stages.look.photographs import Photograph
 
 
 class LookSpec(Spec):
@@ -46,43 +46,98 @@ class LookSpec(Spec):
 
 
 class Params(Spec):
-    """``title``: of the run; ``peaks``: layers that have that table; ``boxed``: methods that have boxes."""
+    """``peaks``: layers that have that table."""
 
-    title: str
     peaks: list[str] = Field(default_factory=list)
-    boxed: list[str] = Field(default_factory=list)
     model: OpenedModel
     images: ReadImages
     seed: int
     look: LookSpec
 
 
-def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
-    """``site/textbook/index.html``, its pictures as PNG and PDF, and the tables behind them."""
+Piece = tuple[str, str | None]
+"""What one shard draws: a part of ``interactive.PARTS``, and of which layer or photograph, if of one."""
+
+
+def fit(inputs: Inputs, params: Params) -> State:
+    """Which photographs are looked at.
+
+    Returns:
+        model: its name; attends: whether it has attention among patches; layer: whose channels are drawn, None by
+        default; shown: ids of the photographs; stems: what files about each are called after, by id; patches: ids of
+        those that are looked through.
+    """
     from activation_atlas.stages.look.attention import attends
-    from activation_atlas.stages.look.export import written_of
-    from activation_atlas.stages.look.interactive import PARTS, looked_at
-    from activation_atlas.stages.look.patches import of_run
-    from activation_atlas.stages.look.photographs import read
-    from activation_atlas.stages.look.shown import Shown
+    from activation_atlas.stages.look.export import stems_of
     from activation_atlas.stages.vision.model import open_model
 
     asked, model = params.look, open_model(params.model)
     layer = asked.layer or _peaked(model, params.peaks)
-    looked_through = 0 if layer in params.peaks else asked.patches
-    ids = inputs.table("predictions", ["image_id"])["image_id"].to_pylist()[: max(asked.photographs, looked_through)]
+    through = 0 if layer in params.peaks else asked.patches
+    ids = inputs.table("predictions", ["image_id"])["image_id"].to_pylist()[: max(asked.photographs, through)]
+    found = _read(inputs, params, model, ids)
+    shown = found[: asked.photographs]
+    return {
+        "model": model.name,
+        "attends": attends(model),
+        "layer": layer,
+        "shown": [one.image_id for one in shown],
+        "stems": stems_of(shown),
+        "patches": [one.image_id for one in found[:through]],
+    }
+
+
+def _read(inputs: Inputs, params: Params, model: Any, ids: Sequence[str]) -> list[Photograph]:
+    from activation_atlas.stages.look.photographs import read
+
+    if not ids:
+        return []
     rows = inputs.table("images", ["image_id", "uri"])
     where = dict(zip(rows["image_id"].to_pylist(), rows["uri"].to_pylist(), strict=True))
+    return read({i: where[i] for i in ids}, model, params.images, _lost(inputs))
 
+
+def _lost(inputs: Inputs) -> Callable[[str, str], None]:
     def lost(uri: str, reason: str) -> None:
         inputs.warn(f"look: {uri} could not be read again and is left out: {reason}")
 
-    shown = read({i: where[i] for i in ids}, model, params.images, lost)
+    return lost
+
+
+def pieces(params: Params, state: State) -> list[Piece]:
+    """What is drawn, in the order of the page: so much is lost when a run is killed, or done by one worker."""
+    asked, shown = params.look, state["shown"]
+    found: list[Piece] = [("filters", layer) for layer in asked.filters] or [("filters", None)]
+    found += [("maps", image_id) for image_id in shown]
+    if state["attends"] and shown:
+        found.append(("attention", None))
+    if asked.channels:
+        found.append(("channels", None))
+    return [*found, ("classes", None)]
+
+
+def shards(inputs: Inputs, params: Params) -> list[Shard]:
+    """One for each piece."""
+    return [Shard(k, k, k + 1) for k in range(len(pieces(params, inputs.state())))]
+
+
+def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
+    """The pictures of one piece, as PNG and PDF, and the numbers behind them."""
+    from activation_atlas.stages.look.export import rows_of
+    from activation_atlas.stages.look.interactive import looked_at
+    from activation_atlas.stages.look.patches import of_run
+    from activation_atlas.stages.look.shown import Shown
+    from activation_atlas.stages.vision.model import open_model
+
+    asked, model, state = params.look, open_model(params.model), inputs.state()
+    (part, which), layer = pieces(params, state)[shard.index], state["layer"]
+    own = {"filters": [], "maps": [which], "channels": state["patches"]}
+    shown = _read(inputs, params, model, own[part] if part in own else state["shown"])
     seen = looked_at(
         params.model,
-        shown[: asked.photographs],
-        only=[part for part in PARTS if {"channels": asked.channels, "attention": attends(model)}.get(part, True)],
-        filters=asked.filters or None,
+        shown,
+        only=[part],
+        filters=which if part == "filters" else None,
         maps=asked.maps or None,
         layer=layer,
         channels=None if asked.channels == 64 else range(asked.channels),
@@ -90,16 +145,12 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         size=asked.size,
         steps=asked.steps,
         seed=params.seed,
-        patches=shown[:looked_through],
     )
-    if layer in params.peaks:
-        both = [
-            of_run(one, inputs, model, params.images, asked.size, lost) if one.layer == layer else one
-            for one in seen.maximised
-        ]
-        seen = replace(seen, maximised=Shown(both))
-    files = written_of(seen, params.title, "../index.html", _others(inputs, params))
-    return {f"{FOLDER}/{name}": content for name, content in files.items()}
+    if part == "channels" and layer in params.peaks:
+        found = (params.images, asked.size, _lost(inputs))
+        seen = replace(seen, maximised=Shown(of_run(one, inputs, model, *found) for one in seen.maximised))
+    rows = [{"piece": shard.index, **row} for row in rows_of(seen, state["stems"])]
+    return {"looks": pa.Table.from_pylist(rows, schema=tables.looks())}
 
 
 def _peaked(model: Any, layers: Sequence[str]) -> str | None:
@@ -111,45 +162,34 @@ def _peaked(model: Any, layers: Sequence[str]) -> str | None:
     return min(layers, key=lambda name: (abs(depth[name] - middle), name), default=None)
 
 
-def _others(inputs: Inputs, params: Params) -> list[Link]:
-    """What report draws of the run's channels and boxes."""
-    from activation_atlas.stages.look.page import Link
-
-    found = [
-        Link(f"../../figures/peaks-{slug(folder(layer))}.jpg", f"What excites the channels of {layer}")
-        for layer in params.peaks
-        if inputs.table(f"peaks/{folder(layer)}", ["channel"]).num_rows
+def _reads(params: Params) -> dict[str, Shared]:
+    tables = [
+        "images",
+        *(["predictions"] if params.peaks else ()),
+        *(f"peaks/{folder(layer)}" for layer in params.peaks),
     ]
-    if len(params.peaks) > 1:
-        found.append(Link("../../figures/sparsity.png", "How sparse the layers are"))
-    if params.boxed:
-        words = f"Boxes around what maps find, on the sheets of the page of mistakes: {', '.join(params.boxed)}"
-        found.append(Link("../errors.html#figures", words))
-    return found
+    return {name: "all" for name in tables}
 
 
 def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
     if asked.config.look is not None:
-        boxed = [name.partition("/")[2] for name in asked.written if name.startswith("boxes/")]
-        made = {"title": asked.config.run.name, "peaks": asked.counted, "boxed": boxed}
-        yield "", {**made, "look": asked.config.look, **asked.opened}
+        yield "", {"peaks": asked.counted, "look": asked.config.look, **asked.opened}
 
 
 STAGE = Stage(
     name="look",
-    version=3,
+    version=5,
     about="what the network has learned and sees in a few photographs: filters, feature maps, attention, what it "
     "answers to",
     params=Params,
-    shards=one_shard,
+    shards=shards,
     run=run,
-    reads=lambda params: dict.fromkeys(
-        ("images", "predictions", *(f"peaks/{folder(layer)}" for layer in params.peaks)), "all"
-    ),
-    writes=lambda params: (FOLDER,),
-    libraries=("tensorflow", "keras", "numpy", "matplotlib", "pillow", "jinja2"),
+    reads=_reads,
+    writes=lambda params: ("looks",),
+    fit=fit,
+    fit_reads=lambda params: ("images", "predictions"),
+    libraries=("tensorflow", "keras", "numpy", "matplotlib", "pillow"),
     model=True,
     threads=False,
-    files=True,
     steps=_steps,
 )

@@ -1,87 +1,97 @@
-"""What was looked at as files: pictures, tables and a page that opens from the file system."""
+"""What was looked at as rows of the table ``looks``, and as files: pictures, tables and a page that opens from the file
+system."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from io import BytesIO
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from activation_atlas.stages.drawing.sheet import Sheet
+from activation_atlas.stages.drawing.textbook import files_of
 from activation_atlas.stages.drawing.written import file_stems
-from activation_atlas.stages.look import page
-from activation_atlas.stages.look.page import Link, Picture, Section
 from activation_atlas.stages.look.photographs import Photograph
 from activation_atlas.stages.specs import folder, slug
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from activation_atlas.stages.look.interactive import Look
+
+
+class _Seen(Protocol):
+    """What has a sheet, and the numbers behind it."""
+
+    def sheet(self) -> Sheet: ...
+
+    def table(self) -> pa.Table: ...
 
 
 def save(seen: Look, out: Path) -> list[Path]:
     """Writes everything to a folder; the files written, the page first."""
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, content in written_of(seen).items():
+    rows = rows_of(seen, stems_of(seen.images))
+    for name, content in files_of(rows, seen.model, seen.model, bool(seen.images)).items():
         written.append(out / name)
         written[-1].write_bytes(content)
     return written
 
 
-def written_of(seen: Look, title: str = "", home: str = "", others: Sequence[Link] = ()) -> dict[str, bytes]:
-    """The files by name, the page first.
+def stems_of(images: Sequence[Photograph]) -> dict[str, str]:
+    """What files about each photograph are called after, by its id."""
+    return dict(zip([one.image_id for one in images], file_stems([one.name for one in images]), strict=True))
+
+
+def rows_of(seen: Look, stems: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """A row of the table ``looks`` for each picture, one drawn after the other.
 
     Args:
-        title: of the run; default: the model's name. home: the page that this one belongs to.
-        others: what else there is of the run.
+        stems: of :func:`stems_of`.
     """
-    files: dict[str, bytes] = {"index.html": b""}
-
-    def picture(sheet: Sheet, stem: str, words: str) -> Picture:
-        files[f"{stem}.png"], files[f"{stem}.pdf"] = sheet.png(), sheet.vector("pdf")
-        return Picture(f"{stem}.png", words, sheet.width, sheet.height)
-
-    def table(name: str, parts: Sequence[pa.Table]) -> None:
-        if parts:
-            held = BytesIO()
-            pq.write_table(pa.concat_tables(parts), held)
-            files[f"{name}.parquet"] = held.getvalue()
-
-    filters = [picture(one.sheet(), f"filters-{_part(one.name)}", one.name) for one in seen.filters]
-    stems = dict(zip([one.image_id for one in seen.images], file_stems([i.name for i in seen.images]), strict=True))
-    maps = [
-        picture(one.sheet(), f"maps-{stems[one.image.image_id]}-{_part(one.layer)}", f"{one.layer} of {one.image.name}")
-        for one in seen.maps
+    found: list[tuple[str, _Seen, str, str]] = [
+        *(("filters", one, f"filters-{_part(one.name)}", one.name) for one in seen.filters),
+        *(
+            ("maps", one, f"maps-{stems[one.image.image_id]}-{_part(one.layer)}", f"{one.layer} of {one.image.name}")
+            for one in seen.maps
+        ),
+        *(
+            (
+                "attention",
+                one,
+                f"attention-{stems[one.image.image_id]}",
+                f"what each head attends to in {one.image.name}",
+            )
+            for one in seen.attention
+        ),
+        *(
+            (
+                "maximised",
+                made,
+                f"maximised-{_part(made.layer or made.answers)}",
+                f"what {made.layer or made.answers} answer to",
+            )
+            for made in seen.maximised
+        ),
     ]
-    attended = [
-        picture(one.sheet(), f"attention-{stems[one.image.image_id]}", f"what each head attends to in {one.image.name}")
-        for one in seen.attention
-    ]
-    drawn = [
-        picture(
-            made.sheet(),
-            f"maximised-{_part(made.layer or made.answers)}",
-            f"what {made.layer or made.answers} answer to",
-        )
-        for made in seen.maximised
-    ]
-    table("filters", [one.table() for one in seen.filters])
-    table("feature_maps", [one.table() for one in seen.maps])
-    table("attention", [one.table() for one in seen.attention])
-    table("maximised", [made.table() for made in seen.maximised])
-    sections = [
-        Section(*page.FILTERS, filters),
-        Section(*page.MAPS, maps),
-        Section(*page.ATTENTION, attended),
-        Section(*page.MAXIMISED, drawn),
-        Section(*page.OTHERS, [], others),
-    ]
-    heading = "What the network has learned" + (", and what it sees" if seen.images else "")
-    files["index.html"] = page.page(title or seen.model, heading, seen.model, sections, home)
-    return files
+    for place, (section, one, stem, words) in enumerate(found):
+        sheet, held = one.sheet(), pa.BufferOutputStream()
+        numbers = one.table()
+        with pa.ipc.new_stream(held, numbers.schema) as stream:
+            stream.write_table(numbers)
+        yield {
+            "place": place,
+            "section": section,
+            "stem": stem,
+            "words": words,
+            "width": sheet.width,
+            "height": sheet.height,
+            "png": sheet.png(),
+            "pdf": sheet.vector("pdf"),
+            "numbers": held.getvalue().to_pybytes(),
+        }
 
 
 def said(image: Photograph, classes: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from activation_atlas.stages import tables
 from activation_atlas.stages.drawing.numbers import plural, short
 from activation_atlas.stages.drawing.sheet import Sheet, encoded
-from activation_atlas.stages.drawing.tiles import MOST, crossed, resized, tile_sheet
+from activation_atlas.stages.drawing.tiles import SIDE, crossed, resized, tile_sheet
 from activation_atlas.stages.look.wanted import Wanted
 
 Recipe = Literal["mean", "icon", "textbook"]
@@ -24,7 +24,7 @@ SHOWN = 6
 """Patches beside a picture at most."""
 
 FEW, LARGE = 12, 200
-"""So few pictures are drawn with a longer side of up to so many pixels: the lettering below is as wide as they are."""
+"""So few pictures are drawn up to so many pixels high and wide: the line under each is no longer than it is wide."""
 
 FLAT = 2.0
 """A picture whose pixels' standard deviation is less than so many of 255 shows nothing: nothing made it answer."""
@@ -66,8 +66,13 @@ class Maximised:
         """What stands in the place of a layer: classes, or outputs."""
         return "outputs" if self.wanted[0].kind == "output" else "classes"
 
-    def sheet(self) -> Sheet:
-        """All pictures, each with its patches at the right."""
+    def sheet(self, *, side: int | None = None) -> Sheet:
+        """All pictures, each with its patches at the right.
+
+        Args:
+            side: pixels that both together are high and wide, at most; default: 160, of :data:`FEW` or fewer 200.
+        """
+        side = side or (LARGE if len(self.wanted) <= FEW else SIDE)
         beside = any(self.patches)
         flat = (self.responses == 0) | (self.pictures.std((1, 2, 3)) < FLAT)
         tiles = [
@@ -81,9 +86,9 @@ class Maximised:
         how = _HOW[self.recipe].format(steps=self.steps, what=_what(kind, self.recipe))
         labels = [self._label(k) for k in range(len(tiles))]
         words = self._words(beside, bool(flat.any()))
-        subtitle = f"{self.model}: {count}{where}. {how}"
-        most = LARGE if len(tiles) <= FEW else MOST
-        return tile_sheet(f"What {what} would like to see", subtitle, tiles, labels, words, most=most)
+        return tile_sheet(
+            f"What {what} would like to see", f"{self.model}: {count}{where}. {how}", tiles, labels, words, most=side
+        )
 
     def _label(self, k: int) -> str:
         own = f"{self.wanted[k].name}: {short(float(self.responses[k]))}"

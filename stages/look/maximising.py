@@ -136,11 +136,13 @@ def maximised(
 
 
 def _layer(model: Any, layer: str | None) -> str:
+    from activation_atlas.stages.vision.model.geometry import unplaced
     from activation_atlas.stages.vision.responses import deep
 
     found = layer or deep(model)
     if found is None:
-        raise UserError(f"model {model.name}: no layer has positions; choose a layer, or classes")
+        told = unplaced(model.shapes, "choose a layer, or classes")
+        raise UserError(f"model {model.name}: no layer has positions{told}")
     return found
 
 

@@ -41,7 +41,8 @@ def of_photographs(model: Any, layer: str, shown: Sequence[Photograph], vectors:
         vectors: (n, C). size: side of the picture that they stand beside, the largest of a patch.
     """
     none = Patches([[] for _ in vectors], np.full(len(vectors), np.nan, np.float32))
-    if not shown or not layer or (np.count_nonzero(vectors, 1) != 1).any():
+    alone = (np.count_nonzero(vectors, 1) == 1) & (vectors.max(1) > 0)  # what speaks against a channel is another thing
+    if not shown or not layer or not alone.all():
         return none
     from activation_atlas.stages.vision.responses import peaks
 

@@ -144,7 +144,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 
 STAGE = Stage(
     name="measures",
-    version=1,
+    version=2,
     about="predictions -> measures: how often the model is right, class by class, or how far off its quantities are",
     params=Params,
     shards=one_shard,

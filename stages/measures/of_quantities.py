@@ -18,6 +18,7 @@ def errors(residual: np.ndarray, label: np.ndarray, weights: np.ndarray | None =
     own = np.ones(len(residual)) if weights is None else weights.astype(np.float64)
     total, squares = own.sum(), own @ residual**2
     spread = own @ (label - own @ label / total) ** 2
+    varies = np.ptp(label[own > 0], 0) > 0  # not by the spread: that of times of a day is nothing beside the year's
     with np.errstate(divide="ignore", invalid="ignore"):
-        r2 = np.where(spread > 1e-12 * total * (np.abs(label).max(0) ** 2), 1 - squares / spread, np.nan)
+        r2 = np.where(varies, 1 - squares / spread, np.nan)
     return np.stack([own @ np.abs(residual) / total, np.sqrt(squares / total), r2])

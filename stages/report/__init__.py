@@ -18,11 +18,14 @@ from activation_atlas.stages.drawing.sheet import Sheet, encoded
 from activation_atlas.stages.groups import Given, groups_of
 from activation_atlas.stages.report import captions, contact, heatmaps, listed, page, payload, peaks, posters, tiles
 from activation_atlas.stages.report.assets import Assets
-from activation_atlas.stages.report.errors import MEASURED, Explained, error_audit
+from activation_atlas.stages.report.errors import error_audit
+from activation_atlas.stages.report.errors.asked import Explained, explained
 from activation_atlas.stages.report.errors.measured import headline
-from activation_atlas.stages.report.evidence import Atlas, Grid, read_atlas, read_photos, read_score
+from activation_atlas.stages.report.evidence import Atlas, Grid, read_atlas, read_photos
 from activation_atlas.stages.report.names import read_names
 from activation_atlas.stages.report.presence import read_presence
+from activation_atlas.stages.report.score import read_score
+from activation_atlas.stages.report.textbook import textbook
 from activation_atlas.stages.report.validity import read_validity
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import Grown, PositiveInt, ReadImages, Spec, ViewSpec, folder, slug
@@ -117,6 +120,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
     data = {
         "title": params.title,
         "unit": "" if atlases and atlases[0].measured else " logits",
+        "measured": any(atlas.measured for atlas in atlases),
+        "several": any(atlas.several for atlas in atlases),
         "classes": atlases[0].classes if atlases else [],
         "atlases": described,
         "groups": groups_of(inputs, params.groups),
@@ -143,6 +148,9 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         files.update(audit.files)
         facts["errors"] = audit.facts
         facts["figures"] += audit.figures
+    if params.textbook:
+        of = (params.channels.layers if params.channels else (), params.explain.found if params.explain else ())
+        files.update(textbook(inputs, params.title, *of))
     files[PAGE] = page.page(params.title, data, atlases, score, facts)
     files.update({f"site/assets/{name}": content for name, content in assets.files.items()})
     return files
@@ -242,21 +250,16 @@ def _reads(params: Params) -> dict[str, str]:
             tables[f"icons/{v.view.name}"] = "all"
     for section in (params.explain, params.channels):
         tables |= {table: "all" for table in (section.reads if section else ())}
-    return tables
+    return tables | ({"looks": "all"} if params.textbook else {})
 
 
 def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
-    config, explained = asked.config, None
-    if (section := config.explain) is not None:
-        measured = [t for t in asked.written if t.partition("/")[0] in MEASURED]
-        explained = {name: getattr(section, name) for name in ("limit", "methods", "targets")}
-        explained |= {"select": section.images, "measured": measured}
-        explained |= {"boxed": [t for t in asked.written if t.startswith("boxes/")]}
+    config = asked.config
     views = [
         {"view": a.view, "grids": sorted(a.grids), "icon_grids": _icon_grids(a), "min_count": a.min_count}
         for a in config.atlases
     ]
-    shown = {"views": views, "images": asked.images, "groups": asked.groups, "explain": explained}
+    shown = {"views": views, "images": asked.images, "groups": asked.groups, "explain": explained(asked)}
     shown |= {"channels": {"layers": asked.counted, "shown": config.channels.shown} if config.channels else None}
     made = {"title": config.run.name, "about": dict(asked.about), "textbook": config.look is not None}
     yield "", {**made, "report": config.report, **shown}
@@ -273,7 +276,7 @@ def _icon_grids(atlas: Any) -> list[int]:
 
 STAGE = Stage(
     name="report",
-    version=8,
+    version=11,
     about="posters, heat maps and the page that shows what each cell argues for",
     params=Params,
     shards=one_shard,
@@ -286,6 +289,8 @@ STAGE = Stage(
         ("measures", ""),
         *((stage, v.view.name) for stage in ("reduce", "purity", "validity") for v in params.views),
         *(("channels", folder(layer)) for layer in (params.channels.layers if params.channels else ())),
+        *([("look", "")] if params.textbook else ()),
+        *(("explain", name) for name in (params.explain.settled if params.explain else ())),
     ],
     libraries=("matplotlib", "Pillow", "jinja2"),
     files=True,

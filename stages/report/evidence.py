@@ -14,7 +14,7 @@ from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.specs import ViewSpec
 from activation_atlas.stages.stage import Inputs, UserError
 from activation_atlas.stages.tables import to_numpy
-from activation_atlas.stages.tasks import assigned, described, labelled, right, task_of
+from activation_atlas.stages.tasks import assigned, described, task_of
 
 Member = tuple[str, int, int]
 """image_id, row, col of a position; row = col = -1: the whole image."""
@@ -38,6 +38,8 @@ class Grid:
             what 95 % of the draws lie, in bits; None where not known.
         icons: PNG bytes, None where the cell has none.
         fidelity: column name of ``icons`` -> values, NaN where the cell has no icon.
+        away: of quantities (2, outputs, cells): mean absolute residual of the cell's photographs, in its unit, and half
+            of its 95 % interval; None of classes.
         names: per cell what it may be called, best first; see :mod:`stages.report.names`.
         measured: further columns of ``cells`` over the attributed classes, (cells, attributed classes) each:
             :data:`MEASURED`, those that there are.
@@ -58,6 +60,7 @@ class Grid:
     fidelity: dict[str, np.ndarray]
     labelled: np.ndarray | None = None
     variety: np.ndarray | None = None
+    away: np.ndarray | None = None
     names: list[list[Any]] = field(default_factory=list)
     measured: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -78,7 +81,9 @@ class Atlas:
         layer: receptive_field, stride, offset, in pixels of the model's input.
         images: distinct photographs its rows come from; None where not known.
         error_rate: share of its labelled photographs that are misclassified; None where none has a label.
+        mae: of quantities (outputs,) the mean absolute residual of its labelled photographs; None where none has one.
         softmax: whether a softmax reads its logits. measured: whether they are quantities, in units of their own.
+        several: whether photographs may be of several classes.
         listed: whether each image's likeliest classes alone have attributions.
         statistic: what to show for a class as ``validity`` has it; None where it was not measured.
         over: what it was chosen by: ``classes``, ``groups``, or ``commonest``.
@@ -96,8 +101,10 @@ class Atlas:
     grids: list[Grid] = field(default_factory=list)
     images: int | None = None
     error_rate: float | None = None
+    mae: np.ndarray | None = None
     softmax: bool = False
     measured: bool = False
+    several: bool = False
     listed: bool = False
     statistic: str | None = None
     validity: list[dict[str, Any]] = field(default_factory=list)
@@ -264,33 +271,3 @@ def read_photos(inputs: Inputs, wanted: set[str]) -> dict[str, Photo]:
 def _single(column: pa.ChunkedArray) -> list[int | None]:
     """The class of each image that is of one, else None."""
     return [index if index >= 0 else None for index in assigned(column).only.tolist()]
-
-
-@dataclass
-class Score:
-    """How the model does: predicted images, labelled ones, correct ones; rejects by reason (reason, stage, images)."""
-
-    images: int = 0
-    labelled: int = 0
-    correct: int = 0
-    rejects: list[tuple[str, str, int, str]] = field(default_factory=list)
-
-    @property
-    def accuracy(self) -> float | None:
-        return self.correct / self.labelled if self.labelled else None
-
-
-def read_score(inputs: Inputs) -> Score:
-    """Accuracy and rejects of the run; a reject is (reason, stage, number of images, one of their addresses)."""
-    score = Score()
-    for part in inputs.stream("predictions", ["correct"]):
-        score.images += len(part)
-        score.labelled += int(labelled(part["correct"]).sum())
-        score.correct += int(right(part["correct"]).sum())
-    reasons: dict[tuple[str, str], list[str]] = {}
-    for table in ("rejects/index", "rejects/extract"):
-        for part in inputs.stream(table):
-            for row in part.to_pylist():
-                reasons.setdefault((row["reason"], row["stage"]), []).append(row["uri"])
-    score.rejects = sorted(((r, s, len(u), min(u)) for (r, s), u in reasons.items()), key=lambda t: (-t[2], t[0], t[1]))
-    return score

@@ -9,7 +9,8 @@ from typing import Any
 from activation_atlas.stages.drawing.pages import rendered
 from activation_atlas.stages.intervals import wilson
 from activation_atlas.stages.report import captions, classview, validity
-from activation_atlas.stages.report.evidence import Atlas, Score
+from activation_atlas.stages.report.evidence import Atlas
+from activation_atlas.stages.report.score import Score
 from activation_atlas.stages.stage import Inputs
 
 SCRIPTS = (

@@ -44,6 +44,7 @@ def describe_atlas(
                 "entropy": rounded(grid.entropy, 3),
                 "labelled": grid.labelled.tolist() if grid.labelled is not None else grid.images.tolist(),
                 "variety": None if grid.variety is None else [rounded(row, 2) for row in grid.variety],
+                "away": None if grid.away is None else [[_short(row) for row in rows] for rows in grid.away],
                 "argues": [_pairs(a) for a in grid.argues],
                 "against": [_pairs(a) for a in grid.against],
                 "shares": _shares(atlas, grid),
@@ -83,11 +84,17 @@ def describe_atlas(
         "own": atlas.own_classes,
         "minCount": atlas.min_count,
         "errorRate": None if atlas.error_rate is None else round(atlas.error_rate, 4),
+        "mae": None if atlas.mae is None else _short(atlas.mae),
         "statistics": _statistics(atlas),
         "rates": _rates(atlas),
         "attributed": None if atlas.attributed == list(range(len(atlas.classes))) else atlas.attributed,
         "grids": grids,
     }
+
+
+def _short(values: np.ndarray) -> list[float | None]:
+    """To four digits, whatever the unit."""
+    return [float(f"{v:.4g}") if np.isfinite(v) else None for v in values]
 
 
 def _pairs(found: Sequence[tuple[int, float]]) -> list[list[float]]:

@@ -15,18 +15,23 @@ from pydantic import Field
 from activation_atlas.stages import tables
 from activation_atlas.stages.methods import MethodSpec, baseline
 from activation_atlas.stages.sanity.agreement import agreement, correlations
-from activation_atlas.stages.sanity.faithfulness import summary
+from activation_atlas.stages.sanity.chance import chance, set_against
+from activation_atlas.stages.sanity.curves import curves
+from activation_atlas.stages.sanity.faithfulness import MORE, summary
 from activation_atlas.stages.sanity.randomization import cascade, sample, shuffled
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import Grown, OpenedModel, PositiveInt, ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Shared, Stage, State, one_shard
 
 
-class Randomization(Spec):
-    """Images whose maps are made again, and how often."""
+class Randomization(Grown, Spec):
+    """Images whose maps are made again, and how often; and over how many noisy copies of each, where that is asked."""
+
+    newer = frozenset({"smooth"})
 
     images: PositiveInt
     depths: PositiveInt
+    smooth: PositiveInt | None = None
 
 
 class Params(Grown, Spec):
@@ -34,7 +39,7 @@ class Params(Grown, Spec):
     image. Neither: what holds of all methods together, which is made of what both wrote.
     """
 
-    newer = frozenset({"road"})
+    newer = frozenset({"road", "complexity"})
 
     model: OpenedModel
     images: ReadImages
@@ -46,6 +51,7 @@ class Params(Grown, Spec):
     agreement: bool = False
     against: dict[str, str] = Field(default_factory=dict, description="each variant's random map, a variant too")
     road: bool = False
+    complexity: bool = False
     batch: PositiveInt = Field(32, exclude=True)
 
     @property
@@ -55,6 +61,16 @@ class Params(Grown, Spec):
     @property
     def randomized(self) -> list[str]:
         return self.variants if self.randomization is not None else []
+
+    @property
+    def more(self) -> list[str]:
+        """Tables of each variant that are there where they were asked for."""
+        return [name for name in MORE if getattr(self, name)]
+
+    @property
+    def drawn(self) -> list[str]:
+        """The random maps that the variants are set against."""
+        return sorted(set(self.against.values()))
 
 
 COMPARED = "every two"
@@ -70,16 +86,20 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
     common["randomization"] = section.randomization and section.randomization.model_dump()
     for method in methods if section.randomization is not None else ():
         yield method.variant, {"method": method, **common}
-    if section.agreement:
-        yield COMPARED, {"compared": True, "methods": methods, **asked.opened}
     against = {m.variant: baseline(m) for m in methods}
+    if section.agreement:
+        yield COMPARED, {"compared": True, "methods": methods, "against": against, **asked.opened}
     measured = {"agreement": section.agreement, "road": section.road and not asked.measured}
+    measured["complexity"] = section.complexity
     yield "", {"methods": methods, "against": against, **measured, **common}
 
 
 def _cost(asked: Sections, images: int) -> Iterator[str]:
     if (again := asked.config.evaluate.randomization) is not None:
-        yield f"maps of at most {min(images, again.images)} images made again by {again.depths} shuffled models"
+        some = f"maps of at most {min(images, again.images)} images"
+        yield f"{some} made again by {again.depths} shuffled models"
+        if again.smooth is not None:
+            yield f"the same of {again.smooth} copies of each image, and once more by the model itself"
 
 
 def fit(inputs: Inputs, params: Params) -> State:
@@ -88,17 +108,32 @@ def fit(inputs: Inputs, params: Params) -> State:
         return sample(inputs, params)
     if params.compared:
         return {"chosen": inputs.state("evaluate", params.variants[0])["chosen"]}
-    means = summary(inputs, params.against, params.seed, params.road)
+    means = summary(inputs, params.against, params.seed, params.more)
     state: State = {"trust": means, "metrics": _metrics(means)}
-    for variant in params.randomized:
-        rows = state[f"randomization/{variant}"] = cascade(inputs, variant, params.seed)
+    for name, rows in _forgotten(inputs, params).items():
+        state[f"randomization/{name}"] = rows
         said = {f"{r['depth']} of {r['layers']} layers": _short(r["mean"]) for r in rows}
         said |= {"left out": rows[0]["left_out"]} if rows else {}
-        state["metrics"].setdefault("randomization", {})[variant] = said
+        said |= {"smooth": _short(rows[-1]["mean_smooth"])} if rows and rows[-1]["copies"] else {}
+        state["metrics"].setdefault("randomization", {})[name] = said
+    if params.road:
+        state["road_curves"] = curves(inputs, [*params.variants, *params.drawn])
     if params.agreement:
-        state["agreement"] = agreement(inputs, params.variants, params.seed)
+        state["agreement"] = agreement(inputs, params.variants, params.against, params.seed)
         state["metrics"]["agreement"] = {f"{r['variant']}, {r['other']}": _short(r["mean"]) for r in state["agreement"]}
     return state
+
+
+def _forgotten(inputs: Inputs, params: Params) -> dict[str, list[dict[str, Any]]]:
+    """Rows of ``randomization`` by variant, and by the random map that variants are set against."""
+    if params.randomization is None:
+        return {}
+    copies = params.randomization.smooth
+    found = {variant: cascade(inputs, variant, params.seed, copies) for variant in params.randomized}
+    size = tuple(inputs.state("extract", "")["input_size"])
+    for random in params.drawn:
+        found[random] = chance(inputs, set_against(params.against, random), random, size, params.seed)
+    return found
 
 
 def _metrics(means: list[dict[str, Any]]) -> dict[str, Any]:
@@ -126,7 +161,9 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     if params.compared:
         size = tuple(inputs.state("extract", "")["input_size"])
         variants = {m.variant: m.at(size) for m in params.methods}
-        return {"correlations": correlations(inputs, variants, inputs.state()["chosen"], size, shard.index)}
+        chosen = inputs.state()["chosen"]
+        found = correlations(inputs, variants, params.against, chosen, size, params.seed, shard.index)
+        return {"correlations": found}
     state, made = inputs.state(), {}
     for name in _writes(params):
         schema = getattr(tables, name.partition("/")[0])()
@@ -148,8 +185,9 @@ def _writes(params: Params) -> tuple[str, ...]:
         return (f"shuffled/{params.method.variant}",)
     if params.compared:
         return ("correlations",)
-    kept = (*(f"randomization/{v}" for v in params.randomized), *(("agreement",) if params.agreement else ()))
-    return (*kept, "trust")
+    kept = [f"randomization/{v}" for v in (*params.randomized, *(params.drawn if params.randomized else ()))]
+    more = {"agreement": params.agreement, "road_curves": params.road}
+    return (*kept, *(name for name, asked in more.items() if asked), "trust")
 
 
 def _reads(params: Params) -> dict[str, Shared]:
@@ -160,11 +198,12 @@ def _reads(params: Params) -> dict[str, Shared]:
 
 def _fit_reads(params: Params) -> tuple[str, ...]:
     if params.method is not None:
-        return (f"maps/{params.method.variant}",)
+        again = params.randomization is not None and params.randomization.smooth is not None
+        return (f"maps/{params.method.variant}", *(("images",) if again else ()))
     if params.compared:
         return ()
     made = (*(f"shuffled/{v}" for v in params.randomized), *(("correlations",) if params.agreement else ()))
-    measured = ("faithfulness", "road") if params.road else ("faithfulness",)
+    measured = ("faithfulness", *params.more)
     return (*made, *(f"{name}/{v}" for name in measured for v in sorted({*params.against, *params.against.values()})))
 
 
@@ -173,12 +212,12 @@ def _state_of(params: Params) -> tuple[tuple[str, str], ...]:
         return (("evaluate", params.method.variant), ("explain", params.method.variant))
     if params.compared:
         return (("extract", ""), ("evaluate", params.variants[0]))
-    return ()
+    return (("extract", ""),) if params.randomized else ()
 
 
 STAGE = Stage(
     name="sanity",
-    version=3,
+    version=4,
     about="how far maps are to be trusted: means, agreement of methods, maps of a model that forgets",
     params=Params,
     shards=_shards,

@@ -1,10 +1,11 @@
-"""The means of ``faithfulness`` and ``road``: by variant, kind of target and measure, beside the random map."""
+"""Means of ``faithfulness``, ``road``, ``complexity``: by variant, kind of target and measure, beside random maps."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,12 @@ GAINED = ("deletion", "insertion")
 
 MEASURES = ("deletion", "insertion", "pointing", "energy", "area", "iou")
 
-ROAD = {"road_morf": "morf", "road_lerf": "lerf"}
-"""Measures that are means over the percentages of ``road``, and their columns there."""
+MORE = {
+    "road": {"road_morf": "morf", "road_lerf": "lerf"},
+    "complexity": {"complexity": "complexity", "sparseness": "sparseness"},
+}
+"""Tables that are there where they were asked for; their measures, and the columns of these. Of ROAD, a mean over its
+percentages."""
 
 LOCALISED, MET = "localised", 0.5
 """Whether the box meets the thing: an intersection over union from which on it does (Russakovsky et al. 2015)."""
@@ -33,7 +38,7 @@ GAIN = "gain"
 """By how much a map does better than the random one in all of :data:`GAINED` that was asked for, added up."""
 
 
-def summary(inputs: Inputs, against: Mapping[str, str], seed: int, road: bool = False) -> list[dict[str, Any]]:
+def summary(inputs: Inputs, against: Mapping[str, str], seed: int, more: Sequence[str] = ()) -> list[dict[str, Any]]:
     """A row for each variant, kind of target and measure that has values; the random maps are the last variants.
 
     A mean is over images; those whose map says nothing are left out, and counted. ``better``: share of the images in
@@ -41,13 +46,13 @@ def summary(inputs: Inputs, against: Mapping[str, str], seed: int, road: bool = 
 
     Args:
         against: the random map of each variant.
-        road: whether there are tables of that name.
+        more: those of :data:`MORE` that were asked for.
     """
     found: list[dict[str, Any]] = []
-    baselines = {random: _values(inputs, random, road) for random in sorted(set(against.values()))}
+    baselines = {random: _values(inputs, random, more) for random in sorted(set(against.values()))}
     for variant in (*sorted(against), *baselines):
         random = against.get(variant)
-        values, silent = _values(inputs, variant, road) if random else baselines[variant]
+        values, silent = _values(inputs, variant, more) if random else baselines[variant]
         others = baselines[random][0] if random else {}
         for kind, measure in sorted({*values, *(key for key in others if silent[key[0]])}, key=_place):
             of_images = values.get((kind, measure), {})
@@ -67,7 +72,7 @@ def summary(inputs: Inputs, against: Mapping[str, str], seed: int, road: bool = 
 
 
 def _place(key: tuple[str, str]) -> tuple[str, int]:
-    return key[0], [*MEASURES, *ROAD, LOCALISED].index(key[1])
+    return key[0], [*MEASURES, *(name for measures in MORE.values() for name in measures), LOCALISED].index(key[1])
 
 
 def _ahead(measure: str, values: Mapping[str, float], others: Mapping[str, float]) -> dict[str, float]:
@@ -79,7 +84,9 @@ def _share_above(ahead: Mapping[str, float]) -> float | None:
     return float(np.mean([value > 0 for value in ahead.values()])) if ahead else None
 
 
-def _values(inputs: Inputs, variant: str, road: bool) -> tuple[dict[tuple[str, str], dict[str, float]], Counter[str]]:
+def _values(
+    inputs: Inputs, variant: str, more: Sequence[str]
+) -> tuple[dict[tuple[str, str], dict[str, float]], Counter[str]]:
     """(kind of target, measure) to image to value, of several targets of one kind their mean; and of each kind the
     images that have no map but such as say nothing."""
     found: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -95,11 +102,11 @@ def _values(inputs: Inputs, variant: str, road: bool) -> tuple[dict[tuple[str, s
                         found[kind, measure][row["image_id"]].append(float(row[measure]))
                 if row["iou"] is not None and row["flag"] not in SILENT:
                     found[kind, LOCALISED][row["image_id"]].append(float(row["iou"] >= MET))
-    for part in inputs.stream(f"road/{variant}", ["image_id", "target_kinds", *ROAD.values()]) if road else ():
-        for row in part.to_pylist():
-            for kind in row["target_kinds"]:
-                for measure, column in ROAD.items():
-                    if row[column] is not None:
-                        found[kind, measure][row["image_id"]].append(float(row[column]))
+    for table in more:
+        for part in inputs.stream(f"{table}/{variant}", ["image_id", "target_kinds", *MORE[table].values()]):
+            for row in part.to_pylist():
+                told = {m: row[column] for m, column in MORE[table].items() if row[column] is not None}
+                for kind, measure in product(row["target_kinds"], told):
+                    found[kind, measure][row["image_id"]].append(float(told[measure]))
     values = {key: {i: float(np.mean(v)) for i, v in found[key].items()} for key in sorted(found, key=_place)}
     return values, Counter(kind for kind, _ in flagged - sound)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, PlainSerializer, field_validator, model_validator
 
 from activation_atlas.stages.specs.spec import Grown, PositiveInt, Spec, listed
-from activation_atlas.stages.specs.values import black_and_white, standardisation
+from activation_atlas.stages.specs.values import Texts, black_and_white, standardisation, texts
 from activation_atlas.stages.specs.views import ViewSpec, folder, slug
 from activation_atlas.stages.spelling import meant, near, near_file, nearest
 
@@ -30,6 +30,7 @@ __all__ = [
     "ReadImages",
     "Returns",
     "Spec",
+    "Texts",
     "ViewSpec",
     "black_and_white",
     "folder",
@@ -103,19 +104,14 @@ class ModelSpec(Spec):
     input_size: int | tuple[int, int] | None = Field(
         None, description="height and width, where the model leaves them free"
     )
-    tokens: tuple[int, int] | tuple[int, int, int] | None = Field(
+    tokens: tuple[PositiveInt, PositiveInt] | tuple[PositiveInt, PositiveInt, int] | None = Field(
         None, description="rows and columns of a transformer's tokens, and how many lie before them, if not found"
     )
 
     @field_validator("classes", mode="before")
     @classmethod
     def _texts(cls, classes: Any) -> Any:
-        wrong = (
-            next((name for name in classes if not isinstance(name, str)), None) if isinstance(classes, list) else None
-        )
-        if wrong is not None:  # which may have been 007, or no
-            raise ValueError(f"YAML reads {wrong!r}, which is no text: put every name in quotes, e.g. ['1', 'no']")
-        return classes
+        return texts(classes)
 
     @model_validator(mode="after")
     def _one_origin(self) -> ModelSpec:

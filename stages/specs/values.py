@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 from activation_atlas.stages.specs.spec import listed
 
@@ -53,3 +56,19 @@ def black_and_white(levels: Sequence[float] | float | None) -> tuple[float, floa
     if not (math.isfinite(black) and math.isfinite(white) and black != white):
         raise ValueError(f"{black:g} and {white:g} cannot be black and white; give two values: [0, 4095]")
     return float(black), float(white)
+
+
+def texts(values: Any) -> Any:
+    """A list of names as YAML gives it, which reads some of them as something else (007, no, false).
+
+    Raises:
+        ValueError: the first that is no text, and what to do.
+    """
+    wrong = next((value for value in values if not isinstance(value, str)), None) if isinstance(values, list) else None
+    if wrong is not None:
+        raise ValueError(f"YAML reads {wrong!r}, which is no text: put every name in quotes, e.g. ['1', 'no', 'false']")
+    return values
+
+
+Texts = Annotated[list[str], BeforeValidator(texts)]
+"""Names in a configuration."""

@@ -20,12 +20,16 @@ from activation_atlas.stages.tables.of_channels import responses as responses
 from activation_atlas.stages.tables.of_looks import attention as attention
 from activation_atlas.stages.tables.of_looks import feature_maps as feature_maps
 from activation_atlas.stages.tables.of_looks import filters as filters
+from activation_atlas.stages.tables.of_looks import looks as looks
 from activation_atlas.stages.tables.of_looks import maximised as maximised
+from activation_atlas.stages.tables.of_trust import RANKED as RANKED
 from activation_atlas.stages.tables.of_trust import agreement as agreement
+from activation_atlas.stages.tables.of_trust import complexity as complexity
 from activation_atlas.stages.tables.of_trust import correlations as correlations
 from activation_atlas.stages.tables.of_trust import faithfulness as faithfulness
 from activation_atlas.stages.tables.of_trust import randomization as randomization
 from activation_atlas.stages.tables.of_trust import road as road
+from activation_atlas.stages.tables.of_trust import road_curves as road_curves
 from activation_atlas.stages.tables.of_trust import shuffled as shuffled
 from activation_atlas.stages.tables.of_trust import trust as trust
 from activation_atlas.stages.tasks import CLASSES, Task

@@ -16,7 +16,7 @@ _COUNTED = {
     "count": "rows in the cell",
     "images": "distinct images in the cell",
     "activation": "plain mean of the members' activations",
-    "error_rate": "share of misclassified among the cell's distinct labelled images (null without labels)",
+    "error_rate": "share of misclassified among the cell's distinct labelled images (null without, or of quantities)",
     "label_entropy": "entropy of the distinct images' labels, bits (null without labels)",
     "exemplars": "up to 8 members nearest the mean by cosine, at most one per image",
 }

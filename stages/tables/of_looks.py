@@ -8,6 +8,24 @@ from activation_atlas.stages.stage import Table
 from activation_atlas.stages.tables.kinds import PNG
 
 
+def looks() -> pa.Schema:
+    """What a network has learned and sees, a row for each picture of the textbook's page."""
+    return pa.schema(
+        [
+            ("piece", pa.int32()),
+            ("place", pa.int32()),
+            ("section", pa.string()),
+            ("stem", pa.string()),
+            ("words", pa.string()),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            ("png", pa.binary()),
+            ("pdf", pa.binary()),
+            ("numbers", pa.binary()),
+        ]
+    )
+
+
 def filters() -> pa.Schema:
     """The weights of a layer, a row for each slice of each filter."""
     return pa.schema(
@@ -78,6 +96,23 @@ def maximised() -> pa.Schema:
 
 
 LOOKS = (
+    Table(
+        "looks",
+        ("piece", "place"),
+        "the pictures of the page site/textbook, each drawn once and with the numbers behind it",
+        {
+            "piece": "what was drawn together: a layer's filters, a photograph's maps, all channels, all classes",
+            "place": "of the picture among them",
+            "section": "of the page: filters, maps, attention or maximised",
+            "stem": "name of its files, without the ending",
+            "words": "what it shows",
+            "width": "pixels",
+            "height": "pixels",
+            "png": "the picture as PNG",
+            "pdf": "the picture as PDF, for print",
+            "numbers": "rows of the table filters, feature_maps, attention or maximised, as an Arrow stream",
+        },
+    ),
     Table(
         "filters",
         ("layer", "part", "filter", "slice"),

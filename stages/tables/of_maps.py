@@ -21,6 +21,13 @@ _RANKED = {
     "n": "images it is taken over: the others' maps are now of one value, or not finite, and have no ranks",
 }
 
+_FORMS = {
+    "": "",
+    "_abs": "the same of absolute values (null for unsigned methods too): ",
+    "_smooth": "the same of maps averaged over noisy copies of the image (null: not asked for): ",
+    "_smooth_abs": "the same of the absolute values of such maps: ",
+}
+
 MAPS = (
     Table(
         "maps",
@@ -82,7 +89,8 @@ MAPS = (
             "energy": "share of the map's positive part in the box or mask",
             "area": "share of the model's input that the box or mask takes: the chance level of both",
             "iou": "intersection over union of the map's box (see boxes) with the nearest of the given ones, or the "
-            "one around the mask, on the model's input (null: no boxes are asked for, or there is no truth)",
+            "one around the mask, on the model's input (null: no boxes are asked for, or there is no truth); of random "
+            "maps, most of which is above the threshold, that of nearly the whole input",
             "flag": "why something is missing: the map's own flag, or what is wrong with the image or mask",
         },
     ),
@@ -103,6 +111,20 @@ MAPS = (
         },
     ),
     Table(
+        "complexity",
+        ("image_id", "target"),
+        "how far each map is spread out, on the pixels of the model's input, and nothing of whether it is right (no "
+        "rows: the map is flagged in faithfulness)",
+        {
+            "image_id": _IMAGE,
+            "target": "class index",
+            "target_kinds": "as in maps",
+            "complexity": "entropy, in nats, of the shares that pixels have of the absolute map: 0, one pixel has it "
+            "all; log of their number, all have the same",
+            "sparseness": "Gini index of the absolute map: 0, all pixels have the same; near 1, few have it all",
+        },
+    ),
+    Table(
         "shuffled",
         ("depth", "place"),
         "each image's part in randomization: a part for each depth",
@@ -113,24 +135,44 @@ MAPS = (
             "layers": "layers with weights that there are",
             "layer": "the earliest one shuffled",
             **_LEFT_OUT,
-            "correlation": "rank correlation of the image's map with its map of the shuffled model (null: one has no "
-            "ranks)",
-            "correlation_abs": "the same of absolute values (null for unsigned methods too)",
+            **{
+                f"correlation{form}": f"{said}rank correlation of the image's map with its map of the shuffled model "
+                "(null: one has no ranks)"
+                for form, said in _FORMS.items()
+            },
         },
     ),
     Table(
         "randomization",
         ("depth",),
-        "rank correlation of a variant's maps with those of the model when its last layers are shuffled; "
-        "random masks and noise are drawn the same",
+        "rank correlation of a variant's maps with those of the model when its last layers are shuffled; random masks "
+        "and noise are drawn the same; `random`, `random_pixels`: of a random map with another draw of it, one row",
         {
             "depth": "layers shuffled, counted from the logits",
             "layers": "layers with weights that there are",
             "layer": "the earliest one shuffled",
             "images": "images whose maps were made again",
             **_LEFT_OUT,
-            **_RANKED,
-            **{f"{name}_abs": f"the same of absolute values: {what}" for name, what in _RANKED.items()},
+            **{f"{name}{form}": f"{said}{what}" for form, said in _FORMS.items() for name, what in _RANKED.items()},
+            "copies": "of each image that maps of the smooth form are the mean of (null: not asked for)",
+        },
+    ),
+    Table(
+        "road_curves",
+        ("variant", "kind", "percent"),
+        "shares of road, over images: how many a model without so many of their pixels still takes for the class",
+        {
+            "variant": "as in trust",
+            "kind": "as in trust: of predicted, 1 where nothing is removed; of label, the paper's accuracy",
+            "percent": "share of the pixels that are removed",
+            "morf": "share of images whose class is still the most probable, the map's highest pixels removed; low is "
+            "good",
+            "morf_low": "lower end of its 95 % interval (Wilson)",
+            "morf_high": "upper end",
+            "lerf": "the same, the map's lowest pixels removed; high is good",
+            "lerf_low": "lower end of its 95 % interval (Wilson)",
+            "lerf_high": "upper end",
+            "n": "images they are taken over",
         },
     ),
     Table(
@@ -140,15 +182,21 @@ MAPS = (
         {
             "image_id": _IMAGE,
             "variant": "one of two variants that have maps of it",
-            "other": "the other, later in the alphabet",
+            "other": "the other, later in the alphabet, or the random map that is as smooth as the variant's",
             "correlation": "rank correlation, the mean over its classes (null: a map of each class says nothing)",
         },
     ),
     Table(
         "agreement",
         ("variant", "other"),
-        "rank correlation of two variants' maps of one image and class, on the pixels of the model's input",
-        {"variant": "one of them", "other": "the other, later in the alphabet", **_MEAN, **_LEFT_OUT},
+        "rank correlation of two variants' maps of one image and class, or of one with a random map, on the pixels of "
+        "the model's input",
+        {
+            "variant": "one of them",
+            "other": "the other, later in the alphabet, or `random`, `random_pixels`: the random map",
+            **_MEAN,
+            **_LEFT_OUT,
+        },
     ),
     Table(
         "trust",
@@ -157,8 +205,8 @@ MAPS = (
         {
             "variant": "a method's, or `random` (8 x 8 cells), `random_pixels` (each by itself)",
             "kind": "what the class was asked for as: predicted, label, ...",
-            "measure": "deletion, insertion, pointing, energy, area or iou; road_morf, road_lerf: the mean over the "
-            "percentages of road; localised: share of images with an iou of "
+            "measure": "deletion, insertion, pointing, energy, area or iou; complexity, sparseness; road_morf, "
+            "road_lerf: the mean over the percentages of road; localised: share of images with an iou of "
             "at least .5; gain: by how much the map does better than the random one, in deletion and insertion "
             "together, image by image",
             **_MEAN,

@@ -24,7 +24,8 @@ function colouredBy(atlas, grid, k) {
   if (!heat || !Number.isFinite(heat.values[k])) return [];
   const by = of === "class" ? statisticOf(atlas, map.state.by).key : of, say = (value) => numberOf(by, value);
   const range = Number.isFinite(heat.low[k]) && Number.isFinite(heat.high[k]) ? `${say(heat.low[k])} to ${say(heat.high[k])}` : "not known";
-  const rows = [[of === "class" ? className(index) : of === "errors" ? "misclassified" : "variety of labels, bits", make("b", { class: "value" }, say(heat.values[k]))],
+  const what = of === "class" ? className(index) : of !== "errors" ? "variety of labels, bits" : RUN.measured ? `mean error of ${className(erring())}` : WRONG;
+  const rows = [[what, make("b", { class: "value" }, say(heat.values[k]))],
     [of === "variety" ? "as many at random, 95 %" : "95 % interval", range], ...(of === "variety" ? [] : [["all of the map", say(heat.rates[k])]])];
   return [make("h3", {}, "Shown on the map ", make("small", {}, heat.sure[k] ? "" : "pale: may be as the map is")), make("dl", {}, ...rows.flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, value)]))];
 }

@@ -42,9 +42,10 @@ function caseTools(found) {
   opacity.addEventListener("input", () => { state.opacity = Number(opacity.value); changed(redrawMaps); closer.paint(); });
   return [
     make("div", { class: "maps", role: "group", "aria-label": "Map over the photograph" }, press("photo", "Photograph", !shown),
-      ...found.targets.map(([target, kinds]) => press(kindOf(kinds), `Map for ${className(target)}, ${asWhat(kinds)}`, shown?.[0] === target))),
+      ...found.targets.map(([target, kinds]) => press(kindOf(kinds), mapName(target, kinds), shown?.[0] === target))),
     RUN.variants.length > 1 ? method : null,
     shown ? make("label", { class: "slide" }, "Opacity ", opacity) : null,
+    BOXED || GIVEN ? make("button", { type: "button", "aria-pressed": String(state.boxes), "data-kind": "boxes", onclick: () => look(() => { state.boxes = !state.boxes; changed(() => {}); }) }, "Boxes") : null,
   ].filter(Boolean);
 }
 
@@ -59,11 +60,12 @@ function drawClose(canvas, index) {
   canvas.setAttribute("aria-label", `Photograph ${found.name}`);
   const all = shown ? mapsOf(variant, index, closer.paint) : null, entry = all?.entries.find((e) => e.target === shown[0]);
   drawPicture(canvas, photo.ready ? photo : null, entry, entry ? variant : { ...variant, faded: false }, { ...state, view: "over" });
+  drawFrames(closer.frame, found, entry);
   if (shown && !all) closer.say("The map has not been loaded.");
   else if (shown) closer.say(!entry ? "No map." : entry.flag ? `This map: ${said(entry.flag)}.` : "");
   if (!entry) return;
   canvas.setAttribute("aria-label", `${found.name}: ${describeMap(entry, variant)}`);
-  colours.replaceChildren(...colourBar(variant, all.top ?? entry.top));
+  colours.replaceChildren(...colourBar(variant, all.top ?? entry.top), ...merits(entry, variant));
 }
 
 $("cases").addEventListener("click", (event) => {

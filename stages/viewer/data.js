@@ -29,12 +29,18 @@ function signed(value) {
   return Number(text) === 0 ? "0" : (value > 0 ? "+" : "") + text.replace("-", "−");
 }
 
+// A number near or below 1, in two digits.
+const decimal = (value) => value.toFixed(2).replace("-", "−").replace("0.", ".").replace(/^−?\.00$/, "0");
+
 // 95 % score interval of a share (Wilson 1927).
 function wilson(share, n, z = 1.959964) {
   if (n <= 0) return [0, 1];
   const centre = share + z * z / (2 * n), half = z * Math.sqrt(share * (1 - share) / n + z * z / (4 * n * n));
   return [Math.max(0, (centre - half) / (1 + z * z / n)), Math.min(1, (centre + half) / (1 + z * z / n))];
 }
+
+// A quantity in its unit, in three digits.
+const amount = (value) => String(Number(value.toPrecision(3))).replace("-", "−");
 
 const link = (name) => RUN.links[name];
 

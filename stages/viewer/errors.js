@@ -9,7 +9,7 @@ const groupName = (key) => key === null ? (state.order === "pred" ? "Missed" : "
   : RUN.several ? `${state.order === "pred" ? "Falsely called" : "Missed"}: ${className(key)}`
   : state.order === "pred" ? `Taken for ${className(key)}` : `${className(key)}, taken for something else`;
 const opening = RUN.variants.find((v) => v.name === RUN.opens.variant) ?? null;
-const state = { variant: opening, view: "over", opacity: PRINTED, smooth: true, order: "worst", label: null, pred: null, text: "" };
+const state = { variant: opening, view: "over", opacity: PRINTED, smooth: true, boxes: true, order: "worst", label: null, pred: null, text: "" };
 
 const near = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
@@ -77,7 +77,10 @@ function drawControls() {
   radios($("method"), RUN.variants.map((v) => [v.name, v.title, true]), variant?.name, (key) => { state.variant = RUN.variants.find((v) => v.name === key); changed(redrawMaps); });
   if (variant) drawStanding(variant);
   radios($("view"), VIEWS, state.view, (key) => { state.view = key; changed(redrawMaps); });
-  radios($("smooth"), [["yes", "Smooth", true], ["no", "Cells", true]], state.smooth ? "yes" : "no", (key) => { state.smooth = key === "yes"; changed(redrawMaps); });
+  const segmented = variant?.segmented, smooth = state.smooth && !segmented; // segments end where they end
+  radios($("smooth"), [["yes", "Smooth", !segmented], ["no", segmented ? "Segments" : "Cells", true]], smooth ? "yes" : "no", (key) => { state.smooth = key === "yes"; changed(redrawMaps); });
+  radios($("boxes"), BOXED || GIVEN ? [["yes", "Boxes", true], ["no", "No boxes", true]] : [], state.boxes ? "yes" : "no", (key) => { state.boxes = key === "yes"; changed(() => {}); });
+  document.body.classList.toggle("unboxed", !state.boxes);
   $("opacity").value = state.opacity;
   $("opacity").disabled = state.view !== "over";
   $("order").value = state.order;
@@ -86,8 +89,9 @@ function drawControls() {
   $("reset").hidden = state.label === null && state.pred === null && !state.text.trim();
   if (!variant) return;
   const step = Math.max(...variant.step) > 1 ? ", after a mean over one step of the windows" : "";
-  const how = state.smooth ? `Between the centres of its cells a map is drawn smoothly (bilinear, half-pixel centres${step})` : "Every cell of a map is drawn as it is, without interpolation";
-  $("meaning").textContent = RUN.measured ? `${variant.meaning} Each map has a scale of its own, in its quantity’s unit.` : `${variant.meaning} All maps of one image share one scale, so that prediction and label can be compared; other images have their own.`;
+  const how = segmented ? "Every segment is drawn as it is: between two there is a border, and nothing to interpolate" : smooth ? `Between the centres of its cells a map is drawn smoothly (bilinear, half-pixel centres${step})` : "Every cell of a map is drawn as it is, without interpolation";
+  const scales = !variant.byClass ? "Each image has a scale of its own." : RUN.measured ? "Each map has a scale of its own, in its quantity’s unit." : `All maps of one image share one scale, so that ${RUN.several ? "they" : "prediction and label"} can be compared; other images have their own.`;
+  $("meaning").textContent = [variant.meaning, scales, state.boxes ? framesSaid(variant) : "", variant.fit].filter(Boolean).join(" ");
   $("reading").textContent = `${variant.placement} ${how}. Colours reach to the number ${RUN.measured ? "below the map, the 99th percentile of its absolute values" : "beside the colour bar, the 99th percentile of the absolute values of all maps of the image"}; what is beyond takes the last colour. Where a map says little, the photograph shows through${variant.faded ? ", here as a light grey print" : ""}. ${variant.lost ? `${variant.lost} ` : ""}${RUN.crop}`;
 }
 
@@ -118,6 +122,7 @@ function writeHash() {
   if (state.view !== "over") hash.set("view", state.view);
   if (state.opacity !== PRINTED) hash.set("opacity", String(state.opacity));
   if (!state.smooth) hash.set("smooth", "no");
+  if (!state.boxes) hash.set("boxes", "no");
   writtenHash = `#${hash}`;
   if (writtenHash !== (location.hash || "#")) history.replaceState(null, "", writtenHash);
 }
@@ -134,7 +139,7 @@ function readHash() {
   if (VIEWS.some(([key]) => key === hash.get("view"))) state.view = hash.get("view");
   const opacity = Number(hash.get("opacity") ?? NaN);
   if (opacity >= 0 && opacity <= 100) state.opacity = opacity;
-  if (hash.has("smooth")) state.smooth = hash.get("smooth") !== "no";
+  for (const key of ["smooth", "boxes"]) if (hash.has(key)) state[key] = hash.get(key) !== "no";
   choices($("label"), "label");
   choices($("pred"), "pred");
   changed(drawCases);

@@ -1,7 +1,11 @@
-// What the map is coloured by: a statistic of a class, the mistakes or the variety of labels of the cells; against the
-// same of all of the map, and paler where the two cannot be told apart.
+// What the map is coloured by: a statistic of a class, the mistakes (of quantities, how far off they are) or the variety
+// of labels of the cells; against the same of all of the map, and paler where the two cannot be told apart.
 
-const HEATS = [["class", "Classes"], ["errors", "Mistakes"], ["variety", "Variety"]];
+const HEATS = RUN.measured ? [["class", "Quantities"], ["errors", "Errors"]] : [["class", "Classes"], ["errors", "Mistakes"], ["variety", "Variety"]];
+const WRONG = RUN.several ? "wrong in some class" : "misclassified";
+
+// The quantity whose errors are shown: that which was searched for, else the first.
+const erring = () => map.state.heat ?? 0;
 
 const planes = new Map(), waiting = new Map();
 // Called by the scripts of attributions: statistics of all classes over one grid, 8 bits each, deflated.
@@ -33,7 +37,7 @@ const statisticOf = (atlas, key) => atlas.statistics.find((s) => s.key === key) 
 // What colours the cells of a grid as the controls stand; null: nothing, or not yet. Of each cell `values` and `rates`
 // (the same of the map), between `low` and `high` with 95 %, `sure` where that lies beside the rate; `reach` of the scale.
 function heatOf(atlas, grid, ready) {
-  const { of, heat } = map.state, by = statisticOf(atlas, map.state.by)?.key, name = of === "class" ? `${heat} ${by}` : of;
+  const { of, heat } = map.state, by = statisticOf(atlas, map.state.by)?.key, name = of === "class" ? `${heat} ${by}` : RUN.measured ? `${of} ${erring()}` : of;
   grid.heats ??= new Map();
   if (!grid.heats.has(name)) {
     const found = of === "class" ? classHeat(atlas, grid, heat, by, ready) : of === "errors" ? errorHeat(atlas, grid) : varietyHeat(grid);
@@ -62,9 +66,19 @@ function classHeat(atlas, grid, index, by, ready) {
 }
 
 function errorHeat(atlas, grid) {
+  if (RUN.measured) return awayHeat(atlas, grid, erring());
   if (atlas.errorRate === null) return null;
   return toldApart(grid, grid.error.map((share) => share ?? NaN), () => atlas.errorRate, (k) => wilson(grid.error[k] ?? 0, grid.labelled[k]));
 }
+
+function awayHeat(atlas, grid, output) {
+  if (!grid.away) return null;
+  const [mean, half] = grid.away.map((rows) => rows[output].map((value) => value ?? NaN));
+  return toldApart(grid, mean, () => atlas.mae[output], (k) => between(mean[k], half[k]));
+}
+
+// An interval of what is never below 0; of a single photograph nothing is known.
+const between = (mean, half) => Number.isFinite(half ?? NaN) ? [Math.max(0, mean - half), mean + half] : [0, Infinity];
 
 // The interval is of as many photographs drawn at random: what the variety is held against is not the same for all.
 function varietyHeat(grid) {

@@ -5,8 +5,8 @@ function drawLegend(heat) {
   box.hidden = !heat;
   if (!heat) return;
   const by = state.of === "class" ? statisticOf(atlas, state.by).key : state.of, relative = by === "variety";
-  const rate = relative ? 0 : heat.rates[0], isShare = by === "top_share" || by === "errors";
-  const ends = [rate - heat.reach, rate + heat.reach].map((end) => isShare ? Math.min(1, Math.max(0, end)) : end);
+  const rate = relative ? 0 : heat.rates[0], isShare = by === "top_share" || (by === "errors" && !RUN.measured), least = isShare || by === "errors" ? 0 : -Infinity;
+  const ends = [rate - heat.reach, rate + heat.reach].map((end) => Math.min(isShare ? 1 : Infinity, Math.max(least, end)));
   const at = (end) => (end - rate) / heat.reach, stops = Array.from({ length: 13 }, (_, k) => heatColour(at(ends[0] + (ends[1] - ends[0]) * k / 12)));
   $("scale").replaceChildren(
     make("span", {}, numberOf(by, ends[0], relative)),
@@ -21,13 +21,15 @@ function drawLegend(heat) {
 
 // A value of what is shown as text.
 function numberOf(by, value, sign = false) {
+  if (by === "errors" && RUN.measured) return amount(value);
   if (by === "top_share" || by === "errors") return percent(value, value <= 0 || value >= 0.095 ? 0 : value >= 0.00095 ? 1 : 2);
   return by === "variety" && !sign ? value.toFixed(1) : signed(value);
 }
 
 function told(atlas, grid, by, rate) {
   const pale = "pale: may be as the map is (95 %).";
-  if (by === "errors") return [`Share of a cell’s labelled photographs that are misclassified; the mark: the map’s ${numberOf(by, rate)}; ${pale}`];
+  if (by === "errors" && RUN.measured) return ["Mean absolute error of ", make("b", {}, className(erring())), ` over a cell’s labelled photographs, in its unit; the mark: the map’s ${amount(rate)}; ${pale}`];
+  if (by === "errors") return [`Share of a cell’s labelled photographs that are ${WRONG}; the mark: the map’s ${numberOf(by, rate)}; ${pale}`];
   if (by === "variety") return ["Entropy of a cell’s labels, above or below that of as many photographs drawn at random from the map; pale: as 95 % of the draws."];
   const [before, after] = statisticOf(atlas, by).words;
   return [`${before[0].toUpperCase()}${before.slice(1)}`, make("b", {}, className(map.state.heat)), `${after}; the mark: the map’s ${numberOf(by, rate)}; ${pale} `, ...trusted(grid, by)];
@@ -43,5 +45,3 @@ function trusted(grid, by) {
   if (little) return [lead, ": ", make("strong", {}, `this heat ${little === 1 ? "says" : "may say"} little about `, lie), `, ${told}.`];
   return [lead, `: ${told} with ${lie}${lift === null ? "" : `; warmest cells: ${lift.toFixed(1)} times the map’s share`}.`];
 }
-
-const decimal = (value) => value.toFixed(2).replace("-", "−").replace("0.", ".").replace(/^−?\.00$/, "0");

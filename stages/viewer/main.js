@@ -14,11 +14,13 @@ function refresh() {
   radios($("show"), KINDS.map(([key, name]) => [key, name, atlas.grids.some((g) => g[key])]), state.show, (key) => { state.show = key; refresh(); });
   const levels = atlas.grids.map((g) => [String(g.n), `${g.n} × ${g.n}`, true]);
   radios($("level"), levels.length > 1 ? [["auto", "Auto", true], ...levels] : levels, levels.length > 1 ? state.level : levels[0][0], chooseGrid);
-  const usable = { class: atlas.grids.some((g) => g.heat), errors: atlas.errorRate !== null, variety: atlas.grids.some((g) => g.variety) };
+  const usable = { class: atlas.grids.some((g) => g.heat), errors: atlas.errorRate !== null || atlas.mae !== null, variety: atlas.grids.some((g) => g.variety) };
   if (!usable[state.of]) state.of = "class";
   radios($("of"), HEATS.filter(([key]) => usable[key]).map(([key, name]) => [key, name, true]), state.of, (key) => { state.of = key; refresh(); });
   $("of").hidden = !usable.errors;
-  $("search").hidden = !usable.class || state.of !== "class";
+  const several = RUN.measured && state.of === "errors" && RUN.classes.length > 1; // quantities, each with errors of its own
+  $("search").hidden = !several && !(usable.class && state.of === "class");
+  if (RUN.measured) $("class-input").placeholder = state.of === "errors" ? "Errors of which quantity?" : "Where is a quantity argued for?";
   drawLegend(heatOf(atlas, grid, refresh));
   $("axis").hidden = !atlas.pair;
   if (atlas.pair) $("axis").replaceChildren(make("span", {}, `← ${atlas.pair[0]}`), make("span", {}, "no preference"), make("span", {}, `${atlas.pair[1]} →`));

@@ -115,7 +115,11 @@ function facts(atlas, grid, k) {
   if (atlas.things !== "photographs") rows.push(["distinct photographs", group(grid.images[k])]);
   if (grid.error[k] !== null) {
     const [low, high] = wilson(grid.error[k], grid.labelled[k]);
-    rows.push(["misclassified", `${percent(grid.error[k])}  (95 %: ${(100 * low).toFixed(0)} to ${percent(high)})`]);
+    rows.push([WRONG, `${percent(grid.error[k])}  (95 %: ${(100 * low).toFixed(0)} to ${percent(high)})`]);
+  }
+  for (const [output, mean, half] of awayOf(atlas, grid, k)) {
+    const [low, high] = between(mean, half);
+    rows.push([`mean error of ${className(output)}`, `${amount(mean)}${half === null ? "" : `  (95 %: ${amount(low)} to ${amount(high)})`}`]);
   }
   if (grid.entropy[k] !== null) rows.push(["variety of labels", `${grid.entropy[k].toFixed(1)} bits${grid.variety ? `  (at random: ${grid.variety[1][k].toFixed(1)} to ${grid.variety[2][k].toFixed(1)})` : ""}`]);
   const f = grid.fidelity;
@@ -129,10 +133,19 @@ function facts(atlas, grid, k) {
   return make("dl", {}, ...rows.flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, value)]));
 }
 
+// Of a cell's quantities how far off they are, [quantity, mean, half of the interval]: of many those farthest off beside
+// all of the map.
+function awayOf(atlas, grid, k, most = 6) {
+  const [means, halves] = grid.away ?? [[], []], beside = ([output, mean]) => mean / (atlas.mae[output] || 1);
+  const found = means.map((row, output) => [output, row[k], halves[output][k]]).filter(([, mean]) => mean !== null);
+  return found.length <= most ? found : found.sort((a, b) => beside(b) - beside(a)).slice(0, most);
+}
+
 // One sentence for screen readers.
 function spoken(atlas, grid, k) {
   const { key, rows } = arguesFor(atlas, grid, k), names = (grid.names[k] ?? []).map(nameOf).join(", ");
   const first = rows.slice(0, 3).map(([index, value]) => `${className(index)} ${numberOf(key, value)}`).join(", ");
-  const wrong = grid.error[k] === null ? "" : ` ${percent(grid.error[k])} misclassified.`;
+  const away = awayOf(atlas, grid, k, 3).map(([output, mean]) => `${className(output)} ${amount(mean)}`).join(", ");
+  const wrong = grid.error[k] !== null ? ` ${percent(grid.error[k])} ${WRONG}.` : away ? ` Off by ${away} in the mean.` : "";
   return `Column ${grid.x[k] + 1}, row ${grid.y[k] + 1}: ${group(grid.count[k])} ${atlas.things}.${names ? ` Named ${names}.` : ""}${first ? ` Argues for ${first}.` : ""}${wrong}`;
 }

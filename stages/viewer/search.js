@@ -3,7 +3,7 @@
 const search = { input: $("class-input"), list: $("class-list"), clear: $("class-clear"), found: [], at: 0 };
 
 function matches(text) {
-  const { atlas } = map.state, wanted = text.trim().toLowerCase(), all = atlas.attributed ?? RUN.classes.map((_, k) => k);
+  const { atlas, of } = map.state, wanted = text.trim().toLowerCase(), all = (of === "class" ? atlas.attributed : null) ?? RUN.classes.map((_, k) => k);
   const scored = [];
   for (const index of all) {
     const name = className(index).toLowerCase(), at = name.indexOf(wanted);
@@ -18,7 +18,7 @@ function openList() {
   search.found = matches(search.input.value);
   search.at = Math.min(search.at, Math.max(0, search.found.length - 1));
   const items = search.found.map((index, k) => make("li", { role: "option", id: `class-option-${k}`, "aria-selected": String(k === search.at), onpointerdown: (event) => { event.preventDefault(); showClass(index); } }, className(index)));
-  search.list.replaceChildren(...(items.length ? items : [make("li", { class: "none" }, "no such class")]));
+  search.list.replaceChildren(...(items.length ? items : [make("li", { class: "none" }, `no such ${RUN.measured ? "quantity" : "class"}`)]));
   search.list.hidden = false;
   search.input.setAttribute("aria-expanded", "true");
   if (items.length) search.input.setAttribute("aria-activedescendant", `class-option-${search.at}`);
@@ -32,9 +32,9 @@ function closeList() {
   search.input.removeAttribute("aria-activedescendant");
 }
 
-// Shows a class on the map (null: none).
+// Shows a class on the map (null: none); of a quantity its errors, where errors are shown.
 function showClass(index) {
-  Object.assign(map.state, { heat: index, of: "class" });
+  Object.assign(map.state, { heat: index, of: RUN.measured && map.state.of === "errors" ? "errors" : "class" });
   search.input.value = index === null ? "" : className(index);
   search.clear.hidden = index === null;
   closeList();

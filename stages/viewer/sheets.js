@@ -12,10 +12,10 @@ window.activationAtlasMaps = (key, { tops, maps: described, levels }) => {
   const [height, width] = RUN.variants.find((v) => v.name === name).shape;
   let at = 0;
   described.forEach((found, k) => {
-    const entries = found.map(([target, kinds, flag, score, most, peak, top]) => {
+    const entries = found.map(([target, kinds, flag, score, most, peak, top, box, iou, fit]) => {
       const levels = all.subarray(at, at + height * width);
       at += height * width;
-      return { target, kinds, flag, score, most, peak, top, levels, height, width };
+      return { target, kinds, flag, score, most, peak, top, box, iou, fit, levels, height, width };
     });
     maps.set(`${name}/${first + k}`, { top: tops[k], entries });
   });
@@ -108,9 +108,11 @@ const called = { predicted: "predicted", label: "label", missed: "missed", false
 
 // What a class was asked for as, in words.
 function asWhat(kinds) {
+  if (RUN.measured) return ""; // each quantity is asked for, whatever is predicted
   const told = kinds.map((kind) => called[kind] ?? (/^rank:\d+$/.test(kind) ? `ranked ${kind.slice(5)}` : null)).filter(Boolean);
   return told.join(", ") || "asked for";
 }
+const mapName = (target, kinds) => `Map for ${[className(target), asWhat(kinds)].filter(Boolean).join(", ")}`;
 
 // Where a map is strongest, in words, for those who cannot see it. Not by its levels: the least of them are 0 beside
 // another map of the image, and of the largest several reach the end of the scale.
@@ -140,17 +142,17 @@ function card(index) {
   // A button that opens the picture large (see closeups.js); its name is that of the picture in it.
   const box = () => make(found.src ? "button" : "div", { class: "frame", ...(found.src ? { type: "button" } : {}), style: { aspectRatio: found.size ? found.size.join(" / ") : "1" } });
   const photo = box();
-  photo.append(found.src ? make("img", { src: link(found.src), loading: "lazy", decoding: "async", alt: `Photograph ${found.name}`, width: found.size[0], height: found.size[1] }) : make("div", { class: "blank" }, `could not be read again: ${found.missing}`));
+  photo.append(found.src ? make("img", { src: link(found.src), loading: "lazy", decoding: "async", alt: `Photograph ${found.name}`, width: found.size[0], height: found.size[1] }) : make("div", { class: "blank" }, `could not be read again: ${found.missing}`), ...givenFrames(found));
   const element = make("article", { class: "case", "data-index": index, "aria-label": `${found.title ? found.title.map(([words]) => words).join("") : className(found.pred)}, ${found.name}` },
     make("h3", {}, make("span", { class: "rank" }, String(found.rank)), ...caseTitle(found)),
     make("p", {}, ...caseLabel(found)),
     make("div", { class: "pictures", style: { gridTemplateColumns: `repeat(${across}, minmax(0, 1fr))` } },
       make("figure", {}, photo, make("figcaption", {}, found.name, RUN.variants.length && !found.targets.length ? " · no maps: not among those explained" : "")),
       ...found.targets.map(([target, kinds]) => {
-        const place = box(), canvas = make("canvas", { role: "img", "data-target": target, "aria-label": `Map for ${className(target)}, ${asWhat(kinds)}` });
+        const place = box(), canvas = make("canvas", { role: "img", "data-target": target, "aria-label": mapName(target, kinds) });
         canvas.width = canvas.height = 1;
         place.append(canvas);
-        return make("figure", {}, place, make("figcaption", {}, make("b", {}, className(target)), ` ${asWhat(kinds)}`, make("span", { class: "most" })));
+        return make("figure", {}, place, make("figcaption", {}, make("b", {}, className(target)), asWhat(kinds) && ` ${asWhat(kinds)}`, make("span", { class: "most" }), make("span", { class: "merits" })));
       })),
     make("div", { class: "colours" }));
   return element;
@@ -185,9 +187,16 @@ function drawCase(element, state) {
     canvas.height = found.size ? Math.max(1, Math.round(width * found.size[1] / found.size[0])) : width;
     drawPicture(canvas, photo, entry, variant, state);
     canvas.parentElement.querySelector("em")?.remove();
-    if (!entry) { canvas.parentElement.append(make("em", {}, "no map")); continue; }
+    drawFrames(canvas.parentElement, found, entry);
+    if (!entry) {
+      canvas.parentElement.append(make("em", {}, "no map"));
+      for (const told of canvas.closest("figure").querySelectorAll(".most, .merits")) told.textContent = "";
+      continue;
+    }
     canvas.setAttribute("aria-label", describeMap(entry, variant));
-    canvas.closest("figure").querySelector(".most").textContent = entry.most === null ? "" : RUN.measured ? `, scale to ${short(entry.top)}` : `, up to ${short(entry.most)}`;
+    const same = variant.byClass ? "" : `, the same for every ${RUN.measured ? "quantity" : "class"}`, reach = RUN.measured ? `, scale to ${short(entry.top)}` : `, up to ${short(entry.most)}`;
+    canvas.closest("figure").querySelector(".most").textContent = same + (entry.most === null ? "" : reach);
+    canvas.closest("figure").querySelector(".merits").replaceChildren(...merits(entry, variant).flatMap((part) => [", ", part]));
     if (entry.flag) canvas.parentElement.append(make("em", {}, said(entry.flag)));
   }
 }
@@ -204,7 +213,7 @@ function drawPicture(canvas, photo, entry, variant, state) {
   if (photo && state.view !== "maps") drawPhoto(context, photo, variant.faded && state.view === "over");
   if (!entry || state.view === "photo") return;
   context.globalAlpha = state.view === "maps" ? 1 : Math.min(1, variant.opacity * state.opacity / PRINTED);
-  context.drawImage(painted(entry, canvas.width, canvas.height, variant, state.smooth, state.view === "maps"), 0, 0);
+  context.drawImage(painted(entry, canvas.width, canvas.height, variant, state.smooth && !variant.segmented, state.view === "maps"), 0, 0);
 }
 
 // The photograph; faded: as a light grey print, on which red and blue of single pixels can be seen.

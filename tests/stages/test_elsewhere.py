@@ -236,6 +236,36 @@ def test_one_logit_of_two_classes_is_a_sigmoid(tmp_path):
     np.testing.assert_allclose(said["prob"][0].as_py(), 1 / (1 + np.exp(-0.7)), rtol=1e-6)
 
 
+def test_one_number_is_no_sigmoid_of_two_quantities_nor_beside_pairs_of_logits(tmp_path):
+    quantities = aa.TableWriter(tmp_path / "q", ["age", "weight"], ["v"], input_size=(8, 8), kind="quantity")
+    with pytest.raises(UserError, match="1 logits, but there are 2 classes"):
+        quantities.add("cats/0.png", [3.5], {"v": np.ones(5)})
+    for k, (first, then) in enumerate((([3.5], [1, 2]), ([1, 2], [3.5]))):
+        writer = aa.TableWriter(tmp_path / str(k), ["no", "yes"], ["v"], input_size=(8, 8), kind="sigmoid")
+        writer.add("cats/0.png", first, {"v": np.ones(5)})
+        with pytest.raises(UserError, match=f"{len(then)} logits, but those before are {len(first)}"):
+            writer.add("cats/1.png", then, {"v": np.ones(5)})
+        writer.close()
+        assert json.loads((tmp_path / str(k) / "network.json").read_text())["kind"] == ["softmax", "sigmoid"][k]
+
+
+def test_the_only_position_of_a_vector_is_kept(tmp_path):
+    writer = aa.TableWriter(tmp_path / "out", CLASSES, ["v"], input_size=(8, 8))
+    assert [axis.tolist() for axis in writer.positions("cats/0.png", 1, 1)] == [[0], [0]]
+
+
+def test_what_the_network_cannot_be_is_said_before_any_image(tmp_path):
+    for options, said in (
+        ({"attributed": ["cat", 0]}, "attributed: a class is there twice"),
+        ({"layers": ["a/b", "a__b"]}, "layers: two names would be one folder"),
+        ({"kind": "tanh"}, "kind: Input should be 'softmax'"),
+    ):
+        given = {"layers": ["v"], "input_size": (8, 8), **options}
+        with pytest.raises(UserError, match=f"aa.TableWriter: {said}"):
+            aa.TableWriter(tmp_path / "out", CLASSES, **given)
+    assert not (tmp_path / "out").exists()
+
+
 def test_probabilities_are_those_of_the_kind():
     logits = np.array([[1.0, 2.0, 4.0], [-900.0, 0.0, 900.0]], np.float32)
     np.testing.assert_allclose(probabilities(logits, "softmax")[1], [0, 0, 1])

@@ -11,7 +11,8 @@ from PIL import Image
 from activation_atlas.stages import boxes, index, tables
 from activation_atlas.stages.evaluate import STAGE, Params, baseline, fit
 from activation_atlas.stages.evaluate.pointing import energy, pointing
-from activation_atlas.stages.evaluate.truth import boxes_of, inside_boxes, inside_mask
+from activation_atlas.stages.evaluate.truth import inside_boxes, inside_mask
+from activation_atlas.stages.sources.boxes import boxes_of
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.methods.cam import GradCam
 from activation_atlas.stages.vision.attribution.methods.gradients import Saliency
@@ -228,6 +229,24 @@ def test_what_is_filled_in_is_measured_of_maps_that_order_anything(inputs, model
     plain = inputs.run(STAGE, params(model, **quick | {"road": False}), "grad_cam")
     assert set(plain) == {"faithfulness/grad_cam"} and plain["faithfulness/grad_cam"] == made["faithfulness/grad_cam"]
     assert "road" not in params(model).model_dump() and params(model, road=True).model_dump()["road"] is True
+
+
+def test_how_far_maps_are_spread_out_takes_no_pass(inputs, model):
+    quick = {"deletion": False, "insertion": False, "complexity": True}
+    made = inputs.run(STAGE, params(model, **quick), "grad_cam")
+    assert set(made) == {"faithfulness/grad_cam", "complexity/grad_cam"}
+    found = made["complexity/grad_cam"]
+    assert found.schema == tables.complexity()
+    rows = {(int(r["image_id"], 16), r["target"]): r for r in found.to_pylist()}
+    assert list(rows) == [(k, t) for k in range(5) for t in (0, 1)], "the sixth is zero"
+    most = np.log(SIZE * SIZE)
+    assert all(0 < r["complexity"] < most and 0 < r["sparseness"] < 1 for r in rows.values())
+    random = inputs.run(STAGE, params(model, method=None, random="random_pixels", **quick), "random_pixels")
+    spread = random["complexity/random_pixels"].to_pylist()
+    # Even values: entropy log 2 - 1/2 below the most there is, Gini index 1/3.
+    assert np.mean([r["complexity"] for r in spread]) == pytest.approx(most - np.log(2) + 0.5, abs=0.02)
+    assert np.mean([r["sparseness"] for r in spread]) == pytest.approx(1 / 3, abs=0.02)
+    assert "complexity" not in params(model).model_dump()
 
 
 def test_boxes_of_maps_are_measured(inputs, model):

@@ -221,10 +221,15 @@ def test_a_panel_says_what_its_colours_mean(explained):
     assert "Dull grey: what the model was not shown." in said
     without = [replace(one, maps=[m for m in one.maps if m.options.name != "occlusion"]) for one in explained]
     assert "Hatched" not in " ".join(t.get_text() for t in panel_of(without).axes.texts)
-    options = METHODS["occlusion_segments"].options()
-    by_segments = [replace(one, maps=[replace(m, options=options) for m in one.maps[:1]]) for one in explained]
-    said = " ".join(t.get_text() for t in panel_of(by_segments).axes.texts)
-    assert "A superpixel has one value throughout" in said and "bilinear" not in said
+
+
+def test_a_panel_may_be_narrow_and_without_words(explained):
+    whole, bare = panel_of(explained), panel_of(explained, True, words=False, across=2)
+    said = " ".join(t.get_text() for t in bare.axes.texts)
+    assert "RISE" in said and "logit" in said and "Colours" not in said and "Frames" not in said
+    assert bare.width < whole.width and len(bare.axes.images) == len(whole.axes.images) + 1  # the photograph twice
+    with pytest.raises(UserError, match="^panel: across 0: give at least 1$"):
+        panel_of(explained, across=0)
 
 
 def test_greys_of_12_bits_are_told_or_read_as_they_are_meant(folder, caplog):

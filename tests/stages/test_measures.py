@@ -57,6 +57,9 @@ def test_quantities_by_hand():
     rows = np.repeat(np.arange(4), twice)
     np.testing.assert_allclose(errors(pred - label, label, twice), errors((pred - label)[rows], label[rows]))
     assert np.isnan(errors(np.ones((3, 1)), np.full((3, 1), 0.3))[2, 0])  # all labels alike
+    second = 1.7e9 + label  # seconds since 1970: what varies is a billionth of what is measured
+    assert errors(pred - label, second)[2, 0] == pytest.approx(1 - 5 / 14)
+    assert np.isnan(errors(pred - label, second, np.array([0, 4, 0, 0]))[2, 0])
 
 
 def test_intervals_are_of_images_drawn_again():

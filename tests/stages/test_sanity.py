@@ -8,12 +8,15 @@ import pytest
 from scipy.stats import spearmanr
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.correlation import correlation, ranks, standard
 from activation_atlas.stages.sanity import COMPARED, STAGE, Params
 from activation_atlas.stages.sanity.randomization import stored
-from activation_atlas.stages.sanity.ranks import correlation, mean, ranks, share, standard
+from activation_atlas.stages.sanity.ranks import mean, share
+from activation_atlas.stages.sanity.smooth import copies
 from activation_atlas.stages.vision.attribution.methods.cam import GradCam
 from activation_atlas.stages.vision.attribution.methods.gradients import GradientXInput
 from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
+from activation_atlas.stages.vision.attribution.pixels import random_map
 from activation_atlas.stages.vision.place import Place
 from tests.memory import CountedInputs, MemoryInputs
 from tests.small import CLASSES, draw
@@ -173,9 +176,13 @@ def test_agreement_by_hand(everything):
     found = agreement_of(inputs)
     assert found.schema == tables.agreement()
     rows = {(r["variant"], r["other"]): r for r in found.to_pylist()}
-    assert list(rows) == [("a", "b"), ("a", "o"), ("b", "o")]
+    assert list(rows) == [("a", "b"), ("a", "o"), ("a", "random"), ("b", "o"), ("b", "random"), ("o", "random")]
+    # What two maps score that have nothing in common, on the pixels of the input.
+    chance = [spearmanr(a[2].reshape(-1), random_map(a[0], 0, (4, 4), True).reshape(-1)).statistic for a in maps["a"]]
+    assert rows["a", "random"]["mean"] == pytest.approx(np.mean(chance), abs=1e-6) and rows["a", "random"]["n"] == 4
+    assert [rows[v, "random"]["left_out"] for v in "abo"] == [0, 1, 0]
     assert rows["a", "b"]["mean"] == pytest.approx((-1 + 1 + 1) / 3, abs=1e-6) and rows["a", "b"]["n"] == 3
-    assert [rows[pair]["left_out"] for pair in rows] == [1, 0, 1], "a map of b says nothing"
+    assert [r["left_out"] for pair, r in rows.items() if "random" not in pair] == [1, 0, 1], "a map of b says nothing"
     # Windows of 2 x 2, side by side: each pixel has its window's value.
     each = [
         spearmanr(a[2].reshape(-1), np.kron(o[2], np.ones((2, 2))).reshape(-1)).statistic
@@ -244,7 +251,7 @@ def test_the_gain_adds_up_what_was_asked(everything):
 def test_means_of_what_is_filled_in(everything):
     inputs, _ = everything
     for variant, left in (("a", 0.2), ("b", 0.6), ("o", 0.4), ("random", 0.4)):
-        about = {"target": 1, "target_kinds": ["label"], "morf_first": True, "lerf_first": None, "lerf": None}
+        about = {"target": 1, "target_kinds": ["label"], "morf_first": True, "lerf_first": True, "lerf": None}
         rows = [
             about | {"image_id": f"{k:02x}", "percent": p, "morf": left + 0.1 * k + (0.05 if p == 10 else -0.05)}
             for k in range(3)
@@ -257,6 +264,9 @@ def test_means_of_what_is_filled_in(everything):
     assert found["mean"] == pytest.approx(0.3) and (found["n"], found["better"], found["against"]) == (3, 1, "random")
     assert found["low"] < found["mean"] < found["high"] and rows["b", "road_morf"]["better"] == 0
     assert not any(measure == "road_lerf" for _, measure in rows)
+    curves = inputs.tables["road_curves"][0].to_pylist()
+    told = {(r["variant"], r["kind"], r["percent"]) for r in curves}
+    assert told == {(v, "label", p) for v in ("a", "b", "o", "random") for p in (10, 20)}
     assert rows["o", "gain"]["mean"] == pytest.approx(0), "the gain is that of deletion and insertion"
 
 
@@ -280,7 +290,7 @@ def network(tmp_path_factory):
     return small_models.save(built, folder), folder
 
 
-def forgetting(network, method, maps=None, unconfigured=None):
+def forgetting(network, method, maps=None, unconfigured=None, smooth=None, given=None):
     """The stage over maps that the method itself made, or over ``maps``."""
     from activation_atlas.stages.specs import ModelSpec
     from activation_atlas.stages.vision.attribution.methods import METHODS, explainer
@@ -300,11 +310,17 @@ def forgetting(network, method, maps=None, unconfigured=None):
             "images": [pa.table({"image_id": ids, "uri": uris})],
             f"maps/{method.variant}": [of_maps([(i, 1, m, None) for i, m in zip(ids, maps, strict=True)])],
         },
-        {("evaluate", method.variant): {"chosen": ids}, ("explain", method.variant): {"settled": configured}},
+        {
+            ("evaluate", method.variant): {"chosen": ids},
+            ("explain", method.variant): {"settled": configured},
+            ("extract", ""): {"input_size": [SIZE, SIZE]},
+        },
     )
     if unconfigured is not None:
         unconfigured.setitem(METHODS, method.name, replace(METHODS[method.name], configure=None))
-    again = {"images": 5, "depths": 4}
+    again = {"images": 5, "depths": 4, "smooth": smooth}
+    if given is not None:
+        given.append(inputs)
     return randomization_of(inputs, method, {"model": spec, "randomization": again, "batch": 4})
 
 
@@ -318,7 +334,8 @@ def randomization_of(inputs, method, changes) -> pa.Table:
 
 
 def test_a_gradient_forgets_with_the_model(network):
-    found = forgetting(network, GradientXInput())
+    given = []
+    found = forgetting(network, GradientXInput(), given=given)
     assert found.schema == tables.randomization()
     rows = found.to_pylist()
     assert [(r["depth"], r["layers"], r["layer"]) for r in rows] == [
@@ -327,6 +344,39 @@ def test_a_gradient_forgets_with_the_model(network):
     assert all(r["images"] == r["n"] == 5 for r in rows)
     assert abs(rows[-1]["mean"]) < 0.15 and rows[-1]["low"] < rows[-1]["mean"] < rows[-1]["high"]
     assert rows[-1]["mean_abs"] is not None
+    assert all(r["copies"] is None and r["mean_smooth"] is None and r["n_smooth"] == 0 for r in rows)
+    (row,) = given[0].table("randomization/random").to_pylist()
+    assert (row["depth"], row["layers"], row["layer"], row["n"]) == (4, 4, "conv_0", 5) and abs(row["mean"]) < 0.3
+    assert given[0].states["sanity", ""]["metrics"]["randomization"]["random"]["4 of 4 layers"] is not None
+
+
+@pytest.mark.slow
+def test_the_smooth_form_is_of_maps_averaged_over_noisy_copies(network):
+    """One image, one depth, as the paper is written: the mean map of each model, and their rank correlation."""
+    from activation_atlas.stages.specs import ModelSpec
+    from activation_atlas.stages.vision.attribution.methods import METHODS, Setting
+    from activation_atlas.stages.vision.images import decode
+    from activation_atlas.stages.vision.model import open_model
+    from activation_atlas.stages.vision.model.randomised import at_depth
+
+    method, given = GradientXInput(), []
+    rows = forgetting(network, method, smooth=4, given=given).to_pylist()
+    assert all(r["copies"] == 4 and r["n_smooth"] == 5 and r["mean_smooth_abs"] is not None for r in rows)
+    assert rows[-1]["low_smooth"] < rows[-1]["mean_smooth"] < rows[-1]["high_smooth"]
+    spec, pixels = ModelSpec(path=network[0], range=(-1, 1)), decode((network[1] / "2.png").read_bytes())
+    deep = at_depth(spec, 4, 1, 0)[-1]
+    means = []
+    for model in (open_model(spec), deep):
+        setting = Setting(model, method, METHODS[method.name].configure(model, method, None), 1, 1)
+        explain = METHODS[method.name].build(setting)
+        each = [
+            explain(copy[None], np.ones((1, 1), np.int32), ["02"]).values[0, 0] for copy in copies(pixels, "02", 0, 4)
+        ]
+        means.append(np.mean(each, 0).reshape(-1))
+    (found,) = [r for r in given[0].part("shuffled/gradient_x_input", 1).to_pylist() if r["image_id"] == "02"]
+    assert found["correlation_smooth"] == pytest.approx(spearmanr(*means).statistic, abs=2e-3)
+    assert found["correlation_smooth_abs"] == pytest.approx(spearmanr(*np.abs(means)).statistic, abs=2e-3)
+    assert abs(found["correlation_smooth"] - found["correlation"]) > 1e-3, "it is another figure"
 
 
 def test_shuffled_models_are_asked_where_the_model_was(network, monkeypatch):
@@ -350,9 +400,18 @@ def test_an_edge_detector_does_not(network, monkeypatch):
 
     blind = dataclasses.replace(methods.METHODS["gradient_x_input"], build=build, signed=False)
     monkeypatch.setitem(methods.METHODS, "gradient_x_input", blind)
-    rows = forgetting(network, GradientXInput(**{"as": "blind"})).to_pylist()
+    rows = forgetting(network, GradientXInput(**{"as": "blind"}), smooth=2).to_pylist()
     assert [r["mean"] for r in rows] == pytest.approx([1, 1, 1, 1], abs=1e-5)
+    assert [r["mean_smooth"] for r in rows] == pytest.approx([1, 1, 1, 1], abs=1e-5), "the same copies for all models"
     assert rows[0]["mean_abs"] is None and rows[0]["n_abs"] == 0
+
+
+def test_what_is_not_asked_for_leaves_no_trace_in_a_fingerprint():
+    again = {"images": 5, "depths": 4}
+    plain = overall(randomization=again).model_dump()
+    assert plain["randomization"] == again and not {"road", "complexity"} & plain.keys()
+    asked = overall(randomization={**again, "smooth": 9}, complexity=True).model_dump()
+    assert asked["randomization"]["smooth"] == 9 and asked["complexity"] is True
 
 
 def test_without_a_map_that_says_anything_nothing_is_compared(network):
@@ -362,7 +421,11 @@ def test_without_a_map_that_says_anything_nothing_is_compared(network):
     table = of_maps([("00", 1, np.zeros((2, 2), np.float32), "zero")])
     inputs = MemoryInputs(
         {"images": [pa.table({"image_id": ["00"], "uri": [str(folder / "0.png")]})], "maps/occlusion": [table]},
-        {("evaluate", "occlusion"): {"chosen": ["00"]}, ("explain", "occlusion"): {}},
+        {
+            ("evaluate", "occlusion"): {"chosen": ["00"]},
+            ("explain", "occlusion"): {},
+            ("extract", ""): {"input_size": [SIZE, SIZE]},
+        },
     )
     again = {"images": 1, "depths": 2}
     method = Occlusion(patch=SIZE // 2, stride=SIZE // 2, mode="incremental")

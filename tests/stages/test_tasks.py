@@ -11,7 +11,7 @@ from activation_atlas.stages.explain.selection import frame, select, worst_first
 from activation_atlas.stages.explain.targets import resolve
 from activation_atlas.stages.extract.predictions import predictions
 from activation_atlas.stages.report.errors.cases import NEITHER, read_audit
-from activation_atlas.stages.report.evidence import read_score
+from activation_atlas.stages.report.score import read_score
 from activation_atlas.stages.specs import ViewSpec
 from activation_atlas.stages.tasks import (
     CLASSES,

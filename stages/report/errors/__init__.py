@@ -7,54 +7,30 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from pydantic import Field
 
 from activation_atlas.stages.drawing import captions as method_captions
 from activation_atlas.stages.drawing.numbers import plural, thousands
 from activation_atlas.stages.drawing.pages import rendered
 from activation_atlas.stages.drawing.sheet import Sheet, encoded
 from activation_atlas.stages.intervals import wilson
-from activation_atlas.stages.methods import MethodSpec
 from activation_atlas.stages.report import captions, listed, page
 from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.errors import figures, matrix, measured, payload, wording
+from activation_atlas.stages.report.errors.asked import Explained
 from activation_atlas.stages.report.errors.cases import Audit, read_audit
-from activation_atlas.stages.report.errors.maps import Variant, read_variant
+from activation_atlas.stages.report.errors.maps import FIT, Variant, read_variant
 from activation_atlas.stages.report.errors.opening import Opening, agrees, opening
-from activation_atlas.stages.report.errors.photographs import read_photographs
+from activation_atlas.stages.report.errors.photographs import given_boxes, read_photographs
 from activation_atlas.stages.report.trust import trust_figure
-from activation_atlas.stages.specs import Grown, ImagesSpec, Spec, slug
+from activation_atlas.stages.specs import ImagesSpec, slug
 from activation_atlas.stages.stage import Inputs
 from activation_atlas.stages.tables.flags import SILENT
 from activation_atlas.stages.vision.images import Fit
 
-SCRIPTS = ("data.js", "controls.js", "closer.js", "sheets.js", "confusions.js", "closeups.js", "errors.js")
+SCRIPTS = (
+    "data.js", "controls.js", "closer.js", "frames.js", "sheets.js", "confusions.js", "closeups.js", "errors.js",
+)  # fmt: skip
 STYLES = ("style.css", "closer.css", "doubts.css", "errors.css")
-
-MEASURED = ("randomization", "agreement", "trust")
-"""Tables that say how far the maps are to be trusted."""
-
-
-class Explained(Grown, Spec):
-    """What of the run was explained: nothing, where there are no methods."""
-
-    newer = frozenset({"boxed"})
-
-    select: str = "errors"
-    limit: int | None = None
-    methods: list[MethodSpec] = Field(default_factory=list)
-    targets: list[str] = Field(default_factory=list)
-    measured: list[str] = Field(default_factory=list, description="tables that say how far the maps are to be trusted")
-    boxed: list[str] = Field(default_factory=list, description="tables of the boxes of maps")
-
-    @property
-    def variants(self) -> list[str]:
-        return [m.variant for m in self.methods]
-
-    @property
-    def reads(self) -> list[str]:
-        lost = (f"rejects/explain-{name}" for name in self.variants)
-        return [*(f"maps/{name}" for name in self.variants), *lost, *self.measured, *self.boxed]
 
 
 @dataclass(frozen=True)
@@ -96,17 +72,20 @@ def error_audit(
     audit = read_audit(inputs, explained.variants, most)
     if not (explained.methods or audit.labelled):
         return None
-    photographs, missing = read_photographs(audit.cases, images, size, edge)
+    boxes = given_boxes(inputs, audit.cases, explained.boxes)
+    photographs = read_photographs(audit.cases, images, size, edge, boxes)
+    missing = photographs.missing
     if lost := sorted(missing.keys() - set(known)):
         how_many = plural(len(lost), "photograph")
         inputs.warn(f"{how_many} of the page of mistakes could not be read again, e.g. {lost[0]}: {missing[lost[0]]}")
     assets, files = Assets(), {}
     ids = [c.image_id for c in audit.cases]
     task = audit.task
-    variants = [read_variant(inputs, options.at(size), ids, size, task.measured) for options in explained.methods]
+    how = (ids, size, task.measured, explained.boxed)
+    variants = [read_variant(inputs, options.at(size), *how) for options in explained.methods]
     for variant in variants:
         if variant.maps:
-            sheet = figures.error_sheet(variant, audit, classes, photographs, model)
+            sheet = figures.error_sheet(variant, audit, classes, photographs.pictures, model)
             files[f"figures/errors-{slug(variant.name)}.jpg"] = encoded(sheet, "JPEG", 90)
     whole = audit.labelled > 0 and len(classes) <= matrix.MOST and not (task.several or task.measured)
     rows = measured.by_output(inputs, audit) if audit.labelled and (task.several or task.measured) else []
@@ -134,7 +113,7 @@ def error_audit(
     data = {
         "classes": classes,
         "crop": wording.crops(Fit.of(images)),
-        "cases": [payload.describe_case(c, variants, photographs, missing, assets, classes, task) for c in audit.cases],
+        "cases": [payload.describe_case(c, variants, photographs, assets, classes, task) for c in audit.cases],
         "variants": [_described(v, audit, assets, agreed) for v in variants],
         "opens": {"variant": opens.variant, "why": opens.why},
         "ramps": payload.ramps(),
@@ -143,6 +122,7 @@ def error_audit(
         "several": task.several,
         "measured": task.measured,
         "flags": SILENT,
+        "fit": FIT,
         "chunk": payload.CHUNK,
         "links": assets.links(round(inline * 1e6)),
     }
@@ -157,7 +137,7 @@ def error_audit(
         "matrix": matrix.table(audit.counts, classes) if whole else None,
         "measures": rows,
         "sheet": _placed(data["links"], pixels, "measures"),
-        "flags": [said for v in variants for said in _flagged(v, bool(scores))],
+        "flags": [said for v in variants for said in (*_flagged(v, bool(scores)), *wording.unfit(v))],
         "missing": len(missing),
         "figures": shown,
         "textbook": textbook,
@@ -181,8 +161,9 @@ def _placed(links: Mapping[str, str], pixels: Mapping[str, Any], name: str) -> t
 
 
 def _trust(measured: Mapping[str, pa.Table], model: str) -> Sheet | None:
-    """What deletion, insertion, agreement and shuffled models say of the methods; None where nothing was asked."""
-    return trust_figure(measured.get("trust"), measured.get("agreement"), _shuffled(measured), model)
+    """What pixels taken away, agreement and shuffled models say of the methods; None where nothing was asked."""
+    trust, agreement, curves = (measured.get(name) for name in ("trust", "agreement", "road_curves"))
+    return trust_figure(trust, agreement, _shuffled(measured), curves, model)
 
 
 def _shuffled(measured: Mapping[str, pa.Table]) -> dict[str, pa.Table]:

@@ -49,7 +49,8 @@ def error_sheet(
     sheet.text(margin, 142, sheet.fitted(line, 26, inner), 26, color=QUIET)
     told = [captions.meaning(variant.options, variant.measured), wording.placement(variant), wording.lost(variant)]
     shares = "Each map has its own scale, in its quantity’s unit." if variant.measured else _SHARED
-    told.append(f"Enlarged bilinearly. {shares}")
+    enlarged = "Enlarged bilinearly" if variant.style.how == "bilinear" else "Segments keep their borders"
+    told.append(f"{enlarged}. {shares}")
     if any(m.box for own in maps for m in own[:2]):
         told.append("Frames: the box found in the map, around its largest piece.")
     sheet.paragraph(margin, 180, " ".join(t for t in told if t), 22, inner, color=QUIET)

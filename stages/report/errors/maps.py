@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,17 +14,26 @@ import pyarrow.compute as pc
 
 from activation_atlas.stages.caches import cached
 from activation_atlas.stages.drawing.surface import Style, Surface, surface, top_of
-from activation_atlas.stages.methods import Options
+from activation_atlas.stages.methods import METHODS, Options
 from activation_atlas.stages.stage import Inputs
-from activation_atlas.stages.vision.place import Place
+from activation_atlas.stages.vision.place import How, Place
 
 FINEST = 56
 """Cells along one side of a map on the page; finer ones are pooled."""
 
+FIT = 0.5
+"""Share of the logit's variance below which the sum of a map's parts does not describe what the model does."""
+
 
 @dataclass
 class Map:
-    """One map as shown; ``box``: left, top, right, bottom of what it says is the thing, as shares of the input."""
+    """One map as shown.
+
+    Attributes:
+        box: left, top, right, bottom of what it says is the thing, as shares of the input.
+        iou: of that with the nearest of the given ones.
+        fit: of surrogates, as in the table ``maps``.
+    """
 
     target: int
     kinds: list[str]
@@ -32,6 +41,8 @@ class Map:
     score: float
     flag: str | None
     box: tuple[float, ...] | None = None
+    iou: float | None = None
+    fit: float | None = None
 
     @property
     def values(self) -> np.ndarray:
@@ -44,19 +55,21 @@ class Variant:
     """The maps of one method for the images shown.
 
     Attributes:
-        layer: None: at the input.
+        layer: None: at the input. looks: where, in words, where patches of a transformer are looked at.
         raw: (height, width) in the table. shown: (height, width) on the page.
         maps: image_id -> its maps: predicted, label, second, then the others, those asked for by rank first.
         style: how they are drawn.
         place: where the cells shown lie on the model's input, of ``size``.
         step: cells from window to window, down and across, where windows were spread to pixels; else 1.
         flags: flag -> maps of the whole table that carry it, of ``rows`` in all.
+        unfit: maps of the whole table whose fit is below :data:`FIT`, of ``fitted`` that have one.
         measured: whether what is explained are quantities, each in a unit of its own.
     """
 
     name: str
     options: Options
     layer: str | None = None
+    looks: str | None = None
     raw: tuple[int, int] = (0, 0)
     shown: tuple[int, int] = (0, 0)
     style: Style = Style()
@@ -66,6 +79,8 @@ class Variant:
     maps: dict[str, list[Map]] = field(default_factory=dict)
     flags: Counter[str] = field(default_factory=Counter)
     rows: int = 0
+    unfit: int = 0
+    fitted: int = 0
     measured: bool = False
 
     def scales(self, maps: Sequence[Map]) -> list[float]:
@@ -90,27 +105,39 @@ class Variant:
 
 
 def read_variant(
-    inputs: Inputs, options: Options, ids: Sequence[str], size: tuple[int, int], measured: bool = False
+    inputs: Inputs,
+    options: Options,
+    ids: Sequence[str],
+    size: tuple[int, int],
+    measured: bool = False,
+    boxed: Collection[str] = (),
 ) -> Variant:
     """Maps of the images ``ids``; one part of the table is held at a time.
 
     Args:
         size: (height, width) of the model's input.
+        boxed: tables of the run that tell of boxes: those of other runs in this folder are not read.
     """
     variant = Variant(options.variant, options, size=size, measured=measured)
+    if METHODS[options.name].resolution == "patches":
+        variant.looks = options.looks(inputs.state("explain", options.variant)["settled"])
     wanted = pa.array(sorted(ids), pa.string())
-    boxes = _boxes(inputs, variant.name, wanted, size)
+    boxes = _boxes(inputs, variant.name, wanted, size) if f"boxes/{variant.name}" in boxed else {}
+    ious = _ious(inputs, variant.name, wanted) if f"faithfulness/{variant.name}" in boxed else {}
     for part in inputs.stream(f"maps/{variant.name}"):
         variant.rows += len(part)
         variant.flags.update(f for f in part["flag"].to_pylist() if f)
+        fits = part["fit"].filter(pc.is_null(part["flag"])).drop_null().to_numpy()
+        variant.fitted, variant.unfit = variant.fitted + len(fits), variant.unfit + int((fits < FIT).sum())
         for row in _rows(part.filter(pc.is_in(part["image_id"], wanted))):
             variant.layer, variant.raw = row["layer"], (row["height"], row["width"])
             whole = surface(row["map"].reshape(variant.raw), options, size, Place.of(row))
-            values = pooled(whole.values)
+            values = pooled(whole.values, how=whole.style.how)
             drawn = replace(whole, values=values, place=whole.place.pooled(whole.values.shape, values.shape))
             variant.place, variant.style, variant.shown = drawn.place, drawn.style, drawn.values.shape
-            box = boxes.get((row["image_id"], row["target"]))
-            shown = Map(row["target"], row["target_kinds"], drawn, row["score"], row["flag"], box)
+            key = row["image_id"], row["target"]
+            more = {"box": boxes.get(key), "iou": ious.get(key), "fit": row["fit"]}
+            shown = Map(row["target"], row["target_kinds"], drawn, row["score"], row["flag"], **more)
             variant.maps.setdefault(row["image_id"], []).append(shown)
     for maps in variant.maps.values():
         maps.sort(key=_place)
@@ -131,6 +158,15 @@ def _boxes(inputs: Inputs, name: str, wanted: pa.Array, size: tuple[int, int]) -
     return found
 
 
+def _ious(inputs: Inputs, name: str, wanted: pa.Array) -> dict[tuple[str, int], float]:
+    """(image_id, target) -> how far the box of that map and the given one agree; empty where that was not measured."""
+    found: dict[tuple[str, int], float] = {}
+    for part in inputs.stream(f"faithfulness/{name}", ["image_id", "target", "iou"]):
+        for row in part.filter(pc.is_in(part["image_id"], wanted)).drop_null().to_pylist():
+            found[row["image_id"], row["target"]] = row["iou"]
+    return found
+
+
 def _rows(part: pa.Table):
     """Rows as dicts, the map as an array."""
     maps = part["map"]
@@ -145,11 +181,15 @@ def _place(shown: Map) -> tuple:
     return usual, min(ranks, default=math.inf), min(shown.kinds), shown.target
 
 
-def pooled(values: np.ndarray, most: int = FINEST) -> np.ndarray:
+def pooled(values: np.ndarray, most: int = FINEST, how: How = "bilinear") -> np.ndarray:
     """A map (h, w) with at most ``most`` cells along a side: means over equal areas, float32.
 
-    A cell that takes part of a value that is not finite is NaN.
+    A cell that takes part of a value that is not finite is NaN. ``nearest``: each cell has the value in its middle, for
+    between segments there is nothing.
     """
+    if how == "nearest" and max(values.shape) > most:
+        rows, cols = ((np.arange(n) * 2 + 1) * side // (2 * n) for side in values.shape for n in [min(side, most)])
+        values = values[rows[:, None], cols]
     finite = np.isfinite(values)
     clean = np.where(finite, values, 0)
     if max(values.shape) > most:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
@@ -17,6 +17,7 @@ from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.errors import wording
 from activation_atlas.stages.report.errors.cases import NEITHER, Audit, Case
 from activation_atlas.stages.report.errors.maps import Map, Variant
+from activation_atlas.stages.report.errors.photographs import Photographs
 from activation_atlas.stages.report.errors.telling import line, own_first, title
 from activation_atlas.stages.specs import slug
 from activation_atlas.stages.tasks import CLASSES, Task
@@ -31,14 +32,13 @@ LOST = -128
 def describe_case(
     case: Case,
     variants: Sequence[Variant],
-    photographs: Mapping[str, bytes],
-    missing: Mapping[str, str],
+    photographs: Photographs,
     assets: Assets,
     classes: Sequence[str],
     task: Task = CLASSES,
 ) -> dict[str, Any]:
     """One case for the script; ``targets``: [class, kinds] of the maps that any variant has of it; ``title`` and
-    ``line``: its words, where the script has none of its own."""
+    ``line``: its words, where the script has none of its own; ``boxes``: the given ones, in shares of the picture."""
     from PIL import Image
 
     maps = own_first(case, next((v.maps[case.image_id] for v in variants if case.image_id in v.maps), []), task)
@@ -56,13 +56,19 @@ def describe_case(
     }
     if (words := title(case, classes, task)) is not None:
         entry |= {"title": words, "line": line(case, classes, task)}
-    if case.image_id in photographs:
-        content = photographs[case.image_id]
+    if case.image_id in photographs.pictures:
+        content = photographs.pictures[case.image_id]
         entry["size"] = Image.open(BytesIO(content)).size
         entry["src"] = assets.add(f"mistake-{slug(case.image_id)}.webp", content)
     else:
-        entry["missing"] = missing.get(case.image_id, "not read")
+        entry["missing"] = photographs.missing.get(case.image_id, "not read")
+    if case.image_id in photographs.boxes:
+        entry["boxes"] = [_placed(box) for box in photographs.boxes[case.image_id]]
     return entry
+
+
+def _placed(box: Sequence[float]) -> list[float]:
+    return [round(float(share), 4) for share in box]
 
 
 def _share(value: float | None) -> float | None:
@@ -85,6 +91,10 @@ def describe_variant(variant: Variant, cases: Sequence[Case], assets: Assets, ta
         "meaning": captions.meaning(variant.options, variant.measured),
         "placement": wording.placement(variant),
         "signed": variant.style.signed,
+        "byClass": METHODS[variant.options.name].by_class,
+        "segmented": variant.style.how == "nearest",
+        "boxed": any(m.box for maps in variant.maps.values() for m in maps),
+        "fit": wording.fit(variant),
         "step": list(variant.step),
         "lost": wording.lost(variant),
         "faded": variant.style.faded,
@@ -103,14 +113,16 @@ def _chunk(variant: Variant, cases: Sequence[Sequence[Map]]) -> dict[str, Any]:
 
     Returns:
         tops: per case the top of its scale, None where each map has its own; maps: per case [target, kinds, flag,
-        score, largest value, its cell, top of its scale] of each map; levels: the values of all maps in the same
-        order, int8, base64.
+        score, largest value, its cell, top of its scale, box, its IoU with the given one, fit] of each map; levels: the
+        values of all maps in the same order, int8, base64.
     """
     described, levels, tops = [], [], []
     for maps in cases:
         scales = variant.scales(maps)
         tops.append(None if variant.measured else scales[0] if scales else 1.0)
-        described.append([[m.target, m.kinds, m.flag, *_extent(m), top] for m, top in zip(maps, scales, strict=True)])
+        described.append(
+            [[m.target, m.kinds, m.flag, *_extent(m), top, *_told(m)] for m, top in zip(maps, scales, strict=True)]
+        )
         levels += [quantised(m.values, top) for m, top in zip(maps, scales, strict=True)]
     flat = np.concatenate([v.ravel() for v in levels]) if levels else np.zeros(0, np.int8)
     return {
@@ -124,6 +136,12 @@ def _extent(shown: Map) -> list[float | None]:
     """Score and largest value shown, to 4 digits, None where not finite; the cell of the largest, row by row."""
     finite = np.where(np.isfinite(shown.values), shown.values, -np.inf)
     return [*(float(f"{v:.4g}") if np.isfinite(v) else None for v in (shown.score, finite.max())), int(finite.argmax())]
+
+
+def _told(shown: Map) -> list[Any]:
+    """Box, IoU and fit, None where there are none."""
+    box = None if shown.box is None else _placed(shown.box)
+    return [box, *(None if v is None or not np.isfinite(v) else round(v, 3) for v in (shown.iou, shown.fit))]
 
 
 def quantised(values: np.ndarray, top: float) -> np.ndarray:

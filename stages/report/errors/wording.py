@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from activation_atlas.stages.drawing.captions import hatched
+from activation_atlas.stages.drawing.numbers import plural, thousands
 from activation_atlas.stages.methods import METHODS
-from activation_atlas.stages.report.errors.maps import FINEST, Variant
+from activation_atlas.stages.report.errors.maps import FINEST, FIT, Variant
 from activation_atlas.stages.vision.images import Fit
 
 CROPS = {
@@ -41,9 +42,36 @@ def placement(variant: Variant) -> str:
         )
         return f"{told}. Shown as {shown} cells."
     where = f"At layer {variant.layer}" if variant.layer else "At the model’s input"
+    if METHODS[options.name].segmented:
+        cells = "every pixel" if variant.raw == variant.shown else f"{shown} cells, each with the value in its middle"
+        return f"{where}: a value for each segment, drawn at {cells}; the table maps/{variant.name} has every pixel."
+    if variant.looks:
+        where = f"{variant.looks[0].upper()}{variant.looks[1:]}".replace(" x ", " × ")
     if variant.raw != variant.shown:
         return (
             f"{where}, {raw} cells, pooled to {shown} for this page (means; at most {FINEST} on a side); "
             f"the table maps/{variant.name} has every cell.{bare}{around}"
         )
+    if variant.looks:
+        return f"{where}: a value for each patch.{bare}"
     return f"{where}, {raw} cells, each in the middle of what it sees.{bare}{around}"
+
+
+def fit(variant: Variant) -> str:
+    """What the number beside a surrogate's maps says; empty where they have none."""
+    if not variant.fitted:
+        return ""
+    of = "the quantity" if variant.measured else "the logit"
+    return (
+        f"Fit: share of the variance of {of}, over images with segments hidden, that the sum of a map’s segments "
+        f"predicts; at best 1. Where it is low, below {FIT:g}, the map does not describe what the model does."
+    )
+
+
+def unfit(variant: Variant) -> list[str]:
+    """One sentence on the maps that do not describe the model, where there are any."""
+    if not variant.unfit:
+        return []
+    of = f"{thousands(variant.unfit)} of {plural(variant.fitted, 'map')} of {variant.name}"
+    what = "is a sum that does" if variant.unfit == 1 else "are sums that do"
+    return [f"{of} {what} not describe the model there (fit below {FIT:g})"]

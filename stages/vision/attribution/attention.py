@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from activation_atlas.stages.caches import cached
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.proof import noise
 from activation_atlas.stages.vision.model import LayerInfo, Model, freeze
 from activation_atlas.stages.vision.model.attending import Attention
 from activation_atlas.stages.vision.model.geometry import TokenSequence
@@ -22,13 +24,16 @@ class Tokens:
         blocks: the attention of each block, in running order.
         layer: the map whose positions the patches are.
         patches: which of the tokens each position is, row after row.
-        token: which token is the class token: the first beside the patches; None where there is none.
+        token: which token is the class token: of those beside the patches the one that the logits read most; None where
+            there is none.
+        by_class: whether it is the class token that the logits read, and not all tokens alike, or the patches alone.
     """
 
     blocks: tuple[Attention, ...]
     layer: LayerInfo
     patches: tuple[int, ...]
     token: int | None
+    by_class: bool
 
 
 def tokens(model: Model, method: str) -> Tokens:
@@ -58,7 +63,39 @@ def tokens(model: Model, method: str) -> Tokens:
         )
     layer, own = last
     blocks = tuple(attention for attention, laid in known if laid is not None and laid[1] == own)
-    return Tokens(blocks, model.placed(layer), own.order, own.beside[0] if own.beside else None)
+    return Tokens(blocks, model.placed(layer), own.order, *_class_token(model, own, blocks[-1]))
+
+
+def _class_token(model: Model, own: Layout, last: Attention) -> tuple[int | None, bool]:
+    """The class token, and whether it is what the logits read of the last block.
+
+    It is where they depend more on what it takes there than on what a patch takes, by more than the square root of the
+    patches' number: a head that reads it alone, or beside the patches' mean, and one that reads the mean of all tokens,
+    or of the patches, lie that factor to either side and more.
+    """
+    if not own.beside:
+        return None, False
+    read = _read(model, last.slot)
+    if read is None:
+        return own.beside[0], True
+    token = own.beside[int(read[list(own.beside)].argmax())]
+    return token, bool(read[token] > read[list(own.order)].mean() * len(own.order) ** 0.5)
+
+
+@cached(4)
+def _read(model: Model, slot: int) -> np.ndarray | None:
+    """How much the logits depend on what each token takes in a block, (tokens,), told by gradients on noise; None
+    where there are none."""
+    pixels = tf.constant(noise(np.random.default_rng(0), (*model.input_size, model.channels)))
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        found, logits = model.attention(model.to_input(pixels), tape)
+        score = tf.reduce_sum(logits**2)
+    own = next(x for x, a in zip(found, model.attention.found, strict=True) if a.slot == slot)
+    try:
+        slope = tape.gradient(score, own)
+    except LookupError:  # an operation without a gradient
+        return None
+    return None if slope is None else np.abs(np.asarray(slope, np.float64)).sum((0, 1, 3))
 
 
 def _laid(model: Model, attention: Attention) -> tuple[str, Layout] | None:
@@ -79,8 +116,8 @@ def attention_maps(model: Model, pixels: np.ndarray) -> list[tuple[str, np.ndarr
 
     Returns:
         (name of the block's attention, float32 (n, heads, height, width)) in running order: how much the class token
-        takes from each patch; where there is none, how much patches take from it, in the mean. Each head's map sums
-        to 1, less what goes to the tokens beside the patches.
+        takes from each patch; where the logits read none, how much patches take from it, in the mean. Each head's map
+        sums to 1, less what goes to the tokens beside the patches.
 
     Raises:
         UserError: the model has no attention among patches.
@@ -101,7 +138,7 @@ def attention_maps(model: Model, pixels: np.ndarray) -> list[tuple[str, np.ndarr
 
 def asked(attention: tf.Tensor, own: Tokens) -> tf.Tensor:
     """What is taken from each token, (..., T, T) -> (..., T): by the class token, or by the patches in the mean."""
-    if own.token is not None:
+    if own.by_class and own.token is not None:
         return attention[..., own.token, :]
     return tf.reduce_mean(tf.gather(attention, own.patches, axis=-2), -2)
 

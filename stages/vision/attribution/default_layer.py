@@ -9,7 +9,7 @@ from activation_atlas.stages.caches import cached
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.proof import noise
 from activation_atlas.stages.vision.model import LayerInfo, Model
-from activation_atlas.stages.vision.model.geometry import TokenMap
+from activation_atlas.stages.vision.model.geometry import TokenMap, unplaced
 
 
 @cached(4)
@@ -31,7 +31,8 @@ def default_layer(model: Model) -> str:
     """
     layers = model.layers()
     if not layers:
-        raise UserError(f"model {model.name}: no layer has positions; choose a method that explains at the input")
+        told = unplaced(model.shapes, "choose a method that explains at the input")
+        raise UserError(f"model {model.name}: no layer has positions{told}")
     calls = {step.name for step in model.program.steps}  # not nested models, whose output is their last layer's
     layers = [layer for layer in layers if layer.name in calls]
     fine = [layer for layer in layers if _sees_more_than_a_pixel(layer) and _lies_over_image(layer, model.input_size)]

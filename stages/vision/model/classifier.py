@@ -12,7 +12,7 @@ from activation_atlas.stages.specs import COLOURS, ModelSpec, meant
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.layer_info import LayerInfo
 from activation_atlas.stages.vision.model.attending import Attending
-from activation_atlas.stages.vision.model.geometry import Seen, loses, reaches, token_maps, upright
+from activation_atlas.stages.vision.model.geometry import Seen, loses, reaches, square, token_maps, upright
 from activation_atlas.stages.vision.model.half import simplifier, widened
 from activation_atlas.stages.vision.model.images_taken import check_colours, input_shape
 from activation_atlas.stages.vision.model.layers import against, described, is_spatial, placed
@@ -36,6 +36,7 @@ class Model:
         brings: how its own preprocessor brings images to its size, as keys of the section `images`; empty without one.
         configured: what the section `model` says of the values that it takes, by its keys.
         dtype: of everything that comes out: float32, or float64 for a float64 model.
+        ends_in_one: whether the two logits are (0, z) of a single unit z.
         kind: ``softmax``; ``sigmoid`` where every class stands for itself; ``quantity`` where the outputs are no
             classes, and are themselves what is explained.
         ending: how the logits were found.
@@ -56,6 +57,7 @@ class Model:
         program = flatten(loaded.keras, where)
         symbol = loaded.keras.inputs[0]
         self.input_size, self.channels = input_shape(symbol.shape, spec, where, loaded.size)
+        self._free = None in symbol.shape[1:3]  # its images may have other sizes
         check_colours(spec, self.channels, where)
         self.brings = dict(loaded.images)
         self.configured = {key: value for key in COLOURS if (value := getattr(spec, key)) is not None}
@@ -72,7 +74,7 @@ class Model:
         self.simplify = simplifier(self.program, self.native)
         self._placed: dict[str, LayerInfo] = {}
         self._against: dict[int, str | None] = {}
-        self._one_output = ends_in_one(self.program)
+        self.ends_in_one = ends_in_one(self.program)
         self.dtype = self.native[self.program.output]
         self.dtype = "float32" if self.dtype in _HALF else self.dtype
         self.classes = class_names(spec, loaded.classes, self.shapes[self.program.output][-1], where)
@@ -95,8 +97,8 @@ class Model:
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
             size = " x ".join(map(str, spec.shape[1:]))
-            reason = f"model {self.name}: does not run on {size} images ({reason}); check model.input_size"
-            raise UserError(reason) from error
+            remedy = "check model.input_size" if self._free else "save it so that model.predict runs on such images"
+            raise UserError(f"model {self.name}: does not run on {size} images ({reason}); {remedy}") from error
         return shapes, native
 
     def _noise(self) -> tf.Tensor:
@@ -130,7 +132,7 @@ class Model:
 
         A single sigmoid unit z has the logits (0, z), of which a constant cannot be explained: there (-z, z).
         """
-        return tf.stack([-logits[:, 1], logits[:, 1]], 1) if self._one_output else logits
+        return tf.stack([-logits[:, 1], logits[:, 1]], 1) if self.ends_in_one else logits
 
     # -- layers ------------------------------------------------------------------
 
@@ -168,8 +170,10 @@ class Model:
         if not is_spatial(self.shapes.get(slot, ())):
             shape = " x ".join(map(str, self.shapes[slot][1:]))
             if len(self.shapes[slot]) == 3:
-                many = f"of its {self.shapes[slot][1]} tokens ({shape}) none are known to be a rectangle of positions"
-                raise UserError(f"{where}: {many}; say which, model.tokens: [rows, columns]")
+                count = self.shapes[slot][1]
+                many = f"of its {count} tokens ({shape}) none are known to be a rectangle of positions"
+                say = f"say which, model.tokens: [rows, columns] (--tokens){square(count)}"
+                raise UserError(f"{where}: {many}; {say}")
             last = list(self._infos)[-1] if self._infos else "none"
             raise UserError(f"{where}: its output ({shape}) has no positions; the last layer that has is {last}")
         lost = loses(self.program, self.shapes, self.seen, slot)

@@ -203,6 +203,23 @@ def _module(operation: Any) -> str:
     return getattr(operation, "__module__", "") or type(operation).__module__
 
 
+_SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
+"""Names that TensorFlow takes for a scope that lies in no other."""
+
+
+def as_scopes(operation: Any) -> Any:
+    """An operation whose own name, and those of the layers within it, name scopes of a TensorFlow graph.
+
+    Keras takes any name for a layer; TensorFlow refuses some (`_conv`, `my conv`) as soon as a graph is traced.
+    The others are changed in place; what a layer is called is read before.
+    """
+    layers = operation._flatten_layers() if isinstance(operation, keras.layers.Layer) else ()
+    for layer in layers:
+        if not _SCOPE.fullmatch(layer.name):
+            layer.name = re.sub(r"[^A-Za-z0-9.]", "-", layer.name).lstrip("-") or "layer"
+    return operation
+
+
 def snake_case(kind: str) -> str:
     """What Keras calls a layer of a class that was given no name, before it numbers it: ``layer_normalization``."""
     return _private("keras.src.utils.naming.to_snake_case")(kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -108,6 +109,9 @@ def class_names(spec: ModelSpec, own: list[str] | None, count: int, where: str) 
 
 
 def _one_line(error: BaseException) -> str:
+    host = re.search(r"host=['\"]([\w.-]+)", str(error))
+    if host and isinstance(error, OSError):
+        return f"no connection to {host[1]}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:240].rstrip(".")
 
@@ -180,10 +184,16 @@ def _preset(spec: ModelSpec) -> Loaded:
         import keras_hub
     except ImportError:
         raise UserError(f"model.preset: {spec.preset} needs KerasHub: pip install 'activation-atlas[hub]'") from None
+    classifier, known = keras_hub.models.ImageClassifier, list(keras_hub.models.ImageClassifier.presets)
+    if spec.preset not in known and "/" not in spec.preset and not Path(spec.preset).exists():
+        raise UserError(f"model.preset: KerasHub has no image classifier {spec.preset}; {meant(spec.preset, known)}")
     try:
-        task = keras_hub.models.ImageClassifier.from_preset(spec.preset)
+        task = classifier.from_preset(spec.preset)
     except Exception as error:
-        raise UserError(f"model.preset: {spec.preset} cannot be loaded ({_one_line(error)})") from None
+        raise UserError(
+            f"model.preset: {spec.preset} cannot be fetched, or loaded ({_one_line(error)}); without a network, save "
+            "it where there is one (task.save('model.keras')) and give that as model.path"
+        ) from None
     return _with_preprocessor(spec.preset, task)
 
 

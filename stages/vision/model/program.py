@@ -195,11 +195,12 @@ class _Builder:
         held = {id(tensor): slot for tensor, slot in zip(graph.inputs, inputs, strict=True)}
         # A graph may start at a tensor that a layer outside of it made.
         nodes = [node for node in keras_adapter.calls(graph) if not any(id(tensor) in held for tensor in node.outputs)]
-        names = steady_names(nodes, owner) if self.within else {}
+        own = steady_names(nodes, owner) if self.within else {}
+        names = {id(node.operation): own.get(id(node.operation), node.operation.name) for node in nodes}
         times, seen = Counter(id(node.operation) for node in nodes), Counter()
         for node in nodes:
             operation = node.operation
-            name = prefix + names.get(id(operation), operation.name)
+            name = prefix + names[id(operation)]
             if times[id(operation)] > 1:
                 self.called[name] = times[id(operation)]
                 name += f"#{seen[id(operation)]}"
@@ -250,7 +251,8 @@ class _Builder:
 
         args, kwargs = tree.map_structure(place, (node.args, keras_adapter.at_inference(node)))
         outputs = [self.new() for _ in node.outputs]
-        self.steps.append(Step(name, keeping(by_group(operation)), tuple(args), kwargs, tuple(given), tuple(outputs)))
+        made = keeping(by_group(keras_adapter.as_scopes(operation)))
+        self.steps.append(Step(name, made, tuple(args), kwargs, tuple(given), tuple(outputs)))
         return outputs
 
 

@@ -126,3 +126,46 @@ def test_a_run_that_cannot_be_right_says_so_everywhere(made):
     status, said, errors = command("run", config, "--out", out, "--strict")
     assert status == 2 and "nothing to do" in said
     assert errors.splitlines()[-1].startswith("--strict: this run does not seem to be right: 4 of 48")
+
+
+@pytest.mark.slow
+def test_numbers_that_nothing_names_are_said_to_be_taken_for_logits(made):
+    colours.write_model(made / "linear.keras", activation="linear")
+    path = str(made / "linear.keras")
+    for given, said in (
+        ({"classes": None, "labelled": False}, True),
+        ({"classes": None, "labelled": False, "output": "logits"}, False),
+        ({"labelled": False}, False),
+        ({}, False),
+    ):
+        _, inputs = doubts(made, path=path, **given)
+        told = [
+            line for line in inputs.warnings if "taken for the logits of 12 classes that exclude one another" in line
+        ]
+        assert len(told) == said, given
+
+
+def test_of_tables_labels_tell_what_they_can_and_no_model_is_opened():
+    count = len(colours.NAMES)
+    label = np.arange(5 * count, dtype=np.int32) % count
+    ids = [f"{k:016x}" for k in range(len(label))]
+
+    def found(label, pred):
+        said = {"image_id": ids, "label": pa.array(label, pa.int32()), "pred": pa.array(pred, pa.int32())}
+        said = pa.table({**said, "prob": pa.array(np.full(len(ids), 0.9), pa.float32())})
+        about = said.select(["image_id", "label"]).append_column("uri", pa.array(ids))
+        state = {("extract", ""): {"classes": colours.NAMES}}
+        inputs = MemoryInputs({"images": [about], "predictions": [said]}, state)
+        rows = inputs.run(STAGE, Params(model=ModelSpec(tables="nowhere"), images=ImagesSpec(path="x")))["doubts"]
+        return rows.to_pylist(), inputs.warnings
+
+    rows, warned = found(label, label)
+    assert not rows and not warned
+    (other, row), _ = found(label, count - 1 - label)
+    assert (other["kind"], other["remedy"], row["kind"]) == ("accuracy", "", "order")
+    assert "60 of 60 images would be right instead of 0" in row["message"]
+    assert row["remedy"] == "give its classes in the order of the model's outputs, or labels that count as it does"
+    rows, _ = found(label, np.random.default_rng(0).integers(0, count, len(label)))
+    assert [row["kind"] for row in rows] == ["accuracy", "labels"] and "value ranges" not in rows[1]["message"]
+    rows, warned = found([None] * len(label), label)
+    assert not rows and "nothing here tells whether the network was given the values" in warned[0]

@@ -65,6 +65,8 @@ def test_many_methods_go_below_one_another():
     assert len(headings) == 2 * ACROSS and len({t.get_position() for t in headings}) == 2 * ACROSS
     nine = panel([group((60, 60), 1, ACROSS + 1)], "title", "subtitle", ["words"])
     assert nine.width < wide.width  # five and four, not eight and one
+    pairs = panel([group((60, 60), 1, 5)], "title", "subtitle", [], 2)
+    assert pairs.width < nine.width and len(pairs.axes.images) == 3 + 2 * 5  # a photograph for each two methods
 
 
 @pytest.mark.parametrize("top", [3.1, 0.081, 0.0083, 2.2e-05])

@@ -6,8 +6,10 @@ import pytest
 
 import activation_atlas as aa
 from activation_atlas.stages import tables
-from activation_atlas.stages.look.patches import of_run
+from activation_atlas.stages.look.maximised import Maximised
+from activation_atlas.stages.look.patches import of_photographs, of_run
 from activation_atlas.stages.look.photographs import photographs
+from activation_atlas.stages.look.wanted import channels
 from activation_atlas.stages.origin import model_spec, shown_images
 from activation_atlas.stages.vision.featurevis.taps import LOGITS, answer, takes
 from activation_atlas.stages.vision.model import open_model
@@ -56,6 +58,17 @@ def test_neurons_directions_and_classes(folder):
     classes = aa.maximise(model, classes=["1", "0"], size=32, steps=30)
     assert [w.index for w in classes.wanted] == [1, 0] and classes.layer == LOGITS
     assert {r["kind"] for r in classes.table().to_pylist()} == {"class"} and classes.table()["layer"].null_count == 2
+
+
+def test_beside_what_speaks_against_a_channel_are_no_patches(folder):
+    """Those of channel 0, whose number is the largest of such a vector, least of all."""
+    model = open_model(model_spec(folder / "model.keras"))
+    shown = photographs(folder / "images", model, shown_images())
+    against, along = (of_photographs(model, "second", shown, k * np.eye(12)[[3]], 32) for k in (-1, 1))
+    assert not any(against.cut) and np.isnan(against.best).all()
+    assert (
+        any(along.cut) and along.best == peaks(model, np.stack([one.pixels for one in shown]), "second").response[3, 0]
+    )
 
 
 def test_a_relu_that_is_zero_lets_what_is_wanted_through(tmp_path):
@@ -121,3 +134,13 @@ def test_layers_are_spread_over_the_depth(tmp_path):
     names = spread(model, 3)
     order = [layer.name for layer in model.layers()]
     assert len(names) == 3 and names == sorted(names, key=order.index) and deep(model) in order
+
+
+@pytest.mark.parametrize(("count", "side"), [(12, 192), (13, 96)])
+def test_few_pictures_are_drawn_larger(count, side):
+    pictures = np.random.default_rng(0).integers(0, 256, (count, 96, 96, 3)).astype(np.uint8)
+    none = [[]] * count
+    asked = channels(range(count), count, "relu")
+    made = Maximised("m", "relu", asked, None, "mean", 1, pictures, np.ones(count), none, np.full(count, np.nan))
+    raster = made.sheet().axes.images[0].get_array()
+    assert raster[:side, :side, 3].all() and not raster[0, side, 3]

@@ -5,6 +5,7 @@ import json
 import zlib
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from activation_atlas.stages.drawing.sheet import Sheet
@@ -14,6 +15,7 @@ from activation_atlas.stages.report.assets import Assets
 from activation_atlas.stages.report.evidence import read_atlas
 from activation_atlas.stages.report.posters import place_names
 from activation_atlas.stages.report.presence import variety
+from activation_atlas.stages.tasks import assigned
 from tests.stages.report.scene import scene
 from tests.stages.report.test_numbers import atlas_of, grid_of
 
@@ -119,12 +121,20 @@ def test_heat_data_round_trips():
 
 
 def test_variety_of_labels_is_that_of_as_many_photographs():
-    different = variety(np.arange(64), np.array([1, 7, 64]))
+    def of(labels, sizes):
+        return variety(assigned(pa.array(labels)), np.arange(len(labels)), np.array(sizes))
+
+    different = of(np.arange(64, dtype=np.int32), [1, 7, 64])
     assert np.allclose(different, np.log2([1, 7, 64])), "all labels differ, so they do in every draw"
-    mean, low, high = variety(np.repeat([0, 1], 50), np.array([2, 100]))
+    mean, low, high = of(np.repeat(np.int32([0, 1]), 50), [2, 100])
     # Two of fifty and fifty: alike with 49 of 99, else one bit.
     assert mean == pytest.approx([50 / 99, 1.0], abs=0.1) and low[0] == 0.0 and high[0] == pytest.approx(1.0)
-    assert variety(np.zeros(0, int), np.array([0])) is None
+    assert of(pa.array([None], pa.int32()), [0]) is None
+    # Of several labels each counts, as in the cells: of two for all, one bit; of one more for half of them 1.52.
+    pairs = pa.array([[0, 1], [0, 1, 2]] * 4, pa.list_(pa.int32()))
+    mean, low, high = of(pairs, [1, 8])
+    assert low[0] == 1 and high[0] == pytest.approx(np.log2(3)) and mean[1] == pytest.approx(1.5219, abs=1e-3)
+    assert of(pa.array([[], []], pa.list_(pa.int32())), [1]) is None
 
 
 def test_how_far_heat_is_to_be_trusted_is_said_plainly(tmp_path):

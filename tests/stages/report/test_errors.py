@@ -257,7 +257,7 @@ def test_maps_reach_the_page_as_they_are_in_the_table(tmp_path, inline):
     assert found["tops"][0] == 1.8
     predicted, label = levels[0], levels[1]
     assert predicted[1, 2] == 127 and label[1, 2] == round(127 / 1.8) and predicted[0, 0] == 0
-    assert [m[3:] for m in found["maps"][0]] == [[1.5, 2, 6, 1.8], [1.5, 1, 6, 1.8]], (
+    assert [m[3:7] for m in found["maps"][0]] == [[1.5, 2, 6, 1.8], [1.5, 1, 6, 1.8]], (
         "score, largest value, its cell, scale"
     )
     lost = levels[2]

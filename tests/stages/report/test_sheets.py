@@ -54,7 +54,9 @@ def test_a_method_at_a_layer_speaks_of_its_positions():
 
 def test_the_sheet_on_trust_says_how_to_read_shuffled_layers():
     trust, agreement, cascades = of(["grad_cam", "occlusion"])
-    assert "All layers shuffled: the nearer to 0" in " ".join(t.get_text() for t in texts(trust_figure(*of(["cam"]))))
+    assert "All layers shuffled: how much of a map stays" in " ".join(
+        t.get_text() for t in texts(trust_figure(*of(["cam"])))
+    )
     sheet = trust_figure(trust, agreement, {})
     assert "All layers shuffled" not in " ".join(t.get_text() for t in texts(sheet))
     (heading,) = (t for t in texts(sheet) if t.get_text() == "Agreement of methods")

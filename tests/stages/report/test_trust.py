@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from matplotlib.colors import to_hex
 
@@ -34,14 +35,30 @@ def of(names, pointing=True, drawn=True, road=False):
             {"variant": name, "other": other, "mean": float(rng.uniform(-1, 1)), "low": -1.0, "high": 1.0, "n": 9}
             for other in sorted(names)[k + 1 :]
         ]
+        chance = {"other": "random", "mean": 0.0123, "low": -0.1, "high": 0.1, "n": 9}
+        pairs.append(chance | {"variant": name})
         rows = [
             {"depth": d, "layers": 9, "layer": "x", "images": 4, "mean": 1 / d, "low": 0.0, "high": 1.0, "n": 4}
             | {"mean_abs": None, "low_abs": None, "high_abs": None, "n_abs": 0}
             for d in (1, 4, 9)
         ]
         cascades[name] = pa.Table.from_pylist(rows, schema=tables.randomization())
+    again = rows[-1] | {"mean": 0.0345, "low": -0.06, "high": 0.13, "copies": None}
+    cascades["random"] = pa.Table.from_pylist([again], schema=tables.randomization())
     trust = pa.Table.from_pylist(means, schema=tables.trust())
     return trust, pa.Table.from_pylist(pairs, schema=tables.agreement()), cascades if drawn else {}
+
+
+def removed(names, kinds=("label", "predicted")):
+    """A table of the curves of ROAD."""
+    ends = {f"{by}{end}": value for by in ("morf", "lerf") for end, value in (("", 0.5), ("_low", 0.3), ("_high", 0.7))}
+    rows = [
+        ends | {"variant": name, "kind": kind, "percent": percent, "n": 9, "morf": 0.9 - percent / 200}
+        for name in (*names, "random")
+        for kind in kinds
+        for percent in (10, 20, 30, 40, 50, 70, 90)
+    ]
+    return pa.Table.from_pylist(rows, schema=tables.road_curves())
 
 
 def with_lost(cascades, lost):
@@ -66,7 +83,8 @@ def texts(sheet):
 def test_every_label_lies_on_the_sheet_and_none_on_another(names, lost):
     trust, agreement, cascades = of(names, road=len(names) == 2 or bool(lost))
     cascades = with_lost(cascades, {name: lost for name in names if lost})
-    sheet = trust_figure(trust, agreement, cascades, model="a model of a long name")
+    curves = removed(names) if len(names) == 2 or lost else None
+    sheet = trust_figure(trust, agreement, cascades, curves, model="a model of a long name")
     boxes = [(t.get_text(), t.get_rotation(), sheet.box(t)) for t in texts(sheet)]
     for words, _, (left, top, right, bottom) in boxes:
         assert 0 <= left and right <= sheet.width and 0 <= top and bottom <= sheet.height, words
@@ -99,6 +117,47 @@ def test_parts_that_were_not_asked_for_are_left_out():
     assert trust_figure(trust, None, {}).height < trust_figure(trust, agreement, {}).height - 500
     assert trust_figure(None, None, {}) is None
     assert trust_figure(trust.slice(0, 0), agreement.slice(0, 0), {}) is None
+
+
+@pytest.mark.slow
+def test_what_a_random_map_scores_stands_beside_the_methods():
+    trust, agreement, cascades = of(["grad_cam", "occlusion"])
+    said = [t.get_text() for t in texts(trust_figure(trust, agreement, cascades))]
+    assert said.count("0.01") == 2 and "a random map" in said, "below each method of the matrix"
+    assert "0.03" in said and "[−0.06, 0.13]" in said, "in the column of the shuffled model"
+    assert said.count("random, as smooth as a CAM") == 2, "of its line, and of its row"
+    assert "does not tell knowing from noise" in " ".join(said)
+    one = [t.get_text() for t in texts(trust_figure(*of(["grad_cam"])))]
+    assert "Agreement of methods" not in one, "one method agrees with nobody"
+
+
+@pytest.mark.slow
+def test_the_smooth_form_has_a_column_where_it_was_asked_for():
+    trust, agreement, cascades = of(["grad_cam", "occlusion"])
+    plain = [t.get_text() for t in texts(trust_figure(trust, agreement, cascades))]
+    assert "the same, smooth" not in plain
+    rows = cascades["grad_cam"].to_pylist()
+    smooth = {"mean_smooth": 0.4321, "low_smooth": 0.4, "high_smooth": 0.5, "n_smooth": 4, "copies": 25}
+    cascades["grad_cam"] = pa.Table.from_pylist([row | smooth for row in rows], schema=tables.randomization())
+    said = [t.get_text() for t in texts(trust_figure(trust, agreement, cascades))]
+    assert "the same, smooth" in said and "maps averaged over 25 copies" in said
+    assert "0.43" in said and "[0.40, 0.50]" in said
+
+
+@pytest.mark.slow
+def test_the_curves_of_road_begin_where_nothing_is_removed():
+    trust, agreement, _ = of(["grad_cam", "occlusion"], road=True)
+    plain = trust_figure(trust, agreement, {})
+    sheet = trust_figure(trust, agreement, {}, removed(["grad_cam", "occlusion"]))
+    said = [t.get_text() for t in texts(sheet)]
+    assert sum(words.startswith("share still of the class") for words in said) == 2 and sheet.height > plain.height
+    colour = {"grad_cam": "#0072b2", "occlusion": "#d55e00"}
+    for name, color in colour.items():
+        drawn = [line for line in sheet.axes.lines if line.get_color() == color and len(line.get_xdata()) > 2]
+        assert [len(line.get_xdata()) for line in drawn] == [8, 8], name
+    only = trust.filter(pc.equal(trust["kind"], "label"))
+    sheet = trust_figure(only, agreement, {}, removed(["grad_cam", "occlusion"], ("label",)))
+    assert not [line for line in sheet.axes.lines if len(line.get_xdata()) == 8], "how many were right is not known"
 
 
 def test_the_same_tables_give_the_same_picture():

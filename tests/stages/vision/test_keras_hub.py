@@ -93,7 +93,10 @@ def test_a_file_without_kerashub_says_what_to_install(models, tmp_path, monkeypa
 
 
 def test_a_preset_that_cannot_be_fetched_is_one_line(models):
-    with pytest.raises(UserError, match=r"^model.preset: /nowhere/vit cannot be loaded \("):
+    with pytest.raises(
+        UserError,
+        match=r"^model.preset: /nowhere/vit cannot be fetched, or loaded .* save it where there is one",
+    ):
         load(ModelSpec(preset="/nowhere/vit"))
 
 

@@ -295,6 +295,22 @@ def test_models_that_cannot_carry_an_atlas(tmp_path):
     _refused(keras.Sequential([layers.Dense(2)]), tmp_path, "no input shape yet")
 
 
+@pytest.mark.parametrize("name", quick.first(["größe (1)", "_conv", "my conv", "-"]))
+def test_a_layer_may_have_any_name(name, tmp_path):
+    """Also one that TensorFlow takes for no scope of a graph; shared, nested, and inside a layer of others too."""
+    image, inner = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
+    conv = layers.Conv2D(3, 3, padding="same", name=name)
+    nested = keras.Model(inner, layers.Conv2D(3, 3, padding="same", name=name)(inner), name="nested")
+    x = nested(conv(conv(image)))
+    x = layers.TimeDistributed(layers.Dense(2, name=name), name="rows")(layers.Reshape((8, 24))(x))
+    keras_model = keras.Model(image, layers.Dense(3)(layers.Flatten()(x)))
+    opened = open_model(ModelSpec(path=small.save(keras_model, tmp_path)))
+    assert [info.name for info in opened.layers()] == [f"{name}#0", f"{name}#1", f"nested/{name}", "nested"]
+    pixels = small.pixels(size=8)
+    found = opened.forward([f"nested/{name}"])(opened.to_input(pixels))[1]
+    np.testing.assert_allclose(found, keras_model(pixels), rtol=1e-4, atol=1e-3)
+
+
 def test_one_of_several_outputs_is_chosen_by_its_name(tmp_path):
     image = keras.Input((8, 8, 3))
     x = layers.Flatten()(layers.Conv2D(2, 3, name="conv")(image))
@@ -340,6 +356,9 @@ def test_subclassed_and_unsafe_files_and_no_file(tmp_path):
 
     with pytest.raises(UserError, match="model x: Subclassed is a subclassed model"):
         flatten(Subclassed(), "model x")
+    whole = Subclassed()
+    whole(np.zeros((1, 8, 8, 3)))
+    _refused(whole, tmp_path, "is Subclassed, a subclassed model, .* rebuild it as a functional or Sequential model")
     image = keras.Input((8, 8, 3))
     unsafe = keras.Model(image, layers.Lambda(lambda x: x[:, 0, 0])(image))
     _refused(unsafe, tmp_path, "holds the Lambda layer lambda.*, which is Python code")
@@ -355,7 +374,7 @@ def test_subclassed_and_unsafe_files_and_no_file(tmp_path):
         open_model(ModelSpec(path=str(tmp_path / "m.txt")))
     with pytest.raises(UserError, match="did you mean MobileNetV2"):
         open_model(ModelSpec(application="MobilNetV2"))
-    with pytest.raises(UserError, match="needs KerasHub|cannot be loaded"):
+    with pytest.raises(UserError, match="needs KerasHub|has no image classifier no_such_preset; there are"):
         open_model(ModelSpec(preset="no_such_preset"))
 
 

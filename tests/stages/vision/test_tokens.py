@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.vision.attribution.default_layer import default_layer
 from tests.stages.vision import transformers
 from tests.stages.vision.transformers import noise, opened
 
@@ -182,10 +183,13 @@ def test_positions_that_are_not_found_can_be_told(tmp_path):
     image = keras.Input((16, 16, 3))
     x = Odd(name="odd")(image)
     keras_model = keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
-    with pytest.raises(
-        UserError, match=r"of its 25 tokens \(25 x 3\) none are known .* model.tokens: \[rows, columns\]"
-    ):
+    said = r"of its 25 tokens \(25 x 3\) none are known .* \[rows, columns\] \(--tokens\), perhaps \[5, 5\]$"
+    with pytest.raises(UserError, match=said):
         opened(keras_model, tmp_path).layer("odd")
+    with pytest.raises(
+        UserError, match=r"no layer has positions; say which of its 25 tokens .* \[5, 5\]; or choose a method"
+    ):
+        default_layer(opened(keras_model, tmp_path))
     model = opened(keras_model, tmp_path, tokens=[2, 12])
     info = model.layer("odd")
     assert (info.height, info.width, info.beside, info.covers) == (2, 12, 1, (0, 0, 16, 16))
@@ -195,6 +199,22 @@ def test_positions_that_are_not_found_can_be_told(tmp_path):
     np.testing.assert_allclose(maps["odd"], expected, rtol=1e-5)
     with pytest.raises(UserError, match=r"no layer has 3 x 12 = 36 tokens of positions: its sequences have 25 tokens"):
         opened(keras_model, tmp_path, tokens=[3, 12])
+
+
+@keras.saving.register_keras_serializable("tests")
+class Normed(layers.Layer):
+    """Tokens by the length that all of them have together, which one that is turned round leaves as it is."""
+
+    def call(self, x):
+        return x / ops.sqrt(ops.sum(x * x, (1, 2), keepdims=True))
+
+
+@pytest.mark.slow
+def test_what_reads_the_length_of_all_tokens_sees_the_whole_image(tmp_path):
+    image = keras.Input((16, 16, 3))
+    x = Normed(name="normed")(layers.Reshape((-1, 8))(layers.Conv2D(8, 4, strides=4, name="cut")(image)))
+    model = opened(keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling1D()(x))), tmp_path)
+    assert model.layer("normed").receptive_field == (16, 16) and model.layer("cut").receptive_field == (4, 4)
 
 
 @keras.saving.register_keras_serializable("tests")

@@ -33,7 +33,7 @@ class OfTokens(Options):
     query: Literal["class", "patches"] | None = Field(
         None,
         description="whose attention: the class token's, or the patches' in the mean; default: the class token's "
-        "where there is one",
+        "where the logits read it",
     )
 
     def looks(self, configured: Configured) -> str:
@@ -84,7 +84,7 @@ def configure(model: Model, options: Any, sample: Sample) -> Configured:
         "patches": list(own.patches),
         "token": own.token,
         "blocks": [own.blocks[k].name for k in blocks],
-        "query": options.query or ("patches" if own.token is None else "class"),
+        "query": options.query or ("class" if own.by_class else "patches"),
         "where": words,
     }
 
@@ -226,7 +226,7 @@ METHODS = (
         name="attention",
         title="Attention",
         about="what the class token of a transformer takes from each patch in one block; the same for every class",
-        meaning="how much a block’s class token takes from each patch; the same for every class",
+        meaning="how much of a block’s attention each patch gets; the same for every class",
         formula="A[class, patch] of the last block, mean over heads; mean of A[., patch] where there is no class token",
         source="Dosovitskiy et al. 2021",
         options=Attention,
@@ -241,7 +241,7 @@ METHODS = (
         name="attention_rollout",
         title="Attention rollout",
         about="attention multiplied through all blocks of a transformer; the same for every class",
-        meaning="how much of each patch reaches the class token through all blocks; the same for every class",
+        meaning="how much attention each patch gets through all blocks together; the same for every class",
         formula="row of the class token of A_L ... A_1, A = (W + I) / 2, W a block's attention, mean over heads",
         source="Abnar & Zuidema 2020",
         options=Rollout,

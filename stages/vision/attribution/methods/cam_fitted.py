@@ -43,12 +43,17 @@ class CamFitted(AtLayer):
         return {name: configured[name] for name in ("fitted_to", "agreement", "agreement_low", "agreement_high", "r2")}
 
     def doubt(self, configured: Configured) -> str | None:
-        if configured["agreement_low"] >= 0.5:
+        told = configured["r2"] if configured["agreement"] is None else configured["agreement_low"]
+        if told is not None and told >= 0.5:
             return None
         return f"{_agrees(configured)}; so its maps may say little of the model: give a later layer, or more images"
 
 
 def _agrees(configured: Configured) -> str:
+    if configured["agreement"] is None:  # of quantities, where nothing is taken for a class
+        told = "nothing, for nothing varies," if configured["r2"] is None else f"{round(100 * configured['r2'])} %"
+        told = f"the fitted head tells {told} of what varies in the outputs of {configured['fitted_to']:,} images"
+        return f"{told}, each left out of its fit"
     share, low, high = (round(100 * configured[f"agreement{end}"]) for end in ("", "_low", "_high"))
     words = f"the fitted head takes {share} % ({low} to {high} %) of {configured['fitted_to']:,} images, each left out "
     words += "of its fit, for the class that the model does"
@@ -72,7 +77,8 @@ def learn(model: Model, options: CamFitted, configured: Configured, sample: Samp
     """The head: ``weights`` (C, K) and ``bias`` (K,), float32, and how well it does on images that are left out.
 
     ``fitted_to``: images; ``agreement``: share of them that it takes for the class that the model does, with its 95 %
-    interval; ``r2``: share of the logits' variance that it tells, None where they have none.
+    interval, None of quantities; ``r2``: share of the logits' variance that it tells, None where they have none.
+    Quantities, each of which has a unit of its own, are fitted and judged in units of their standard deviation.
     """
     from activation_atlas.stages.vision.attribution.fitted_head import fitted_head
 
@@ -81,13 +87,19 @@ def learn(model: Model, options: CamFitted, configured: Configured, sample: Samp
         raise UserError(
             f"cam_fitted: a head is fitted to {FEWEST} images or more, and here are {len(features)}; give more"
         )
-    head = fitted_head(features, scores)
-    hits, total = (head.left_out.argmax(1) == scores.argmax(1)).sum(), len(features)
-    low, high = wilson(int(hits), total)
-    spread = np.square(scores - scores.mean(0)).sum()
-    told = {"agreement": float(hits / total), "agreement_low": low, "agreement_high": high, "fitted_to": total}
-    r2 = float(1 - np.square(scores - head.left_out).sum() / spread) if spread > 0 else None
-    return {**told, "r2": r2, "penalty": head.penalty, "weights": head.weights, "bias": head.bias}
+    total, unit = len(features), np.ones(scores.shape[1])
+    if model.kind == "quantity":
+        unit = np.where((spread := scores.std(0)) > 0, spread, 1.0)
+    head = fitted_head(features, scores / unit)
+    left_out = head.left_out * unit
+    spread = np.square((scores - scores.mean(0)) / unit).sum()
+    r2 = float(1 - np.square((scores - left_out) / unit).sum() / spread) if spread > 0 else None
+    told: dict[str, Any] = dict.fromkeys(("agreement", "agreement_low", "agreement_high"))
+    if model.kind != "quantity":
+        hits = int((left_out.argmax(1) == scores.argmax(1)).sum())
+        told = dict(zip(told, (hits / total, *wilson(hits, total)), strict=True))
+    weights, bias = ((of * unit).astype(np.float32) for of in (head.weights, head.bias))
+    return {**told, "fitted_to": total, "r2": r2, "penalty": head.penalty, "weights": weights, "bias": bias}
 
 
 def _seen(model: Model, layer: str, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -270,3 +270,8 @@ class Method:
     regions: Callable[[Any], tuple[str, int | None] | None] = field(default=lambda options: None)
     by_weights: bool = False
     quick: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def segmented(self) -> bool:
+        """Whether a map is made of segments: every one has one value, and where it ends its value does."""
+        return self.resolution == "input" and self.grain == "blocky"

@@ -14,6 +14,7 @@ from activation_atlas.stages.vision.model.geometry import proof
 from activation_atlas.stages.vision.model.geometry.reach import Reach
 from activation_atlas.stages.vision.model.geometry.reckoning import Seen, Shapes, loses, reaches
 from activation_atlas.stages.vision.model.geometry.token_maps import TokenMap, TokenSequence, token_maps
+from activation_atlas.stages.vision.model.geometry.tokens import square, unplaced
 from activation_atlas.stages.vision.model.geometry.upright import Reorientation, upright
 from activation_atlas.stages.vision.model.geometry.windows import LAYERS, Sliding, Window, sliding
 from activation_atlas.stages.vision.model.program import Step
@@ -33,7 +34,9 @@ __all__ = [
     "proof",
     "reaches",
     "sliding",
+    "square",
     "token_maps",
+    "unplaced",
     "upright",
 ]
 

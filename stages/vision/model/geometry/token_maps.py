@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.model.geometry.reckoning import Shapes, traces
-from activation_atlas.stages.vision.model.geometry.tokens import Grid, Layout, layout
+from activation_atlas.stages.vision.model.geometry.tokens import Grid, Layout, layout, lengths
 from activation_atlas.stages.vision.model.geometry.upright import reading
 from activation_atlas.stages.vision.model.program import Program, Slot, Step
 
@@ -72,7 +72,7 @@ def token_maps(program: Program, shapes: Shapes, said: Grid | None = None) -> Pr
     """
     found = traces(program, shapes, said).tokens
     if said is not None and not any(tokens.grid == said[:2] for tokens in found.values()):
-        counts = sorted({shape[1] for shape in shapes.values() if len(shape) == 3})
+        counts = lengths(shapes)
         many = f"its sequences have {', '.join(map(str, counts))} tokens" if counts else "it has no sequence of tokens"
         rows, columns, *before = said
         beside = f" behind {before[0]} others" if before else ""

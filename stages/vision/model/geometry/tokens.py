@@ -127,6 +127,29 @@ def guessed(grid: tuple[int, int], tokens: int) -> tuple[tuple[int, int], int] |
     return (min(found)[2], min(found)[0]) if found else None
 
 
+def square(tokens: int) -> str:
+    """Which tokens of so many may be a square of positions, for messages; empty where none can be."""
+    side = math.isqrt(tokens)
+    beside = tokens - side**2
+    if side < 2 or beside > BESIDE:
+        return ""
+    return f", perhaps [{side}, {side}]" + (f" and {beside} beside them" if beside else "")
+
+
+def lengths(shapes: Shapes) -> list[int]:
+    """How many tokens there are in a model's sequences, rising."""
+    return sorted({shape[1] for shape in shapes.values() if len(shape) == 3 and None not in shape})
+
+
+def unplaced(shapes: Shapes, instead: str = "") -> str:
+    """What to do where no layer has positions: tell where a transformer's are, or do something else ``instead``."""
+    known = [count for count in lengths(shapes) if count > 1]
+    if not known:
+        return f"; {instead}" if instead else ""
+    say = f"say which of its {known[-1]} tokens are positions, model.tokens: [rows, columns] (--tokens)"
+    return f"; {say}{square(known[-1])}" + (f"; or {instead}" if instead else "")
+
+
 def patched(tokens: Tokens, made: tuple, astray: bool) -> Tokens | None:
     """The sequence (n, T, C) that a layer which cannot be looked into makes of a map, as far as its length tells."""
     found = guessed(tokens.grid, made[1]) if len(made) == 3 and made[0] == 2 else None
@@ -223,10 +246,10 @@ def _works_alone(step: Step, shapes: Shapes) -> bool:
     shape = shapes[step.inputs[0]]
     if len(step.inputs) != 1 or len(step.outputs) != 1 or len(shape) != 3 or shapes[step.outputs[0]][:2] != shape[:2]:
         return False
-    noise = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    token = shape[1] // 2
+    rng, token = np.random.default_rng(0), shape[1] // 2
+    noise = rng.normal(size=shape).astype(np.float32)
     other = noise.copy()
-    other[:, token] *= -1
+    other[:, token] = rng.normal(0, 2, (2, shape[2]))  # also longer: a norm over all tokens changes
     with tf.init_scope():
         try:
             first, second = (_applied(step, tf.constant(x)) for x in (noise, other))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import ops
 from scipy.special import erf
 
 from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.stage import UserError
-from activation_atlas.stages.vision.attribution.attention import attention_maps
+from activation_atlas.stages.vision.attribution.attention import attention_maps, tokens
+from activation_atlas.stages.vision.attribution.methods import METHODS
 from activation_atlas.stages.vision.attribution.methods.attention import relevant, rolled
 from activation_atlas.stages.vision.model import open_model
 from tests.stages.vision import small_models as small
@@ -156,6 +159,33 @@ def test_numbers_worked_out_by_hand():
     np.testing.assert_allclose(rolled(attention, row)[0], [0.53125, 0.203125, 0.265625])
     # M: .25 0 1 of the class token. 1.25 0 1 times I + M of the first block: 2 .5 .5; 0 3 0; 1 0 2.
     np.testing.assert_allclose(relevant(attention, slopes, row)[0], [3.5 - 1, 0.625, 2.625])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("head", "by_class"),
+    [
+        (lambda x: ops.mean(x, 1), False),
+        (lambda x: ops.concatenate([x[:, 2], ops.mean(x[:, 3:], 1)], -1), True),  # behind two registers
+    ],
+)
+def test_whose_attention_is_what_the_logits_read(tmp_path, head, by_class):
+    image = keras.Input((16, 16, 3), name="image")
+    x = transformers.patches(image)
+    beside = keras.layers.Embedding(3, WIDTH, name="beside")(ops.zeros_like(x[:, :3, 0], dtype="int32"))
+    x = transformers.block(transformers.placed(keras.layers.Concatenate(axis=1)([beside, x])), "block")
+    keras.Model(image, keras.layers.Dense(3)(head(x))).save(tmp_path / "model.keras")
+    model = open_model(ModelSpec(path=str(tmp_path / "model.keras"), output="logits"))
+    found = tokens(model, "attention")
+    assert (found.by_class, found.patches) == (by_class, tuple(range(3, 19)))
+    assert not by_class or found.token == 2
+    methods = (METHODS[name] for name in ("attention", "attention_rollout", "attention_gradient"))
+    asked = [method.configure(model, method.options(), lambda n: None) for method in methods]
+    assert [one["query"] for one in asked] == ["class" if by_class else "patches"] * 3
+    ((_, seen),) = attention_maps(model, images(model, 1))
+    whole = np.asarray(model.attention(model.to_input(tf.constant(images(model, 1))))[0][0])[0]
+    expected = whole[:, 2, 3:] if by_class else whole[:, 3:, 3:].mean(1)
+    np.testing.assert_allclose(seen[0].reshape(HEADS, -1), expected, rtol=1e-5)
 
 
 def test_what_a_model_does_not_have_is_refused_in_one_line(tmp_path, pair):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
 from activation_atlas.stages.explain.configured import looks, warnings
+from activation_atlas.stages.specs import ModelSpec
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.methods import METHODS, Setting
 from activation_atlas.stages.vision.attribution.methods.cam_fitted import CamFitted
-from activation_atlas.stages.vision.model import Model
+from activation_atlas.stages.vision.model import Model, open_model
 from tests.stages.vision import small_models as small
 from tests.stages.vision.methods.five import built, explained, images
 
@@ -71,3 +73,31 @@ def test_learning_anew_is_what_configuring_learned(tmp_path):
     again = METHOD.learn(model, options, configured, lambda n: images(model, n, 7))
     assert set(configured) - set(again) == {"layer", "height", "width", "place"}
     assert all(np.array_equal(again[name], configured[name]) for name in again)
+
+
+@pytest.mark.slow
+def test_quantities_are_of_no_class_and_each_counts_in_its_own_unit(tmp_path):
+    """Metres or kilometres beside an output change nothing; of one output all images would be of one class."""
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(6, 3, strides=2, activation="relu", name="relu")(image)
+    x = keras.layers.Dense(5, activation="relu")(keras.layers.GlobalAveragePooling2D()(x))
+    network = keras.Model(image, keras.layers.Dense(2)(x))
+    heads = {}
+    for unit in (1.0, 1000.0):
+        own = keras.models.clone_model(network)
+        kernel, bias = network.layers[-1].get_weights()
+        own.set_weights([*network.get_weights()[:-2], kernel * [1, unit], bias * [1, unit]])
+        own.save(tmp_path / f"{unit:g}.keras")
+        model = open_model(ModelSpec(path=str(tmp_path / f"{unit:g}.keras"), task="quantities"))
+        options = CamFitted(layer="relu")
+        heads[unit] = METHOD.configure(model, options, lambda n, model=model: images(model, 40, 7))
+    plain, scaled = heads[1.0], heads[1000.0]
+    assert plain["penalty"] == scaled["penalty"] and plain["r2"] == pytest.approx(scaled["r2"], rel=1e-4)
+    np.testing.assert_allclose(scaled["weights"], plain["weights"] * [1, 1000], rtol=1e-3)
+    assert plain["agreement"] is plain["agreement_low"] is None
+    assert options.learned(plain) == (
+        f"the fitted head tells {round(100 * plain['r2'])} % of what varies in the outputs of 40 images, each left "
+        "out of its fit"
+    )
+    assert plain["r2"] > 0.5 and options.doubt(plain) is None
+    assert "give a later layer" in options.doubt({**plain, "r2": 0.4}) and options.doubt({**plain, "r2": None})

@@ -61,6 +61,13 @@ def sigmoids() -> keras.Model:
     return keras.Model(image, layers.Dense(CLASSES, activation="sigmoid")(x))
 
 
+def quantities() -> keras.Model:
+    """Two numbers and no classes (regression)."""
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(6, 3, strides=2, activation="relu", name="conv")(layers.Rescaling(1 / 255)(image))
+    return keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+
+
 def plain() -> keras.Model:
     """Not a ReLU anywhere."""
     image = keras.Input((16, 16, 3))
@@ -90,6 +97,7 @@ def deaf() -> keras.Model:
 OWN: dict[str, tuple[Callable[[], keras.Model], str]] = {
     "wide": (wide, "float32"),
     "sigmoids": (sigmoids, "float32"),
+    "quantities": (quantities, "float32"),
     "plain": (plain, "float32"),
     "stepped": (stepped, "float32"),
     "mixed_float16": (small.nested, "mixed_float16"),
@@ -100,6 +108,8 @@ OWN: dict[str, tuple[Callable[[], keras.Model], str]] = {
     "keras_hub_vit": (transformers.keras_hub_vit, "float32"),
     "keras_hub_dinov2": (transformers.keras_hub_dinov2, "float32"),
 }
+SAID = {"convolutional": {"input_size": small.SIZE}, "quantities": {"task": "quantities"}}
+"""What the section `model` says of a model, besides its file."""
 TRANSFORMERS = {"class_token": 1e-6, "keras_hub_vit": 1e-6, "keras_hub_dinov2": 1e-6}
 TRANSFORMERS |= {"patches": 1e-6, "class_token_float16": 2e-3}
 """Their maps and scores are equal up to this share of the largest, whatever their companions: 17 tokens fill no vector,
@@ -133,7 +143,7 @@ def models(tmp_path_factory) -> Callable[[str], Model]:
     def opened(name: str) -> Model:
         builder, dtype = OWN.get(name) or (small.BUILDERS[name][0], "float32")
         path = small.save(small.build(builder, dtype), tmp_path_factory.mktemp(name))
-        return open_model(ModelSpec(path=path, input_size=small.SIZE if name == "convolutional" else None))
+        return open_model(ModelSpec(path=path, **SAID.get(name, {})))
 
     return opened
 
@@ -288,7 +298,7 @@ def test_targets_are_honoured(case):
         np.testing.assert_allclose(alone.scores[:, 0], whole.scores[:, column], rtol=1e-6)
     turned = case.explain(list(range(COUNT)), columns=(1, 0))
     np.testing.assert_allclose(turned.values[:, ::-1], whole.values, rtol=0, atol=1e-6 * top)
-    mirrored = len(case.model.classes) == 2 and case.name in UNSIGNED_GRADIENT
+    mirrored = case.model.ends_in_one and case.name in UNSIGNED_GRADIENT
     if not case.method.by_class or mirrored:
         np.testing.assert_allclose(whole.values[:, 0], whole.values[:, 1], rtol=0, atol=1e-6 * top)
     else:
