@@ -154,9 +154,9 @@ def layers(
     """
     from activation_atlas.pipeline import commands
     from activation_atlas.stages.explain.command import model_of
-    from activation_atlas.stages.origin import origin
+    from activation_atlas.stages.origin import origin, shipped
 
-    if "path" in origin(model) and not Path(model).exists():
+    if "path" in origin(model) and not Path(shipped(model)).exists():
         raise UserError(f"{model}: no such file; give a .keras or .h5 file, application:NAME, or preset:NAME")
     given = {"output": output, "task": task, "input_size": input_size, "tokens": tokens}
     rows = commands.layers(model_of(model, **given))

@@ -21,6 +21,7 @@ from activation_atlas.stages.extract import ExtractSpec
 from activation_atlas.stages.groups import ClassesSpec
 from activation_atlas.stages.look import LookSpec
 from activation_atlas.stages.methods import RANDOM, Options
+from activation_atlas.stages.origin import shipped
 from activation_atlas.stages.reduce import ReduceSpec
 from activation_atlas.stages.render import RenderSpec
 from activation_atlas.stages.report import ReportSpec
@@ -286,9 +287,6 @@ def _rooted_masks(method: Options, folder: Path) -> Options:
 
 def rooted(path: str, folder: Path) -> str:
     """``path`` made absolute; URLs stay; ``demo:`` names what ships with the project."""
-    if path.startswith("demo:"):
-        shipped = Path(stages.__file__).parent / "demo" / path.removeprefix("demo:")
-        return str(shipped) if shipped.is_file() else path
-    if "://" in path:
-        return path
+    if path.startswith("demo:") or "://" in path:
+        return shipped(path)
     return os.path.normpath(folder / Path(path).expanduser())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,6 +17,12 @@ def origin(model: str) -> dict[str, str]:
     """A model as the command line names it (a file, application:NAME, preset:NAME) as a field of ModelSpec."""
     kind, colon, name = model.partition(":")
     return {kind: name} if colon and kind in ("application", "preset") else {"path": model}
+
+
+def shipped(path: str) -> str:
+    """What ``demo:`` names among the files of the demo, as a path; any other path, and what it does not have, stays."""
+    file = Path(__file__).parent / "demo" / path.removeprefix("demo:")
+    return str(file) if path.startswith("demo:") and file.is_file() else path
 
 
 def shown_images(**given: Any) -> ImagesSpec:
@@ -41,9 +48,10 @@ def model_spec(model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str]) ->
         UserError: it is none of these, or cannot be so; one line.
     """
     if isinstance(model, ModelSpec):
-        return model
+        files = {name: shipped(given) for name in ("path", "classes") if isinstance(given := getattr(model, name), str)}
+        return model.model_copy(update=files)
     try:
-        return ModelSpec(**(model if isinstance(model, Mapping) else origin(os.fspath(model))))
+        return model_spec(ModelSpec(**(model if isinstance(model, Mapping) else origin(os.fspath(model)))))
     except TypeError:
         known = "give a file, application:NAME, preset:NAME, or a section model"
         raise UserError(f"model: {known}; one that is loaded is saved first: model.save('model.keras')") from None

@@ -2,6 +2,7 @@
 
 import json
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from tests.small import CLASSES, draw
 
 pytestmark = pytest.mark.slow
 IMAGES, SIDE = 60, 32
+ROOT = Path(__file__).parent.parent
 
 
 def halves(count, seed):
@@ -183,3 +185,40 @@ def test_quantities_from_the_table_to_the_pages(folder):
     main_page = Page(folder / "quantities" / "site" / "index.html")
     assert "Mean error of halves" in main_page.text and "Accuracy" not in main_page.text
     assert main_page.data["classes"] == ["halves", "mean"]
+
+
+def test_the_configurations_that_ship_read_the_labels_they_describe(tmp_path, monkeypatch):
+    """Copied out of their comments, beside photographs and a model of one's own."""
+    import keras
+
+    from activation_atlas.pipeline.config import load
+
+    monkeypatch.setenv("PHOTOGRAPHS", str(tmp_path))
+    for k in (1, 2, 3):
+        draw(CLASSES[k - 1], k, SIDE).save(tmp_path / f"000{k}.jpg")
+
+    def written(name, outputs, activation, table=0):
+        text = (ROOT / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
+        lines = [
+            line.split("<-")[0].strip("# ") for line in text.splitlines() if line.startswith(("#   path,", "#   000"))
+        ]
+        (tmp_path / "labels.csv").write_text("\n".join(lines[4 * table : 4 * table + 4]))
+        image = keras.Input((SIDE, SIDE, 3))
+        x = keras.layers.Conv2D(4, 3, strides=4, activation="relu", name="last_map")(image)
+        x = keras.layers.Dense(outputs, activation)(keras.layers.GlobalAveragePooling2D()(x))
+        keras.Model(image, x).save(tmp_path / "model.keras")
+        settings = ["images.label_columns=[person, dog, bicycle]"] if table else []
+        out = tmp_path / f"{name} {table}"
+        commands.run(load(ROOT / "configs" / f"{name}.yaml", settings), out=out, until="extract", quiet=True)
+        store = Store(out)
+        images = {row["uri"][-5:-4]: row["label"] for row in rows(store, "images")}
+        return images, rows(store, "predictions")
+
+    said, _ = written("several_labels", 3, "sigmoid")
+    assert said == {"1": [0, 1], "2": None, "3": [2]}
+    said, predicted = written("several_labels", 3, "sigmoid", 1)
+    assert said == {"1": [0, 1], "2": [], "3": [2]}
+    assert all(isinstance(row["pred"], list) for row in predicted)
+    said, predicted = written("quantities", 2, None)
+    assert said == {"1": [31.5, 70.2], "2": None, "3": [8, 27.9]}
+    assert all(row["pred"] == row["logits"] for row in predicted)

@@ -129,7 +129,7 @@ def propose(model: Any, images: ImagesSpec, source: Source, seed: int = 0) -> Pr
         sure = next_right <= then.sum() and min(_sign(then, near), _sign(own > other, other > own)) <= SURE / 2
     share, p = None, None
     if order is None and not model.brings and images.crop_share is None and images.crop in (None, "center"):
-        cut = Sample(model, images.model_copy(update={"crop_share": SHARE}), uris)
+        cut = sample.of(images.model_copy(update={"crop_share": SHARE}), uris)
         fits = cut.logits(ways[best], MOST).argmax(1) == label[cut.rows(MOST)]
         share, p = int(fits.sum()), _sign(fits, then)
     named = () if order is None else tuple(listed(order.order, list(model.classes)))

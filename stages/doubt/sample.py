@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,14 +60,24 @@ class Sample:
         from activation_atlas.stages.vision.model.scaling import bounds, said
         from activation_atlas.stages.vision.preparations import answers, usual
 
-        self._model, self._uris = model, dict(enumerate(uris))
+        self._model, self._answers = model, answers(model, BATCH)
+        self._begin(spec, uris)
+        self.ways, self.now = usual(model), said(bounds(model))
+        self.kind, self.classes = model.kind, len(model.classes)
+
+    def _begin(self, spec: ImagesSpec, uris: Sequence[str]) -> None:
+        self._uris = dict(enumerate(uris))
+        model = self._model
         self._feed = Feed(spec, at_size(spec.settled(model.brings), model.input_size, model.channels))
-        self._answers = answers(model, BATCH)
         self._rows: list[int] = []
         self._pixels: list[np.ndarray] = []
         self._said: dict[str, list[np.ndarray]] = {}
-        self.ways, self.now = usual(model), said(bounds(model))
-        self.kind, self.classes = model.kind, len(model.classes)
+
+    def of(self, spec: ImagesSpec, uris: Sequence[str]) -> Sample:
+        """Of other images, or of the same cut otherwise; nothing is compiled anew."""
+        twin = copy(self)
+        twin._begin(spec, uris)
+        return twin
 
     def rows(self, count: int) -> np.ndarray:
         image = int(np.prod((*self._model.input_size, self._model.channels)))

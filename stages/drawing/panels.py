@@ -68,15 +68,16 @@ def shown_size(upright: tuple[int, int]) -> tuple[int, tuple[int, int]]:
     return factor, (max(1, round(share * height)), max(1, round(share * width)))
 
 
-def panel(groups: Sequence[Group], title: str, subtitle: str, words: Sequence[str]) -> Sheet:
+def panel(groups: Sequence[Group], title: str, subtitle: str, words: Sequence[str], most: int = ACROSS) -> Sheet:
     """Rows are targets, columns are methods, the photograph stands at the left; several images under one another.
 
     Args:
         words: paragraphs under the pictures: what the colours mean and how maps are enlarged.
+        most: methods beside one another at most.
     """
     sizes = [shown_size(group.photo.shape[:2])[1] for group in groups]
     cell = max([_LEAST, *(width for _, width in sizes)])
-    bands = _bands(groups)
+    bands = _bands(groups, most)
     count = 1 + max(len(band[0].columns) for band in bands)
     width = count * cell + (count - 1) * _GAP
     across = min(len(band[0].columns) for band in bands) * (cell + _GAP) - _GAP
@@ -104,10 +105,10 @@ def panel(groups: Sequence[Group], title: str, subtitle: str, words: Sequence[st
     return sheet
 
 
-def _bands(groups: Sequence[Group]) -> list[list[Group]]:
-    """The groups once for every :data:`ACROSS` methods or fewer, as many in each band as can be."""
+def _bands(groups: Sequence[Group], most: int) -> list[list[Group]]:
+    """The groups once for every ``most`` methods or fewer, as many in each band as can be."""
     columns = len(groups[0].columns)
-    each = -(-columns // -(-columns // ACROSS))
+    each = -(-columns // -(-columns // most))
     return [[replace(g, columns=g.columns[k : k + each]) for g in groups] for k in range(0, columns, each)]
 
 

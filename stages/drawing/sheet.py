@@ -117,9 +117,19 @@ class Sheet:
         return y + leading * size
 
     def fitted(self, words: str, size: float, width: float, weight: str = "regular") -> str:
-        """``words`` cut to an ellipsis so as to span at most ``width`` pixels."""
+        """``words`` cut to an ellipsis so as to span at most ``width`` pixels.
+
+        A path of three levels or more loses its first ones: layers of one model, and files of one folder, share those.
+        """
         if self.span(words, size, weight) <= width:
             return words
+        path = max((word for word in words.split() if word.count("/") > 1), key=len, default="")
+        levels = path.split("/")
+        for k in range(1, len(levels)):
+            words = words.replace(path, shorter := "/".join(["…", *levels[k:]]))
+            if self.span(words, size, weight) <= width:
+                return words
+            path = shorter
         low, high = 0, len(words)
         while low < high:
             middle = (low + high + 1) // 2

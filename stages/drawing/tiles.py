@@ -12,10 +12,12 @@ from activation_atlas.stages.drawing.numbers import short
 from activation_atlas.stages.drawing.sheet import QUIET, Sheet
 
 WIDTH = 1480
-"""Pixels that the tiles share between them across; they are never smaller than :data:`LEAST`."""
+"""Pixels that the tiles share between them across."""
 
-MOST, LEAST = 160, 36
-_MARGIN, _GAP, _BESIDE = 40, 6, 320
+SIDE, LEAST = 160, 36
+"""Pixels of a tile's longer side, at most and at least."""
+
+_MARGIN, _GAP, _BESIDE, _TEXT = 40, 6, 320, 820
 _EMPTY, _CROSS = 226, 178  # greys of what never answers
 
 
@@ -83,7 +85,7 @@ def across(count: int, ratio: float = 1.0) -> int:
     return max(1, min(count, int(np.ceil(np.sqrt(1.5 * count * ratio))), WIDTH // (LEAST + _GAP)))
 
 
-def side_of(columns: int, pixels: tuple[int, int], most: int = MOST) -> tuple[int, int]:
+def side_of(columns: int, pixels: tuple[int, int], most: int = SIDE) -> tuple[int, int]:
     """(height, width) at which a picture of ``pixels`` is shown in a sheet of so many columns.
 
     Enlarged by a whole factor where it is smaller, so that each value is a square.
@@ -116,7 +118,7 @@ def tile_sheet(
     columns: int | None = None,
     rows: Sequence[str] = (),
     bar: Bar | None = None,
-    most: int = MOST,
+    most: int = SIDE,
     beside: Beside | None = None,
 ) -> Sheet:
     """Pictures in rows with a line under each, a heading above and paragraphs below.
@@ -124,20 +126,24 @@ def tile_sheet(
     Args:
         tiles: uint8 (h, w, 3), all of one size.
         labels: a line for each, or empty.
-        columns: tiles in a row; default: as :func:`across` says.
+        columns: tiles in a row; default: as :func:`across` says, and as many as fill the width of the lettering.
         rows: a heading at the left of each row, or empty.
         bar: the colours' scale, where the tiles share one.
         most: longer side of a tile, pixels.
         beside: what stands at the right of all tiles.
     """
-    columns = columns or across(len(tiles), tiles[0].shape[0] / tiles[0].shape[1])
-    height, width = side_of(columns, tiles[0].shape[:2], most)
+    shape = tiles[0].shape[:2]
+    if columns is None:
+        columns = across(len(tiles), shape[0] / shape[1])
+        _, width = side_of(columns, shape, most)
+        columns = max(columns, min(len(tiles), (_TEXT + _GAP) // (width + _GAP)))  # small ones fill the lines' width
+    height, width = side_of(columns, shape, most)
     count = -(-len(tiles) // columns)
     line = 15 if any(labels) else 0
     trial = Sheet(WIDTH, 100)
     head = max((round(trial.span(row, 15)) + 14 for row in rows), default=0)
     wide = columns * (width + _GAP) - _GAP
-    text = max(wide + head + (3 * _GAP + _BESIDE if beside else 0), 820)
+    text = max(wide + head + (3 * _GAP + _BESIDE if beside else 0), _TEXT)
     begin = round(_head(trial, title, subtitle, text))
     grid = max(count * (height + line + _GAP), _BESIDE + 30 if beside else 0)
     foot = round(_foot(trial, words, text, 0)) + (58 if bar else 0)

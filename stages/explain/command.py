@@ -9,7 +9,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from activation_atlas.stages.methods import METHODS, MethodSpec, Options
-from activation_atlas.stages.origin import origin
+from activation_atlas.stages.origin import model_spec, origin
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec, black_and_white, nearest
 from activation_atlas.stages.stage import UserError
 
@@ -21,7 +21,7 @@ def model_of(model: str, **given: Any) -> ModelSpec:
         UserError: it cannot be so; one line.
     """
     try:
-        return ModelSpec(**origin(model), **{k: v for k, v in given.items() if v is not None})
+        return model_spec(ModelSpec(**origin(model), **{k: v for k, v in given.items() if v is not None}))
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else "model"

@@ -9,7 +9,7 @@ import numpy as np
 
 from activation_atlas.stages.drawing import captions
 from activation_atlas.stages.drawing.numbers import figure, probability, short
-from activation_atlas.stages.drawing.panels import Column, Group, panel, shown_size
+from activation_atlas.stages.drawing.panels import ACROSS, Column, Group, panel, shown_size
 from activation_atlas.stages.drawing.sheet import Sheet
 from activation_atlas.stages.drawing.surface import top_of
 from activation_atlas.stages.explain.explained import Explained, Map
@@ -17,17 +17,21 @@ from activation_atlas.stages.methods import METHODS
 from activation_atlas.stages.stage import UserError
 
 
-def panel_of(images: Sequence[Explained], boxes: bool = False) -> Sheet:
+def panel_of(images: Sequence[Explained], boxes: bool = False, *, words: bool = True, across: int = ACROSS) -> Sheet:
     """Images that :func:`stages.explain.interactive.explain_images` explained, on one sheet.
 
     Args:
         boxes: draws a frame around what each map says is the thing, see :meth:`Explained.box`.
+        words: writes under the pictures what each method says, what the colours mean and how maps are enlarged.
+        across: methods beside one another at most; further ones follow below.
 
     Raises:
-        UserError: there is no image, or one without maps.
+        UserError: there is no image, or one without maps; fewer than one method beside another.
     """
     if not images:
         raise UserError("panel: there is no image; give what explain returned")
+    if across < 1:
+        raise UserError(f"panel: across {across}: give at least 1")
     if bare := [image.name for image in images if not image.maps]:
         raise UserError(f"panel: {bare[0]} has no maps; give explain one method or more, and a target")
     groups = []
@@ -61,10 +65,10 @@ def panel_of(images: Sequence[Explained], boxes: bool = False) -> Sheet:
     seen += f" ({one.fit.share:.3g} of its sides)" if one.fit.share < 1 else ""
     title = one.name if len(images) == 1 else f"{len(images)} images"
     size = "{} × {}".format(*one.input_size)
-    words = _words(images)
-    if boxes:
-        words.append("Frames: the box found in the map, around its largest piece.")
-    return panel(groups, title, f"{_what(one)}. {one.model} sees {seen}, {size}", words)
+    told = _words(images) if words else []
+    if words and boxes:
+        told.append("Frames: the box found in the map, around its largest piece.")
+    return panel(groups, title, f"{_what(one)}. {one.model} sees {seen}, {size}", told, across)
 
 
 def _what(one: Explained) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from activation_atlas.stages import tables
 from activation_atlas.stages.drawing.numbers import percent, plural, short
 from activation_atlas.stages.drawing.sheet import Sheet
-from activation_atlas.stages.drawing.tiles import Beside, painted, tile_sheet
+from activation_atlas.stages.drawing.tiles import SIDE, Beside, painted, tile_sheet
 from activation_atlas.stages.look.photographs import Photograph, photographs
 from activation_atlas.stages.look.shown import Shown
 from activation_atlas.stages.origin import model_spec, shown_images
@@ -44,8 +44,8 @@ class AttentionMaps:
     maps: Sequence[np.ndarray]
     by_class: bool
 
-    def sheet(self) -> Sheet:
-        """A row for each block, a column for each head."""
+    def sheet(self, *, side: int = SIDE) -> Sheet:
+        """A row for each block, a column for each head, of which a tile is at most ``side`` pixels high and wide."""
         most = max(len(one) for one in self.maps)
         height, width = self.maps[0].shape[1:]
         tiles, labels = [], []
@@ -64,7 +64,7 @@ class AttentionMaps:
         )
         return tile_sheet(
             "What each head attends to", subtitle, tiles, labels, [self._words()], columns=most,
-            rows=_rows(self.blocks), beside=Beside(self.image.pixels, "What the model received"),
+            rows=_rows(self.blocks), beside=Beside(self.image.pixels, "What the model received"), most=side,
         )  # fmt: skip
 
     def _words(self) -> str:

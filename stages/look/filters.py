@@ -13,7 +13,7 @@ from activation_atlas.stages import tables
 from activation_atlas.stages.drawing.numbers import plural, short
 from activation_atlas.stages.drawing.overlays import scale
 from activation_atlas.stages.drawing.sheet import Sheet
-from activation_atlas.stages.drawing.tiles import WIDTH, Bar, painted, tile_sheet
+from activation_atlas.stages.drawing.tiles import SIDE, WIDTH, Bar, painted, tile_sheet
 from activation_atlas.stages.look.shown import Shown
 from activation_atlas.stages.origin import model_spec
 from activation_atlas.stages.specs import ModelSpec, listed
@@ -57,38 +57,41 @@ class Filters:
         """Filters by their norm, the largest first."""
         return np.argsort(-self.kernels.filter_norms, kind="stable")
 
-    def sheet(self, everything: bool = False) -> Sheet:
+    def sheet(self, everything: bool = False, *, rows: int = ROWS, across: int = SLICES, side: int = SIDE) -> Sheet:
         """The filters: in colour in their own order, one slice each likewise, many slices those of the largest norm.
 
         Args:
             everything: all filters and all slices, however many.
+            rows, across: of filters of many slices, how many filters are drawn, and how many slices of each.
+            side: of a tile, pixels at most; a kernel of 1 x 1 is one picture whatever it says.
         """
         filters, slices, height, width = self.weights.shape
         top = scale(self.weights, True)
         if self.kernels.colour:
-            return self._one_each(top, everything, lambda k: _colour(self.weights[k], top), "grey")
+            return self._one_each(top, everything, side, lambda k: _colour(self.weights[k], top), "grey")
         if slices == 1:
-            return self._one_each(top, everything, lambda k: painted(self.weights[k, 0], -top, top, "signed"), "signed")
+            signed = lambda k: painted(self.weights[k, 0], -top, top, "signed")  # noqa: E731
+            return self._one_each(top, everything, side, signed, "signed")
         if (height, width) == (1, 1):
             return self._matrix(top)
-        order = self.ranked()[: None if everything else ROWS]
-        across = slices if everything else min(slices, SLICES)
+        order = self.ranked()[: None if everything else rows]
+        across = slices if everything else min(slices, across)
         tiles, labels, norms = [], [], self.kernels.norms
         for k in order:
             for s in np.argsort(-norms[k], kind="stable")[:across]:
                 tiles.append(painted(self.weights[k, s], -top, top, "signed"))
                 labels.append(f"{self.kernels.reads[k, s]}: {short(norms[k, s])}")
-        rows = [f"filter {k}: {short(self.kernels.filter_norms[k])}" for k in order]
+        heads = [f"filter {k}: {short(self.kernels.filter_norms[k])}" for k in order]
         which = (
             f"{_of(len(order), filters, 'filter')} and {_of(across, slices, 'slice')} of each, the largest norm first"
         )
         said = "At the left the filter and its norm, under a slice the channel that it is laid on and its norm."
         return tile_sheet(
-            *self._titles(which), tiles, labels, [said, *self._words(top, "signed")], columns=across, rows=rows,
-            bar=Bar(-top, top, "signed"),
+            *self._titles(which), tiles, labels, [said, *self._words(top, "signed")], columns=across, rows=heads,
+            bar=Bar(-top, top, "signed"), most=side,
         )  # fmt: skip
 
-    def _one_each(self, top: float, everything: bool, draw: Any, colours: str) -> Sheet:
+    def _one_each(self, top: float, everything: bool, side: int, draw: Any, colours: str) -> Sheet:
         """A tile for each filter."""
         count = len(self.weights)
         shown = np.sort(self.ranked()[: count if everything else MOST])
@@ -98,7 +101,7 @@ class Filters:
         said = "Under each filter its number and its norm."
         return tile_sheet(
             *self._titles(which), [draw(k) for k in shown], labels, [said, *self._words(top, colours)],
-            bar=Bar(-top, top, colours),
+            bar=Bar(-top, top, colours), most=side,
         )  # fmt: skip
 
     def _matrix(self, top: float) -> Sheet:

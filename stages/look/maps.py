@@ -14,7 +14,7 @@ from activation_atlas.stages import tables
 from activation_atlas.stages.drawing.numbers import percent, plural, short
 from activation_atlas.stages.drawing.overlays import scale
 from activation_atlas.stages.drawing.sheet import Sheet
-from activation_atlas.stages.drawing.tiles import Bar, crossed, painted, tile_sheet
+from activation_atlas.stages.drawing.tiles import SIDE, Bar, crossed, painted, tile_sheet
 from activation_atlas.stages.look.bars import bars
 from activation_atlas.stages.look.photographs import Photograph, photographs
 from activation_atlas.stages.look.shown import Shown
@@ -54,11 +54,12 @@ class FeatureMaps:
         """Which channels are 0 everywhere in this image, bool (channels,)."""
         return np.asarray((self.maps == 0).all((1, 2)))
 
-    def sheet(self, scaled: Scale | None = None) -> Sheet:
+    def sheet(self, scaled: Scale | None = None, *, side: int = SIDE) -> Sheet:
         """Every channel as a tile; of a layer without positions, as a bar.
 
         Args:
             scaled: default: as :attr:`scaled`.
+            side: of a tile, pixels at most.
         """
         scaled = scaled or self.scaled
         title, of = f"Feature maps of {self.layer}", f"{self.image.name}, seen by {self.model}"
@@ -85,7 +86,8 @@ class FeatureMaps:
             for k, (top, off) in enumerate(zip(tops.tolist(), dead.tolist(), strict=True))
         ]
         bar = Bar(-tops[0] if signed else 0.0, tops[0], colours) if scaled == "layer" else None
-        return tile_sheet(title, subtitle, tiles, labels, [_words(scaled, signed, dead, self.maps)], bar=bar)
+        words = [_words(scaled, signed, dead, self.maps)]
+        return tile_sheet(title, subtitle, tiles, labels, words, bar=bar, most=side)
 
     def table(self) -> pa.Table:
         """A row for each channel, as the table ``feature_maps`` has them."""

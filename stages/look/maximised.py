@@ -12,7 +12,7 @@ import pyarrow as pa
 from activation_atlas.stages import tables
 from activation_atlas.stages.drawing.numbers import plural, short
 from activation_atlas.stages.drawing.sheet import Sheet, encoded
-from activation_atlas.stages.drawing.tiles import crossed, resized, tile_sheet
+from activation_atlas.stages.drawing.tiles import SIDE, crossed, resized, tile_sheet
 from activation_atlas.stages.look.wanted import Wanted
 
 Recipe = Literal["mean", "icon", "textbook"]
@@ -63,8 +63,8 @@ class Maximised:
         """What stands in the place of a layer: classes, or outputs."""
         return "outputs" if self.wanted[0].kind == "output" else "classes"
 
-    def sheet(self) -> Sheet:
-        """All pictures, each with its patches at the right."""
+    def sheet(self, *, side: int = SIDE) -> Sheet:
+        """All pictures, each with its patches at the right, together at most ``side`` pixels high and wide."""
         beside = any(self.patches)
         flat = (self.responses == 0) | (self.pictures.std((1, 2, 3)) < FLAT)
         tiles = [
@@ -79,7 +79,7 @@ class Maximised:
         labels = [self._label(k) for k in range(len(tiles))]
         words = self._words(beside, bool(flat.any()))
         return tile_sheet(
-            f"What {what} would like to see", f"{self.model}: {count}{where}. {how}", tiles, labels, words
+            f"What {what} would like to see", f"{self.model}: {count}{where}. {how}", tiles, labels, words, most=side
         )
 
     def _label(self, k: int) -> str:

@@ -62,7 +62,9 @@ def _facts(atlas: Atlas) -> dict[str, Any]:
     }
 
 
-_SECRET = re.compile(r"secret|token|password|passwd|credential|api_?key|access_?key|account_?key|^key$", re.IGNORECASE)
+_SECRET = re.compile(
+    r"secret|token(?!s$)|password|passwd|credential|api_?key|access_?key|account_?key|^key$", re.IGNORECASE
+)
 
 
 def redacted(value: Any, key: str = "") -> Any:

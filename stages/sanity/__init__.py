@@ -99,7 +99,7 @@ def _cost(asked: Sections, images: int) -> Iterator[str]:
         some = f"maps of at most {min(images, again.images)} images"
         yield f"{some} made again by {again.depths} shuffled models"
         if again.smooth is not None:
-            yield f"the same over {again.smooth} noisy copies of each, and once by the model itself"
+            yield f"the same of {again.smooth} copies of each image, and once more by the model itself"
 
 
 def fit(inputs: Inputs, params: Params) -> State:

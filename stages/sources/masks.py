@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from activation_atlas.stages.sources.places import Place
 from activation_atlas.stages.stage import UserError
 
-_ROW = re.compile(r".*\.(?:parquet|pq)#\d+@(.*)", re.DOTALL | re.IGNORECASE)
+_ROW = re.compile(r"(?:.*\.(?:parquet|pq)#\d+@|demo:\w+#)(.*)", re.DOTALL | re.IGNORECASE)
 
 
 def listed(folder: str, where: str) -> dict[str, str]:

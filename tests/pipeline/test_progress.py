@@ -96,6 +96,16 @@ def test_what_a_run_will_cost_is_one_line():
     assert line(config, [StepPlan(plans[0].step, shards=1)]) is None
 
 
+def test_what_the_smooth_form_takes_is_told():
+    given = {"model": {"path": "m.keras"}, "images": {"path": "images"}, "explain": {}}
+    config = Config.model_validate(given | {"evaluate": {"randomization": {"images": 8, "depths": 3, "smooth": 20}}})
+    told = line(config, [StepPlan(step, items=100) for step in steps(config)])
+    assert told.endswith(
+        "maps of at most 8 images made again by 3 shuffled models; "
+        "the same of 20 copies of each image, and once more by the model itself"
+    )
+
+
 def test_passes_of_a_method():
     occlusion = METHODS["occlusion"].options(patch=32, stride=16)
     assert occlusion.passes((224, 224)) == 13**2 and occlusion.passes((224, 96)) == 13 * 5

@@ -223,6 +223,15 @@ def test_a_panel_says_what_its_colours_mean(explained):
     assert "Hatched" not in " ".join(t.get_text() for t in panel_of(without).axes.texts)
 
 
+def test_a_panel_may_be_narrow_and_without_words(explained):
+    whole, bare = panel_of(explained), panel_of(explained, True, words=False, across=2)
+    said = " ".join(t.get_text() for t in bare.axes.texts)
+    assert "RISE" in said and "logit" in said and "Colours" not in said and "Frames" not in said
+    assert bare.width < whole.width and len(bare.axes.images) == len(whole.axes.images) + 1  # the photograph twice
+    with pytest.raises(UserError, match="^panel: across 0: give at least 1$"):
+        panel_of(explained, across=0)
+
+
 def test_greys_of_12_bits_are_told_or_read_as_they_are_meant(folder, caplog):
     spec = ModelSpec(path=str(folder / "model.keras"), classes=CLASSES)
     ramp = np.linspace(0, 4095, 256).astype(np.uint16).reshape(16, 16)

@@ -8,9 +8,14 @@ from activation_atlas.stages.stage import UserError
 
 def test_masks_are_found_by_path_stem_and_id():
     uris = {"00": "/x/images/cat/1.jpg", "01": "/x/images/dog/1.jpg", "02": "/x/images/dog/2.jpg", "03": "/x/y.png"}
-    uris |= {"04": "/data/all.parquet#7@train/lion.png", "ff": "s3://bucket/far.jpg"}
-    masks = ["cat/1.png", "dog/1.png", "2.PNG", "train/lion.png", "ff.png"]
-    found = {"00": "cat/1.png", "01": "dog/1.png", "02": "2.PNG", "04": "train/lion.png", "ff": "ff.png"}
+    uris |= {
+        "04": "/data/all.parquet#7@train/lion.png",
+        "05": "demo:scenes#test/owl/0.png",
+        "ff": "s3://bucket/far.jpg",
+    }
+    masks = ["cat/1.png", "dog/1.png", "2.PNG", "train/lion.png", "test/owl/0.png", "ff.png"]
+    found = {"00": "cat/1.png", "01": "dog/1.png", "02": "2.PNG", "04": "train/lion.png", "05": "test/owl/0.png"}
+    found |= {"ff": "ff.png"}
     assert matched(uris, masks, "evaluate.masks") == found
 
 

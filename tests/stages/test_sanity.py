@@ -406,6 +406,14 @@ def test_an_edge_detector_does_not(network, monkeypatch):
     assert rows[0]["mean_abs"] is None and rows[0]["n_abs"] == 0
 
 
+def test_what_is_not_asked_for_leaves_no_trace_in_a_fingerprint():
+    again = {"images": 5, "depths": 4}
+    plain = overall(randomization=again).model_dump()
+    assert plain["randomization"] == again and not {"road", "complexity"} & plain.keys()
+    asked = overall(randomization={**again, "smooth": 9}, complexity=True).model_dump()
+    assert asked["randomization"]["smooth"] == 9 and asked["complexity"] is True
+
+
 def test_without_a_map_that_says_anything_nothing_is_compared(network):
     from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusion
 

@@ -102,7 +102,8 @@ def compare(
     uris = [source.listing["uri"][int(places[k])].as_py() for k in kept]
     ids = [source.listing["image_id"][int(places[k])].as_py() for k in kept]
     say(f"comparing {len(uris):,} images")
-    logits, rows = _logits(opened, asked, uris)
+    sample = Sample(opened, asked, ())
+    logits, rows = _logits(sample, asked, uris)
     if not len(rows):
         raise UserError(f"images.path: none of the images of {asked.path} can be read")
     values = given.values[kept][rows]
@@ -115,7 +116,7 @@ def compare(
         return Compared(found, shown, (), None, tuple(remarks))
     say("trying what may be the cause")
     drawn = np.argsort(draws([ids[k] for k in rows], 0), kind="stable")[:FIRST]
-    meeting = nearest(opened, reading, asked, [shown[k] for k in drawn], values[drawn], values)
+    meeting = nearest(opened, reading, asked, sample, [shown[k] for k in drawn], values[drawn], values)
     if meeting is None:
         return Compared(found, shown, (), None, tuple(remarks))
     return Compared(found, shown, tuple(causes(meeting, opened, reading)), meeting.off, tuple(remarks))
@@ -148,18 +149,18 @@ def _usable(source: Source, places: np.ndarray) -> np.ndarray:
     return (places >= 0) & fine[places]
 
 
-def _logits(model: Model, images: ImagesSpec, uris: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def _logits(sample: Sample, images: ImagesSpec, uris: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Logits of the images that can be read, and which these are."""
     parts, rows = [], []
     for start in range(0, len(uris), AT_ONCE):
         left = list(uris[start : start + AT_ONCE])
         first = start
         while left:  # a large model's images are held fewer at a time
-            sample = Sample(model, images, left)
-            own = sample.rows(len(left))
+            some = sample.of(images, left)
+            own = some.rows(len(left))
             if not len(own):
                 break
-            parts.append(sample.logits(None, len(own)))
+            parts.append(some.logits(None, len(own)))
             rows.append(own + first)
             first, left = first + int(own[-1]) + 1, left[int(own[-1]) + 1 :]
     return (np.concatenate(parts), np.concatenate(rows)) if parts else (np.zeros((0, 0)), np.zeros(0, np.int64))

@@ -110,31 +110,35 @@ class Reading:
 
 
 def nearest(
-    model: Any, reading: Reading, images: ImagesSpec, uris: Sequence[str], given: np.ndarray, every: np.ndarray
+    model: Any,
+    reading: Reading,
+    images: ImagesSpec,
+    sample: Sample,
+    uris: Sequence[str],
+    given: np.ndarray,
+    every: np.ndarray,
 ) -> Meeting | None:
     """The simplest of the ways that come nearest; None where none comes much nearer than the model's own.
 
     Args:
+        sample: whichever of the model, compiled.
         uris: of the images that are tried, in the order of the rows ``given`` (n, K).
         every: outputs of all images.
     """
-    sample = Sample(model, images, uris)
+    sample = sample.of(images, uris)
     rows = sample.rows(FIRST)
     tried = list(_tried(model, reading, sample, given[rows], every))
     own, found = tried[0], _simplest(tried)
     if not found.moved:
         # Of images that are cut quite otherwise another order, or another way, may seem better by chance.
         plain = _simplest([each for each in tried if each.order is None and not each.moved])
-        cuts = _Cuts(model, reading, images, uris, given)
+        cuts = _Cuts(reading, images.settled(model.brings), sample, uris, given)
         found = _simplest([cuts.best(each) for each in dict.fromkeys((own, plain, found))])
     if found.off > min(BETTER * own.off, ENOUGH):
         return None
     if found.order is not None and not found.called:
-        made, wanted = (
-            reading.found(sample.logits(found.way, FIRST), found.form),
-            reading.given(given[rows], found.form),
-        )
-        found = replace(found, order=order_between(telling(made), telling(wanted)))
+        made = telling(reading.found(sample.logits(found.way, FIRST), found.form))
+        found = replace(found, order=order_between(made, telling(reading.given(given[rows], found.form))))
     return found
 
 
@@ -182,11 +186,10 @@ class _Cuts:
     """The usual ways to bring images to a size, each read once."""
 
     def __init__(
-        self, model: Any, reading: Reading, images: ImagesSpec, uris: Sequence[str], given: np.ndarray
+        self, reading: Reading, images: ImagesSpec, sample: Sample, uris: Sequence[str], given: np.ndarray
     ) -> None:
-        self._model, self._reading, self._uris, self._given = model, reading, uris, given
-        self._settled = images.settled(model.brings)
-        self._samples: dict[str, Sample] = {}
+        self._reading, self._images, self._sample, self._uris, self._given = reading, images, sample, uris, given
+        self._cut: dict[str, Sample] = {}
 
     def best(self, found: Meeting) -> Meeting:
         """The same with the cut, and then the resizing, that come nearest."""
@@ -195,10 +198,9 @@ class _Cuts:
         return found
 
     def _with(self, found: Meeting, cut: Mapping[str, Any]) -> Meeting:
-        sample = self._samples.get(repr(cut))
+        sample = self._cut.get(repr(cut))
         if sample is None:
-            sample = Sample(self._model, self._settled.model_copy(update=dict(cut)), self._uris)
-            self._samples[repr(cut)] = sample
+            sample = self._cut[repr(cut)] = self._sample.of(self._images.model_copy(update=dict(cut)), self._uris)
         made, rows = self._reading.found(sample.logits(found.way, FIRST), found.form), sample.rows(FIRST)
         made = made if found.order is None else made[:, found.order]
         return replace(found, off=off(made, self._reading.given(self._given[rows], found.form)), cut=cut)

@@ -39,7 +39,7 @@ class Explained(Grown, Spec):
 
     @property
     def settled(self) -> list[str]:
-        """The variants for which the run settled where they look: whose attention, and which block's."""
+        """The variants whose settings for the run say where they look: whose attention, and which block's."""
         return [m.variant for m in self.methods if METHODS[m.name].resolution == "patches"]
 
     @property

@@ -46,7 +46,7 @@ def placement(variant: Variant) -> str:
         cells = "every pixel" if variant.raw == variant.shown else f"{shown} cells, each with the value in its middle"
         return f"{where}: a value for each segment, drawn at {cells}; the table maps/{variant.name} has every pixel."
     if variant.looks:
-        where = f"{variant.looks[0].upper()}{variant.looks[1:]}"
+        where = f"{variant.looks[0].upper()}{variant.looks[1:]}".replace(" x ", " × ")
     if variant.raw != variant.shown:
         return (
             f"{where}, {raw} cells, pooled to {shown} for this page (means; at most {FINEST} on a side); "

@@ -65,7 +65,7 @@ def _visualizer(model: Model, layer: str, recipe: Recipe, colour: bytes) -> Visu
     asked = answer(model, layer, recipe.through)
     native = tuple(recipe.frame) != tuple(model.input_size) and not takes(model, asked, recipe.frame)
     if native:
-        recipe = dataclasses.replace(recipe, size=min(model.input_size), frame=tuple(model.input_size))
+        recipe = of_own_size(recipe, model.input_size)
     root = np.frombuffer(colour).reshape(3, 3) if model.channels == 3 else np.ones((1, 1))
     tap = asked.respond
     require_slope(model, layer)
@@ -80,6 +80,16 @@ def _visualizer(model: Model, layer: str, recipe: Recipe, colour: bytes) -> Visu
 
     maximization = ActivationMaximization(respond, root, asked.channels, recipe, freeze, respond_cropped)
     return Visualizer(model, maximization, native)
+
+
+def of_own_size(recipe: Recipe, frame: tuple[int, int]) -> Recipe:
+    """The recipe for a model that takes images of one size only: all of it is drawn, without grey around.
+
+    Shifts grow with it: a vision transformer is shown other patches only where a view moves by a good part of one.
+    """
+    size = min(frame)
+    jitter = dataclasses.replace(recipe.jitter, shift=recipe.jitter.shift * size / recipe.size)
+    return dataclasses.replace(recipe, size=size, frame=tuple(frame), jitter=jitter)
 
 
 def open_plain(spec: ModelSpec, layer: str, recipe: Plain) -> PlainAscent:

@@ -8,6 +8,7 @@ import pytest
 
 from activation_atlas.stages.drawing.numbers import short
 from activation_atlas.stages.drawing.panels import ACROSS, SIDE, Column, Group, panel, shown_size
+from activation_atlas.stages.drawing.sheet import Sheet
 from activation_atlas.stages.drawing.surface import Style
 
 LONG = "a class whose name somebody made up of very many words, one after another, until no line could hold it"
@@ -64,6 +65,8 @@ def test_many_methods_go_below_one_another():
     assert len(headings) == 2 * ACROSS and len({t.get_position() for t in headings}) == 2 * ACROSS
     nine = panel([group((60, 60), 1, ACROSS + 1)], "title", "subtitle", ["words"])
     assert nine.width < wide.width  # five and four, not eight and one
+    pairs = panel([group((60, 60), 1, 5)], "title", "subtitle", [], 2)
+    assert pairs.width < nine.width and len(pairs.axes.images) == 3 + 2 * 5  # a photograph for each two methods
 
 
 @pytest.mark.parametrize("top", [3.1, 0.081, 0.0083, 2.2e-05])
@@ -89,3 +92,14 @@ def test_sizes_on_the_panel():
     factor, (height, width) = shown_size((3000, 4000))
     assert factor == 1 and (height, width) == (315, SIDE)
     assert shown_size((1, 5000)) == (1, (1, SIDE))
+
+
+def test_of_a_long_path_the_end_is_kept():
+    sheet, path = Sheet(400, 100), "backbone/encoder_of_a_long_name/layers_7/mlp"
+    whole = f"Filters of {path}"
+    room = sheet.span(whole, 20)
+    assert sheet.fitted(whole, 20, room) == whole
+    assert sheet.fitted(whole, 20, room - 1) == "Filters of …/encoder_of_a_long_name/layers_7/mlp"
+    assert sheet.fitted(whole, 20, sheet.span("Filters of …/layers_7/mlp", 20)) == "Filters of …/layers_7/mlp"
+    assert sheet.fitted("a/b/of_a_long_name", 20, sheet.span("…/of_a_long…", 20)) == "…/of_a_long…"
+    assert sheet.fitted("cat/dog of all", 20, sheet.span("cat/do…", 20)) == "cat/do…"

@@ -114,3 +114,7 @@ def test_in_python_what_was_seen_shows_itself(folder):
     assert (with_another[0].values == seen.maps[0].values).all()
     assert [one.name for one in aa.filters(model, ["first", "dense"])] == ["first", "dense"]
     assert not aa.look([], model, only="filters").maps
+    few = aa.filters(model, "second")[0].sheet(rows=2, across=3, side=40)
+    said = " ".join(text.get_text() for text in few.axes.texts)
+    assert "Drawn: 2 of 12 filters and 3 of 8 slices of each, the largest norm first" in said
+    assert few.axes.images[0].get_array().shape[1] < 3 * 46

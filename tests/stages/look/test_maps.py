@@ -50,3 +50,10 @@ def test_tiles_fill_a_sheet():
     assert side_of(6, (7, 7)) == (154, 154)  # 22 pixels for each value
     assert side_of(35, (112, 56)) == (36, 18)
     assert (crossed(9, 9)[4, 4] != crossed(9, 9)[0, 4]).all()
+
+
+def test_tiles_are_as_small_as_is_asked():
+    values = np.arange(48, dtype=np.float32).reshape(6, 8, 1).repeat(24, 2)
+    wide = [len(sheet.axes.images[0].get_array()[0]) for sheet in (seen(values).sheet(), seen(values).sheet(side=50))]
+    # 20 and 6 pixels for each value: six beside one another, and as many as fill the width of the lettering.
+    assert wide == [6 * (160 + 6) - 6, 15 * (48 + 6) - 6]

@@ -102,10 +102,12 @@ def test_credentials_stay_out_of_the_page(tmp_path):
     config = {
         "images": {"path": "s3://me:pass@bucket/x", "storage_options": {"key": "AKIA", "client": {"secret": "s3cr3t"}}}
     }
+    config["model"] = {"tokens": [14, 14], "token": "s3cr3t"}
     params = params.model_copy(update={"about": {"config": config}})
     html = inputs.run(STAGE, params)["site/index.html"].decode()
     for secret in ("AKIA", "s3cr3t", "me:pass", "me:word"):
         assert secret not in html
+    assert "token: (hidden)" in html and "tokens: (hidden)" not in html, "rows and columns of patches are no secret"
     assert str(tmp_path.parent) not in html, "no folder of the machine it was made on"
 
 

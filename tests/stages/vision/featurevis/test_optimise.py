@@ -11,6 +11,7 @@ import tensorflow as tf
 from activation_atlas.stages.vision.featurevis.image_param import Spectrum
 from activation_atlas.stages.vision.featurevis.optimise import ActivationMaximization, Adam, Recipe
 from activation_atlas.stages.vision.featurevis.transforms import Jitter
+from activation_atlas.stages.vision.featurevis.visualizer import of_own_size
 from tests import quick
 
 RECIPE = Recipe(size=12, frame=(16, 16), steps=12, jitter=Jitter(10, 0.1, 1), spectrum=Spectrum(finest=0.5))
@@ -92,3 +93,8 @@ def test_adam_equals_the_paper():
 def test_the_learning_rate_settles():
     rates = [RECIPE.rate(step) for step in range(RECIPE.steps)]
     assert rates[0] == RECIPE.learning_rate and rates == sorted(rates, reverse=True) and 0 < rates[-1] < 0.002
+
+
+def test_views_of_a_model_of_one_size_are_shifted_by_the_same_share():
+    own = of_own_size(RECIPE, (36, 48))
+    assert (own.size, own.frame, own.jitter) == (36, (36, 48), Jitter(10, 0.1, 3))
