@@ -221,6 +221,10 @@ def test_a_panel_says_what_its_colours_mean(explained):
     assert "Dull grey: what the model was not shown." in said
     without = [replace(one, maps=[m for m in one.maps if m.options.name != "occlusion"]) for one in explained]
     assert "Hatched" not in " ".join(t.get_text() for t in panel_of(without).axes.texts)
+    options = METHODS["occlusion_segments"].options()
+    by_segments = [replace(one, maps=[replace(m, options=options) for m in one.maps[:1]]) for one in explained]
+    said = " ".join(t.get_text() for t in panel_of(by_segments).axes.texts)
+    assert "Segments have one value each and keep their borders" in said and "bilinear" not in said
 
 
 def test_a_panel_may_be_narrow_and_without_words(explained):
