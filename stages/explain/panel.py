@@ -123,12 +123,14 @@ def _words(images: Sequence[Explained]) -> list[str]:
             "99th percentile of what is drawn, given above its row for one method after the other; the bar is in "
             "shares of it, on a light photograph above and on a dark one below."
         )
-    drawn = "Each value stands in the middle of what its position sees; between them maps are bilinear"
     records = {m.options.name: METHODS[m.options.name] for m in methods.values()}.values()
+    segmented = [m for m in records if m.segmented]
+    drawn = "Each value stands in the middle of what its position sees; between them maps are bilinear"
+    if segmented:
+        of_segments = "segments have one value each and keep their borders"
+        drawn = f"{drawn}; {of_segments}" if len(segmented) < len(records) else of_segments.capitalize()
     if spread := [m.title.lower() for m in records if m.resolution == "windows"]:
         drawn += f"; of {' and '.join(spread)}, each pixel gets the mean of the windows that hide it"
-    if any(m.segmented for m in records):
-        drawn += "; segments have one value each and keep their borders"
     if len(images) == 1 and any(m.fit is not None for m in methods.values()):
         drawn += (
             "; fit: how much of the logit’s variance, over images with segments hidden, the sum of a map’s segments "

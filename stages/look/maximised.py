@@ -23,6 +23,9 @@ turns and shifts; ``icon`` draws the same for the middle of the map and for this
 SHOWN = 6
 """Patches beside a picture at most."""
 
+FEW, LARGE = 12, 200
+"""So few pictures are drawn with a longer side of up to so many pixels: the lettering below is as wide as they are."""
+
 FLAT = 2.0
 """A picture whose pixels' standard deviation is less than so many of 255 shows nothing: nothing made it answer."""
 
@@ -63,8 +66,12 @@ class Maximised:
         """What stands in the place of a layer: classes, or outputs."""
         return "outputs" if self.wanted[0].kind == "output" else "classes"
 
-    def sheet(self, *, side: int = SIDE) -> Sheet:
-        """All pictures, each with its patches at the right, together at most ``side`` pixels high and wide."""
+    def sheet(self, *, side: int | None = None) -> Sheet:
+        """All pictures, each with its patches at the right, together at most ``side`` pixels high and wide.
+
+        Args:
+            side: by default as suits their number.
+        """
         beside = any(self.patches)
         flat = (self.responses == 0) | (self.pictures.std((1, 2, 3)) < FLAT)
         tiles = [
@@ -78,9 +85,9 @@ class Maximised:
         how = _HOW[self.recipe].format(steps=self.steps, what=_what(kind, self.recipe))
         labels = [self._label(k) for k in range(len(tiles))]
         words = self._words(beside, bool(flat.any()))
-        return tile_sheet(
-            f"What {what} would like to see", f"{self.model}: {count}{where}. {how}", tiles, labels, words, most=side
-        )
+        subtitle = f"{self.model}: {count}{where}. {how}"
+        most = side or (LARGE if len(tiles) <= FEW else SIDE)
+        return tile_sheet(f"What {what} would like to see", subtitle, tiles, labels, words, most=most)
 
     def _label(self, k: int) -> str:
         own = f"{self.wanted[k].name}: {short(float(self.responses[k]))}"

@@ -248,7 +248,7 @@ def _reads(params: Params) -> dict[str, Shared]:
 
 STAGE = Stage(
     name="render",
-    version=4,
+    version=5,
     about="a feature visualisation for every cell, and how faithful it is",
     params=Params,
     shards=shards,

@@ -188,6 +188,13 @@ class ImagesSpec(Spec):
         description="whether the resizing filter grows with the image; default: as the model's own preprocessor does, "
         "else true",
     )
+    fill: int | None = Field(
+        None,
+        ge=0,
+        le=255,
+        description="the grey that `crop: pad` adds, 0 black and 255 white; default: as the model's own preprocessor "
+        "does, else 128",
+    )
     levels: tuple[float, float] | float | None = Field(
         None,
         description="the values that are black and white (or white alone) in images of more than 8 bits a channel; "
@@ -213,12 +220,15 @@ class ImagesSpec(Spec):
             raise ValueError("first_label is for labels that are indices; leave it out, or labels_are: names")
         if self.crop_share is not None and self.crop in ("none", "pad"):
             raise ValueError(f"crop_share is for crop: center; with crop: {self.crop} leave it out")
+        if self.fill is not None and self.crop not in (None, "pad"):
+            raise ValueError(f"fill is for crop: pad; with crop: {self.crop} leave it out")
         if self.label_columns is not None and self.label_column is not None:
             raise ValueError("label_column and label_columns: give one of them")
         return self
 
     def settled(self, brought: Mapping[str, Any]) -> ImagesSpec:
-        """With what a model brings along for ``crop``, ``interpolation`` and ``antialias``, where nothing is given."""
+        """With what a model brings along for ``crop``, ``fill``, ``interpolation`` and ``antialias``, where nothing is
+        given."""
         own = {key: value for key, value in brought.items() if getattr(self, key) is None}
         if self.crop_share is not None:
             own.pop("crop", None)
@@ -237,12 +247,13 @@ def _opened(spec: ModelSpec) -> dict[str, Any]:
     return {**told, "classes": hashlib.sha256(json.dumps(told["classes"]).encode()).hexdigest()}
 
 
-_FITTING = {"resize", "crop", "crop_share", "interpolation", "antialias", "levels"}
+_FITTING = {"resize", "crop", "crop_share", "fill", "interpolation", "antialias", "levels"}
 
 
 def _read(spec: ImagesSpec) -> dict[str, Any]:
     """What an image is and how it is cut decides what comes of it; where it came from does not."""
-    return spec.model_dump(mode="json", include={"max_pixels", *_FITTING})
+    newer = () if spec.fill is not None else ("fill",)
+    return spec.model_dump(mode="json", include={"max_pixels", *_FITTING.difference(newer)})
 
 
 def _listed(spec: ImagesSpec) -> dict[str, Any]:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from activation_atlas.stages.vision import quiet as _quiet  # noqa: F401 - before what imports TensorFlow
+
+# isort: split
 import keras
 import numpy as np
 import tensorflow as tf

@@ -195,7 +195,13 @@ class _Cuts:
         """The same with the cut, and then the resizing, that come nearest."""
         for cuts in (_CUTS, _RESIZINGS):
             found = _simplest([found, *(self._with(found, {**found.cut, **cut}) for cut in cuts)])
-        return found
+        now = {
+            "crop": self._images.crop or "center",
+            "crop_share": self._images.crop_share,
+            "interpolation": self._images.interpolation or "bilinear",
+            "antialias": self._images.antialias is not False,
+        }
+        return replace(found, cut={key: value for key, value in found.cut.items() if value != now[key]})
 
     def _with(self, found: Meeting, cut: Mapping[str, Any]) -> Meeting:
         sample = self._cut.get(repr(cut))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from activation_atlas.stages.doubt.compare.agreement import Agreement
-from activation_atlas.stages.doubt.compare.causes import Meeting, Reading
+from activation_atlas.stages.doubt.compare.causes import FIRST, Meeting, Reading
 from activation_atlas.stages.doubt.orders import listed
 from activation_atlas.stages.doubt.wording import ORDERS, remedy, setting
 
@@ -64,7 +64,8 @@ def _order(found: Meeting, names: list[str]) -> Cause:
         what = f"{names[0]!r} and {names[1]!r} are swapped"
     moved = [k for k in range(len(names)) if order[k] != k]
     pairs = [f"number {k} is the model's {order[k]}" for k in moved[:_SHOWN]]
-    said = f"classes: {what}: {', '.join(pairs)}{', ...' if len(moved) > _SHOWN else ''}"
+    each = f": {', '.join(pairs)}{', ...' if len(moved) > _SHOWN else ''}"
+    said = f"classes: {what}{'' if found.called else each}"
     give = "give model.classes in the order of the model's outputs, no longer in that of the other program"
     if len(names) <= _SHOWN and len(set(names)) == len(names):
         give += f", [{', '.join(listed(order, names))}]"
@@ -72,13 +73,13 @@ def _order(found: Meeting, names: list[str]) -> Cause:
 
 
 def _named(cut: Any) -> str:
-    return ", ".join(f"{key} {value}".lower() for key, value in cut.items() if value is not None)
+    return ", ".join(f"no {key}" if value is None else f"{key} {value}".lower() for key, value in cut.items())
 
 
 def _give(found: Meeting) -> str:
-    given = [f"images.{key}: {setting(value).lower()}" for key, value in found.cut.items() if value is not None]
-    left = [f"images.{key}" for key, value in found.cut.items() if value is None]
-    return f"give {' and '.join(given)}" + (f", and leave {' and '.join(left)} out" if left else "")
+    """Keys of the section `images`: what differs from how they are cut now."""
+    given = [f"give images.{key}: {setting(value).lower()}" for key, value in found.cut.items() if value is not None]
+    return " and ".join([*given, *(f"leave images.{key} out" for key, value in found.cut.items() if value is None)])
 
 
 def said(compared: Compared) -> list[str]:
@@ -90,7 +91,10 @@ def said(compared: Compared) -> list[str]:
         lines.append(f"the largest difference is at {compared.images[found.image]}")
     lines += map(str, compared.causes)
     if compared.off is not None:
-        lines.append(f"so read they are off by {_size(compared.off)} of their spread, as it is by {_size(found.off)}")
+        tried = min(found.n, FIRST)
+        lines.append(
+            f"so read {tried} of them are off by {_size(compared.off)} of their spread, as it is by {_size(found.off)}"
+        )
     elif not found.near:
         lines.append(
             "no usual cause makes them meet: value ranges, orders of colours, classes and images, a softmax, cut and "
@@ -110,4 +114,4 @@ def figures(found: Agreement) -> str:
 
 
 def _size(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"

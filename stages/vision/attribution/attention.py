@@ -88,14 +88,15 @@ def _read(model: Model, slot: int) -> np.ndarray | None:
     where there are none."""
     pixels = tf.constant(noise(np.random.default_rng(0), (*model.input_size, model.channels)))
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        found, logits = model.attention(model.to_input(pixels), tape)
+        attention, logits = model.attention(model.to_input(pixels), tape)
         score = tf.reduce_sum(logits**2)
-    own = next(x for x, a in zip(found, model.attention.found, strict=True) if a.slot == slot)
+    own = next(x for x, a in zip(attention, model.attention.found, strict=True) if a.slot == slot)
     try:
         slope = tape.gradient(score, own)
     except LookupError:  # an operation without a gradient
         return None
-    return None if slope is None else np.abs(np.asarray(slope, np.float64)).sum((0, 1, 3))
+    found = np.zeros(1) if slope is None else np.abs(np.asarray(slope, np.float64)).sum((0, 1, 3))
+    return found if np.isfinite(found).all() and found.any() else None  # in half precision they may vanish
 
 
 def _laid(model: Model, attention: Attention) -> tuple[str, Layout] | None:

@@ -21,7 +21,7 @@ Crop = Literal["center", "none", "pad"]
 Interpolation = Literal["bilinear", "bicubic", "lanczos", "nearest"]
 
 GREY = 128
-"""What `pad` fills with."""
+"""What `pad` fills with, where nothing else is said."""
 
 Box = tuple[float, float, float, float]
 
@@ -37,12 +37,14 @@ class Fit:
             shorter side to 256 and cutting 224 out of the middle gives, at whole pixels of the resized image.
         interpolation: bilinear, bicubic (a = -1/2), lanczos (three lobes) or nearest.
         antialias: the filter is as wide as the larger of the two pixels; without, it spans pixels of the image.
+        fill: the grey around a padded image, 0 to 255.
     """
 
     crop: Crop = "center"
     share: float = 1.0
     interpolation: Interpolation = "bilinear"
     antialias: bool = True
+    fill: int = GREY
 
     def __post_init__(self) -> None:
         if self.crop not in get_args(Crop):
@@ -52,7 +54,8 @@ class Fit:
     def of(images: ImagesSpec) -> Fit:
         """As the section `images` says, ``settled`` with what the model brings along."""
         share, antialias = images.crop_share or 1.0, images.antialias is not False
-        return Fit(images.crop or "center", share, images.interpolation or "bilinear", antialias)
+        fill = GREY if images.fill is None else images.fill
+        return Fit(images.crop or "center", share, images.interpolation or "bilinear", antialias, fill)
 
     @staticmethod
     def named(crop: Crop | Fit) -> Fit:
@@ -77,10 +80,12 @@ def decode_to(
     return array_of(_fitted(upright(data, channels, max_pixels, levels), size, Fit.named(crop)))
 
 
-def fit_size(image: np.ndarray, size: tuple[int, int], crop: Crop | Fit = "center", fill: int = GREY) -> np.ndarray:
+def fit_size(
+    image: np.ndarray, size: tuple[int, int], crop: Crop | Fit = "center", fill: int | None = None
+) -> np.ndarray:
     """A uint8 (height, width, channels) image brought to ``size`` = (height, width), as :class:`Fit` says.
 
-    ``pad`` fills with grey, or with ``fill``.
+    ``pad`` fills with its grey, or with ``fill``.
     """
     flat = image[:, :, 0] if image.shape[2] == 1 else image
     return array_of(_fitted(Image.fromarray(np.ascontiguousarray(flat)), size, Fit.named(crop), fill))
@@ -159,7 +164,7 @@ def _placement(upright: tuple[int, int], size: tuple[int, int], fit: Fit) -> tup
     return (x, y, x + w, y + h), filled
 
 
-def _fitted(image: Image.Image, size: tuple[int, int], fit: Fit, fill: int = GREY) -> Image.Image:
+def _fitted(image: Image.Image, size: tuple[int, int], fit: Fit, fill: int | None = None) -> Image.Image:
     taken, filled = _placement((image.height, image.width), size, fit)
     if fit.share == 1 and taken != (0, 0, image.width, image.height):
         # Cropped first: resized out of the whole, the filter would see pixels beyond the box. Of a share it does, as
@@ -173,7 +178,8 @@ def _fitted(image: Image.Image, size: tuple[int, int], fit: Fit, fill: int = GRE
         else:
             image = Image.fromarray(sampled(np.asarray(image), taken, scaled[::-1], fit.interpolation))
     if scaled != (size[1], size[0]):
-        whole = Image.new(image.mode, (size[1], size[0]), (fill,) * len(image.getbands()))
+        grey = fit.fill if fill is None else fill
+        whole = Image.new(image.mode, (size[1], size[0]), (grey,) * len(image.getbands()))
         whole.paste(image, filled[:2])
         image = whole
     return image

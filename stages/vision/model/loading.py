@@ -219,6 +219,8 @@ def _with_preprocessor(name: str, model: keras.Model) -> Loaded:
     }
     if images["interpolation"] is None:
         log.warning("%s resizes by %s, which is not known here: bilinear is taken", name, converter.interpolation)
+    if crop == "pad":
+        images["fill"] = round(getattr(converter.resizing, "fill_value", 0.0))
     told = {key: value for key, value in images.items() if value is not None}
     return Loaded(name, model, prepare, None, told, (int(size[0]), int(size[1])))
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from activation_atlas.stages.specs import ImagesSpec
 from activation_atlas.stages.vision.images import (
     GREY,
     Fit,
@@ -395,6 +396,10 @@ def test_unknown_crop():
 
 def test_pad_fills_with_what_is_asked_for():
     assert not fit_size(noise(20, 40), (32, 32), "pad", fill=0)[:8].any()
+    black = Fit.of(ImagesSpec(path="", crop="pad", fill=0))
+    assert not fit_size(noise(20, 40), (32, 32), black)[:8].any()
+    with pytest.raises(ValueError, match="fill is for crop: pad; with crop: none leave it out"):
+        ImagesSpec(path="", crop="none", fill=0)
 
 
 @pytest.mark.parametrize("crop", ["center", "none", "pad"])

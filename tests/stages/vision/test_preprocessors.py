@@ -41,6 +41,7 @@ def task(size, **converter):
         ((24, 24, 3), {}),
         ((None, None, 3), {"interpolation": "bicubic"}),
         ((None, None, 3), {"antialias": True, "crop_to_aspect_ratio": False}),
+        ((None, None, 3), {"pad_to_aspect_ratio": True, "crop_to_aspect_ratio": False}),
     ],
 )
 def test_a_task_brings_its_preprocessor_along(tmp_path, size, converter):
@@ -54,7 +55,8 @@ def test_a_task_brings_its_preprocessor_along(tmp_path, size, converter):
     assert opened.input_size == (24, 24)
     images = ImagesSpec(path="").settled(opened.brings)
     crop = "none" if converter.get("crop_to_aspect_ratio") is False else "center"
-    asked = (converter.get("interpolation", "bilinear"), converter.get("antialias", False))
+    crop, fill = ("pad", 0) if "pad_to_aspect_ratio" in converter else (crop, 128)  # Keras pads with black
+    asked = (converter.get("interpolation", "bilinear"), converter.get("antialias", False), fill)
     assert Fit.of(images) == Fit(crop, 1.0, *asked)
     out = BytesIO()
     Image.fromarray(photo).save(out, "PNG")
@@ -67,6 +69,6 @@ def test_a_task_brings_its_preprocessor_along(tmp_path, size, converter):
     np.testing.assert_allclose(found, made(received), atol=2e-3)
     # What is said in the configuration goes before.
     said = ImagesSpec(path="", crop="pad", interpolation="nearest").settled(opened.brings)
-    assert Fit.of(said) == Fit("pad", 1.0, "nearest", asked[1])
+    assert Fit.of(said) == Fit("pad", 1.0, "nearest", asked[1], fill)
     other = open_model(ModelSpec(path=spec.path, range=(0, 1)))
     assert np.allclose(other.to_input(pixels[None]), pixels[None] / 255)

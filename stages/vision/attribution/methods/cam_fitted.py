@@ -57,11 +57,10 @@ def _agrees(configured: Configured) -> str:
     share, low, high = (round(100 * configured[f"agreement{end}"]) for end in ("", "_low", "_high"))
     words = f"the fitted head takes {share} % ({low} to {high} %) of {configured['fitted_to']:,} images, each left out "
     words += "of its fit, for the class that the model does"
-    return (
-        words
-        if configured["r2"] is None
-        else f"{words}, and tells {round(100 * configured['r2'])} % of what varies in the logits"
-    )
+    if configured["r2"] is None:
+        return words
+    told = round(100 * configured["r2"])  # below 0: the logits' mean would be nearer
+    return f"{words}, and tells {f'{told} %' if told > 0 else 'nothing'} of what varies in the logits"
 
 
 def configure(model: Model, options: CamFitted, sample: Sample) -> Configured:

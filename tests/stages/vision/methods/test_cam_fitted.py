@@ -56,6 +56,9 @@ def test_of_a_deep_head_the_mean_of_a_map_and_the_bias_are_the_fitted_logit(tmp_
 def test_a_head_that_does_not_agree_is_a_warning_and_too_few_images_are_one_line(tmp_path):
     model = small.opened("residual", tmp_path)
     options, configured, _ = fitted(model, 3)
+    said = {r2: looks(options, {**configured, "r2": r2}) for r2 in (0.12, -0.66, None)}
+    assert said[0.12].endswith("tells 12 % of what varies in the logits") and "66" not in said[-0.66]
+    assert said[-0.66].endswith("tells nothing of what varies in the logits") and "tells" not in said[None]
     assert (
         "so its maps may say little of the model: give a later layer, or more images"
         in warnings(options, configured)[-1]
