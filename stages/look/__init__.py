@@ -178,7 +178,7 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
 
 STAGE = Stage(
     name="look",
-    version=4,
+    version=5,
     about="what the network has learned and sees in a few photographs: filters, feature maps, attention, what it "
     "answers to",
     params=Params,

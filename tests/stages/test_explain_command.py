@@ -227,6 +227,7 @@ def test_a_panel_says_what_its_colours_mean(explained):
     assert "Segments have one value each and keep their borders" in said and "bilinear" not in said
 
 
+@pytest.mark.slow
 def test_a_panel_may_be_narrow_and_without_words(explained):
     whole, bare = panel_of(explained), panel_of(explained, True, words=False, across=2)
     said = " ".join(t.get_text() for t in bare.axes.texts)
@@ -248,6 +249,7 @@ def test_greys_of_12_bits_are_told_or_read_as_they_are_meant(folder, caplog):
     assert bright.photo.max() == bright.pixels.max() == 255 and not caplog.text
 
 
+@pytest.mark.slow
 def test_what_a_model_returns_can_be_said_wherever_one_is_opened(folder, caplog):
     import keras
     from keras import layers

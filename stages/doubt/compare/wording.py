@@ -64,7 +64,8 @@ def _order(found: Meeting, names: list[str]) -> Cause:
         what = f"{names[0]!r} and {names[1]!r} are swapped"
     moved = [k for k in range(len(names)) if order[k] != k]
     pairs = [f"number {k} is the model's {order[k]}" for k in moved[:_SHOWN]]
-    said = f"classes: {what}: {', '.join(pairs)}{', ...' if len(moved) > _SHOWN else ''}"
+    each = f": {', '.join(pairs)}{', ...' if len(moved) > _SHOWN else ''}"
+    said = f"classes: {what}{'' if found.called else each}"
     give = "give model.classes in the order of the model's outputs, no longer in that of the other program"
     if len(names) <= _SHOWN and len(set(names)) == len(names):
         give += f", [{', '.join(listed(order, names))}]"

@@ -6,8 +6,10 @@ import pytest
 
 import activation_atlas as aa
 from activation_atlas.stages import tables
+from activation_atlas.stages.look.maximised import Maximised
 from activation_atlas.stages.look.patches import of_photographs, of_run
 from activation_atlas.stages.look.photographs import photographs
+from activation_atlas.stages.look.wanted import channels
 from activation_atlas.stages.origin import model_spec, shown_images
 from activation_atlas.stages.vision.featurevis.taps import LOGITS, answer, takes
 from activation_atlas.stages.vision.model import open_model
@@ -132,3 +134,13 @@ def test_layers_are_spread_over_the_depth(tmp_path):
     names = spread(model, 3)
     order = [layer.name for layer in model.layers()]
     assert len(names) == 3 and names == sorted(names, key=order.index) and deep(model) in order
+
+
+@pytest.mark.parametrize(("count", "side"), [(12, 192), (13, 96)])
+def test_few_pictures_are_drawn_larger(count, side):
+    pictures = np.random.default_rng(0).integers(0, 256, (count, 96, 96, 3)).astype(np.uint8)
+    none = [[]] * count
+    asked = channels(range(count), count, "relu")
+    made = Maximised("m", "relu", asked, None, "mean", 1, pictures, np.ones(count), none, np.full(count, np.nan))
+    raster = made.sheet().axes.images[0].get_array()
+    assert raster[:side, :side, 3].all() and not raster[0, side, 3]

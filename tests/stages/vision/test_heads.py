@@ -75,6 +75,7 @@ def test_equal_to_backprop_or_refused(name, caplog):
     assert ("may all be 0" in caplog.text) == (name == "sign")
 
 
+@pytest.mark.slow
 def test_what_has_no_rule_goes_another_road_and_says_what_it_costs(monkeypatch, caplog):
     """As if a resize were unknown: forward mode gives zero by both its ways, or fails."""
     for kind in ("UpSampling2D", "Resize"):

@@ -279,7 +279,9 @@ def test_a_map_does_not_depend_on_its_companions_or_their_order(case):
 
 
 @pytest.mark.slow
-@several
+@pytest.mark.parametrize(
+    "case", parameters([p for p in PAIRS if p[1] not in {*TRANSFORMERS, "quantities"}]), indirect=True
+)
 def test_a_map_does_not_depend_on_the_batch_size(case):
     # Convolutions are gone back through, whose gradient oneDNN adds up otherwise for another batch size.
     within = 1e-6 if case.method.grain == "pixels" else 0

@@ -138,6 +138,7 @@ def test_it_equals_whole_passes_at_odd_sizes(models, layer):
     compare(models("odd"), ODD, layer)
 
 
+@pytest.mark.slow
 def test_it_equals_whole_passes_behind_a_skip_connection(models):
     compare(models("residual"), TINY, "sum")
 
