@@ -29,10 +29,11 @@ def one_line(error: ValidationError, top: type[BaseModel]) -> str:
         text = f"{place}: {first['msg'].removeprefix('Value error, ')}"
         if "input" in first and not isinstance(first["input"], (dict, list)):
             text += f" (got {first['input']!r})"
-    return text + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else "")
+    others = len({".".join(_followed(e["loc"], top)[0]) for e in errors} - {".".join(keys)})  # branches are one key
+    return text + (f" (and {others} more)" if others else "")
 
 
-_BRANCH = re.compile(r"int|str|float|((literal|list|tuple|constrained)[-\[].*)", re.DOTALL)
+_BRANCH = re.compile(r"int|str|float|((literal|list|tuple|dict|constrained)[-\[].*)", re.DOTALL)
 
 
 def _followed(location: tuple, top: type[BaseModel]) -> tuple[list[str], list[type[BaseModel]]]:

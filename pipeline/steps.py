@@ -57,7 +57,7 @@ def left_out(config: Config) -> str | None:
         return None
     asked = {"render": any(atlas.render is not None for atlas in config.atlases)}
     names = [name for name in stages.ORDER if asked.get(name, getattr(config, name, None)) and name in _needing()]
-    return f"left out, for model.tables are no model: {', '.join([*names, 'doubts about value ranges'])}"
+    return f"left out, because tables hold no network: {', '.join([*names, 'doubts about value ranges'])}"
 
 
 def _needing() -> set[str]:

@@ -80,6 +80,11 @@ def folder(path: str) -> str:
             f"pip install tf-keras; python -c \"import tf_keras; tf_keras.models.load_model('{name}')"
             ".save('model.h5')\""
         )
+    if os.path.isfile(os.path.join(path, "network.json")):
+        return (
+            "is a folder of tables, which stands in a model's place in a configuration alone: "
+            "model: {tables: FOLDER}; then activation-atlas run"
+        )
     return "is a folder; give a whole model saved as .keras or .h5 (model.save('model.keras'))"
 
 

@@ -59,7 +59,7 @@ def test_a_run_of_tables_makes_all_that_needs_no_model_and_loads_no_tensorflow(e
     status, said, _ = command("plan", file, "--out", folder / "run")
     assert (
         status == 0
-        and "left out, for model.tables are no model: channels, render, explain, doubts about value ranges" in said
+        and "left out, because tables hold no network: channels, render, explain, doubts about value ranges" in said
     )
     asked = (
         f"import sys, activation_atlas as aa; aa.run({str(file)!r}, out={str(folder / 'run')!r}, quiet=True); "

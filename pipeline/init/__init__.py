@@ -111,7 +111,8 @@ def _listed(asked: ImagesSpec, spec: ModelSpec, opened: Model) -> tuple[Source, 
     if names is None and source.classes and spec.path is None:
         wrong = "they are names, and nothing says which class of the model each is"
     elif names is None and source.classes and len(source.classes) != count:
-        wrong = f"{source.labelled_by} give {len(source.classes)} classes, and the model has {count}"
+        given = f"{len(source.classes)} class{'' if len(source.classes) == 1 else 'es'}"
+        wrong = f"{source.labelled_by} give {given}, and the model has {count}"
     elif any(not 0 <= k < count for k in assigned(label).index.tolist()):
         wrong = f"some are none of the model's {count} classes"
     if not wrong:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _PER_IMAGE = 100
 """Positions of a layer that a run samples in each image, at most; as ``extract.positions_per_image`` has it."""
 
+NEARLY = 0.8
+"""A way that tells this share of what the best one does is named beside it where there are no labels."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -189,17 +192,22 @@ def _values(found: Found) -> str:
     own = " (the model's own preprocessing)" if not found.settings else ""
     shown = [_came(way) for way in rest[:3]]
     if best.right is None:
-        tells = f"{best.name}{own} tells {best.told:.0%} of what could be told in {best.n} images"
-        return "; ".join([tells, *shown, "no proof without labels: check it"])
+        tells = f"predictions with {best.name}{own} are sure and differ, {best.told:.0%} of the most possible"
+        tells += f" in {best.n} images"
+        check = "no proof without labels: check it"
+        if rest and rest[0].told >= NEARLY * best.told:
+            check += f", {rest[0].name} tells nearly as much"
+        return "; ".join([tells, *shown, check])
     said = f"{best.name}{own}: {tried.right} of {tried.n} right"
     if rest:
         said += f", {rest[0].name}: {tried.next_right}"
-    said += f"; of {best.n}, {best.right} and {', '.join(shown)}"
+    if shown:
+        said += f"; of the first {best.n}: {_came(best)}, {', '.join(shown)}"
     return said if tried.sure else f"{said}; the first two are not surely different: check which it is"
 
 
 def _came(way: Way) -> str:
-    return f"{way.name} {way.told:.0%}" if way.right is None else f"{way.right} ({way.name})"
+    return f"{way.name} {way.told:.0%}" if way.right is None else f"{way.name} {way.right}"
 
 
 def _ordered(tried: Proposal) -> str:

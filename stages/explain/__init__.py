@@ -14,6 +14,7 @@ from activation_atlas.stages.explain.asked import check_asked
 from activation_atlas.stages.explain.configured import chosen_for, looks, warnings
 from activation_atlas.stages.explain.cost import cost
 from activation_atlas.stages.explain.given import fitting, regions, stamp, whose, with_size
+from activation_atlas.stages.explain.said import known, told
 from activation_atlas.stages.explain.selection import frame, hidden, select, worst_first
 from activation_atlas.stages.explain.targets import resolve
 from activation_atlas.stages.feed import Feed, at_size
@@ -22,7 +23,7 @@ from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec, Texts
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 from activation_atlas.stages.tables.flags import flag_of
-from activation_atlas.stages.tasks import judged, labelled, task_named, task_of
+from activation_atlas.stages.tasks import labelled, task_named, task_of
 from activation_atlas.stages.vision.images import Fit
 from activation_atlas.stages.vision.place import Place
 
@@ -92,7 +93,7 @@ def fit(inputs: Inputs, params: Params) -> State:
     from activation_atlas.stages.vision.model import open_model
 
     classes = inputs.state("extract", "")["classes"]
-    images, predictions = inputs.table("images"), _judged(inputs, inputs.table("predictions", _PREDICTED))
+    images, predictions = inputs.table("images"), known(inputs, ranked=params.limit is not None)
     data = frame(images, predictions, classes)
     chosen = np.flatnonzero(select(params.select, data))
     for name in hidden(params.select, data):
@@ -144,9 +145,6 @@ def _why_none(params: Params, predictions: pa.Table) -> str:
     return "; explain.images: all explains every one"
 
 
-_PREDICTED = ["image_id", "label", "pred", "prob", "correct", "top_classes", "top_probs", "label_prob"]
-
-
 def _first(feed: Feed[np.ndarray], uris: Sequence[str], count: int) -> np.ndarray:
     """The first ``count`` readable images at the model's size, uint8 (<= count, h, w, c)."""
     images = feed.first(dict(enumerate(uris[: 2 * count + 8])), count)
@@ -161,7 +159,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 
     state, extract = inputs.state(), inputs.state("extract", "")
     classes, configured = extract["classes"], state["settled"]
-    images, predictions = inputs.part("images", shard.index), _judged(inputs, inputs.part("predictions", shard.index))
+    images, predictions = inputs.part("images", shard.index), told(inputs, inputs.part("predictions", shard.index))
     data = frame(images, predictions.drop_columns(["logits"]), classes)
     wanted = select(params.select, data)
     if params.limit is not None:
@@ -197,12 +195,6 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     if lost:
         inputs.note("explain: once what cannot be explained can be read again, run with --redo explain")
     return dict(zip(_writes(params), (explained.table(), _rejects(lost)), strict=True))
-
-
-def _judged(inputs: Inputs, predictions: pa.Table) -> pa.Table:
-    """Predictions with what tells errors: of quantities only all of a run together do."""
-    measured = task_of(predictions.schema.field("label").type).measured
-    return judged(predictions, inputs.state("measures", "") if measured else None)
 
 
 def _states(params: Params) -> list[tuple[str, str]]:
@@ -276,7 +268,7 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
 
 STAGE = Stage(
     name="explain",
-    version=5,
+    version=6,
     about="maps of what in an image speaks for a class, by one method",
     params=Params,
     shards=aligned_shards("predictions"),

@@ -108,7 +108,9 @@ def _say(image: Explained, say: Callable[[str], object]) -> None:
     best = ", ".join(f"{image.classes[k]} {image.says(k)}" for k in image.best(3))
     say(f"{image.uri}: {best}")
     for one in {m.variant: m for m in image.maps}.values():
-        say(f"  {one.variant} at {one.layer or 'the input'} ({one.values.shape[0]} x {one.values.shape[1]})")
+        fits = [f"{m.fit:.2f} for {m.name}" for m in image.maps if m.variant == one.variant and m.fit is not None]
+        fit = f", fit {', '.join(fits)}" if fits else ""
+        say(f"  {one.variant} at {one.layer or 'the input'} ({one.values.shape[0]} x {one.values.shape[1]}){fit}")
     for one in image.maps:
         if one.flag:
             say(f"  {one.variant} for {one.name}: the map is {SILENT[one.flag]}")

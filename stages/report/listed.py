@@ -20,7 +20,7 @@ KINDS = {
 
 WHOLE = {
     "confusion": "Confusion matrix",
-    "measures": "How well each label is found, or what is predicted over what is true",
+    "measures": "What is predicted beside what is true",
     "trust": "How far the maps can be trusted",
 }
 PRINT = {"pdf", "svg"}

@@ -106,6 +106,7 @@ def test_overrides(write):
         ({"atlases": [{"name": "a", "layer": "c", "class": "x", "pair": ["x", "y"]}]}, "at most one of"),
         ({"model": {"path": "m.keras", "application": "VGG16"}}, "exactly one of"),
         ({"model": {}}, "exactly one of"),
+        ({"model": {"path": "m.keras", "threshold": 2}}, r"model.threshold: .* \(got 2\)$"),
         ({"run": {"seed": "many"}}, r"run.seed: .* \(got 'many'\)"),
         ({"explain": {"methods": ["gradcam"]}}, "explain.methods.0: unknown method 'gradcam'; did you mean grad_cam"),
         ({"explain": {"methods": ["Grad-CAM"]}}, "did you mean grad_cam"),

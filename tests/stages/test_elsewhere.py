@@ -289,6 +289,8 @@ def test_a_configuration_of_tables_says_what_it_cannot_have(tmp_path):
         aa.plan(config, out=tmp_path / "run")
     with pytest.raises(UserError, match="nowhere does not exist; give the folder that aa.TableWriter made"):
         aa.plan({**config, "model": {"tables": tmp_path / "nowhere"}}, out=tmp_path / "run")
+    with pytest.raises(UserError, match="a folder of tables, which stands in a model's place in a configuration alone"):
+        aa.plan({**config, "model": {"path": root}}, out=tmp_path / "run")
 
 
 def loop():

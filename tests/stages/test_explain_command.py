@@ -3,12 +3,14 @@
 import csv
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from activation_atlas.stages.explain.export import _say
 from activation_atlas.stages.explain.interactive import Explained, explain_images, files
 from activation_atlas.stages.explain.panel import panel_of
 from activation_atlas.stages.methods import METHODS
@@ -270,3 +272,13 @@ def test_what_a_model_returns_can_be_said_wherever_one_is_opened(folder, caplog)
         assert command(*words, "--output", "probabilities")[0] == 0
     assert command("layers", folder / "mixed.keras", "--output", "logits", "--input-size", "16")[0] == 0
     assert "taken for logits, as model.output says, though it lies within [0, 1]" in caplog.text
+
+
+def test_how_far_a_surrogate_holds_is_said_of_each_map(capsys):
+    def one(variant, name, fit):
+        return SimpleNamespace(variant=variant, layer=None, values=np.zeros((4, 4)), fit=fit, flag=None, name=name)
+
+    maps = [one("lime", "cat", 0.714), one("lime", "dog", 0.4), one("rise", "cat", None)]
+    _say(SimpleNamespace(uri="a.png", classes=["cat"], best=lambda n: [0], says=lambda k: "71 %", maps=maps), print)
+    said = capsys.readouterr().out.splitlines()
+    assert said[1:] == ["  lime at the input (4 x 4), fit 0.71 for cat, 0.40 for dog", "  rise at the input (4 x 4)"]

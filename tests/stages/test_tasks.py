@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from activation_atlas.stages import grid, tables
+from activation_atlas.stages.explain.said import known
 from activation_atlas.stages.explain.selection import frame, select, worst_first
 from activation_atlas.stages.explain.targets import resolve
 from activation_atlas.stages.extract.predictions import predictions
@@ -112,6 +113,12 @@ def test_several_labels_of_an_image(run):
     assert np.flatnonzero(select('label not in ["cat"]', data)).tolist() == [2, 3, 5]
     assert np.flatnonzero(select('label.str.contains("cat, dog")', data)).tolist() == [0, 1]
     assert set(worst_first(data)[:2]) == {1, 5}
+    # Image 1 misses the dog, of logit -1, image 5 the same and sees a cat, of logit 3, where there is none.
+    ranked = known(run, ranked=True)
+    assert ranked["severity"].to_pylist()[1] == pytest.approx(1 / (1 + math.exp(-1)))
+    assert ranked["severity"].to_pylist()[5] == pytest.approx(1 / (1 + math.exp(-3)))
+    assert ranked.drop_columns(["severity"]) == known(run, ranked=False).drop_columns(["severity"])
+    assert worst_first(frame(run.part("images", 0), ranked, NAMES))[:2].tolist() == [5, 1]
     assert resolve(["predicted", "label"], LOGITS[1], TRUTH[1], NAMES, LABELS) == {
         0: ["predicted", "label"],
         1: ["label"],
