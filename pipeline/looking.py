@@ -45,7 +45,7 @@ def look(
         ),
     ] = None,
     recipe: Annotated[str, typer.Option(help="mean, icon or textbook: how pictures are drawn")] = "mean",
-    size: Annotated[int, typer.Option(help="side of a drawn picture, pixels")] = 96,
+    size: Annotated[int, typer.Option(help="side of a picture, pixels; of the textbook recipe the model's")] = 96,
     steps: Annotated[int | None, typer.Option(help="of drawing; default: 256, of the textbook's recipe 30")] = None,
     seed: Annotated[int, typer.Option(min=0, help="every random choice follows from it")] = 0,
     scale: Annotated[str, typer.Option(help="of maps: each channel its own, or one of the layer")] = "channel",

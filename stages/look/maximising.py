@@ -54,7 +54,7 @@ def maximise(
         classes: in place of a layer: names or indices of classes, whose logits are climbed, or of quantities.
         recipe: see :data:`Recipe`.
         images: files, folders or globs: the patches that excite each channel most stand beside it.
-        size: side of a picture, pixels; the model's own where it takes no other.
+        size: side of a picture, pixels; the model's own where it takes no other, and always with the textbook's recipe.
         steps: default: 256, of the textbook's recipe 30.
         seed: of the noise that is begun with.
 
