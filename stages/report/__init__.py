@@ -276,7 +276,7 @@ def _icon_grids(atlas: Any) -> list[int]:
 
 STAGE = Stage(
     name="report",
-    version=11,
+    version=12,
     about="posters, heat maps and the page that shows what each cell argues for",
     params=Params,
     shards=one_shard,
