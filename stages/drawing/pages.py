@@ -29,7 +29,7 @@ def rendered(
         loader=jinja2.FileSystemLoader(VIEWER), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    env.filters.update(figure=figure, percent=percent, number=thousands, plural=plural, file_name=file_name)
+    env.filters.update(figure=figure, percent=_percent, number=thousands, plural=plural, file_name=file_name)
     fonts = {
         w: base64.b64encode((VIEWER / "fonts" / f"source-sans-3-latin-{w}-normal.woff2").read_bytes()).decode()
         for w in (400, 600)
@@ -44,6 +44,11 @@ def rendered(
         **values,
     )
     return html.encode("utf-8", "replace")
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    """Number and sign stay on one line."""
+    return percent(share, digits).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def file_name(uri: str) -> str:

@@ -32,6 +32,7 @@ def page(title: str, run: Mapping[str, Any], atlases: Sequence[Atlas], score: Sc
         "measured": measured,
         "where": f"Where is a {'quantity' if measured else 'class'} argued for?",
         "atlases": [_facts(a) for a in atlases],
+        "drawn": any(grid.has_icons for atlas in atlases for grid in atlas.grids),
         "statistics": classview.NAMES,
         "groups": bool(run.get("groups")),
         "score": score,

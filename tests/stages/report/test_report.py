@@ -142,6 +142,9 @@ def test_awkward_runs(tmp_path, change):
     inputs, params = scene(tmp_path, **change)
     files = inputs.run(STAGE, params)
     assert len(data_of(files)["atlases"]) == len(params.views)
+    html = files["site/index.html"].decode()
+    drawn = any(name.endswith("-icons.png") for name in files)
+    assert ("Faithfulness of the icons" in html) is ("are synthesised" in html) is drawn
 
 
 def test_unlabelled_runs_claim_no_accuracy(tmp_path):
@@ -169,4 +172,5 @@ def test_a_class_that_does_not_exist_names_its_nearest(tmp_path):
 
 
 def test_accuracy_comes_with_its_interval(html):
-    assert "50.0 %" in html and "9.5 % to 90.5 %" in html
+    said = html.replace("\u00a0", " ")
+    assert "50.0 %" in said and "9.5 % to 90.5 %" in said
