@@ -82,7 +82,7 @@ def test_a_configuration_plans_it(tmp_path):
     config = small.write_config(tmp_path, explain={"methods": ["gradient_sum", ASKED]}, evaluate={})
     told = CliRunner().invoke(app, ["plan", str(config)])
     assert told.exit_code == 0, told.output
-    assert "passes for each: gradient_sum 1, twice 1" in " ".join(told.output.split())
+    assert "passes for a map: gradient_sum 1, twice 1" in " ".join(told.output.split())
     wrong = small.write_config(tmp_path / "wrong", explain={"methods": [{**ASKED, "time": 2}]})
     with pytest.raises(UserError, match=r"methods.0.time: unknown key; did you mean times\\?"):
         load(str(wrong))

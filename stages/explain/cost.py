@@ -17,4 +17,4 @@ def cost(asked: Sections, images: int) -> Iterator[str]:
         size = saved.input_size(found.config)
     passes = [(m.variant, m.passes(size)) for m in section.methods]
     each = [f"{name} {n:,}" if isinstance(n, int) else f"{name} ({n})" for name, n in passes]
-    yield f"maps of at most {count:,} images for {', '.join(section.targets)}, passes for each: {', '.join(each)}"
+    yield f"maps of at most {count:,} images for {', '.join(section.targets)}, passes for a map: {', '.join(each)}"

@@ -89,7 +89,7 @@ def test_what_a_run_will_cost_is_one_line():
     assert line(config, plans) == (
         f"to do: {', '.join(dict.fromkeys(plan.step.stage.name for plan in plans))}; 100 images x 1 forward pass; "
         "2 atlases, at most 62 icons x 32 to 64 steps; maps of at most 50 images for predicted, label, "
-        "passes for each: grad_cam 1, rise 1,000, score_cam (as many as the layer has channels); "
+        "passes for a map: grad_cam 1, rise 1,000, score_cam (as many as the layer has channels); "
         "at most 20 passes to score each map of at most 30 images; "
         "maps of at most 8 images made again by 3 shuffled models"
     )
