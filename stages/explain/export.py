@@ -25,6 +25,9 @@ from activation_atlas.stages.vision.images import Crop, Interpolation
 MANY = 8
 """Images whose panels also go on one sheet together, at most."""
 
+LONG = 100
+"""Passes for a map of which there is a word before they begin: they may take minutes."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -69,6 +72,9 @@ def export(
         reject(f"{uri}: {reason}")
 
     check_folder(out)
+    passes = ((method.variant, method.passes(None)) for method in request.methods)
+    if many := [f"{name} {n:,}" for name, n in passes if isinstance(n, int) and n >= LONG]:
+        say(f"passes through the network for a map: {', '.join(many)}")
     images = explain_images(**vars(request), rejected=rejected)
     if not images:
         return 0, len(rejects)

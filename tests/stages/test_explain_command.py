@@ -75,6 +75,13 @@ def test_pictures_panels_and_tables(folder):
     assert sum(float(p["probability"]) for p in predictions) == pytest.approx(2, abs=1e-4)
 
 
+def test_what_takes_many_passes_is_said_before_it_begins(folder):
+    words = "--method grad_cam --method lime --method kernel_shap"
+    code, out, err = explain(folder, *words.split(), images=["photos/broken.jpg"])
+    assert code == 2 and "broken.jpg" in err
+    assert out.splitlines() == ["passes through the network for a map: lime 1,000, kernel_shap 1,000"]
+
+
 @pytest.mark.slow
 def test_boxes_are_drawn_and_written(folder):
     shutil.rmtree(folder / "out", ignore_errors=True)  # of other tests
