@@ -96,7 +96,7 @@ class Watched:
 
 
 @pytest.mark.parametrize("signed", [True, False])
-def test_the_cascade_is_quantus(same, small, signed):
+def test_the_cascade_is_that_of_quantus(same, small, signed):
     built, pixels = small
     targets = np.arange(5) % 3
     metric, watched = quantus.MPRT(abs=not signed, disable_warnings=True), Watched(built)
@@ -109,7 +109,7 @@ def test_the_cascade_is_quantus(same, small, signed):
         same(np.array([row["correlation" if signed else "correlation_abs"] for row in kept]), np.array(scores))
 
 
-def test_the_smooth_form_is_quantus(same, small, monkeypatch):
+def test_the_smooth_form_is_that_of_quantus(same, small, monkeypatch):
     """The noise is ours, which Quantus does not seed: it draws for each copy but the last, which is the image."""
     built, pixels = small
     ids, targets, count = [f"{k:02x}" for k in range(5)], np.arange(5) % 3, 6
