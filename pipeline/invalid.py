@@ -18,11 +18,13 @@ def one_line(error: ValidationError, top: type[BaseModel]) -> str:
     keys, _ = _followed(first["loc"], top)
     place = ".".join(keys) or "the file"
     if first["type"] == "extra_forbidden":
-        known = [
-            f.alias or name for m in _followed(first["loc"][:-1], top)[1][:1] for name, f in m.model_fields.items()
-        ]
+        known = _keys(_followed(first["loc"][:-1], top)[1])
         found = near(str(first["loc"][-1]), known, 1)
         text = f"{place}: unknown key; " + (f"did you mean {found[0]}?" if found else f"known here: {', '.join(known)}")
+    elif first["type"] == "model_type":
+        known = _keys(_followed(first["loc"], top)[1])
+        given = "null" if first["input"] is None else repr(first["input"])
+        text = f"{place}: is a section of keys, not {given}; known here: {', '.join(known)}"
     elif first["type"] == "missing":
         text = f"{place}: is missing; give it"
     else:
@@ -31,6 +33,11 @@ def one_line(error: ValidationError, top: type[BaseModel]) -> str:
             text += f" (got {first['input']!r})"
     others = len({".".join(_followed(e["loc"], top)[0]) for e in errors} - {".".join(keys)})  # branches are one key
     return text + (f" (and {others} more)" if others else "")
+
+
+def _keys(models: list[type[BaseModel]]) -> list[str]:
+    """What the first of the sections that may stand somewhere takes."""
+    return [f.alias or name for m in models[:1] for name, f in m.model_fields.items()]
 
 
 _BRANCH = re.compile(r"int|str|float|((literal|list|tuple|dict|constrained)[-\[].*)", re.DOTALL)

@@ -84,6 +84,8 @@ def test_overrides(write):
     ("changes", "words"),
     [
         ({"imges": {}}, "imges: unknown key; did you mean images"),
+        ({"model": None}, "^[^:]*: model: is a section of keys, not null; known here: path, .*tables"),
+        ({"images": "photos"}, "images: is a section of keys, not 'photos'; known here: path, labels"),
         ({"atlases": [{"name": "a", "layer": "c", "reduce": {"n_neighbours": 3}}]}, "did you mean n_neighbors"),
         ({"atlases": [{"name": "a", "layer": "c", "clas": "x"}]}, "did you mean class"),
         ({"atlases": [{"name": "a/b", "layer": "c"}]}, "names folders"),
