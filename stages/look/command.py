@@ -53,6 +53,8 @@ def looked(
 
     chosen = None if channels is None else numbers(channels)
     seen = look(images, only=only or None, channels=chosen, rejected=rejected, **asked)
+    if rejects and not (seen.filters or seen.maps or seen.attention or seen.maximised):
+        raise UserError("nothing is drawn: it is of images, and none of those given can be used")
     for image in seen.images:
         say(said(image, seen.classes))
     index, *others = seen.save(out)

@@ -26,9 +26,15 @@ def folder(tmp_path_factory):
     return made
 
 
-def look(folder, *words, images=("photos/large.jpg",)):
-    common = ["--model", folder / "model.keras", "--classes", folder / "classes.txt", "--out", folder / "out"]
+def look(folder, *words, images=("photos/large.jpg",), out="out"):
+    common = ["--model", folder / "model.keras", "--classes", folder / "classes.txt", "--out", folder / out]
     return command("look", *(folder / image for image in images), *common, *words)
+
+
+def test_where_no_image_can_be_used_there_is_no_empty_page(folder):
+    code, _, err = look(folder, "--only", "maps", images=["photos/broken.jpg"], out="none")
+    assert code == 2 and "broken.jpg: not a readable image" in err and "nothing is drawn" in err
+    assert not (folder / "none").exists()
 
 
 def test_pictures_tables_and_a_page_that_shows_them(folder):
