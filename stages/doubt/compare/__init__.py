@@ -94,6 +94,7 @@ def compare(
     asked, given = _asked(images), read(Path(outputs))
     source = open_source(asked)
     places, _, lost = rows_of(given, source, asked.path)
+    _tells(given.values[places >= 0], given.shown)
     say(f"opening {spec.path or spec.application or spec.preset}")
     opened = open_model(spec)
     reading = Reading(opened.kind, _form(opened), given.values.shape[1])
@@ -132,6 +133,15 @@ def _form(model: Model) -> str:
     """What the model itself returns."""
     found = model.ending.reading
     return "logits" if found == "scores" else "log probabilities" if found.startswith("log") else "probabilities"
+
+
+def _tells(values: np.ndarray, shown: str) -> None:
+    """Refuses outputs that any network may be near to: how far is far is measured by how they vary."""
+    if not (values if len(values) == 1 else np.ptp(values, axis=0)).any():
+        alike = "nothing but 0" if len(values) == 1 else f"the same numbers in all {len(values)} rows"
+        raise UserError(
+            f"outputs: {shown} holds {alike}, which tells no network; give what it returns for images that differ"
+        )
 
 
 def _check(given: Given, model: Model, reading: Reading) -> None:

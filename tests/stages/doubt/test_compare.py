@@ -171,7 +171,11 @@ def test_the_command_says_whether_they_agree(made):
     assert "some.csv names no image, e.g." in said and "'other/9.png'" in said
     np.save(made / "few.npy", outputs[:5])
     one_line(command(*words, "--outputs", made / "few.npy"), "has 5 rows and ")
+    np.save(made / "alike.npy", np.zeros_like(outputs))
+    one_line(command(*words, "--outputs", made / "alike.npy"), "the same numbers in all 36 rows, which")
     np.save(made / "narrow.npy", outputs[:, :5])
     one_line(command(*words, "--outputs", made / "narrow.npy"), "has 5 numbers for an image, and model model.keras ret")
     (made / "lost.csv").write_text("\n".join([head, "other/9.png" + ",0" * 12]))
     one_line(command(*words, "--outputs", made / "lost.csv"), "none of the 1 rows of ")
+    (made / "zero.csv").write_text("\n".join([head, paths[0] + ",0" * 12]))
+    one_line(command(*words, "--outputs", made / "zero.csv"), "holds nothing but 0, which tells no network")
