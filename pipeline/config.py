@@ -26,6 +26,7 @@ from activation_atlas.stages.reduce import ReduceSpec
 from activation_atlas.stages.render import RenderSpec
 from activation_atlas.stages.report import ReportSpec
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec, PositiveInt, Spec, ViewSpec, folder, listed, slug
+from activation_atlas.stages.specs.audit import AuditSpec
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.boxes import BoxesSpec
 
@@ -83,6 +84,9 @@ class Config(Spec):
     explain: ExplainSpec | None = Field(None, description="attribution maps of images; default: none")
     boxes: BoxesSpec | None = Field(None, description="where the maps say that the thing is; default: not asked")
     evaluate: EvaluateSpec | None = Field(None, description="do the maps tell the truth; default: not asked")
+    audit: AuditSpec | None = Field(
+        None, description="where the model fails, what it leans on, and proof by intervention; default: not asked"
+    )
     look: LookSpec | None = Field(
         None, description="what every course on convnets draws, as a page; default: not drawn"
     )

@@ -1,0 +1,188 @@
+"""The tables of an audit: their schemas, and what they mean; a part of ``described``."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from activation_atlas.stages.stage import Table
+from activation_atlas.stages.tables.kinds import CELL
+
+_IMAGE = "first 16 hex digits of SHA-256 of the image's path relative to its source"
+PATCH = pa.struct(
+    [
+        ("image_id", pa.string()),
+        ("row", pa.int16()),
+        ("col", pa.int16()),
+        *((side, pa.int32()) for side in ("top", "left", "bottom", "right")),
+    ]
+)
+CELLS = pa.list_(pa.struct(CELL))
+VERDICTS = ("verified", "refuted", "undecided")
+
+
+def evidence() -> pa.Schema:
+    """Regions of an atlas that speak for a class."""
+    counts = [(name, pa.int32()) for name in ("rows", "images", "own_images", "other_images", "foreign_rows")]
+    shares = ("foreign", "foreign_se", "won", "own", "own_share", "other_share", "error_lift", "constancy", "outside")
+    return pa.schema(
+        [
+            ("candidate", pa.int32()),
+            ("class", pa.int32()),
+            ("atlas", pa.string()),
+            ("cells", CELLS),
+            *counts,
+            *((name, pa.float32()) for name in shares),
+            ("tested", pa.bool_()),
+            ("exemplars", pa.list_(PATCH)),
+        ]
+    )
+
+
+def trials() -> pa.Schema:
+    """One row for a cue, an intervention and an image."""
+    return pa.schema(
+        [
+            ("candidate", pa.int32()),
+            ("class", pa.int32()),
+            ("intervention", pa.string()),
+            ("image_id", pa.string()),
+            ("exemplar", pa.int32()),
+            *((side, pa.int32()) for side in ("top", "left", "bottom", "right")),
+            ("logit_before", pa.float32()),
+            ("logit_after", pa.float32()),
+            ("pred_before", pa.int32()),
+            ("pred_after", pa.int32()),
+        ]
+    )
+
+
+def cues() -> pa.Schema:
+    """What became of each candidate."""
+    numbers = ("effect", "low", "high", "flip_rate", "control_rate", "gap", "gap_low", "gap_high")
+    return pa.schema(
+        [
+            ("rank", pa.int32()),
+            ("candidate", pa.int32()),
+            ("class", pa.int32()),
+            ("verdict", pa.string()),
+            *((name, pa.float32()) for name in numbers),
+            ("control", pa.string()),
+            *((name, pa.float32()) for name in ("removal", "removal_low", "removal_high", "p_value", "q_value")),
+            ("images", pa.int32()),
+            ("needed", pa.int32()),
+            ("exemplars", pa.list_(PATCH)),
+            ("atlas", pa.string()),
+            ("cells", CELLS),
+            ("about", pa.string()),
+        ]
+    )
+
+
+def spuriosity() -> pa.Schema:
+    """A class's images from most typical to most dependent on a cue."""
+    head = [("candidate", pa.int32()), ("class", pa.int32()), ("place", pa.int32()), ("image_id", pa.string())]
+    return pa.schema([*head, ("dependence", pa.float32()), ("held_out", pa.bool_()), ("correct", pa.bool_())])
+
+
+_CLASS = "class index: what the cue speaks for"
+
+AUDIT = (
+    Table(
+        "evidence",
+        ("candidate",),
+        "regions of an atlas that speak for a class, the most suspicious first; found on one half of the images",
+        {
+            "candidate": "from 0, the most suspicious first",
+            "class": _CLASS,
+            "atlas": "the atlas that the cells are of",
+            "cells": "cells of one grid, neighbours that speak for the class alike",
+            "rows": "sampled positions in these cells",
+            "images": "distinct images among them",
+            "own_images": "of these images, those labelled as the class",
+            "other_images": "those labelled otherwise",
+            "foreign_rows": "positions of images that are not labelled as the class (of unlabelled ones, not taken for it)",
+            "foreign": "mean attribution for the class over these, in logits",
+            "foreign_se": "its standard error, clustered by image",
+            "won": "share of these at which the class's attribution is the highest of all classes",
+            "own": "mean attribution for the class over positions of images that are labelled so",
+            "own_share": "share of all images of the class that have a position there",
+            "other_share": "share of all other images that have",
+            "error_lift": "error rate of the images there over that of all (null without labels)",
+            "constancy": "1 - entropy of the positions' places over that of all sampled places: 1 where the place is "
+            "always the same, 0 where it is anywhere",
+            "outside": "share of the positions whose middle is outside the given boxes or masks (null without)",
+            "tested": "whether it was put to the test",
+            "exemplars": "patches that stand for it, strongest first, each from another image: position in the layer's "
+            "map, and rectangle in pixels of the model's input, bottom and right exclusive",
+        },
+    ),
+    Table(
+        "trials",
+        ("candidate", "intervention", "image_id", "exemplar"),
+        "each image of a trial, before and after one intervention",
+        {
+            "candidate": "as in evidence",
+            "class": _CLASS,
+            "intervention": "paste: a patch of the cue where the cue occurs; elsewhere: the same at a place drawn at "
+            "random; random, class, noise: controls of the same size and place (a patch of any image, of other cells of "
+            "the class, noise of the patch's own spectrum); inpaint, blur, swap: the cue taken out of an image that has "
+            "it; inpaint_elsewhere, blur_elsewhere, swap_elsewhere: as much taken out beside it",
+            "image_id": _IMAGE,
+            "exemplar": "place among the cue's exemplars (-1: none is used)",
+            "top": "first row of the rectangle that changed, pixels of the model's input",
+            "left": "its first column",
+            "bottom": "its last row, exclusive",
+            "right": "its last column, exclusive",
+            "logit_before": "the class's, of the image as it is",
+            "logit_after": "after the intervention",
+            "pred_before": "class index",
+            "pred_after": "class index",
+        },
+    ),
+    Table(
+        "cues",
+        ("rank",),
+        "what came of the candidates that were put to the test, verified ones first",
+        {
+            "rank": "from 0",
+            "candidate": "as in evidence",
+            "class": _CLASS,
+            "verdict": "verified, refuted or undecided",
+            "effect": "mean change of the class's logit on pasting, over held-out images of other classes",
+            "low": "lower end of its 95 % interval (bootstrap over images)",
+            "high": "upper end of it",
+            "flip_rate": "share of these images that become the class",
+            "control_rate": "the same for the strongest control",
+            "gap": "flip_rate - control_rate",
+            "gap_low": "lower end of its 95 % interval (bootstrap over images)",
+            "gap_high": "upper end of it",
+            "control": "which control is the strongest",
+            "removal": "mean fall of the class's logit where the cue is taken out, less that where as much beside it is "
+            "(null: too few held-out images have the cue)",
+            "removal_low": "lower end of its 95 % interval",
+            "removal_high": "upper end of it",
+            "p_value": "that the cue turns no more than audit.least more images than the strongest control",
+            "q_value": "over all candidates (Benjamini & Hochberg 1995)",
+            "images": "held-out images that it was pasted on",
+            "needed": "undecided: how many images would decide, if things stay as they are (null: decided)",
+            "exemplars": "the patches, as in evidence",
+            "atlas": "as in evidence",
+            "cells": "as in evidence",
+            "about": "why no test was possible, and what is missing (null: there was one)",
+        },
+    ),
+    Table(
+        "spuriosity",
+        ("candidate", "place"),
+        "a class's images ranked from those that depend most on a cue to those most typical",
+        {
+            "candidate": "as in evidence",
+            "class": _CLASS,
+            "place": "from 0, the most dependent first",
+            "image_id": _IMAGE,
+            "dependence": "sum of the attributions for the class over the image's positions in the cue's cells, in logits",
+            "held_out": "whether the image is of the half that the cue was not found in",
+            "correct": "whether the model is right (null without a label)",
+        },
+    ),
+)
