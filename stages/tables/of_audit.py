@@ -100,7 +100,7 @@ AUDIT = (
             "images": "distinct images among them",
             "own_images": "of these images, those labelled as the class",
             "other_images": "those labelled otherwise",
-            "foreign_rows": "positions of images that are not labelled as the class (of unlabelled ones, not taken for it)",
+            "foreign_rows": "positions of images not labelled as the class (unlabelled: not taken for it)",
             "foreign": "mean attribution for the class over these, in logits",
             "foreign_se": "its standard error, clustered by image",
             "won": "share of these at which the class's attribution is the highest of all classes",
@@ -124,8 +124,8 @@ AUDIT = (
             "candidate": "as in evidence",
             "class": _CLASS,
             "intervention": "paste: a patch of the cue where the cue occurs; elsewhere: the same at a place drawn at "
-            "random; random, class, noise: controls of the same size and place (a patch of any image, of other cells of "
-            "the class, noise of the patch's own spectrum); inpaint, blur, swap: the cue taken out of an image that has "
+            "random; random, class, noise: controls of the same size and place (a patch of any image, of other cells "
+            "of the class, noise of the patch's spectrum); inpaint, blur, swap: the cue taken out of an image that has "
             "it; inpaint_elsewhere, blur_elsewhere, swap_elsewhere: as much taken out beside it",
             "image_id": _IMAGE,
             "exemplar": "place among the cue's exemplars (-1: none is used)",
@@ -157,8 +157,8 @@ AUDIT = (
             "gap_low": "lower end of its 95 % interval (bootstrap over images)",
             "gap_high": "upper end of it",
             "control": "which control is the strongest",
-            "removal": "mean fall of the class's logit where the cue is taken out, less that where as much beside it is "
-            "(null: too few held-out images have the cue)",
+            "removal": "mean fall of the class's logit where the cue is taken out, less that where as much beside it "
+            "is (null: too few held-out images have the cue)",
             "removal_low": "lower end of its 95 % interval",
             "removal_high": "upper end of it",
             "p_value": "that the cue turns no more than audit.least more images than the strongest control",
@@ -180,7 +180,7 @@ AUDIT = (
             "class": _CLASS,
             "place": "from 0, the most dependent first",
             "image_id": _IMAGE,
-            "dependence": "sum of the attributions for the class over the image's positions in the cue's cells, in logits",
+            "dependence": "sum of the attributions for the class over its positions in the cue's cells, in logits",
             "held_out": "whether the image is of the half that the cue was not found in",
             "correct": "whether the model is right (null without a label)",
         },
