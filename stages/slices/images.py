@@ -54,7 +54,9 @@ class Images:
 
     def slim(self) -> Images:
         """The same without what is large."""
-        return replace(self, probabilities=self.probabilities[:, :0], features=None, rows=None, evidence=None, maps=None)
+        return replace(
+            self, probabilities=self.probabilities[:, :0], features=None, rows=None, evidence=None, maps=None
+        )
 
     @property
     def risk(self) -> np.ndarray:
@@ -121,8 +123,8 @@ def severity(risk: np.ndarray, members: np.ndarray) -> np.ndarray:
         risk: (n,), NaN where it is not known.
         members: (n, k) bool.
     """
-    known = ~np.isnan(risk)
-    errors = np.where(known, risk, 0.0) @ members
+    known = (~np.isnan(risk)).astype(np.float64)
+    errors = np.where(known > 0, risk, 0.0) @ members
     return errors**2 / np.maximum(known @ members, 1)
 
 

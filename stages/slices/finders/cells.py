@@ -17,7 +17,7 @@ ALL = -1
 
 
 def fit(search: Images, seed: int, most: int) -> Score:
-    """Cells by how unlikely so many errors are among as many images drawn anyhow; neighbours that are both sure are one.
+    """Cells by how unlikely so many errors are in as many images drawn anyhow; neighbours that are both sure are one.
 
     Of all images with a sampled position in the cell; and of those taken for one class, among all that are taken for
     it. An image is the more of a region the more its positions there argue for what it is taken for; where no

@@ -62,9 +62,7 @@ def begun(search: Images, components: int, seed: int) -> np.ndarray:
     With a little noise, so that components of the same cell can part; images of other cells belong to all alike.
     """
     label = np.where(search.label >= 0, search.label, search.pred)
-    pairs, own, count = np.unique(
-        np.stack([label, search.pred], 1), axis=0, return_inverse=True, return_counts=True
-    )
+    pairs, own, count = np.unique(np.stack([label, search.pred], 1), axis=0, return_inverse=True, return_counts=True)
     order = np.argsort(-count, kind="stable")
     right = pairs[order, 0] == pairs[order, 1]
     half = max(components - int(right.sum()), components // 2)
@@ -114,6 +112,4 @@ def fit(search: Images, seed: int, most: int) -> Score:
     return score
 
 
-FINDER = Finder(
-    "domino", "an error-aware mixture of the features", "Domino: Eyuboglu et al. 2022", fit, ("features",)
-)
+FINDER = Finder("domino", "an error-aware mixture of the features", "Domino: Eyuboglu et al. 2022", fit, ("features",))

@@ -21,7 +21,7 @@ NEAREST = 5
 
 
 def fit(search: Images, seed: int, most: int) -> Score:
-    """The layout of the pooled features, scaled to [0, 1], and the weighted confidence as a third axis; a Gaussian each.
+    """Gaussians over the layout of the pooled features, scaled to [0, 1], and the weighted confidence as a third axis.
 
     Plumb, Johnson, Cabrera & Talwalkar (2023) lay out by scvis, a variational form of t-SNE that is trained; here it is
     t-SNE itself, and an image that was not laid out lies at the median of its five nearest ones that were.
@@ -30,8 +30,8 @@ def fit(search: Images, seed: int, most: int) -> Score:
     from sklearn.mixture import GaussianMixture
     from sklearn.neighbors import NearestNeighbors
 
-    assert search.features is not None
     search = search.take(np.sort(np.random.default_rng(seed).permutation(len(search))[:MOST]))
+    assert search.features is not None
     pca = PCA(min(50, *search.features.shape), svd_solver="full").fit(search.features)
     vectors = pca.transform(search.features)
     plane = laid_out(vectors, seed)

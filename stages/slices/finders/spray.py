@@ -23,6 +23,7 @@ def fit(search: Images, seed: int, most: int) -> Score:
     """
     assert search.maps is not None
     search = search.take(np.isfinite(search.maps[:, 0]))
+    assert search.maps is not None
     count = np.bincount(search.pred)
     classes = [np.array([k]) for k in np.flatnonzero(count >= LEAST)] or [np.flatnonzero(count)]
     rng, found = np.random.default_rng(seed), []
@@ -50,7 +51,7 @@ def _members(images: Images, found: list, k: int) -> np.ndarray:
 
 
 def _strengths(images: Images, group: np.ndarray, maps: np.ndarray, cluster: np.ndarray) -> np.ndarray:
-    """(n, clusters): by how much the nearest map of other clusters is farther, where that of this one is the nearest."""
+    """(n, clusters): by how much the nearest map of another is farther, where that of this one is nearest."""
     assert images.maps is not None
     found = np.full((len(images), cluster.max() + 1), np.nan)
     mine = np.flatnonzero(np.isin(images.pred, group) & np.isfinite(images.maps[:, 0]))
