@@ -45,7 +45,8 @@ class Images:
     def take(self, which: np.ndarray) -> Images:
         """Some of them: indices, or (n,) bool."""
         own = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Images(**{name: None if values is None else values[which] for name, values in own.items()})
+        some: dict[str, Any] = {name: None if values is None else values[which] for name, values in own.items()}
+        return Images(**some)
 
     def unlabelled(self) -> Images:
         """The same without what is known by labels."""

@@ -1,4 +1,4 @@
-"""What becomes of slices in the held-out half: who is in them, how often these are wrong, and whether that is chance."""
+"""What becomes of slices in the held-out half: who is in them, how often those are wrong, and if that is chance."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ SLICES = (
         ("rank",),
         "images that fail together: sought in one half of the images, and all figures of the other",
         {
-            "rank": "from 0: the tested ones by their p value, the surest first; then the others, by their errors (without "
-            "labels: by confidence, the least first)",
+            "rank": "from 0: the tested ones by their p value, the surest first; then the others, by their errors "
+            "(without labels: by confidence, the least first)",
             "finder": "confusion, highest_loss, planespot, domino, cells or spray",
             "found": "place among the finder's own, as it ranks them in the half that they are sought in, from 0",
             "images": "held-out images in it",
@@ -47,8 +47,8 @@ SLICES = (
             "high": "upper end of it",
             "base_rate": "error rate of all held-out images",
             "lift": "error_rate / base_rate",
-            "p_value": "that so many of as many held-out images err, drawn anyhow (hypergeometric, one-sided); null where "
-            "the finder reads the labels of the images that it chooses: confusion, highest_loss",
+            "p_value": "that so many of as many held-out images err, drawn anyhow (hypergeometric, one-sided); null "
+            "where the finder reads the labels of the images that it chooses: confusion, highest_loss",
             "q_value": "over all slices of all finders (Benjamini & Hochberg 1995)",
             "confidence": "mean probability of what is predicted",
             "same_as": "rank of the better slice that it is the same as: of the images in either at least half are in "
@@ -57,8 +57,8 @@ SLICES = (
             "atlas": "the atlas that the cells are of (null without)",
             "cells": "cells that its images reach clearly more often than all, the clearest first, at most 5",
             "members": "its held-out images, the strongest first",
-            "strengths": "how strongly each is of it: planespot, domino log odds; cells evidence for the predicted class "
-            "in logits; spray a difference of distances; confusion the predicted probability; highest_loss nats",
+            "strengths": "how strongly each is of it: planespot, domino log odds; cells evidence for the predicted "
+            "class in logits; spray a difference of distances; confusion the predicted probability; highest_loss nats",
         },
     ),
 )

@@ -105,7 +105,7 @@ def test_what_is_missing_is_said():
 
 @pytest.mark.slow
 def test_slices_of_noise_are_seldom_sure():
-    """The held-out half tests what the other half suggests: labels drawn anyhow, so that nothing is there to be found."""
+    """The held-out half tests what the other suggests: labels drawn anyhow, so that nothing is to be found."""
     found = []
     for seed in range(20):
         rng = np.random.default_rng(seed)

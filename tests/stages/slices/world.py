@@ -1,4 +1,4 @@
-"""Images of three classes, a third of which carry a mark that the model takes for class 2: tables and :class:`Images`."""
+"""Images of three classes, a third with a mark that the model takes for class 2: tables and :class:`Images`."""
 
 from __future__ import annotations
 
