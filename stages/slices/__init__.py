@@ -26,6 +26,7 @@ from activation_atlas.stages.stage import Inputs, Shard, Shared, Stage, one_shar
 
 LEAST = 20
 """Images that each half needs."""
+SURE = 0.05
 
 WANTS = {
     "label": "no image has one label",
@@ -77,7 +78,10 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
             found.add(images, told)
     whole = joined(found.images)
     judged = judge(found, whole.wrong, whole.confidence)
-    return {"slices": _table(params, found, judged, whole, inputs.state("extract", "")["classes"])}
+    made = _table(params, found, judged, whole, inputs.state("extract", "")["classes"])
+    if said := _surest(made):
+        inputs.note(said)
+    return {"slices": made}
 
 
 def _fitted(inputs: Inputs, params: Params, search: Images) -> list[tuple[Finder, Score]]:
@@ -126,6 +130,21 @@ def _table(params: Params, held: Held, judged: Judged, images: Images, classes: 
             }
         )
     return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _surest(made: pa.Table) -> str | None:
+    """One line: how many slices surely fail more than all images, and the surest."""
+    tested = [row for row in made.drop_columns(["members", "strengths"]).to_pylist() if row["q_value"] is not None]
+    if not tested:
+        return None
+    sure = [row for row in tested if row["q_value"] < SURE]
+    said = f"audit: {len(sure)} of {len(tested)} slices surely fail more than all held-out images (q < {SURE})"
+    if not sure:
+        return said
+    rate, low, high, base = (100 * sure[0][name] for name in ("error_rate", "low", "high", "base_rate"))
+    what = f" ({sure[0]['about'].split('; ')[0]})" if sure[0]["about"] else ""
+    images = f"{sure[0]['images']:,} images{what}"
+    return f"{said}; the surest: {images}, of which {rate:.0f} % [{low:.0f}, {high:.0f}] are wrong, of all {base:.0f} %"
 
 
 def _plain(value: Any, kind: pa.DataType) -> int | float | None:

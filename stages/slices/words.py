@@ -93,10 +93,10 @@ def reached(own: np.ndarray, whole: np.ndarray, members: int, count: int) -> np.
 def _clear(own: np.ndarray, whole: np.ndarray, members: int, count: int) -> np.ndarray:
     from scipy.stats import hypergeom
 
-    p = hypergeom.logsf(own - 1, count, whole, members)
-    times = own * count >= CLEARLY * whole * members
-    sure = np.flatnonzero(times & (own > 0) & (p < np.log(SURE / len(own))))
-    return sure[np.lexsort((sure, p[sure]))]
+    often = np.flatnonzero((own * count >= CLEARLY * whole * members) & (own > 0))
+    p = hypergeom.logsf(own[often] - 1, count, whole[often], members)
+    sure = p < np.log(SURE / len(own))
+    return often[sure][np.argsort(p[sure], kind="stable")]
 
 
 def _times(own: int, members: int, share: float) -> str:

@@ -46,6 +46,12 @@ class Mixture:
         return found
 
 
+def shares(probabilities: np.ndarray) -> np.ndarray:
+    """Probabilities (n, K) that sum to 1, float64: of classes that stand for themselves they do not."""
+    wide = probabilities.astype(np.float64)
+    return wide / np.maximum(wide.sum(1, keepdims=True), FLOOR)
+
+
 def maximised(share: np.ndarray, z: np.ndarray, y: np.ndarray, predicted: np.ndarray) -> Mixture:
     """The mixture of images (n) that belong to the components by ``share`` (n, k): the M step."""
     count = share.sum(0) + 10 * np.finfo(float).eps
@@ -84,7 +90,7 @@ def fit(search: Images, seed: int, most: int) -> Score:
 
     assert search.features is not None
     pca = PCA(min(AXES, *search.features.shape), svd_solver="full").fit(search.features)
-    z, predicted = pca.transform(search.features).astype(np.float64), search.probabilities.astype(np.float64)
+    z, predicted = pca.transform(search.features).astype(np.float64), shares(search.probabilities)
     y = np.zeros(predicted.shape)
     known = search.label >= 0
     y[np.flatnonzero(known), search.label[known]] = 1
@@ -106,7 +112,7 @@ def fit(search: Images, seed: int, most: int) -> Score:
 
     def score(images: Images) -> np.ndarray:
         assert images.features is not None
-        joint = mixture.log_likelihood(pca.transform(images.features), None, images.probabilities.astype(np.float64))
+        joint = mixture.log_likelihood(pca.transform(images.features), None, shares(images.probabilities))
         return surely(joint)[:, order]
 
     return score

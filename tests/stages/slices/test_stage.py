@@ -23,7 +23,8 @@ def slices(inputs, **other) -> list[dict]:
 
 
 def test_the_surest_slice_is_the_mark_in_all_its_words():
-    first, *others = slices(WORLD.inputs())
+    inputs = WORLD.inputs()
+    first, *others = slices(inputs)
     held, where = WORLD.held, {own: k for k, own in enumerate(WORLD.ids)}
     members = np.array([where[own] for own in first["members"]])
     assert held[members].all() and (WORLD.marked[members]).mean() > 0.95
@@ -33,6 +34,9 @@ def test_the_surest_slice_is_the_mark_in_all_its_words():
     np.testing.assert_allclose([first["low"], first["high"]], wilson(wrong[members].sum(), len(members)), rtol=1e-6)
     np.testing.assert_allclose(first["base_rate"], wrong[held].mean(), rtol=1e-6)
     np.testing.assert_allclose(first["lift"], wrong[members].mean() / wrong[held].mean(), rtol=1e-6)
+    assert f"slices surely fail more than all held-out images (q < 0.05); the surest: {len(members)} images" in str(
+        inputs.notes
+    )
     assert first["q_value"] < 1e-6 and "taken for horse" in first["about"] and "hue yellow" in first["about"]
     assert (first["cells"][0]["cell_x"], first["cells"][0]["cell_y"]) == MARKED and first["atlas"] == "main"
     assert [row["rank"] for row in (first, *others)] == list(range(len(others) + 1))
