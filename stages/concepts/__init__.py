@@ -21,7 +21,7 @@ from activation_atlas.stages.feed import Feed, at_size
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.significance import bh
 from activation_atlas.stages.specs import ImagesSpec, OpenedModel, PositiveInt, ReadImages, Spec, ViewSpec
-from activation_atlas.stages.stage import Inputs, Shard, Shared, Stage, State, UserError, one_shard
+from activation_atlas.stages.stage import Inputs, Shard, Shared, Stage, UserError, one_shard
 from activation_atlas.stages.tasks import log_odds
 
 if TYPE_CHECKING:
@@ -119,17 +119,13 @@ class Asked:
     def __init__(self, inputs: Inputs, params: Params, images: ImagesSpec, layer: AtLayer, shared: set[str]) -> None:
         from activation_atlas.stages.vision.model import open_model
 
-        self.params, self.layer, self.extract, self._model = (
-            params,
-            layer,
-            inputs.state("extract", ""),
-            open_model(params.model),
-        )
+        self.params, self.layer, self.extract = params, layer, inputs.state("extract", "")
+        model = open_model(params.model)
         self.outputs = len(self.extract["classes"])
         limit = min(params.limit, max(LEAST, MOST // self.outputs))
         own, whole = drawn(inputs, self.outputs, params.measured, (limit, params.limit), params.seed)
         uris = uris_of(inputs, {*own.ids, *whole.ids}, shared)
-        prepare = at_size(images, self._model.input_size, self._model.channels)
+        prepare = at_size(images, model.input_size, model.channels)
         self._feed = Feed(images, prepare)
         self.gradients, self.classes = self._derived(own, uris)
         trial = sorted(i for i in whole.ids if i in uris)
@@ -229,7 +225,8 @@ def _useless(row: Row) -> str | None:
     accuracy, low, high = (f"{100 * v:.0f} %" for v in (row.told.accuracy, row.told.low, row.told.high))
     return (
         f"its direction tells {accuracy} of unseen images rightly, {low} to {high}, and half would be chance: the "
-        "layer's mean activations do not know the concept, and nothing is tested; give more images, or another audit.atlas"
+        "layer's mean activations do not know the concept, and nothing is tested; give more images, or another "
+        "audit.atlas"
     )
 
 

@@ -53,8 +53,8 @@ class Sides:
 def directions(rows: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """Unit vectors along which the rows of one sign lie ahead of those of the other.
 
-    v = X' (X X' + r I)^-1 y / |.|, X and y less their means, r the mean eigenvalue of X X' (ridge regression in its dual
-    form: Saunders, Gammerman & Vovk 1998).
+    v = X' (X X' + r I)^-1 y / |.|, X and y less their means, r the mean eigenvalue of X X' (ridge regression in
+    its dual form: Saunders, Gammerman & Vovk 1998).
 
     Args:
         rows: (n, C). signs: (n,) or (n, m), one column for each direction.

@@ -1,4 +1,4 @@
-"""The trial of a concept: the component along its direction is exchanged in images of the run, and the scores looked at.
+"""The trial of a concept: the component along its direction is exchanged in images of the run.
 
 At every position the activation is moved along the direction until its component there is that of an image with the
 concept, and once more until it is that of one without: the concept comes and goes with the strength, and at the places,

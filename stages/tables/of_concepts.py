@@ -57,13 +57,13 @@ CONCEPTS = (
             "layer": "the layer of the audit's atlas",
             "images_with": "images that show it, of those that could be used",
             "images_without": "images that do not",
-            "accuracy": "mean of both sides' shares of images that the direction of the others tells rightly (10 folds)",
+            "accuracy": "mean of both sides' shares of images that the direction of others tells rightly (10 folds)",
             "low": "lower end of its 95 % interval (Wilson 1927)",
             "high": "upper end of it",
             "useful": "whether low is above one half; if not, the layer's mean activations do not know the concept",
             "strength": "by how much images with it lie ahead along the direction, in activations; in the folds, too",
-            "direction": "unit vector of the layer's channels, from all its images: ridge regression of the side on their "
-            "mean activations",
+            "direction": "unit vector of the layer's channels, from all its images: ridge regression of the side on "
+            "their mean activations",
             "atlas": "the atlas that the cells are of",
             "cells": "its cells that lie furthest along the direction, the furthest first, at most 8",
             "along": "how far each lies ahead of the mean of all the atlas's rows, in activations",
@@ -78,13 +78,13 @@ CONCEPTS = (
             "concept": _CONCEPT,
             "class": "class index",
             "images": "images of the class that its derivative is taken in, none of them one of the concept's",
-            "score": "share of them in which the class's logit would rise along the direction, at every position alike: "
-            "the TCAV score (null: too few images, see about)",
+            "score": "share of them in which the class's logit would rise along the direction, at every position "
+            "alike: the TCAV score (null: too few images, see about)",
             "score_low": "lower end of its 95 % interval: images and directions drawn again, and Wilson's",
             "score_high": "upper end of it",
             "derivative": "mean change of the logit, to first order, when every position moves by the strength",
-            "score_p": "that a random direction has as large a derivative (two-sided t of one more draw; random: halves of "
-            "the same images set against each other); null where the concept is not useful",
+            "score_p": "that a random direction has as large a derivative (two-sided t of one more draw; random: halves "
+            "of the same images set against each other); null where the concept is not useful",
             "score_q": "over all concepts and classes (Benjamini & Hochberg 1995)",
             "others": "images not of the class that the trial is made on",
             "effect": "mean change of the class's logit in them when their component along the direction becomes, at "
