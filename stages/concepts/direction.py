@@ -103,7 +103,8 @@ class Told:
 
     Attributes:
         accuracy: the mean of both sides' shares that lie on their side of the middle.
-        low, high: its 95 % interval (Wilson, at as many images as vary like it).
+        low, high: its 95 % interval: Wilson's, at half as many images as there are, for what two folds are fitted on is
+            nearly the same, and they err together.
         strength: by how much those with the concept lie ahead of those without, along the direction.
     """
 
@@ -130,6 +131,6 @@ def told(sides: Sides) -> Told:
         right[mine] = along[mine] * signs[mine] > 0
     own, other = (right[signs == sign].mean() for sign in (1, -1))
     accuracy = float(own + other) / 2
-    images = 4 / (1 / sides.count + 1 / sides.others)
+    images = 2 / (1 / sides.count + 1 / sides.others)
     strength = float(along[signs == 1].mean() - along[signs == -1].mean())
     return Told(accuracy, *wilson(accuracy * images, images), strength)

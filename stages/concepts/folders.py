@@ -52,17 +52,17 @@ def folders_of(concept: ConceptSpec, images: ImagesSpec) -> Folders:
     found = Folders(name=concept.name, with_=concept.with_, without=concept.without, stamp="")
     stamps = []
     for side in SIDES:
-        listing = _source(found, side, images).listing
+        listing = _source(found, side, images, refresh=True).listing
         usable = listing.filter(pa.compute.is_null(listing["reject"]))
         _enough(found, side, len(usable))
         stamps.append(sorted(zip(*(usable[name].to_pylist() for name in ("image_id", "stamp")), strict=True)))
     return found.model_copy(update={"stamp": hashlib.sha256(repr(stamps).encode()).hexdigest()})
 
 
-def _source(folders: Folders, side: str, images: ImagesSpec) -> Source:
+def _source(folders: Folders, side: str, images: ImagesSpec, refresh: bool = False) -> Source:
     spec = ImagesSpec(path=folders.path(side), label_column="none", storage_options=images.storage_options)
     try:
-        return open_source(spec)
+        return open_source(spec, refresh=refresh)
     except UserError as error:
         said = str(error).removeprefix(f"images.path: {folders.path(side)} ")
         raise UserError(f"{folders.where(side)} {said}") from None
@@ -143,7 +143,8 @@ def read(
     Raises:
         UserError: as :func:`looked_at`.
     """
-    pixels, hashes = {}, set()
+    pixels: dict[str, np.ndarray] = {}
+    hashes: set[str] = set()
     for side, found in looked_at(folders, images, seed).items():
         own, broken = [], dict(found.broken)
         for key, image in Feed(images, prepare).stream(found.uris):

@@ -10,7 +10,7 @@ def beyond(value: np.ndarray, null: np.ndarray) -> np.ndarray:
 
     t = (x - mean) / (s (1 + 1/m)^1/2), Student's with m - 1 degrees of freedom. Kim et al. 2018 hold the figures of
     many re-drawn directions of a concept against those of as many random ones, as if they were independent; but they
-    share the concept's images, and the test calls nearly all that is random significant. Here the concept counts once.
+    share the concept's images, and of concepts of nothing the test calls half significant. Here a concept counts once.
     NaN where the random directions all give the same.
     """
     from scipy.stats import t

@@ -58,7 +58,7 @@ CONCEPTS = (
             "images_with": "images that show it, of those that could be used",
             "images_without": "images that do not",
             "accuracy": "mean of both sides' shares of images that the direction of others tells rightly (10 folds)",
-            "low": "lower end of its 95 % interval (Wilson 1927)",
+            "low": "lower end of its 95 % interval (Wilson 1927, at half as many images: folds err together)",
             "high": "upper end of it",
             "useful": "whether low is above one half; if not, the layer's mean activations do not know the concept",
             "strength": "by how much images with it lie ahead along the direction, in activations; in the folds, too",
@@ -83,8 +83,8 @@ CONCEPTS = (
             "score_low": "lower end of its 95 % interval: images and directions drawn again, and Wilson's",
             "score_high": "upper end of it",
             "derivative": "mean change of the logit, to first order, when every position moves by the strength",
-            "score_p": "that a random direction has as large a derivative (two-sided t of one more draw; random: halves "
-            "of the same images set against each other); null where the concept is not useful",
+            "score_p": "that a random direction has as large a derivative (two-sided t of one more draw; random: "
+            "halves of the same images set against each other); null where the concept is not useful",
             "score_q": "over all concepts and classes (Benjamini & Hochberg 1995)",
             "others": "images not of the class that the trial is made on",
             "effect": "mean change of the class's logit in them when their component along the direction becomes, at "
