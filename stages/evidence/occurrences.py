@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from activation_atlas.stages.audited import Rows
 from activation_atlas.stages.evidence.regions import Region
-from activation_atlas.stages.evidence.rows import Rows
 from activation_atlas.stages.halves import priority
 
 POOL = 2000
@@ -28,12 +28,14 @@ class Pool:
         first = np.argsort(draw, kind="stable")[:POOL]
         self.draw, self.members = draw[first], [members[k] for k in first]
 
+    @property
+    def median(self) -> float | None:
+        """Of the attributions."""
+        return float(np.median([m[3] for m in self.members])) if self.members else None
+
     def upper_half(self, most: int) -> list[tuple[str, int, int, float]]:
         """Of those at the median attribution or above, the first so many as drawn, strongest first."""
-        if not self.members:
-            return []
-        least = float(np.median([m[3] for m in self.members]))
-        chosen = [m for m in self.members if m[3] >= least][:most]
+        chosen = [m for m in self.members if m[3] >= self.median][:most]
         return sorted(chosen, key=lambda m: -m[3])
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from activation_atlas.stages.audited import Rows
 from activation_atlas.stages.clusters import Clustered, sum_by
-from activation_atlas.stages.evidence.rows import Rows
 
 
 @dataclass

@@ -14,6 +14,8 @@ import pyarrow as pa
 
 from activation_atlas.stages.tables.described import TABLES as TABLES
 from activation_atlas.stages.tables.kinds import CELL, MEMBER, PNG, POSITION, vector
+from activation_atlas.stages.tables.of_audit import PATCH_FIELDS as PATCH_FIELDS
+from activation_atlas.stages.tables.of_audit import VERDICTS as VERDICTS
 from activation_atlas.stages.tables.of_audit import cues as cues
 from activation_atlas.stages.tables.of_audit import evidence as evidence
 from activation_atlas.stages.tables.of_audit import patches as patches
