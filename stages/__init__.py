@@ -25,6 +25,7 @@ ORDER = (
     "evaluate",
     "sanity",
     "subgroups",
+    "evidence",
     "look",
     "report",
 )
