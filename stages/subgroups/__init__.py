@@ -21,6 +21,8 @@ from activation_atlas.stages.subgroups.wording import sentence
 
 CELLS = 2000
 """Groups by two columns, at most: pairs of columns are taken by rising number of groups."""
+SURE = 0.05
+"""The q value below which a group that is worse comes before all others."""
 META = "meta."
 
 
@@ -116,7 +118,11 @@ def _table(rows: list[Row], seen: Seen, schema: pa.Schema) -> pa.Table:
     for row, q in zip(rows, bh(np.array([_number(row["p_value"]) for row in rows])), strict=True):
         row["q_value"] = q
     worse = -1 if seen.measure == "mae" else 1
-    rows.sort(key=lambda row: (row["shrunk"] is None, worse * (row["shrunk"] or 0), -row["images"]))
+    for row in rows:
+        row["found"] = row["q_value"] < SURE and worse * row["gap"] < 0
+    rows.sort(
+        key=lambda row: (row["shrunk"] is None, not row.pop("found"), worse * (row["shrunk"] or 0), -row["images"])
+    )
     made = [{name: clean(value) for name, value in row.items()} for row in rows]
     for rank, row in enumerate(made):
         n = row.pop("n")

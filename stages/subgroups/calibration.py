@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-BINS, DRAWS = 15, 300
+BINS, DRAWS = 15, 200
 LEAST = 50
 """Images of which there are fewer say nothing of their calibration."""
-SCALES = np.r_[0, np.linspace(0.1, 2, 20), 2.5, 3]
+SCALES = np.r_[np.linspace(0, 2, 11), 3]
 """How many times as far from the probabilities as they are seen the true shares are tried at."""
 
 

@@ -172,27 +172,34 @@ def binned(numbers: np.ndarray, write: Callable[[np.ndarray], list[str]]) -> Tol
     edges = np.unique(np.quantile(own, np.arange(1, BINS) / BINS))
     used, codes[known] = np.unique(np.searchsorted(edges, own, "left"), return_inverse=True)
     mine = [own[codes[known] == k] for k in range(len(used))]
-    ends = write(np.array([end for each in mine for end in (each.min(), each.max())]))
-    spans = zip(ends[::2], ends[1::2], strict=True)
-    return Told(codes, [low if low == high else f"{low} to {high}" for low, high in spans], True)
+    ends = np.array([[each.min(), each.max()] for each in mine])
+    return Told(codes, write(ends), True)
 
 
 def written_numbers(numbers: np.ndarray) -> list[str]:
-    """Numbers with as many digits as it takes to tell them apart, at least 4."""
+    """Numbers (k,), or spans of them (k, 2), with as many digits as it takes to tell them apart, at least 4."""
     for digits in (4, 6, 9, 17):
-        texts = [f"{number:.{digits}g}" for number in numbers]
-        if len(set(texts)) == len(np.unique(numbers)):
+        texts = _spans(np.vectorize(lambda number, digits=digits: f"{number:.{digits}g}", otypes=[object])(numbers))
+        if len(set(texts)) == len(texts):
             break
     return texts
 
 
 def written_dates(moments: np.ndarray) -> list[str]:
-    """Microseconds since 1970 as days, or with the time where it takes that to tell them apart."""
+    """Microseconds since 1970 (k,), or spans of them (k, 2), as days, or with the time where it takes that to tell them
+    apart."""
     for unit in ("D", "m", "s", "us"):
-        dates = moments.astype(np.int64).astype("datetime64[us]").astype(f"datetime64[{unit}]")
-        if len(np.unique(dates)) == len(np.unique(moments)):
+        dates = moments.astype(np.int64).astype("datetime64[us]").astype(f"datetime64[{unit}]").astype(str)
+        texts = _spans(np.char.replace(dates, "T", " ")) if dates.size else []
+        if len(set(texts)) == len(texts):
             break
-    return [str(date).replace("T", " ") for date in dates]
+    return texts
+
+
+def _spans(texts: np.ndarray) -> list[str]:
+    if texts.ndim == 1:
+        return [str(text) for text in texts]
+    return [str(low) if low == high else f"{low} to {high}" for low, high in texts]
 
 
 def crossed(one: Grouping, other: Grouping, images: int) -> tuple[Grouping, np.ndarray]:

@@ -43,7 +43,8 @@ GROUPS = (
         ("rank",),
         "how the model does on each group of images that labels, predictions or metadata tell apart, the worst first",
         {
-            "rank": "from 0, by shrunk, the worst first",
+            "rank": "from 0: first what is surely worse than what it is compared with (q_value < .05), then the others, each "
+            "by shrunk",
             "kind": "label, prediction, metadata or intersection (of two columns)",
             "column": "label (of quantities: label: OUTPUT), prediction, split, or the metadata column's name",
             "value": "what its images have there: a class's name, a value, a span of numbers or dates (of quantiles), "
@@ -77,7 +78,7 @@ GROUPS = (
             "ece": "expected calibration error of the prediction's probability, over up to 15 bins of as many images "
             "of the run each, without what few images add to it (null of several labels, of quantities, and of fewer "
             "than 50 labelled images)",
-            "ece_low": "95 % interval (parametric bootstrap; where it was simulated 88 to 99 % of them held the truth)",
+            "ece_low": "95 % interval (parametric bootstrap; where it was simulated 91 to 97 % of them held the truth)",
             "ece_high": "its upper end",
             "by_class": "recall of each class that its images are labelled as, with Wilson's interval, and of how many "
             "images; of quantities the mean absolute error of each output, in its unit (null of predictions and "

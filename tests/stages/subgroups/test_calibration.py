@@ -15,8 +15,8 @@ def test_the_plain_error_by_hand():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("off", "within"), [(0.0, 0.03), (0.1, 0.03)])
-def test_few_images_add_nothing_and_intervals_cover(off, within):
+@pytest.mark.parametrize("off", [0.0, 0.1])
+def test_few_images_add_nothing_and_intervals_cover(off):
     rng = np.random.default_rng(3)
     probability = np.linspace(0.55, 0.98, 15)
     found = []
@@ -25,8 +25,8 @@ def test_few_images_add_nothing_and_intervals_cover(off, within):
         hits = rng.binomial(n, probability - off)
         found.append([*ece(n, hits, probability, rng), plain(n, hits, probability)])
     value, low, high, biased = np.array(found).T
-    assert biased.mean() > off + 2 * within  # what it is for
-    assert abs(np.median(value) - off) < within and ((low <= off) & (off <= high)).mean() >= 0.85
+    assert biased.mean() > off + 0.04  # what it is for
+    assert abs(np.median(value) - off) < (biased.mean() - off) / 2 and ((low <= off) & (off <= high)).mean() >= 0.85
     assert (low <= value).all() and (value <= high).all()
 
 
