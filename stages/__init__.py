@@ -25,7 +25,11 @@ ORDER = (
     "evaluate",
     "sanity",
     "subgroups",
+    "slices",
     "evidence",
+    "trials",
+    "spuriosity",
+    "cues",
     "look",
     "report",
 )

@@ -43,8 +43,8 @@ GROUPS = (
         ("rank",),
         "how the model does on each group of images that labels, predictions or metadata tell apart, the worst first",
         {
-            "rank": "from 0: first what is surely worse than what it is compared with (q_value < .05), then the others, each "
-            "by shrunk",
+            "rank": "from 0: first what is surely worse than what it is compared with (q_value < .05), then the rest, "
+            "each by shrunk",
             "kind": "label, prediction, metadata or intersection (of two columns)",
             "column": "label (of quantities: label: OUTPUT), prediction, split, or the metadata column's name",
             "value": "what its images have there: a class's name, a value, a span of numbers or dates (of quantiles), "
