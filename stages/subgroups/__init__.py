@@ -115,8 +115,11 @@ def _intersections(inputs: Inputs, groupings: list[Grouping], tallies: Tallies, 
 
 
 def _table(rows: list[Row], seen: Seen, schema: pa.Schema) -> pa.Table:
-    for row, q in zip(rows, bh(np.array([_number(row["p_value"]) for row in rows])), strict=True):
-        row["q_value"] = q
+    for kind in {row["kind"] for row in rows}:
+        # By itself: labels that surely differ would make room for chance among the others (Efron 2008).
+        family = [row for row in rows if row["kind"] == kind]
+        for row, q in zip(family, bh(np.array([_number(row["p_value"]) for row in family])), strict=True):
+            row["q_value"] = q
     worse = -1 if seen.measure == "mae" else 1
     for row in rows:
         row["found"] = row["q_value"] < SURE and worse * row["gap"] < 0

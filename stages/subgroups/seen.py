@@ -83,17 +83,25 @@ def read(inputs: Inputs, columns: Mapping[str, pa.DataType]) -> tuple[Seen, dict
         columns: of these the types.
     """
     found = {name: gathered(kind) for name, kind in columns.items()}
+    contents = []
     classes = inputs.state("extract", "")["classes"]
     parts = []
     for index in range(inputs.parts("predictions")):
         said = inputs.part("predictions", index, PREDICTIONS)
         parts.append(said.drop_columns(["image_id"]))
-        if columns:
-            images = inputs.part("images", index, ["image_id", *columns])
-            where = pc.index_in(said["image_id"], value_set=images["image_id"].combine_chunks())
-            for name, column in found.items():
-                column.add(images[name].take(where))
+        images = inputs.part("images", index, ["image_id", "sha256", *columns])
+        where = pc.index_in(said["image_id"], value_set=images["image_id"].combine_chunks())
+        hashes = pc.utf8_slice_codeunits(images["sha256"].take(where), 0, 16).to_pylist()
+        contents.append(np.array([int(own, 16) for own in hashes], np.uint64))
+        for name, column in found.items():
+            column.add(images[name].take(where))
     whole = pa.concat_tables(parts)
+    repeated = len(whole) - len(np.unique(np.concatenate(contents)))
+    if repeated:
+        inputs.warn(
+            f"audit.groups: {repeated} of {len(whole)} images hold the same bytes as another: intervals and tests take "
+            "them for independent, and are too sure; leave the repeats out"
+        )
     return _seen(whole, classes), found
 
 

@@ -32,7 +32,8 @@ def _measured(row: dict[str, Any], n: int, right: int) -> str:
     value = row[row["measure"]]
     if row["measure"] == "accuracy":
         span = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
-        return f"{thousands(right)} of {plural(n, 'image')} right, {percent(value)} ({span})"
+        drawn = f", few images, estimate {percent(row['shrunk'])}" if row["small"] else ""
+        return f"{thousands(right)} of {plural(n, 'image')} right, {percent(value)} ({span}){drawn}"
     span = "" if row["low"] is None else f" ({figure(row['low'])} to {figure(row['high'])})"
     what = "mean absolute error" if row["measure"] == "mae" else "mean confidence"
     return f"{what} {figure(value)}{span} over {plural(n, 'image')}"

@@ -74,7 +74,7 @@ GROUPS = (
             "p_value": "two-sided (twice the smaller tail): Fisher's exact test of accuracy, else a permutation test; "
             "of an intersection that it differs, in one direction, from the other images of both its values (null: see "
             "about)",
-            "q_value": "over all tests of the table (Benjamini & Hochberg 1995)",
+            "q_value": "over all tests of its kind (Benjamini & Hochberg 1995)",
             "ece": "expected calibration error of the prediction's probability, over up to 15 bins of as many images "
             "of the run each, without what few images add to it (null of several labels, of quantities, and of fewer "
             "than 50 labelled images)",
