@@ -14,7 +14,7 @@ from activation_atlas.stages import tables
 from activation_atlas.stages.significance import bh
 from activation_atlas.stages.specs import Spec, nearest
 from activation_atlas.stages.stage import Inputs, Shard, Stage, UserError, one_shard
-from activation_atlas.stages.subgroups.columns import BINS, FEW, Grouping, Unfit, crossed
+from activation_atlas.stages.subgroups.columns import BINS, EACH, FEW, Grouping, Unfit, crossed
 from activation_atlas.stages.subgroups.rows import Row, Tallies, clean
 from activation_atlas.stages.subgroups.seen import Seen, read
 from activation_atlas.stages.subgroups.wording import sentence
@@ -96,8 +96,8 @@ def _intersections(inputs: Inputs, groupings: list[Grouping], tallies: Tallies, 
     own = [g for g in groupings if g.kind != "prediction"]
     fit = [g for g in own if 2 <= len(g.values) <= FEW + 1]
     left = [f"{g.column} ({len(g.values)} values)" for g in own if len(g.values) > FEW + 1]
-    pairs = [(one, other) for k, one in enumerate(fit) for other in fit[k + 1 :]]
-    pairs.sort(key=lambda pair: len(pair[0].values) * len(pair[1].values))
+    every = [(one, other) for k, one in enumerate(fit) for other in fit[k + 1 :]]
+    pairs = sorted((pair for pair in every if images >= EACH * _cells(pair)), key=_cells)
     rows: list[Row] = []
     taken = 0
     for k, (one, other) in enumerate(pairs):
@@ -105,13 +105,23 @@ def _intersections(inputs: Inputs, groupings: list[Grouping], tallies: Tallies, 
         taken += len(both.values)
         if taken > CELLS:
             inputs.note(
-                f"audit.groups: {len(pairs) - k} of {len(pairs)} pairs of columns left out: more than {CELLS} groups"
+                f"audit.groups: {len(pairs) - k} of {len(pairs)} pairs of columns left out: over {CELLS} groups"
             )
             break
         rows += tallies.crossed(both, parents, one, other)
+    if few := [f"{one.column} and {other.column}" for one, other in every if images < EACH * _cells((one, other))]:
+        some = ", ".join(few[:5]) + (", ..." if len(few) > 5 else "")
+        inputs.note(
+            f"audit.groups: {len(few)} of {len(every)} pairs of columns not crossed, "
+            f"for want of {EACH} images a group: {some}"
+        )
     if left and len(own) > 1:
-        inputs.note(f"audit.groups: not crossed with others: {', '.join(left)}; more than {FEW}")
+        inputs.note(f"audit.groups: not crossed with others: {', '.join(left)}")
     return rows
+
+
+def _cells(pair: tuple[Grouping, Grouping]) -> int:
+    return len(pair[0].values) * len(pair[1].values)
 
 
 def _table(rows: list[Row], seen: Seen, schema: pa.Schema) -> pa.Table:

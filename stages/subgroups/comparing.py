@@ -138,6 +138,7 @@ def lacking(one: Side, other: Side, shares: bool, images: str, others: str) -> s
         if side.n == 0:
             return f"no {what} to compare with: a test needs {LEAST}" if side is other else f"no {what}: none to test"
         if side.n < LEAST:
+            what = what.replace("images", "image", 1) if side.n == 1 else what
             return f"{side.n} {what}: a test needs {LEAST}, {LEAST - side.n} more"
     if not shares:
         return None

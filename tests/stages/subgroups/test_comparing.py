@@ -57,6 +57,7 @@ def test_which_number_is_missing():
         return lacking(one, other, True, "images", "other images")
 
     assert why(shares(2, 3), shares(50, 60)) == "3 images: a test needs 10, 7 more"
+    assert why(shares(0, 1), shares(50, 60)) == "1 image: a test needs 10, 9 more"
     assert why(shares(9, 12), shares(1, 4)) == "4 other images: a test needs 10, 6 more"
     assert why(shares(9, 12), shares(0, 0)) == "no other images to compare with: a test needs 10"
     assert why(shares(0, 0), shares(9, 12)) == "no images: none to test"

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from activation_atlas.stages import tables
+from activation_atlas.stages import subgroups, tables
 from activation_atlas.stages.extract.predictions import predictions
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.subgroups import STAGE, Params
@@ -120,11 +120,11 @@ def test_no_labels_at_all_are_compared_by_confidence():
 
 
 def test_several_labels():
-    labels = [[0], [0, 1], [], [1], [2, 0]] * 6
-    logits = [[1, -1, -1], [1, -1, -1], [-1, -1, -1], [-1, 1, -1], [1, -1, 1]] * 6
-    found = ran(folder(logits, labels, LABELS, site=["A", "A", "A", "B", "B"] * 6))
+    labels = [[0], [0, 1], [], [1], [2, 0]] * 12
+    logits = [[1, -1, -1], [1, -1, -1], [-1, -1, -1], [-1, 1, -1], [1, -1, 1]] * 12
+    found = ran(folder(logits, labels, LABELS, site=["A", "A", "A", "B", "B"] * 12))
     dog = found["label", "dog"]
-    assert (dog["images"], dog["accuracy"], dog["ece"]) == (12, 0.5, None)
+    assert (dog["images"], dog["accuracy"], dog["ece"]) == (24, 0.5, None)
     assert {c["class"]: c["score"] for c in found["site", "A"]["by_class"]} == {0: 1.0, 1: 0.0}
     assert found["label", "dog", "site", "A"]["accuracy"] == 0
 
@@ -194,6 +194,22 @@ def test_the_same_table_however_it_is_cut_and_little_is_held():
     assert one.tables["groups"][0].equals(many.tables["groups"][0])
     read = [columns for _, _, columns in many.read if columns is not None]
     assert len(read) >= len(many.read) - 2 and not any("logits" in columns for columns in read)
+
+
+def test_pairs_of_columns_are_crossed_where_there_are_images_for_it(monkeypatch):
+    label = [0, 1] * 50
+    meta = {"site": [*"AABB"] * 25, "day": [*"12345"] * 20, "hour": list(range(10)) * 10, "many": list(range(20)) * 5}
+    inputs = folder(scored(label, label), label, **meta)
+    crossed = {(key[0], key[2]) for key in ran(inputs) if len(key) == 4}
+    assert crossed == {("label", "site"), ("label", "day"), ("site", "day")}
+    assert inputs.notes == [
+        "audit.groups: 7 of 10 pairs of columns not crossed, for want of 10 images a group: label and hour, "
+        "label and many, site and hour, site and many, day and hour, ..."
+    ]
+    monkeypatch.setattr(subgroups, "CELLS", 10)
+    again = folder(scored(label, label), label, **meta)
+    assert {(key[0], key[2]) for key in ran(again) if len(key) == 4} == {("label", "site")}
+    assert again.notes[0] == "audit.groups: 2 of 3 pairs of columns left out: over 10 groups"
 
 
 def test_files_that_repeat_are_said():
