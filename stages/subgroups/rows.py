@@ -58,7 +58,7 @@ class Tallies:
         self._powers = [own, own**2, own**3]
         self._calibrated = seen.shares and not seen.task.several
         edges = calibration.edges(seen.probability[known]) if self._calibrated else np.zeros(0)
-        self._bins, self._made = len(edges) + 1, dict[str, Tally]()
+        self._bins, self._made = len(edges) + 1, dict[tuple[str, str], Tally]()
         self._bin = np.searchsorted(edges, np.nan_to_num(seen.probability), "left")
         self.whole = self._sides(np.zeros(len(seen), np.int64), np.arange(len(seen)), 1)[0]
 
@@ -85,7 +85,7 @@ class Tallies:
 
     def rows(self, grouping: Grouping) -> list[Row]:
         """The groups of one column, each beside all other images."""
-        tally = self._made[grouping.column] = self.of(grouping)
+        tally = self._made[grouping.kind, grouping.column] = self.of(grouping)
         by_class = [None] * len(grouping.values) if grouping.kind == "prediction" else self._by_class(grouping)
         found = []
         for k, row in enumerate(self._plain(grouping, tally)):
@@ -101,7 +101,7 @@ class Tallies:
             both, parents: of :func:`columns.crossed`.
             one, other: columns whose :meth:`rows` were made.
         """
-        tally, whole = self.of(both), (self._made[one.column], self._made[other.column])
+        tally, whole = self.of(both), [self._made[of.kind, of.column] for of in (one, other)]
         found = []
         for k, row in enumerate(self._plain(both, tally)):
             a, b = parents[k]

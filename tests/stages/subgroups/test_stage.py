@@ -145,6 +145,11 @@ def test_quantities():
     )
     assert a["q_value"] < 1e-6 and a["by_class"][0]["score"] == pytest.approx(2, abs=1e-5)
     assert found["label: age", "0 to 1.727"]["images"] == 20 and "label: age (0 to 1.727, ...)" in inputs.notes[0]
+    # Two of very different scale, each off by its root mean square error: (1 + 1) / 2 in units of these.
+    two = folder([[1.0, 100]] * 20, [[0.0, 0]] * 20, QUANTITIES, classes=["age", "pay"], site=["A", "B"] * 10)
+    row = ran(two)["site", "A"]
+    assert row["mae"] == pytest.approx(1) and [c["score"] for c in row["by_class"]] == [1, 100]
+    assert row["p_value"] == 1 and row["gap_low"] == row["gap_high"] == 0
     nothing = folder(said, [None] * 100, QUANTITIES, classes=["age"], site=["A", "B"] * 50)
     assert not ran(nothing) and "give labels" in nothing.warnings[0]
 
