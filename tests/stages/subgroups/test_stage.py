@@ -29,7 +29,8 @@ def folder(logits, labels, task=CLASSES, parts=3, kind=MemoryInputs, classes=NAM
     made, start = [], 0
     for images in cut:
         own = logits[start : start + len(images)]
-        chance = 1 / (1 + np.exp(-own)) if task.several else np.exp(own) / np.exp(own).sum(1, keepdims=True)
+        raised = np.exp(own - own.max(1, keepdims=True))
+        chance = 1 / (1 + np.exp(-own)) if task.several else raised / raised.sum(1, keepdims=True)
         made.append(predictions(images, own, chance))
         start += len(images)
     return kind({"images": cut, "predictions": made}, {("extract", ""): {"classes": classes}})
