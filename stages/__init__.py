@@ -24,6 +24,7 @@ ORDER = (
     "boxes",
     "evaluate",
     "sanity",
+    "subgroups",
     "slices",
     "evidence",
     "spuriosity",
