@@ -24,6 +24,8 @@ ORDER = (
     "boxes",
     "evaluate",
     "sanity",
+    "repair",
+    "repaired",
     "look",
     "report",
 )
