@@ -1,4 +1,4 @@
-"""repair -> the model with its last layer fitted anew, a `.keras` file beside the tables; the old one stays as it is."""
+"""repair -> the model with its last layer fitted anew, a `.keras` file of the run folder; the old one stays."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.repair.known import Known
-from activation_atlas.stages.repair.outcome import Row, Told, fits, rows
+from activation_atlas.stages.repair.outcome import Told, fits, rows
 from activation_atlas.stages.repair.pasting import Patch, lacking, parted, patches, to_fit, to_report
 from activation_atlas.stages.repair.refit import Refit, refit
 from activation_atlas.stages.repair.telling import losses, metrics, notes
@@ -43,12 +43,9 @@ class Params(Spec):
 
 def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
     section = asked.config.audit
-    if section is None or not section.repair or "cues" not in asked.written:
-        return
-    atlases = [atlas for atlas in asked.config.atlases if section.atlas in (None, atlas.name)]
-    views = [a.view for a in atlases if not (a.images or a.class_ is not None or a.pair is not None)]
-    if views:
-        yield "", {"view": views[0], "batch": section.batch, **asked.opened}
+    atlas = asked.audited
+    if section is not None and section.repair and atlas is not None and "cues" in asked.written:
+        yield "", {"view": atlas.view, "batch": section.batch, **asked.opened}
 
 
 def _check(inputs: Inputs, params: Params) -> None:
@@ -127,7 +124,7 @@ def _fitted(inputs: Inputs, params: Params, extract: State, known: Known, cues: 
 
 def _refit(passes: Any, known: Known, pairs: list[tuple[int, int]], found: Sequence[Sequence[Patch]]) -> Refit:
     """The layer fitted on one half: images as they are, and with patches where a class lacks the cue."""
-    chosen = known.some(~known.held, MOST, first=known.cues.any(1))
+    chosen = known.some(~known.held, MOST, first=np.any(known.cues, axis=1))
     pasted = to_fit(known, pairs, chosen, found, MOST)
     read = passes.read({k: known.uris[k] for k in chosen.tolist()}, pasted)
     cues = known.cues[read.row]
@@ -139,7 +136,9 @@ def _refit(passes: Any, known: Known, pairs: list[tuple[int, int]], found: Seque
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     """What ``fit`` found, as a table."""
     found = inputs.state()["rows"]
-    found.sort(key=lambda row: tuple(-1 if row[k] is None else row[k] for k in ("candidate", "class")) + (row["shown"],))
+    found.sort(
+        key=lambda row: tuple(-1 if row[k] is None else row[k] for k in ("candidate", "class")) + (row["shown"],)
+    )
     return {"repair": pa.Table.from_pylist(found, schema=tables.repair())}
 
 

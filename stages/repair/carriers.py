@@ -21,8 +21,8 @@ CHUNK = 4096
 def carriers(inputs: Inputs, view: ViewSpec, cues: Sequence[Mapping[str, Any]]) -> list[set[str]]:
     """Ids of the images that carry each cue.
 
-    An image does that has a position in the cue's cells whose attribution for the cue's class is above those for all
-    other classes. In the cells alone lie many positions that only look like the cue.
+    An image does that has a position in the cue's cells whose attribution for the cue's class is above 0 and those for
+    all other classes. In the cells alone lie many positions that only look like the cue.
 
     Args:
         view: the atlas; every row of its layer is on it.
@@ -64,5 +64,5 @@ def _argue(members: pa.Table, rows: pa.Table, target: int, extract: State) -> np
         best = own.argmax(1)
         if extract["top"]:
             best = columns_of(to_numpy(rows["attributed_classes"])[some], extract)[np.arange(len(some)), best]
-        argue[start : start + CHUNK] = classes[best] == target
+        argue[start : start + CHUNK] = (classes[best] == target) & (own.max(1) > 0)
     return argue

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from activation_atlas.stages.halves import held_out
+from activation_atlas.stages.halves import held_out, priority
 from activation_atlas.stages.repair.carriers import carriers
 from activation_atlas.stages.repair.refit import FOLDS
 from activation_atlas.stages.specs import ViewSpec
@@ -26,7 +26,7 @@ class Known:
         held: (n,) bool, those that nothing is fitted on.
         cues: (n, J) bool, which cues it carries.
         fold: (n,) below :data:`FOLDS`; by its content, so that copies are of one.
-        draw: (n,) in [0, 1), at random and the image's own.
+        draw: (n,) uint64, at random and the image's own.
     """
 
     ids: list[str]
@@ -59,7 +59,7 @@ class Known:
             held_out(content, seed),
             np.array(carry, bool).reshape(len(cues), len(ids)).T,
             np.array([int(own[:8], 16) % FOLDS for own in content], np.int64),
-            np.array([np.random.default_rng([seed, int(i, 16)]).random() for i in ids]),
+            priority(ids, seed, 23),
         )
 
     def some(self, chosen: np.ndarray, most: int, first: np.ndarray | None = None) -> np.ndarray:

@@ -36,7 +36,7 @@ def fits(pairs: Sequence[tuple[int, int]], classes: Sequence[int], cue: int, tar
     Args:
         pairs: cues and classes that it was pasted on.
     """
-    of = {k: PASTED if (cue, k) in pairs else AS_THEY_ARE for k in classes}
+    of: dict[int | None, str] = {k: PASTED if (cue, k) in pairs else AS_THEY_ARE for k in classes}
     others = {way for k, way in of.items() if k != target}
     return {**of, None: others.pop() if len(others) == 1 else BOTH if others else AS_THEY_ARE}
 
@@ -55,7 +55,7 @@ def rows(
         pasted: of each cue the images with it pasted on, and what the old layer takes them for without it.
         about: of each cue its candidate, its class and :func:`fits`.
     """
-    bare = held.some(~cues.any(1))
+    bare = held.some(~np.any(cues, axis=1))
     right = bare.label == bare.before
     plain = {k: float(right[bare.label == k].mean()) for k in np.unique(bare.label).tolist()}
     found = [*_rows(held, None, "all"), *_rows(bare, None, "without")]

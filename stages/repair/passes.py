@@ -70,8 +70,8 @@ class Passes:
                 del waiting[: self.batch]
         done += self._passed(waiting) if waiting else []
         width = len(self.layer.kernel)
-        row, cue = (np.array([each[k] for each in done], np.int64) for k in (0, 1))
-        return Read(row, cue, np.array([each[2] for each in done], np.float32).reshape(-1, width))
+        rows, cues = (np.array([each[k] for each in done], np.int64) for k in (0, 1))
+        return Read(rows, cues, np.array([each[2] for each in done], np.float32).reshape(-1, width))
 
     def _passed(self, some: Sequence[tuple[int, int, np.ndarray]]) -> Iterable[tuple[int, int, np.ndarray]]:
         features = self._read(np.stack([image for _, _, image in some]))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from activation_atlas.stages.intervention import Rect, cut, paste
 from activation_atlas.stages.repair.known import Known
 
 LEAST = 20
@@ -18,27 +19,21 @@ PASTES = 500
 
 @dataclass(frozen=True)
 class Patch:
-    """A rectangle of an image at the model's size, and where it was: pixels (h, w, channels) uint8, top, left."""
+    """A rectangle of an image at the model's size, its pixels (h, w, channels) uint8, and where it was."""
 
     pixels: np.ndarray
-    top: int
-    left: int
+    rect: Rect
 
     def on(self, image: np.ndarray) -> np.ndarray:
         """The image with the patch where it was in its own."""
-        changed = image.copy()
-        height, width = self.pixels.shape[:2]
-        changed[self.top : self.top + height, self.left : self.left + width] = self.pixels
-        return changed
+        return paste(image, self.pixels, self.rect)
 
 
 def patches(exemplars: Sequence[Mapping[str, Any]], images: Mapping[str, np.ndarray]) -> list[Patch]:
     """A cue's exemplars as patches, in their order, of the images that could be read."""
-    return [
-        Patch(images[e["image_id"]][e["top"] : e["bottom"], e["left"] : e["right"]], e["top"], e["left"])
-        for e in exemplars
-        if e["image_id"] in images
-    ]
+    there = [each for each in exemplars if each["image_id"] in images]
+    rects = [(each["top"], each["left"], each["bottom"], each["right"]) for each in there]
+    return [Patch(cut(images[each["image_id"]], rect), rect) for each, rect in zip(there, rects, strict=True)]
 
 
 def parted(found: Sequence[Patch]) -> tuple[Sequence[Patch], Sequence[Patch]]:

@@ -8,6 +8,7 @@ from activation_atlas.stages.tables.of_channels import CHANNELS, POSITION
 from activation_atlas.stages.tables.of_looks import LOOKS
 from activation_atlas.stages.tables.of_maps import MAPS
 from activation_atlas.stages.tables.of_repair import REPAIR
+from activation_atlas.stages.tables.of_slices import SLICES
 
 _CELL = {
     "grid": "cells along one side of the grid",
@@ -248,5 +249,6 @@ TABLES = {
         *LOOKS,
         *AUDIT,
         *REPAIR,
+        *SLICES,
     )
 }

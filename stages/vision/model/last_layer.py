@@ -111,7 +111,7 @@ def reader(model: Model, layer: LastLayer, batch: int) -> Callable[[np.ndarray],
 
 
 def rewritten(spec: ModelSpec, path: str, kernel: np.ndarray, bias: np.ndarray | None) -> bytes:
-    """The model that ``spec`` describes with other weights in one layer, as a ``.keras`` file: the same bytes each time.
+    """The model of ``spec`` with other weights in one layer, as a ``.keras`` file: the same bytes each time.
 
     Everything else is as it was loaded; what `model` says of the values of images stays to be said. Of a model of
     several outputs it has the one that is read.

@@ -11,7 +11,7 @@ from tests.stages.rows import image_ids, memory
 
 @pytest.mark.parametrize("top", [False, True])
 def test_what_argues_for_the_class_within_the_cells(top):
-    # Six images of two positions. The attributions are of classes 0, 2 and 3, or of the two highest, which say the same.
+    # Six images of two positions; attributions of classes 0, 2 and 3, or of the two highest, which say the same.
     rng = np.random.default_rng(0)
     attribution = np.tile([3.0, 1.0, 2.0], (12, 1))
     attribution[[1, 4, 7]] = 1.0, 2.0, 3.0  # class 3 above all: images 0, 2 and 3

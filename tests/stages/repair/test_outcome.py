@@ -13,7 +13,9 @@ def test_shares_by_hand():
     told = Told(np.array(label), np.array(before), np.array([0, 0, 1, 1, 1, 1, 1, 0]))
     cues = np.array([0, 0, 0, 1, 0, 0, 1, 1], bool)[:, None]
     pasted = Told(np.array([1, 1]), np.array([0, 0]), np.array([1, 0])), np.array([1, 1])
-    found = {(r["candidate"], r["class"], r["shown"]): r for r in rows(told, cues, [pasted], [(5, 0, {None: "pasted"})])}
+    found = {
+        (r["candidate"], r["class"], r["shown"]): r for r in rows(told, cues, [pasted], [(5, 0, {None: "pasted"})])
+    }
     assert len(found) == 3 + 3 + 3 + 2
     whole, plain = found[None, None, "all"], found[None, None, "without"]
     assert (whole["images"], whole["before"], whole["after"], whole["change"]) == (8, 5 / 8, 5 / 8, 0)

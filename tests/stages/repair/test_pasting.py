@@ -25,9 +25,9 @@ def test_a_patch_changes_its_rectangle_and_nothing_else():
 
 
 def test_no_patch_is_fitted_on_and_reported_with_but_a_single_one():
-    five = [Patch(np.zeros((1, 1, 3)), k, 0) for k in range(5)]
+    five = [Patch(np.zeros((1, 1, 3)), (k, 0, k + 1, 1)) for k in range(5)]
     fitted, reported = parted(five)
-    assert [p.top for p in fitted] == [0, 2, 4] and [p.top for p in reported] == [1, 3]
+    assert [p.rect[0] for p in fitted] == [0, 2, 4] and [p.rect[0] for p in reported] == [1, 3]
     assert parted(five[:1]) == (five[:1], five[:1]) and parted([]) == ([], [])
 
 
@@ -42,7 +42,7 @@ def test_classes_with_few_carriers_are_pasted_on():
     some = known(label, cues, held)
     assert lacking(some, [0]) == [(0, 1), (0, 2)]
     rows = np.flatnonzero(~some.held)
-    patch = Patch(np.zeros((1, 1, 3)), 0, 0)
+    patch = Patch(np.zeros((1, 1, 3)), (0, 0, 1, 1))
     pasted = to_fit(some, lacking(some, [0]), rows, [[patch]], most=10)
     assert sorted(np.bincount(some.label[list(pasted)]).tolist()) == [0, 5, 5]
     assert not some.cues[list(pasted)].any() and all(own == [(0, patch)] for own in pasted.values())
@@ -51,6 +51,6 @@ def test_classes_with_few_carriers_are_pasted_on():
 
 def test_no_image_of_the_cues_class_is_reported_pasted_on():
     some = known([0, 1, 1, 1], [[0, 0], [0, 0], [0, 1], [0, 0]], [1, 1, 1, 1])
-    first, second = Patch(np.zeros((1, 1, 3)), 1, 0), Patch(np.zeros((1, 1, 3)), 2, 0)
+    first, second = (Patch(np.zeros((1, 1, 3)), (k, 0, k + 1, 1)) for k in (1, 2))
     pasted = to_report(some, [0, 1], np.arange(4), [[first], [second]], most=5)
     assert pasted == {1: [(0, first)], 3: [(0, first)], 0: [(1, second)]}

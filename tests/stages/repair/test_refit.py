@@ -70,4 +70,4 @@ def test_a_layer_that_leans_on_nothing_stays():
     features[:, 0] = 2 * label - 1  # told without an error: nothing does better
     old = Linear(np.array([[-1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]), np.zeros(2))
     made = refit(old, features, label, cue, np.arange(60) % 5)
-    assert made.layer is old and made.penalty == np.inf and made.left_out == made.before == 1
+    assert made.layer is old and made.penalty == np.inf and made.left_out == made.before > 0.999
