@@ -64,6 +64,11 @@ def _refuse(extract: State) -> None:
         raise UserError(f"audit.repair: is for one class of several; this model tells {kind}; leave it out")
 
 
+def _cost(asked: Sections, images: int) -> Iterator[str]:
+    each = min(MOST, (images + 1) // 2)
+    yield f"at most {2 * each:,} images and {each + MOST:,} with a patch pasted on x 1 forward pass, for repair"
+
+
 def fit(inputs: Inputs, params: Params) -> State:
     """Fits the layer.
 
@@ -158,4 +163,5 @@ STAGE = Stage(
     libraries=("tensorflow", "keras", "pillow", "numpy", "scipy"),
     model=True,
     steps=_steps,
+    cost=_cost,
 )

@@ -32,7 +32,7 @@ def carriers(inputs: Inputs, view: ViewSpec, cues: Sequence[Mapping[str, Any]]) 
     extract = inputs.state("extract", "")
     listed: Sequence[str] = ["attributed_classes"] if extract["top"] else []
     for index, layout in enumerate(inputs.stream(f"layouts/{view.name}")):
-        within = [_within(layout, cue["cells"]) for cue in cues]
+        within = [within(layout, cue["cells"]) for cue in cues]
         if not len(layout) or not np.any(within):
             continue
         rows = inputs.part(view.rows_table, index, ["image_id", "row", "col", "attribution", *listed])
@@ -43,7 +43,7 @@ def carriers(inputs: Inputs, view: ViewSpec, cues: Sequence[Mapping[str, Any]]) 
     return found
 
 
-def _within(layout: pa.Table, cells: Sequence[Mapping[str, int]]) -> np.ndarray:
+def within(layout: pa.Table, cells: Sequence[Mapping[str, int]]) -> np.ndarray:
     """Which rows of a layout lie in some cells of one grid, (rows,) bool."""
     if not cells:
         return np.zeros(len(layout), bool)
