@@ -32,11 +32,11 @@ def carriers(inputs: Inputs, view: ViewSpec, cues: Sequence[Mapping[str, Any]]) 
     extract = inputs.state("extract", "")
     listed: Sequence[str] = ["attributed_classes"] if extract["top"] else []
     for index, layout in enumerate(inputs.stream(f"layouts/{view.name}")):
-        within = [within(layout, cue["cells"]) for cue in cues]
-        if not len(layout) or not np.any(within):
+        held = [within(layout, cue["cells"]) for cue in cues]
+        if not len(layout) or not np.any(held):
             continue
         rows = inputs.part(view.rows_table, index, ["image_id", "row", "col", "attribution", *listed])
-        for own, cue, inside in zip(found, cues, within, strict=True):
+        for own, cue, inside in zip(found, cues, held, strict=True):
             members = layout.filter(pa.array(inside))
             argue = _argue(members, rows, cue["class"], extract)
             own |= set(members["image_id"].filter(pa.array(argue)).to_pylist())

@@ -38,6 +38,8 @@ def fits(pairs: Sequence[tuple[int, int]], classes: Sequence[int], cue: int, tar
     """
     of: dict[int | None, str] = {k: PASTED if (cue, k) in pairs else AS_THEY_ARE for k in classes}
     others = {way for k, way in of.items() if k != target}
+    if (cue, target) in pairs:
+        of[target] = BOTH
     return {**of, None: others.pop() if len(others) == 1 else BOTH if others else AS_THEY_ARE}
 
 

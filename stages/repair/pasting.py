@@ -42,19 +42,20 @@ def parted(found: Sequence[Patch]) -> tuple[Sequence[Patch], Sequence[Patch]]:
 
 
 def lacking(known: Known, targets: Sequence[int]) -> list[tuple[int, int]]:
-    """Cues and classes (j, k) of which the half that is fitted on holds fewer than :data:`LEAST` carriers.
+    """Cues and classes (j, k) whose images the cue is pasted on for fitting: those of which the half that is fitted on
+    holds fewer than :data:`LEAST` carriers. With them the cue's own class, or that something was pasted would tell it.
 
     Args:
-        targets: (J,) the class that each cue speaks for, which needs none.
+        targets: (J,) the class that each cue speaks for.
     """
     fitted = ~known.held
     classes = np.unique(known.label[fitted]).tolist()
-    return [
-        (j, k)
-        for j, target in enumerate(targets)
-        for k in classes
-        if k != target and (fitted & known.cues[:, j] & (known.label == k)).sum() < LEAST
-    ]
+    found: list[tuple[int, int]] = []
+    for j, target in enumerate(targets):
+        count = [int((fitted & known.cues[:, j] & (known.label == k)).sum()) for k in classes]
+        few = [k for k, n in zip(classes, count, strict=True) if n < LEAST and k != target]
+        found += [(j, k) for k in classes if k in few or (few and k == target)]
+    return found
 
 
 def to_fit(

@@ -37,7 +37,8 @@ REPAIR = (
             "pasted: of those without any and of other classes, a copy with a patch of the cue pasted on, which was "
             "not used for fitting where the cue has several",
             "fit": "how the class was fitted against the cue: as they are (its images that carry it), pasted (too few "
-            "do: copies of its images with the cue's patches pasted on), or, of all classes but the cue's, both",
+            "do: copies of its images with the cue's patches pasted on), both (the cue's own class, where others are "
+            "pasted on); null class: of all classes but the cue's own",
             "images": "how many they are",
             "before": "share of them that the model tells rightly",
             "before_low": "lower end of its 95 % interval (Wilson 1927)",

@@ -41,6 +41,7 @@ def test_what_got_worse_is_said():
 
 
 def test_how_classes_were_fitted():
-    assert fits([(0, 1), (0, 2)], [0, 1, 2], 0, 0) == {0: "as they are", 1: "pasted", 2: "pasted", None: "pasted"}
-    assert fits([(0, 1), (1, 2)], [0, 1, 2], 0, 0)[None] == "both"
+    pairs = [(0, 0), (0, 1), (0, 2)]
+    assert fits(pairs, [0, 1, 2], 0, 0) == {0: "both", 1: "pasted", 2: "pasted", None: "pasted"}
+    assert fits([(0, 0), (0, 1), (1, 2)], [0, 1, 2], 0, 0)[None] == "both"
     assert fits([], [0, 1], 0, 0)[None] == "as they are"
