@@ -25,6 +25,8 @@ from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError
 
 MOST = 10_000
 """Images of a half, and pastes, at most: more decide little."""
+LARGEST = 2e9, 500
+"""Images x features x classes that are fitted on, at most, but always so many images, and as many pastes."""
 TOO_FEW = 50
 """Fewer images to fit on, or to report on, tell nothing."""
 REPORTED = 1_000
@@ -129,8 +131,9 @@ def _fitted(inputs: Inputs, params: Params, extract: State, known: Known, cues: 
 
 def _refit(passes: Any, known: Known, pairs: list[tuple[int, int]], found: Sequence[Sequence[Patch]]) -> Refit:
     """The layer fitted on one half: images as they are, and with patches where a class lacks the cue."""
-    chosen = known.some(~known.held, MOST, first=np.any(known.cues, axis=1))
-    pasted = to_fit(known, pairs, chosen, found, MOST)
+    most = int(min(MOST, max(LARGEST[0] / passes.layer.kernel.size, LARGEST[1])))
+    chosen = known.some(~known.held, most, first=np.any(known.cues, axis=1))
+    pasted = to_fit(known, pairs, chosen, found, most)
     read = passes.read({k: known.uris[k] for k in chosen.tolist()}, pasted)
     cues = known.cues[read.row]
     cues[read.cue >= 0] = False

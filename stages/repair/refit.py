@@ -16,8 +16,10 @@ PENALTIES = 10.0 ** np.arange(0, -4.5, -0.5)
 """Tried from the strongest, which leaves the layer much as it is, to where the next two are no better."""
 FOLDS = 5
 """As many as an image is dealt to by its content."""
-STEPS = 300
-"""Of L-BFGS, at most."""
+STEPS = 20, 300
+"""Of L-BFGS for one penalty, at most: of the largest layers, and of small ones. Each begins where the last ended."""
+WORK = 2e10
+"""Images x features x classes x steps: what a penalty may take, within these bounds."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ class _Problem:
         self.base = old.logits(features)
         self.units = len(old.bias)
         self.size = (self.own.shape[1] + 1) * self.units
+        self.steps = int(np.clip(WORK / (self.own.size * self.units), *STEPS))
 
     def layer(self, at: np.ndarray) -> Linear:
         moved = at.reshape(-1, self.units)
@@ -150,7 +153,7 @@ class _Problem:
     def solve(self, penalty: float, start: np.ndarray) -> np.ndarray:
         from scipy.optimize import minimize
 
-        found = minimize(self._value, start, (penalty,), "L-BFGS-B", jac=True, options={"maxiter": STEPS})
+        found = minimize(self._value, start, (penalty,), "L-BFGS-B", jac=True, options={"maxiter": self.steps})
         return found.x
 
     def _value(self, at: np.ndarray, penalty: float) -> tuple[float, np.ndarray]:
