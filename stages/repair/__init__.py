@@ -75,7 +75,7 @@ def fit(inputs: Inputs, params: Params) -> State:
     """Fits the layer.
 
     Returns:
-        rows: of the table; layer: path of the last layer, None where nothing was fitted; kernel (D, U), bias (U,): its
+        rows: of the table; layer: path of the last layer, None where nothing is fitted or better; kernel (D, U), bias (U,): its
         weights; biased: whether it has a bias; metrics.
 
     Raises:
@@ -125,8 +125,16 @@ def _fitted(inputs: Inputs, params: Params, extract: State, known: Known, cues: 
         inputs.note(line)
     for line in losses(table, cues, extract["classes"]):
         inputs.warn(line)
+    changed_it = made.layer is not passes.layer
+    if not changed_it:
+        inputs.warn("repair: no fit does better than the last layer as it is; it stays, and no model is written")
     weights = {"kernel": made.layer.kernel, "bias": made.layer.bias, "biased": made.layer.biased}
-    return {"rows": table, "layer": passes.path, **weights, "metrics": metrics(table, made, cues, extract["classes"])}
+    return {
+        "rows": table,
+        "layer": passes.path if changed_it else None,
+        **weights,
+        "metrics": metrics(table, made, cues, extract["classes"]),
+    }
 
 
 def _refit(passes: Any, known: Known, pairs: list[tuple[int, int]], found: Sequence[Sequence[Patch]]) -> Refit:
