@@ -75,8 +75,8 @@ def fit(inputs: Inputs, params: Params) -> State:
     """Fits the layer.
 
     Returns:
-        rows: of the table; layer: path of the last layer, None where nothing is fitted or better; kernel (D, U), bias (U,): its
-        weights; biased: whether it has a bias; metrics.
+        rows: of the table; layer: path of the last layer, None where nothing is fitted, or nothing is better; kernel
+        (D, U), bias (U,): its weights; biased: whether it has a bias; metrics.
 
     Raises:
         UserError: the model has no linear end, or its outputs are no classes of which one holds.
@@ -125,13 +125,13 @@ def _fitted(inputs: Inputs, params: Params, extract: State, known: Known, cues: 
         inputs.note(line)
     for line in losses(table, cues, extract["classes"]):
         inputs.warn(line)
-    changed_it = made.layer is not passes.layer
-    if not changed_it:
+    better = made.layer is not passes.layer
+    if not better:
         inputs.warn("repair: no fit does better than the last layer as it is; it stays, and no model is written")
     weights = {"kernel": made.layer.kernel, "bias": made.layer.bias, "biased": made.layer.biased}
     return {
         "rows": table,
-        "layer": passes.path if changed_it else None,
+        "layer": passes.path if better else None,
         **weights,
         "metrics": metrics(table, made, cues, extract["classes"]),
     }
