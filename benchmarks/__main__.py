@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("extract", "look", "attribution", "classview", "maps", "render", "reduce", "run", "slices")
+NAMES = ("extract", "look", "attribution", "classview", "maps", "render", "reduce", "repair", "run", "slices")
 
 
 def main() -> int:

@@ -30,6 +30,8 @@ ORDER = (
     "spuriosity",
     "trials",
     "cues",
+    "repair",
+    "repaired",
     "look",
     "report",
 )

@@ -8,6 +8,7 @@ from activation_atlas.stages.tables.of_channels import CHANNELS, POSITION
 from activation_atlas.stages.tables.of_groups import GROUPS
 from activation_atlas.stages.tables.of_looks import LOOKS
 from activation_atlas.stages.tables.of_maps import MAPS
+from activation_atlas.stages.tables.of_repair import REPAIR
 from activation_atlas.stages.tables.of_slices import SLICES
 
 _CELL = {
@@ -249,6 +250,7 @@ TABLES = {
         *LOOKS,
         *AUDIT,
         *GROUPS,
+        *REPAIR,
         *SLICES,
     )
 }
