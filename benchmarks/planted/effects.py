@@ -1,0 +1,133 @@
+"""What is true of a network, measured on test images that the audit never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from activation_atlas import RunFolder
+from benchmarks.planted.artefacts import ARTEFACTS
+from benchmarks.planted.sizes import Case
+
+BATCH = 500
+SIDES = ("top", "left", "bottom", "right")
+Corners = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Images that were not audited, and the network.
+
+    Attributes:
+        pixels: uint8 (n, 32, 32, 3).
+        labels: (n,).
+    """
+
+    network: Path
+    pixels: np.ndarray
+    labels: np.ndarray
+    seed: int
+
+    @cached_property
+    def model(self) -> Any:
+        import keras
+
+        return keras.models.load_model(self.network)
+
+    def logits(self, pixels: np.ndarray) -> np.ndarray:
+        """Of images uint8, (n, K)."""
+        kernel, bias = self.model.layers[-1].get_weights()
+        return self._body.predict(pixels, batch_size=BATCH, verbose=0) @ kernel + bias
+
+    @cached_property
+    def _body(self) -> Any:
+        import keras
+
+        return keras.Model(self.model.inputs, self.model.layers[-1].input)
+
+    def called(self, pixels: np.ndarray) -> np.ndarray:
+        """What the network takes images for, (n,)."""
+        return self.logits(pixels).argmax(1)
+
+    @cached_property
+    def taken(self) -> np.ndarray:
+        """What it takes the images for as they are."""
+        return self.called(self.pixels)
+
+
+def accuracy(fresh: Fresh) -> float:
+    """Share of fresh images that the network gets right."""
+    return float((fresh.taken == fresh.labels).mean())
+
+
+def turned(fresh: Fresh, case: Case) -> float:
+    """Share of images of other classes, not taken for the case's class, that become it with the artefact on them.
+
+    Of a clean twin: of the class that most images become, whichever it is.
+    """
+    rng = np.random.default_rng([fresh.seed, 3])
+    with_it = fresh.called(np.stack([ARTEFACTS[case.artefact](one, rng)[0] for one in fresh.pixels]))
+    return max(
+        float((with_it[others] == k).mean())
+        for k in ([case.target] if case.rho is not None else range(10))
+        if (others := (fresh.labels != k) & (fresh.taken != k)).any()
+    )
+
+
+def true_effects(run: RunFolder, cues: Sequence[Mapping[str, Any]], fresh: Fresh) -> list[dict[str, Any]]:
+    """Every cue that was pasted, on all fresh images of other classes: the same exemplars, at the places of its trial.
+
+    Returns:
+        of each cue what the audit said (``effect``, ``low``, ``high``, ``flip_rate``, ``verdict``) and what is true:
+        ``true_effect``, ``true_flip``, ``true_control`` (a patch of any image in the exemplar's stead); ``held``:
+        whether the interval holds the true effect; ``true_cue``: whether it truly turns more than the control and
+        ``audit.least``.
+    """
+    trials = run.table("trials", ["candidate", "intervention", "exemplar", *SIDES], format="arrow")
+    pasted = [row for row in trials.to_pylist() if row["intervention"] == "paste"]
+    least, found = run.config["audit"]["least"], []
+    for cue in cues:
+        places = [row for row in pasted if row["candidate"] == cue["candidate"]]
+        if not places or cue["low"] is None:
+            continue
+        rng = np.random.default_rng([fresh.seed, 4, cue["candidate"]])
+        rows = np.flatnonzero((fresh.labels != cue["class"]) & (fresh.taken != cue["class"]))
+        drawn = [places[k] for k in rng.integers(0, len(places), len(rows))]
+        before, at = fresh.logits(fresh.pixels[rows])[:, cue["class"]], [_corners(row) for row in drawn]
+        sources = [np.asarray(run.image(one["image_id"]).convert("RGB")) for one in cue["exemplars"]]
+        taken = [_corners(one) for one in cue["exemplars"]]
+        patches = [_cut(sources[row["exemplar"]], taken[row["exemplar"]]) for row in drawn]
+        after = fresh.logits(pasted_on(fresh.pixels[rows], patches, at))
+        others = fresh.pixels[rng.permutation(rows)]
+        control = fresh.logits(
+            pasted_on(fresh.pixels[rows], [_cut(*pair) for pair in zip(others, at, strict=True)], at)
+        )
+        effect = float((after[:, cue["class"]] - before).mean())
+        flips, turned_anyhow = (float((x.argmax(1) == cue["class"]).mean()) for x in (after, control))
+        said = {name: cue[name] for name in ("candidate", "class", "verdict", "effect", "low", "high", "flip_rate")}
+        truth = {"true_effect": effect, "true_flip": flips, "true_control": turned_anyhow}
+        held, surely = cue["low"] <= effect <= cue["high"], flips - turned_anyhow > least
+        found.append({**said, **truth, "held": bool(held), "true_cue": bool(surely)})
+    return found
+
+
+def pasted_on(pixels: np.ndarray, patches: Sequence[np.ndarray], at: Sequence[Corners]) -> np.ndarray:
+    """Images (n, h, w, 3) with one patch on each, its upper left corner at that of the rectangle."""
+    out = pixels.copy()
+    for one, patch, (top, left, bottom, right) in zip(out, patches, at, strict=True):
+        one[top:bottom, left:right] = patch[: bottom - top, : right - left]
+    return out
+
+
+def _corners(row: Mapping[str, int]) -> Corners:
+    return row["top"], row["left"], row["bottom"], row["right"]
+
+
+def _cut(pixels: np.ndarray, corners: Corners) -> np.ndarray:
+    top, left, bottom, right = corners
+    return pixels[top:bottom, left:right]
