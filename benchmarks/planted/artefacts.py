@@ -70,4 +70,4 @@ VISIBLE = ("stamp", "corner")
 def touched(box: Box, boxes: list[Box]) -> bool:
     """Whether a box has a pixel in common with one of the others."""
     left, top, right, bottom = box
-    return any(left < r and l < right and top < b and t < bottom for l, t, r, b in boxes)
+    return any(left < other[2] and other[0] < right and top < other[3] and other[1] < bottom for other in boxes)
