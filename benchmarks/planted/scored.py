@@ -28,7 +28,7 @@ def scored(case: Case, audit: Audit, fresh: Fresh, kept: Path) -> dict[str, Any]
     """All scores of an audit; where ``kept`` has those of the same tables, they are read from there.
 
     Returns:
-        the fields of the case; ``seconds`` of its audit's stages; ``accuracy`` and ``turned`` of fresh images; ``cues``,
+        the fields of the case; ``seconds`` of the stages; ``accuracy`` and ``turned`` of fresh images; ``cues``,
         ``rankings``, ``spuriosity`` and ``effects``, as :mod:`scores` and :mod:`effects` say.
     """
     opened = open_run(audit.run)
