@@ -24,6 +24,7 @@ ORDER = (
     "boxes",
     "evaluate",
     "sanity",
+    "evidence",
     "look",
     "report",
 )

@@ -18,3 +18,21 @@ def held_out(sha256: Sequence[str], seed: int) -> np.ndarray:
         sha256: of each file, hex, as in the table `images`.
     """
     return np.array([hashlib.sha256(f"{seed}:{own}".encode()).digest()[0] & 1 for own in sha256], bool)
+
+
+def priority(image_ids: Sequence[str], *seeds: int) -> np.ndarray:
+    """A draw that belongs to each image, (n,) uint64: the n smallest are a random sample, whichever others there are.
+
+    The image's id, itself a hash, stirred by splitmix64 (Steele, Lea & Flood 2014).
+
+    Args:
+        seeds: other numbers, another draw.
+    """
+    with np.errstate(over="ignore"):
+        x = np.array([int(own, 16) for own in image_ids], np.uint64)
+        for seed in (*seeds, 0):
+            x += np.uint64(0x9E3779B97F4A7C15) * np.uint64(seed + 1)
+            x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            x ^= x >> np.uint64(31)
+    return x

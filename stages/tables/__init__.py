@@ -14,6 +14,11 @@ import pyarrow as pa
 
 from activation_atlas.stages.tables.described import TABLES as TABLES
 from activation_atlas.stages.tables.kinds import CELL, MEMBER, PNG, POSITION, vector
+from activation_atlas.stages.tables.of_audit import cues as cues
+from activation_atlas.stages.tables.of_audit import evidence as evidence
+from activation_atlas.stages.tables.of_audit import patches as patches
+from activation_atlas.stages.tables.of_audit import spuriosity as spuriosity
+from activation_atlas.stages.tables.of_audit import trials as trials
 from activation_atlas.stages.tables.of_channels import channels as channels
 from activation_atlas.stages.tables.of_channels import peaks as peaks
 from activation_atlas.stages.tables.of_channels import responses as responses

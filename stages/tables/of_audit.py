@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from activation_atlas.stages.stage import Table
-from activation_atlas.stages.tables.kinds import CELL
+from activation_atlas.stages.tables.kinds import CELL, MEMBER
 
 _IMAGE = "first 16 hex digits of SHA-256 of the image's path relative to its source"
 PATCH = pa.struct(
@@ -23,7 +23,18 @@ VERDICTS = ("verified", "refuted", "undecided")
 def evidence() -> pa.Schema:
     """Regions of an atlas that speak for a class."""
     counts = [(name, pa.int32()) for name in ("rows", "images", "own_images", "other_images", "foreign_rows")]
-    shares = ("foreign", "foreign_se", "won", "own", "own_share", "other_share", "error_lift", "constancy", "outside")
+    shares = (
+        "suspicion",
+        "foreign",
+        "foreign_se",
+        "won",
+        "own",
+        "own_share",
+        "other_share",
+        "error_lift",
+        "constancy",
+        "outside",
+    )
     return pa.schema(
         [
             ("candidate", pa.int32()),
@@ -33,7 +44,21 @@ def evidence() -> pa.Schema:
             *counts,
             *((name, pa.float32()) for name in shares),
             ("tested", pa.bool_()),
-            ("exemplars", pa.list_(PATCH)),
+            ("exemplars", pa.list_(MEMBER)),
+            ("others", pa.list_(MEMBER)),
+        ]
+    )
+
+
+def patches() -> pa.Schema:
+    """The exemplars of a cue, cut to what carries the attribution."""
+    return pa.schema(
+        [
+            ("candidate", pa.int32()),
+            ("exemplar", pa.int32()),
+            *PATCH.fields,
+            ("drop", pa.float32()),
+            ("whole", pa.float32()),
         ]
     )
 
@@ -101,6 +126,8 @@ AUDIT = (
             "own_images": "of these images, those labelled as the class",
             "other_images": "those labelled otherwise",
             "foreign_rows": "positions of images not labelled as the class (unlabelled: not taken for it)",
+            "suspicion": "lower bound of the mean attribution for the class over these (two standard errors), in logits, "
+            "times the share of them that it wins, in the region's strongest cell (null: a region of the class's own)",
             "foreign": "mean attribution for the class over these, in logits",
             "foreign_se": "its standard error, clustered by image",
             "won": "share of these at which the class's attribution is the highest of all classes",
@@ -112,8 +139,27 @@ AUDIT = (
             "always the same, 0 where it is anywhere",
             "outside": "share of the positions whose middle is outside the given boxes or masks (null without)",
             "tested": "whether it was put to the test",
-            "exemplars": "patches that stand for it, strongest first, each from another image: position in the layer's "
-            "map, and rectangle in pixels of the model's input, bottom and right exclusive",
+            "exemplars": "positions that stand for it, strongest first: of images that are not of the class and not held "
+            "out, one of each, drawn from the half that speaks most for the class",
+            "others": "positions in other cells of images of the class that speak for it, drawn alike: controls",
+        },
+    ),
+    Table(
+        "patches",
+        ("candidate", "exemplar"),
+        "the exemplars of a cue, cut to the part of the image that carries what they say for the class",
+        {
+            "candidate": "as in evidence",
+            "exemplar": "from 0, as in evidence",
+            "image_id": _IMAGE,
+            "row": "in the layer's map",
+            "col": "in the layer's map",
+            "top": "first row of the patch, pixels of the model's input",
+            "left": "its first column",
+            "bottom": "its last row, exclusive",
+            "right": "its last column, exclusive",
+            "drop": "what the class's logit loses where the patch is blended over from around it",
+            "whole": "the most that it loses by any of the larger patches that were tried",
         },
     ),
     Table(

@@ -1,0 +1,103 @@
+"""An atlas's rows, part by part, with what each argues for and whose image it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from activation_atlas.stages.clusters import Grids, numbered
+from activation_atlas.stages.halves import held_out
+from activation_atlas.stages.keys import find
+from activation_atlas.stages.ranked import columns_of
+from activation_atlas.stages.specs import ViewSpec
+from activation_atlas.stages.stage import Inputs, State
+from activation_atlas.stages.tables import to_numpy
+from activation_atlas.stages.tasks import Assigned, assigned, mistaken
+
+
+@dataclass(frozen=True)
+class Images:
+    """The n images of one part that have a prediction.
+
+    Attributes:
+        ids: their ids.
+        own: (n, A) bool: which attributed classes each is of, by its label or, without one, by its prediction.
+        called: (n, A) bool, the classes that each is predicted as.
+        labelled, wrong, held: (n,) bool: has a label; is misclassified; is of the half that is held out.
+    """
+
+    ids: list[str]
+    own: np.ndarray
+    called: np.ndarray
+    labelled: np.ndarray
+    wrong: np.ndarray
+    held: np.ndarray
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one part.
+
+    Attributes:
+        images: of the part.
+        image: (m,) index into these.
+        cell: (m,) of the grid.
+        row, col: (m,) the position.
+        values: (m, A) attributions, float64.
+    """
+
+    images: Images
+    image: np.ndarray
+    cell: np.ndarray
+    row: np.ndarray
+    col: np.ndarray
+    values: np.ndarray
+
+
+def images_of(inputs: Inputs, part: int, extract: State, seed: int) -> Images:
+    """The images of one part."""
+    said = inputs.part("predictions", part, ["image_id", "label", "pred", "correct"])
+    about = inputs.part("images", part, ["image_id", "sha256"])
+    hashes = dict(zip(about["image_id"].to_pylist(), about["sha256"].to_pylist(), strict=True))
+    ids = said["image_id"].to_pylist()
+    label, pred = assigned(said["label"]), assigned(said["pred"])
+    own, called = (_hot(of, extract) for of in (label, pred))
+    own[~label.known] = called[~label.known]
+    held = held_out([hashes[i] for i in ids], seed)
+    return Images(ids, own, called, label.known, mistaken(said["correct"]), held)
+
+
+def _hot(of: Assigned, extract: State) -> np.ndarray:
+    """(n, A) bool: which attributed classes each image is of."""
+    hot = np.zeros((len(of), len(extract["classes"])), bool)
+    hot[of.image, of.index] = True
+    return hot[:, np.array(extract["attributed"], np.int64)]
+
+
+def rows_of(inputs: Inputs, view: ViewSpec, extract: State, grids: Grids, seed: int) -> Iterator[Rows]:
+    """All rows of an atlas, one part at a time."""
+    columns = ["image_id", "row", "col", "attribution", *(["attributed_classes"] if extract["top"] else [])]
+    for part, layout in enumerate(inputs.stream(f"layouts/{view.name}", ["image_id", "row", "col", "x", "y"])):
+        if not len(layout):
+            continue
+        images = images_of(inputs, part, extract, seed)
+        table = inputs.part(view.rows_table, part, columns)
+        values = _values(table, find(layout, table), extract)
+        names = layout["image_id"].combine_chunks().dictionary_encode().dictionary.to_pylist()
+        place = {own: k for k, own in enumerate(images.ids)}
+        image = np.array([place[name] for name in names])[numbered(layout)]
+        row, col = (layout[name].to_numpy().astype(np.int64) for name in ("row", "col"))
+        yield Rows(images, image, grids.cells(layout), row, col, values)
+
+
+def _values(table: pa.Table, where: np.ndarray, extract: State) -> np.ndarray:
+    """Attributions (m, A) float64; of an image's unlisted classes, in the mode ``top``, 0."""
+    values = to_numpy(table["attribution"])[where].astype(np.float64)
+    if not extract["top"]:
+        return values
+    wide = np.zeros((len(where), len(extract["attributed"])))
+    np.put_along_axis(wide, columns_of(to_numpy(table["attributed_classes"])[where], extract), values, 1)
+    return wide

@@ -1,0 +1,11 @@
+"""Images changed in one rectangle: a patch pasted, or what is there taken out. A leaf.
+
+Rectangles are (top, left, bottom, right) in pixels, bottom and right exclusive; images uint8 (h, w, c). Nothing outside
+the rectangle changes.
+"""
+
+from activation_atlas.stages.intervention.controls import noise_like
+from activation_atlas.stages.intervention.places import Rect, around, beside, cut, drawn, paste
+from activation_atlas.stages.intervention.removal import REMOVALS, blur, inpaint
+
+__all__ = ["REMOVALS", "Rect", "around", "beside", "blur", "cut", "drawn", "inpaint", "noise_like", "paste"]

@@ -1,0 +1,101 @@
+"""How sure a finding is, among many. A leaf."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def bh(p: np.ndarray) -> np.ndarray:
+    """q values of p values (n,): calling what has q < .05 keeps the expected share of false ones below .05.
+
+    By Benjamini & Hochberg (1995). NaN is no test, and stays NaN.
+    """
+    p = np.asarray(p, np.float64)
+    found = np.full(len(p), np.nan)
+    tests = np.flatnonzero(~np.isnan(p))
+    order = tests[np.argsort(p[tests], kind="stable")]
+    q = p[order] * len(order) / np.arange(1, len(order) + 1)
+    found[order] = np.minimum(np.minimum.accumulate(q[::-1])[::-1], 1.0)
+    return found
+
+
+DRAWS = 2000
+"""Of a bootstrap, and of a permutation test where there are more sign patterns than that."""
+
+
+def bootstrap_mean(values: np.ndarray, seed: int) -> tuple[float, float]:
+    """95 % interval of the mean of ``values`` (n,), n independent cases drawn again (studentised; Efron & Tibshirani
+    1993, 12.5), which covers skewed values better than percentiles do; NaN for fewer than two."""
+    values = np.asarray(values, np.float64)
+    n = len(values)
+    if n < 2:
+        return float("nan"), float("nan")
+    mean, error = values.mean(), values.std(ddof=1) / np.sqrt(n)
+    if error == 0:
+        return float(mean), float(mean)
+    rng = np.random.default_rng([seed, 11])
+    t = np.empty(DRAWS)
+    for k in range(DRAWS):
+        drawn = values[rng.integers(n, size=n)]
+        spread = drawn.std(ddof=1) / np.sqrt(n)
+        t[k] = (drawn.mean() - mean) / spread if spread > 0 else np.nan
+    low, high = np.nanpercentile(t, [2.5, 97.5])
+    return float(mean - high * error), float(mean - low * error)
+
+
+def sign_flip(values: np.ndarray, seed: int) -> float:
+    """P value that the mean of paired differences (n,) is no more than 0: by flipping their signs (Fisher 1935).
+
+    All sign patterns where these are no more than :data:`DRAWS`, else as many drawn ones and the given one (Phipson &
+    Smyth 2010). Differences of 0 change nothing; 1 where all are.
+    """
+    values = np.asarray(values, np.float64)
+    values = values[values != 0]
+    n = len(values)
+    if not n:
+        return 1.0
+    found, slack = values.sum(), 1e-9 * np.abs(values).sum()
+    if n < 63 and 2**n <= DRAWS:
+        signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+        return float(np.mean(signs @ values >= found - slack))
+    rng = np.random.default_rng([seed, 13])
+    reached = sum(rng.choice((-1.0, 1.0), n) @ values >= found - slack for _ in range(DRAWS))
+    return float((reached + 1) / (DRAWS + 1))
+
+
+def paired_score(more: float, fewer: float, n: float, gap: float) -> float:
+    """z of a difference of two paired shares against ``gap`` (Tango 1998): over 0 where more than that is found.
+
+    With q the share of pairs in which the second alone is 1, the most likely under a difference of exactly ``gap``:
+    z = (b - c - n gap) / sqrt(n (2 q + gap (1 - gap))), q = (sqrt(B^2 - 4 A C) - B) / 2 A, A = 2 n,
+    B = -b - c + (2 n - b + c) gap, C = -c gap (1 - gap).
+
+    Args:
+        more: b, pairs in which the first alone is 1.
+        fewer: c, pairs in which the second alone is.
+        n: pairs.
+        gap: in (-1, 1).
+    """
+    square = 2.0 * n
+    linear = -more - fewer + (2 * n - more + fewer) * gap
+    left = -fewer * gap * (1 - gap)
+    q = (np.sqrt(max(linear * linear - 4 * square * left, 0.0)) - linear) / (2 * square)
+    variance = n * (2 * q + gap * (1 - gap))
+    away = more - fewer - n * gap
+    return (
+        float(away / np.sqrt(variance)) if variance > 1e-12 else float(np.sign(away) * (0.0 if away == 0 else np.inf))
+    )
+
+
+def paired_gap(more: int, fewer: int, n: int, z: float) -> tuple[float, float]:
+    """The differences of two paired shares that :func:`paired_score` does not reject at ``z`` on either side."""
+
+    def end(sign: int) -> float:
+        inner, outer = (more - fewer) / n, float(sign)
+        for _ in range(60):
+            middle = (inner + outer) / 2
+            score = paired_score(more, fewer, n, np.clip(middle, -1 + 1e-12, 1 - 1e-12))
+            inner, outer = (middle, outer) if abs(score) < z else (inner, middle)
+        return inner
+
+    return (end(-1), end(1)) if n else (-1.0, 1.0)
