@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("extract", "look", "attribution", "classview", "maps", "planted", "render", "reduce", "run")
+NAMES = ("extract", "look", "attribution", "classview", "maps", "planted", "render", "reduce", "run", "slices")
 
 
 def main() -> int:

@@ -24,7 +24,11 @@ ORDER = (
     "boxes",
     "evaluate",
     "sanity",
+    "slices",
     "evidence",
+    "trials",
+    "spuriosity",
+    "cues",
     "look",
     "report",
 )

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from activation_atlas.stages.groups import Given
-from activation_atlas.stages.specs import ImagesSpec, ModelSpec
+from activation_atlas.stages.specs import ImagesSpec, ModelSpec, meant
+from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tasks import task_named
 
 
@@ -45,6 +46,47 @@ class Sections:
         """Layers whose channels are looked at, each by itself, at all positions; none where nobody asks."""
         section = self.config.channels
         return [] if section is None else sorted({*self.sampled, *section.layers})
+
+    @property
+    def audited(self) -> Any | None:
+        """The atlas whose cells the audit looks at, as its section has it; None where there is no such atlas.
+
+        Raises:
+            UserError: `audit.atlas` names none.
+        """
+        if (section := self.config.audit) is None:
+            return None
+        named = {atlas.name: atlas for atlas in self.config.atlases}
+        if section.atlas is None:
+            whole = (a for a in named.values() if not (a.images or a.class_ or a.pair))
+            return next(whole, None)
+        if section.atlas not in named:
+            raise UserError(f"audit.atlas: there is no atlas {section.atlas!r}; {meant(section.atlas, list(named))}")
+        return named[section.atlas]
+
+    @property
+    def audited_grid(self) -> int | None:
+        """Cells along a side of the grid of :attr:`audited` that the audit looks at; None where there is no atlas.
+
+        Raises:
+            UserError: the atlas has no such grid.
+        """
+        if (atlas := self.audited) is None:
+            return None
+        asked = self.config.audit.grid
+        if asked is not None and asked not in atlas.grids:
+            has = ", ".join(map(str, atlas.grids))
+            raise UserError(f"audit.grid: atlas {atlas.name!r} has no grid {asked}, but {has}")
+        return asked or min(atlas.grids, key=lambda side: (abs(side - 20), side))
+
+    @property
+    def pooled(self) -> list[str]:
+        """Layers whose mean over all positions is stored for each image: of atlases of whole images, and the audit's.
+
+        Tables that stand in a model's place may not have it.
+        """
+        audited = None if self.config.model.tables else self.audited
+        return sorted({*(a.layer for a in self.config.atlases if a.images), *([audited.layer] if audited else [])})
 
     @property
     def measured(self) -> bool:

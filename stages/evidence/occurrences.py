@@ -79,14 +79,8 @@ class Occurrences:
         _, first = np.unique(rows.image[which][order], return_index=True)
         best = which[order[first]]
         ids = [rows.images.ids[k] for k in rows.image[best]]
-        speaks = rows.values[best, self.region.column]
-        pool.add(
-            priority(ids, seed, 17),
-            [
-                (i, int(r), int(c), float(v))
-                for i, r, c, v in zip(ids, rows.row[best], rows.col[best], speaks, strict=True)
-            ],
-        )
+        numbers = (rows.row[best], rows.col[best], rows.values[best, self.region.column])
+        pool.add(priority(ids, seed, 17), list(zip(ids, *(each.tolist() for each in numbers), strict=True)))
 
 
 def constancy(places: np.ndarray, sampled: np.ndarray) -> float:

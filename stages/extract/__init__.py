@@ -86,10 +86,10 @@ class Params(Grown, ExtractSpec):
 
 
 def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
-    section, atlases = asked.config.extract, asked.config.atlases
+    section = asked.config.extract
     values = {name: getattr(section, name) for name in ExtractSpec.model_fields} | asked.opened
     values |= {"layers": asked.sampled, "counted": asked.counted}
-    return [("", {**values, "features": sorted({a.layer for a in atlases if a.images})})]
+    return [("", {**values, "features": asked.pooled})]
 
 
 def fit(inputs: Inputs, params: Params) -> State:

@@ -6,8 +6,8 @@ import numpy as np
 
 
 def noise_like(patch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Noise of a patch's mean colour and power spectrum, uint8: its phases are drawn anew, the same for all channels, so
-    that colours go together as they did (Theiler et al. 1992, surrogate data).
+    """Noise of a patch's mean colour and power spectrum, uint8: its phases are drawn anew, the same for all channels,
+    so that colours go together as they did (Theiler et al. 1992, surrogate data).
     """
     pixels = patch.astype(np.float64)
     mean = pixels.mean((0, 1))

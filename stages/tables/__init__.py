@@ -27,6 +27,7 @@ from activation_atlas.stages.tables.of_looks import feature_maps as feature_maps
 from activation_atlas.stages.tables.of_looks import filters as filters
 from activation_atlas.stages.tables.of_looks import looks as looks
 from activation_atlas.stages.tables.of_looks import maximised as maximised
+from activation_atlas.stages.tables.of_slices import slices as slices
 from activation_atlas.stages.tables.of_trust import RANKED as RANKED
 from activation_atlas.stages.tables.of_trust import agreement as agreement
 from activation_atlas.stages.tables.of_trust import complexity as complexity

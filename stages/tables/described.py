@@ -7,6 +7,7 @@ from activation_atlas.stages.tables.of_audit import AUDIT
 from activation_atlas.stages.tables.of_channels import CHANNELS, POSITION
 from activation_atlas.stages.tables.of_looks import LOOKS
 from activation_atlas.stages.tables.of_maps import MAPS
+from activation_atlas.stages.tables.of_slices import SLICES
 
 _CELL = {
     "grid": "cells along one side of the grid",
@@ -246,5 +247,6 @@ TABLES = {
         *MAPS,
         *LOOKS,
         *AUDIT,
+        *SLICES,
     )
 }

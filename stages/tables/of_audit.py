@@ -23,18 +23,8 @@ VERDICTS = ("verified", "refuted", "undecided")
 def evidence() -> pa.Schema:
     """Regions of an atlas that speak for a class."""
     counts = [(name, pa.int32()) for name in ("rows", "images", "own_images", "other_images", "foreign_rows")]
-    shares = (
-        "suspicion",
-        "foreign",
-        "foreign_se",
-        "won",
-        "own",
-        "own_share",
-        "other_share",
-        "error_lift",
-        "constancy",
-        "outside",
-    )
+    shares = ("suspicion", "foreign", "foreign_se", "won", "own", "own_share", "other_share")
+    shares += ("error_lift", "constancy", "outside")
     return pa.schema(
         [
             ("candidate", pa.int32()),
@@ -52,15 +42,8 @@ def evidence() -> pa.Schema:
 
 def patches() -> pa.Schema:
     """The exemplars of a cue, cut to what carries the attribution."""
-    return pa.schema(
-        [
-            ("candidate", pa.int32()),
-            ("exemplar", pa.int32()),
-            *PATCH.fields,
-            ("drop", pa.float32()),
-            ("whole", pa.float32()),
-        ]
-    )
+    drops = [("drop", pa.float32()), ("whole", pa.float32())]
+    return pa.schema([("candidate", pa.int32()), ("exemplar", pa.int32()), *PATCH.fields, *drops])
 
 
 def trials() -> pa.Schema:
@@ -126,8 +109,8 @@ AUDIT = (
             "own_images": "of these images, those labelled as the class",
             "other_images": "those labelled otherwise",
             "foreign_rows": "positions of images not labelled as the class (unlabelled: not taken for it)",
-            "suspicion": "lower bound of the mean attribution for the class over these (two standard errors), in logits, "
-            "times the share of them that it wins, in the region's strongest cell (null: a region of the class's own)",
+            "suspicion": "lower bound (two standard errors) of the mean attribution for the class over these, in logits, times "
+            "the share of them that it wins, in the region's strongest cell (null: a region of the class's own)",
             "foreign": "mean attribution for the class over these, in logits",
             "foreign_se": "its standard error, clustered by image",
             "won": "share of these at which the class's attribution is the highest of all classes",
@@ -139,8 +122,8 @@ AUDIT = (
             "always the same, 0 where it is anywhere",
             "outside": "share of the positions whose middle is outside the given boxes or masks (null without)",
             "tested": "whether it was put to the test",
-            "exemplars": "positions that stand for it, strongest first: of images that are not of the class and not held "
-            "out, one of each, drawn from the half that speaks most for the class",
+            "exemplars": "positions that stand for it, strongest first: of images not of the class and not held out, one "
+            "of each, drawn from the half that speaks most for the class",
             "others": "positions in other cells of images of the class that speak for it, drawn alike: controls",
         },
     ),
