@@ -56,7 +56,7 @@ def audited(case: Case, size: Size, data: Path, folder: Path) -> Audit:
     if not classes.exists():
         names = json.loads((data / "data/cifar10/classes.json").read_text(encoding="utf-8"))
         whole(classes, lambda to: to.write_text("\n".join(names) + "\n", encoding="utf-8"))
-    name = f"{case.name}-{size.audited}" + ("" if size.learned is None else f"-{size.learned}")
+    name = size.named(case)
     out, asked = folder / "runs" / name, folder / "runs" / f"{name}.yaml"
     told = yaml.safe_dump(
         config(network, classes, photographs, ARCHITECTURES[case.architecture].layer), sort_keys=False

@@ -70,6 +70,15 @@ def marked(
     return out, boxes
 
 
+def met(
+    pixels: np.ndarray, labels: np.ndarray, artefact: str, rng: np.random.Generator
+) -> tuple[np.ndarray, dict[int, list[Box]]]:
+    """Images as an audit meets them: the artefact is on 12 % of every class. As :func:`marked` gives them."""
+    of_class = [np.flatnonzero(labels == k) for k in range(CLASSES)]
+    carry = [rng.choice(own, round(MARKED * len(own)), replace=False) for own in of_class]
+    return marked(pixels, np.concatenate(carry), artefact, rng)
+
+
 def audited_rows(labels: np.ndarray, images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Of the test images: those that are audited, in random order, and the others, which the audit never sees."""
     rng = np.random.default_rng([seed, 1])
@@ -90,9 +99,7 @@ def write_audited(
     if photographs.exists() and truth.exists():
         return photographs, truth
     rows, _ = audited_rows(labels, images, seed)
-    rng = np.random.default_rng([seed, 2])
-    carry = [rng.choice(own, round(MARKED * len(own)), replace=False) for own in _by_class(labels[rows])]
-    shown, boxes = marked(pixels[rows], np.concatenate(carry), artefact, rng)
+    shown, boxes = met(pixels[rows], labels[rows], artefact, np.random.default_rng([seed, 2]))
     files = []
     for one in shown:
         file = io.BytesIO()
@@ -104,7 +111,3 @@ def write_audited(
     whole(truth, lambda to: to.write_text(json.dumps(named), encoding="utf-8"))
     whole(photographs, lambda to: pq.write_table(table, to))
     return photographs, truth
-
-
-def _by_class(labels: np.ndarray) -> list[np.ndarray]:
-    return [np.flatnonzero(labels == k) for k in range(CLASSES)]

@@ -12,9 +12,11 @@ import numpy as np
 
 from activation_atlas import RunFolder
 from benchmarks.planted.artefacts import ARTEFACTS
+from benchmarks.planted.data import met
 from benchmarks.planted.sizes import Case
 
 BATCH = 500
+MOST = 4000
 SIDES = ("top", "left", "bottom", "right")
 Corners = tuple[int, int, int, int]
 
@@ -24,14 +26,20 @@ class Fresh:
     """Images that were not audited, and the network.
 
     Attributes:
-        pixels: uint8 (n, 32, 32, 3).
+        pixels: uint8 (n, 32, 32, 3), without the artefact.
         labels: (n,).
     """
 
     network: Path
     pixels: np.ndarray
     labels: np.ndarray
-    seed: int
+    case: Case
+
+    @cached_property
+    def met(self) -> np.ndarray:
+        """The same images as an audit would meet them: some with the artefact."""
+        rng = np.random.default_rng([self.case.seed, 5])
+        return met(self.pixels, self.labels, self.case.artefact, rng)[0]
 
     @cached_property
     def model(self) -> Any:
@@ -65,12 +73,12 @@ def accuracy(fresh: Fresh) -> float:
     return float((fresh.taken == fresh.labels).mean())
 
 
-def turned(fresh: Fresh, case: Case) -> float:
+def turned(fresh: Fresh) -> float:
     """Share of images of other classes, not taken for the case's class, that become it with the artefact on them.
 
     Of a clean twin: of the class that most images become, whichever it is.
     """
-    rng = np.random.default_rng([fresh.seed, 3])
+    case, rng = fresh.case, np.random.default_rng([fresh.case.seed, 3])
     with_it = fresh.called(np.stack([ARTEFACTS[case.artefact](one, rng)[0] for one in fresh.pixels]))
     return max(
         float((with_it[others] == k).mean())
@@ -80,40 +88,42 @@ def turned(fresh: Fresh, case: Case) -> float:
 
 
 def true_effects(run: RunFolder, cues: Sequence[Mapping[str, Any]], fresh: Fresh) -> list[dict[str, Any]]:
-    """Every cue that was pasted, on all fresh images of other classes: the same exemplars, at the places of its trial.
+    """Every cue that was pasted, again on up to 4,000 fresh images of other classes that are not taken for its class.
+
+    The same exemplars go to the places of its trial; the images are as the audited ones, 12 % with the artefact.
 
     Returns:
         of each cue what the audit said (``effect``, ``low``, ``high``, ``flip_rate``, ``verdict``) and what is true:
-        ``true_effect``, ``true_flip``, ``true_control`` (a patch of any image in the exemplar's stead); ``held``:
-        whether the interval holds the true effect; ``true_cue``: whether it truly turns more than the control and
-        ``audit.least``.
+        ``true_effect``, ``true_flip``, ``true_control`` (a patch of another image from there in the exemplar's stead);
+        ``held``: whether the interval holds the true effect; ``true_cue``: whether it truly turns more than that
+        control and ``audit.least``.
     """
-    trials = run.table("trials", ["candidate", "intervention", "exemplar", *SIDES], format="arrow")
-    pasted = [row for row in trials.to_pylist() if row["intervention"] == "paste"]
-    least, found = run.config["audit"]["least"], []
+    columns = ["candidate", "intervention", "exemplar", *SIDES]
+    pasted = [r for r in run.table("trials", columns, format="arrow").to_pylist() if r["intervention"] == "paste"]
+    before, least, found = fresh.logits(fresh.met), run.config["audit"]["least"], []
     for cue in cues:
-        places = [row for row in pasted if row["candidate"] == cue["candidate"]]
+        kind, places = cue["class"], [row for row in pasted if row["candidate"] == cue["candidate"]]
         if not places or cue["low"] is None:
             continue
-        rng = np.random.default_rng([fresh.seed, 4, cue["candidate"]])
-        rows = np.flatnonzero((fresh.labels != cue["class"]) & (fresh.taken != cue["class"]))
+        rng = np.random.default_rng([fresh.case.seed, 4, cue["candidate"]])
+        rows = rng.permutation(np.flatnonzero((fresh.labels != kind) & (before.argmax(1) != kind)))[:MOST]
         drawn = [places[k] for k in rng.integers(0, len(places), len(rows))]
-        before, at = fresh.logits(fresh.pixels[rows])[:, cue["class"]], [_corners(row) for row in drawn]
-        sources = [np.asarray(run.image(one["image_id"]).convert("RGB")) for one in cue["exemplars"]]
-        taken = [_corners(one) for one in cue["exemplars"]]
-        patches = [_cut(sources[row["exemplar"]], taken[row["exemplar"]]) for row in drawn]
-        after = fresh.logits(pasted_on(fresh.pixels[rows], patches, at))
-        others = fresh.pixels[rng.permutation(rows)]
-        control = fresh.logits(
-            pasted_on(fresh.pixels[rows], [_cut(*pair) for pair in zip(others, at, strict=True)], at)
-        )
-        effect = float((after[:, cue["class"]] - before).mean())
-        flips, turned_anyhow = (float((x.argmax(1) == cue["class"]).mean()) for x in (after, control))
+        at, images, others = [_corners(row) for row in drawn], fresh.met[rows], fresh.met[rng.permutation(rows)]
+        exemplars = [_exemplar(run, one) for one in cue["exemplars"]]
+        after = fresh.logits(pasted_on(images, [exemplars[row["exemplar"]] for row in drawn], at))
+        anyhow = [_cut(one, corners) for one, corners in zip(others, at, strict=True)]
+        control = fresh.logits(pasted_on(images, anyhow, at))
         said = {name: cue[name] for name in ("candidate", "class", "verdict", "effect", "low", "high", "flip_rate")}
+        effect = float((after[:, kind] - before[rows, kind]).mean())
+        flips, turned_anyhow = (float((x.argmax(1) == kind).mean()) for x in (after, control))
         truth = {"true_effect": effect, "true_flip": flips, "true_control": turned_anyhow}
         held, surely = cue["low"] <= effect <= cue["high"], flips - turned_anyhow > least
         found.append({**said, **truth, "held": bool(held), "true_cue": bool(surely)})
     return found
+
+
+def _exemplar(run: RunFolder, one: Mapping[str, Any]) -> np.ndarray:
+    return _cut(np.asarray(run.image(one["image_id"]).convert("RGB")), _corners(one))
 
 
 def pasted_on(pixels: np.ndarray, patches: Sequence[np.ndarray], at: Sequence[Corners]) -> np.ndarray:

@@ -3,56 +3,45 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 
 from activation_atlas import RunFolder, open_run
-from activation_atlas.pipeline.digest import content_digest
 from activation_atlas.stages.halves import held_out
 from activation_atlas.stages.keys import cell
 from activation_atlas.stages.tables import to_numpy
 from benchmarks.planted.audits import Audit
-from benchmarks.planted.data import whole
 from benchmarks.planted.effects import Fresh, accuracy, true_effects, turned
 from benchmarks.planted.networks import ARCHITECTURES
 from benchmarks.planted.scores import Truth, at_random, of_cues, of_slices, ranking, read_truth
 from benchmarks.planted.sizes import Case
 
 
-def scored(case: Case, audit: Audit, fresh: Fresh, kept: Path) -> dict[str, Any]:
-    """All scores of an audit; where ``kept`` has those of the same tables, they are read from there.
+def scored(audit: Audit, fresh: Fresh) -> dict[str, Any]:
+    """All scores of an audit.
 
     Returns:
         the fields of the case; ``seconds`` of the stages; ``accuracy`` and ``turned`` of fresh images; ``cues``,
         ``rankings``, ``spuriosity`` and ``effects``, as :mod:`scores` and :mod:`effects` say.
     """
-    opened = open_run(audit.run)
-    tables = {name: opened.table(name, format="arrow") for name in ("cues", "slices", "spuriosity")}
-    of = {name: content_digest(table) for name, table in tables.items()}
-    if kept.exists() and (told := json.loads(kept.read_text(encoding="utf-8")))["of"] == of:
-        return told
-    rows = {name: table.to_pylist() for name, table in tables.items()}
-    about = read_truth(audit.truth, case.target)
-    cues = of_cues(rows["cues"], about)
+    case, run = fresh.case, open_run(audit.run)
+    rows = {name: run.table(name, format="arrow").to_pylist() for name in ("cues", "slices", "spuriosity")}
+    truth = read_truth(audit.truth, case.target)
+    cues = of_cues(rows["cues"], truth)
     first = next((cue for cue in rows["cues"] if cue["candidate"] == cues["candidate"]), None)
-    found = {
-        "of": of,
+    return {
         **dataclasses.asdict(case),
-        "seconds": sum(opened.record["seconds"].values()),
+        "seconds": sum(run.record["seconds"].values()),
         "accuracy": accuracy(fresh),
-        "turned": turned(fresh, case),
+        "turned": turned(fresh),
         "cues": cues,
-        "rankings": rankings(opened, rows["slices"], first, about, case),
-        "spuriosity": of_spuriosity(rows["spuriosity"], cues["candidate"], about),
-        "effects": true_effects(opened, rows["cues"], fresh),
+        "rankings": rankings(run, rows["slices"], first, truth, case),
+        "spuriosity": of_spuriosity(rows["spuriosity"], cues["candidate"], truth),
+        "effects": true_effects(run, rows["cues"], fresh),
     }
-    whole(kept, lambda to: to.write_text(json.dumps(found), encoding="utf-8"))
-    return found
 
 
 def rankings(

@@ -57,6 +57,10 @@ class Size:
     learned: int | None = None
     epochs: int | None = None
 
+    def named(self, case: Case) -> str:
+        """What an audit is called in files."""
+        return f"{case.name}-{self.audited}" + ("" if self.learned is None else f"-{self.learned}")
+
     def cases(self) -> Iterator[Case]:
         """One seed and architecture after another, so that what is done at any time has some of everything."""
         for seed in range(self.seeds):

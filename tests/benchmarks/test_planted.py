@@ -11,7 +11,7 @@ from benchmarks.planted.artefacts import ARTEFACTS, WHOLE, touched
 from benchmarks.planted.data import audited_rows, carriers, write_audited
 from benchmarks.planted.effects import pasted_on
 from benchmarks.planted.scores import Truth, at_random, of_cues, of_slices, overlap, ranking, read_truth
-from benchmarks.planted.sizes import SIZES
+from benchmarks.planted.sizes import SIZES, Size
 from benchmarks.planted.summary import claims, mean, share
 
 GREY = np.random.default_rng(0).integers(60, 190, (32, 32, 3), np.uint8)
@@ -147,3 +147,20 @@ def test_intervals_over_audits():
     assert share([True, True, False]) == (2, 3, pytest.approx(0.2077, abs=1e-3), pytest.approx(0.9385, abs=1e-3))
     middle, low, high = mean([0.0, 1.0, np.nan, 0.5])
     assert middle == 0.5 and 0 <= low < 0.5 < high <= 1
+
+
+@pytest.mark.slow
+def test_a_small_audit_is_trained_audited_and_scored_once(shared, tmp_path, monkeypatch, capsys):
+    """The whole way, at a size at which nothing can be found."""
+    from benchmarks import planted
+
+    monkeypatch.setenv("ATLAS_DATA", str(shared))
+    monkeypatch.setitem(SIZES, "cut", Size("seconds", ("plain",), ("stamp",), (1.0,), 1, 200, 2000, 1))
+    found = planted.run("cut", tmp_path)
+    assert [each["rho"] for each in found["audits"]] == [1.0, None]
+    assert {"cue", "domino", "planespot", "spray", "chance"} <= found["audits"][0]["rankings"].keys()
+    said = capsys.readouterr().out
+    assert "| plain, stamp, clean twin" in said and "found first in" in said
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*") if path.suffix in (".keras", ".json")}
+    assert planted.run("cut", tmp_path) == found
+    assert made == {path: path.stat().st_mtime_ns for path in made}
