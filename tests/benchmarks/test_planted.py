@@ -10,8 +10,9 @@ from activation_atlas import image_id
 from benchmarks.planted.artefacts import ARTEFACTS, WHOLE, touched
 from benchmarks.planted.data import audited_rows, carriers, write_audited
 from benchmarks.planted.effects import pasted_on
+from benchmarks.planted.scored import by_dependence
 from benchmarks.planted.scores import Truth, at_random, of_cues, of_slices, overlap, ranking, read_truth
-from benchmarks.planted.sizes import SIZES, Size
+from benchmarks.planted.sizes import SIZES, Case, Size
 from benchmarks.planted.summary import claims, mean, share
 
 GREY = np.random.default_rng(0).integers(60, 190, (32, 32, 3), np.uint8)
@@ -110,6 +111,21 @@ def test_the_best_slice_of_a_finder_and_the_one_it_lists_first():
     assert best["ap"] == 1 and best["listed_ap"] == ranking([*"xy"], [*"abcxyz"], TRUTH)["ap"] < 0.6
 
 
+def test_a_class_and_the_others_are_ranked_apart_by_dependence():
+    given = [
+        ("a", 2, True, True),
+        ("b", 5, True, True),
+        ("c", 9, False, True),
+        ("x", 1, True, False),
+        ("y", 3, True, False),
+    ]
+    names = ("image_id", "dependence", "held_out", "own")
+    rows = [{"candidate": 4, **dict(zip(names, each, strict=True))} for each in given]
+    rows += [{"candidate": 5, "image_id": "z", "dependence": 8, "held_out": True, "own": True}]
+    assert by_dependence(rows, 4, own=True) == ["b", "a"] and by_dependence(rows, 4, own=False) == ["y", "x"]
+    assert by_dependence(rows, None, own=True) == []
+
+
 def test_chance_finds_the_base_rate():
     names = [f"{k}" for k in range(300)]
     found = at_random(names, Truth(0, {name: [WHOLE] for name in names[:36]}), 0)
@@ -156,11 +172,12 @@ def test_a_small_audit_is_trained_audited_and_scored_once(shared, tmp_path, monk
 
     monkeypatch.setenv("ATLAS_DATA", str(shared))
     monkeypatch.setitem(SIZES, "cut", Size("seconds", ("plain",), ("stamp",), (1.0,), 1, 200, 2000, 1))
+    monkeypatch.setattr(Size, "cases", lambda self: [Case("plain", "stamp", 1.0, 0)])
     found = planted.run("cut", tmp_path)
-    assert [each["rho"] for each in found["audits"]] == [1.0, None]
+    assert [each["rho"] for each in found["audits"]] == [1.0]
     assert {"cue", "domino", "planespot", "spray", "chance"} <= found["audits"][0]["rankings"].keys()
     said = capsys.readouterr().out
-    assert "| plain, stamp, clean twin" in said and "found first in" in said
+    assert "| plain, stamp, 1 " in said and "found first in" in said
     made = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*") if path.suffix in (".keras", ".json")}
     assert planted.run("cut", tmp_path) == found
     assert made == {path: path.stat().st_mtime_ns for path in made}
