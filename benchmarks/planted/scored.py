@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-
 from activation_atlas import RunFolder, open_run
 from activation_atlas.stages.halves import held_out
 from benchmarks.planted.audits import Audit
