@@ -31,6 +31,24 @@ def mean(values: Iterable[float], seed: int = 0) -> tuple[float, float, float]:
     return float(known.mean()), float(low), float(high)
 
 
+def pooled(audits: Iterable[Sequence[bool]], seed: int = 0) -> tuple[int, int, float, float]:
+    """As :func:`share`, of hits that come in audits: cues of one network are tested on the same images, so the interval
+    is of audits drawn anew. (0, 1) where there are fewer than two.
+    """
+    each = np.array([(sum(map(bool, one)), len(one)) for one in audits if len(one)], np.float64).reshape(-1, 2)
+    total = each.sum(0)
+    if len(each) < 2:
+        return int(total[0]), int(total[1]), 0.0, 1.0
+    drawn = each[np.random.default_rng(seed).integers(0, len(each), (DRAWS, len(each)))].sum(1)
+    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], [2.5, 97.5])
+    return int(total[0]), int(total[1]), float(low), float(high)
+
+
+def _pooled(audits: Iterable[Sequence[bool]]) -> str:
+    k, n, low, high = pooled(audits)
+    return f"{k}/{n} = {k / n:.3f} [{low:.2f}, {high:.2f}]" if n else "-"
+
+
 def _share(hits: Iterable[bool]) -> str:
     k, n, low, high = share(hits)
     return f"{k}/{n} [{low:.2f}, {high:.2f}]" if n else "-"
@@ -81,16 +99,16 @@ def innocent(each: Scored) -> bool:
 def claims(scored: Sequence[Scored]) -> list[str]:
     """What the audit is held to, each with its limit."""
     strong, clean = [each for each in scored if planted(each)], [each for each in scored if innocent(each)]
-    effects = [effect for each in scored for effect in each["effects"]]
-    verified = [effect for effect in effects if effect["verdict"] == "verified"]
+    held = [[effect["held"] for effect in each["effects"]] for each in scored]
+    untrue = [[not e["true_cue"] for e in each["effects"] if e["verdict"] == "verified"] for each in scored]
     return [
         f"visible artefacts, correlation .8 and above: found first in {_share(e['cues']['first'] for e in strong)} "
         "(at least .95)",
         f"correlation 0 and clean twins: a verified cue on the artefact in {_share(e['cues']['alarm'] for e in clean)} "
         "(at most .05)",
-        f"intervals of effects that hold the true effect: {_share(e['held'] for e in effects)} (.93 to .97)",
-        f"verified cues whose patches truly turn no more than the strongest control and audit.least: "
-        f"{_share(not e['true_cue'] for e in verified)} (at most .05)",
+        f"intervals of effects that hold the true effect: {_pooled(held)} (.93 to .97)",
+        "verified cues whose patches truly turn no more than audit.least beyond a patch of another image: "
+        f"{_pooled(untrue)} (at most .05)",
     ]
 
 

@@ -13,7 +13,7 @@ from benchmarks.planted.effects import pasted_on
 from benchmarks.planted.scored import by_dependence
 from benchmarks.planted.scores import Truth, at_random, of_cues, of_slices, overlap, ranking, read_truth
 from benchmarks.planted.sizes import SIZES, Case, Size
-from benchmarks.planted.summary import claims, mean, share
+from benchmarks.planted.summary import claims, mean, pooled, share
 
 GREY = np.random.default_rng(0).integers(60, 190, (32, 32, 3), np.uint8)
 
@@ -147,7 +147,7 @@ def test_claims_count_the_audits_that_they_are_of():
     effect = {"held": True, "verdict": "verified", "true_cue": False}
     scored = [one(1.0, first=True, effects=[effect]), one(0.8), one(1.0, "blur"), one(0.0, alarm=True), one(None)]
     first, alarms, covered, untrue = claims(scored)
-    assert " 1/2 " in first and " 1/2 " in alarms and " 1/1 " in covered and " 1/1 " in untrue
+    assert " 1/2 " in first and " 1/2 " in alarms and " 1/1 = 1.000 [0.00, 1.00]" in covered and " 1/1 " in untrue
 
 
 def test_a_patch_lands_in_its_rectangle():
@@ -161,6 +161,9 @@ def test_a_patch_lands_in_its_rectangle():
 
 def test_intervals_over_audits():
     assert share([True, True, False]) == (2, 3, pytest.approx(0.2077, abs=1e-3), pytest.approx(0.9385, abs=1e-3))
+    # Audits that are all alike leave no doubt about their share; one that is another does.
+    assert pooled([[True, False]] * 5) == (5, 10, 0.5, 0.5)
+    assert pooled([[True] * 8, [False] * 2])[2:] == (0, 1) and pooled([[True], []]) == (1, 1, 0, 1)
     middle, low, high = mean([0.0, 1.0, np.nan, 0.5])
     assert middle == 0.5 and 0 <= low < 0.5 < high <= 1
 
