@@ -13,7 +13,7 @@ from benchmarks.planted.effects import pasted_on
 from benchmarks.planted.scored import by_dependence
 from benchmarks.planted.scores import Truth, at_random, of_cues, of_slices, overlap, ranking, read_truth
 from benchmarks.planted.sizes import SIZES, Case, Size
-from benchmarks.planted.summary import claims, mean, pooled, share
+from benchmarks.planted.summary import claims, mean, pooled, printed, share
 
 GREY = np.random.default_rng(0).integers(60, 190, (32, 32, 3), np.uint8)
 
@@ -166,6 +166,30 @@ def test_intervals_over_audits():
     assert pooled([[True] * 8, [False] * 2])[2:] == (0, 1) and pooled([[True], []]) == (1, 1, 0, 1)
     middle, low, high = mean([0.0, 1.0, np.nan, 0.5])
     assert middle == 0.5 and 0 <= low < 0.5 < high <= 1
+
+
+def test_the_tables_print_what_is_known_and_a_dash_where_nothing_is(capsys):
+    found = of_cues([cue(0, 7, "verified", ON)], TRUTH)
+    ranked = {
+        "cue": ranking([*"ab"], [*"abxyz"], TRUTH) | {"listed_ap": 1.0},
+        "chance": at_random([*"abxyz"], TRUTH, 0),
+    }
+    case = {"architecture": "plain", "artefact": "stamp", "accuracy": 0.5, "turned": 0.75, "seconds": 90, "effects": []}
+    nothing = {"cues": of_cues([], TRUTH), "rankings": {}, "spuriosity": {"auroc": np.nan}}
+    printed([
+        {**case, "rho": None, **nothing},
+        {**case, "rho": 0.8, "cues": found, "rankings": ranked, "spuriosity": {"auroc": 1.0}},
+    ])  # fmt: skip
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    assert lines[2][:6] == [
+        "plain, stamp, 0.8",
+        "1",
+        "0.50 [0.50, 0.50]",
+        "0.75 [0.75, 0.75]",
+        *["1/1 [0.21, 1.00]"] * 2,
+    ]
+    assert lines[3][0] == "plain, stamp, clean twin" and lines[3][6] == "-" and lines[3][4] == "0/1 [0.00, 0.79]"
+    assert [line[0] for line in lines[7:9]] == ["cue", "chance"]
 
 
 @pytest.mark.slow
