@@ -38,10 +38,11 @@ def config(network: Path, classes: Path, photographs: Path, layer: str) -> dict[
 
 @dataclass(frozen=True)
 class Audit:
-    """Where things lie: the run, the network that it is of, and the truth, which it does not know."""
+    """Where things lie: the run, the network and images that it is of, and the truth, which it does not know."""
 
     run: Path
     network: Path
+    photographs: Path
     truth: Path
 
 
@@ -67,4 +68,4 @@ def audited(case: Case, size: Size, data: Path, folder: Path) -> Audit:
     command = ["-m", "activation_atlas", "run", asked, "--out", out, "--until", UNTIL, "--quiet"]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     subprocess.run([sys.executable, *map(str, command)], check=True, cwd=ROOT, env=environment)
-    return Audit(out, network, truth)
+    return Audit(out, network, photographs, truth)

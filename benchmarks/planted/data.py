@@ -33,12 +33,18 @@ def cifar(data: Path, cache: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """CIFAR-10's images uint8 (n, 32, 32, 3) and labels int32 (n,), decoded once into ``cache``."""
     path = cache / f"{split}.npz"
     if not path.exists():
-        table = pq.read_table(data / "data/cifar10" / f"{split}.parquet")
-        files = table["image"].combine_chunks().field("bytes").to_pylist()
-        pixels = np.stack([np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files])
-        whole(path, lambda to: np.savez(to, pixels=pixels, labels=table["label"].to_numpy().astype(np.int32)))
+        pixels, labels = read(data / "data/cifar10" / f"{split}.parquet")
+        whole(path, lambda to: np.savez(to, pixels=pixels, labels=labels))
     with np.load(path) as kept:
         return kept["pixels"], kept["labels"]
+
+
+def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The images uint8 (n, h, w, 3) and labels int32 (n,) of a Parquet file of {bytes, path}."""
+    table = pq.read_table(path)
+    files = table["image"].combine_chunks().field("bytes").to_pylist()
+    pixels = np.stack([np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files])
+    return pixels, table["label"].to_numpy().astype(np.int32)
 
 
 def whole(path: Path, save) -> None:

@@ -87,10 +87,15 @@ def turned(fresh: Fresh) -> float:
     )
 
 
-def true_effects(run: RunFolder, cues: Sequence[Mapping[str, Any]], fresh: Fresh) -> list[dict[str, Any]]:
+def true_effects(
+    run: RunFolder, cues: Sequence[Mapping[str, Any]], shown: Mapping[str, np.ndarray], fresh: Fresh
+) -> list[dict[str, Any]]:
     """Every cue that was pasted, again on up to 4,000 fresh images of other classes that are not taken for its class.
 
     The same exemplars go to the places of its trial; the images are as the audited ones, 12 % with the artefact.
+
+    Args:
+        shown: the audited images, uint8 (32, 32, 3), by image_id.
 
     Returns:
         of each cue what the audit said (``effect``, ``low``, ``high``, ``flip_rate``, ``verdict``) and what is true:
@@ -109,7 +114,7 @@ def true_effects(run: RunFolder, cues: Sequence[Mapping[str, Any]], fresh: Fresh
         rows = rng.permutation(np.flatnonzero((fresh.labels != kind) & (before.argmax(1) != kind)))[:MOST]
         drawn = [places[k] for k in rng.integers(0, len(places), len(rows))]
         at, images, others = [_corners(row) for row in drawn], fresh.met[rows], fresh.met[rng.permutation(rows)]
-        exemplars = [_exemplar(run, one) for one in cue["exemplars"]]
+        exemplars = [_cut(shown[one["image_id"]], _corners(one)) for one in cue["exemplars"]]
         after = fresh.logits(pasted_on(images, [exemplars[row["exemplar"]] for row in drawn], at))
         anyhow = [_cut(one, corners) for one, corners in zip(others, at, strict=True)]
         control = fresh.logits(pasted_on(images, anyhow, at))
@@ -120,10 +125,6 @@ def true_effects(run: RunFolder, cues: Sequence[Mapping[str, Any]], fresh: Fresh
         held, surely = cue["low"] <= effect <= cue["high"], flips - turned_anyhow > least
         found.append({**said, **truth, "held": bool(held), "true_cue": bool(surely)})
     return found
-
-
-def _exemplar(run: RunFolder, one: Mapping[str, Any]) -> np.ndarray:
-    return _cut(np.asarray(run.image(one["image_id"]).convert("RGB")), _corners(one))
 
 
 def pasted_on(pixels: np.ndarray, patches: Sequence[np.ndarray], at: Sequence[Corners]) -> np.ndarray:

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from activation_atlas import RunFolder, open_run
+from activation_atlas import RunFolder, image_id, open_run
 from activation_atlas.stages.halves import held_out
 from benchmarks.planted.audits import Audit
+from benchmarks.planted.data import read
 from benchmarks.planted.effects import Fresh, accuracy, true_effects, turned
 from benchmarks.planted.scores import Truth, at_random, of_cues, of_slices, ranking, read_truth
 from benchmarks.planted.sizes import Case
@@ -25,6 +26,8 @@ def scored(audit: Audit, fresh: Fresh) -> dict[str, Any]:
     rows = {name: run.table(name, format="arrow").to_pylist() for name in ("cues", "slices", "spuriosity")}
     truth = read_truth(audit.truth, case.target)
     cues = of_cues(rows["cues"], truth)
+    pixels, _ = read(audit.photographs)
+    shown = {image_id(f"{audit.photographs.name}#{k}"): one for k, one in enumerate(pixels)}
     own = by_dependence(rows["spuriosity"], cues["candidate"], own=True)
     return {
         **dataclasses.asdict(case),
@@ -34,7 +37,7 @@ def scored(audit: Audit, fresh: Fresh) -> dict[str, Any]:
         "cues": cues,
         "rankings": rankings(run, rows, cues["candidate"], truth, case),
         "spuriosity": ranking(own, own, truth),
-        "effects": true_effects(run, rows["cues"], fresh),
+        "effects": true_effects(run, rows["cues"], shown, fresh),
     }
 
 

@@ -193,12 +193,18 @@ def test_the_tables_print_what_is_known_and_a_dash_where_nothing_is(capsys):
 
 
 @pytest.mark.slow
-def test_a_small_audit_is_trained_audited_and_scored_once(shared, tmp_path, monkeypatch, capsys):
-    """The whole way, at a size at which nothing can be found."""
+def test_a_small_audit_is_trained_audited_and_scored_once(tmp_path, monkeypatch, capsys):
+    """The whole way, on noise, at a size at which nothing can be found."""
     from benchmarks import planted
 
-    monkeypatch.setenv("ATLAS_DATA", str(shared))
-    monkeypatch.setitem(SIZES, "cut", Size("seconds", ("plain",), ("stamp",), (1.0,), 1, 200, 2000, 1))
+    noise = np.random.default_rng(0).integers(0, 255, (300, 32, 32, 3), np.uint8), np.arange(300, dtype=np.int32) % 10
+    for module in (planted, planted.audits):
+        monkeypatch.setattr(module, "cifar", lambda *asked: noise)
+    classes = tmp_path / "data/cifar10/classes.json"
+    classes.parent.mkdir(parents=True)
+    classes.write_text(json.dumps([*"abcdefghij"]))
+    monkeypatch.setenv("ATLAS_DATA", str(tmp_path))
+    monkeypatch.setitem(SIZES, "cut", Size("seconds", ("plain",), ("stamp",), (1.0,), 1, 200, 300, 1))
     monkeypatch.setattr(Size, "cases", lambda self: [Case("plain", "stamp", 1.0, 0)])
     found = planted.run("cut", tmp_path)
     assert [each["rho"] for each in found["audits"]] == [1.0]
