@@ -80,11 +80,9 @@ def turned(fresh: Fresh) -> float:
     """
     case, rng = fresh.case, np.random.default_rng([fresh.case.seed, 3])
     with_it = fresh.called(np.stack([ARTEFACTS[case.artefact](one, rng)[0] for one in fresh.pixels]))
-    return max(
-        float((with_it[others] == k).mean())
-        for k in ([case.target] if case.rho is not None else range(10))
-        if (others := (fresh.labels != k) & (fresh.taken != k)).any()
-    )
+    kinds = [case.target] if case.rho is not None else range(10)
+    able = {k: (fresh.labels != k) & (fresh.taken != k) for k in kinds}
+    return max((float((with_it[own] == k).mean()) for k, own in able.items() if own.any()), default=float("nan"))
 
 
 def true_effects(
