@@ -14,14 +14,14 @@ from pydantic import Field, ValidationError, create_model, model_validator
 
 from activation_atlas import stages
 from activation_atlas.pipeline.invalid import one_line
+from activation_atlas.pipeline.paths import absolute
 from activation_atlas.stages.channels import ChannelsSpec
 from activation_atlas.stages.evaluate import EvaluateSpec
 from activation_atlas.stages.explain import ExplainSpec
 from activation_atlas.stages.extract import ExtractSpec
 from activation_atlas.stages.groups import ClassesSpec
 from activation_atlas.stages.look import LookSpec
-from activation_atlas.stages.methods import RANDOM, Options
-from activation_atlas.stages.origin import shipped
+from activation_atlas.stages.methods import RANDOM
 from activation_atlas.stages.reduce import ReduceSpec
 from activation_atlas.stages.render import RenderSpec
 from activation_atlas.stages.report import ReportSpec
@@ -165,7 +165,7 @@ def load(source: Source, overrides: Sequence[str] | str = ()) -> Config:
     """
     overrides = listed(overrides)
     if isinstance(source, Config) and not overrides:
-        return _rooted(source, Path.cwd())
+        return absolute(source, Path.cwd())
     if isinstance(source, Config):
         source = source.model_dump(by_alias=True, exclude_unset=True)
     if isinstance(source, Mapping):
@@ -191,7 +191,7 @@ def _checked(data: dict[str, Any], overrides: Sequence[str], where: str, folder:
         config = whole().model_validate(data)
     except ValidationError as error:
         raise UserError(f"{where}: {one_line(error, whole())}") from None
-    return _rooted(config, folder)
+    return absolute(config, folder)
 
 
 class _Loader(yaml.SafeLoader):
@@ -255,42 +255,3 @@ def _override(data: Any, override: str) -> None:
         node[last] = value
     else:
         raise UserError(f"--set {key}: nothing can be set below {path[-1]!r}")
-
-
-def _rooted(config: Config, folder: Path) -> Config:
-    """Input paths made absolute, relative to the configuration's folder."""
-    model, images = config.model, config.images
-    if model.path:
-        model = model.model_copy(update={"path": rooted(model.path, folder)})
-    if model.tables:
-        model = model.model_copy(update={"tables": rooted(model.tables, folder)})
-    if isinstance(model.classes, str):
-        model = model.model_copy(update={"classes": rooted(model.classes, folder)})
-    if model.weights and model.weights.endswith((".h5", ".keras")):
-        model = model.model_copy(update={"weights": rooted(model.weights, folder)})
-    images = images.model_copy(update={"path": rooted(images.path, folder)})
-    if images.labels:
-        images = images.model_copy(update={"labels": rooted(images.labels, folder)})
-    classes = config.classes
-    if classes is not None and isinstance(classes.groups, str):
-        classes = classes.model_copy(update={"groups": rooted(classes.groups, folder)})
-    evaluate = config.evaluate
-    if evaluate is not None and evaluate.masks is not None:
-        evaluate = evaluate.model_copy(update={"masks": rooted(evaluate.masks, folder)})
-    explain = config.explain
-    if explain is not None:
-        explain = explain.model_copy(update={"methods": [_rooted_masks(m, folder) for m in explain.methods]})
-    changed = {"model": model, "images": images, "classes": classes, "explain": explain, "evaluate": evaluate}
-    return config.model_copy(update=changed)
-
-
-def _rooted_masks(method: Options, folder: Path) -> Options:
-    masks = getattr(method, "masks", None)
-    return method.model_copy(update={"masks": rooted(masks, folder)}) if isinstance(masks, str) else method
-
-
-def rooted(path: str, folder: Path) -> str:
-    """``path`` made absolute; URLs stay; ``demo:`` names what ships with the project."""
-    if path.startswith("demo:") or "://" in path:
-        return shipped(path)
-    return os.path.normpath(folder / Path(path).expanduser())

@@ -30,6 +30,7 @@ ORDER = (
     "spuriosity",
     "trials",
     "cues",
+    "concepts",
     "repair",
     "repaired",
     "look",

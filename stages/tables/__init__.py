@@ -24,6 +24,8 @@ from activation_atlas.stages.tables.of_audit import trials as trials
 from activation_atlas.stages.tables.of_channels import channels as channels
 from activation_atlas.stages.tables.of_channels import peaks as peaks
 from activation_atlas.stages.tables.of_channels import responses as responses
+from activation_atlas.stages.tables.of_concepts import concept_effects as concept_effects
+from activation_atlas.stages.tables.of_concepts import concepts as concepts
 from activation_atlas.stages.tables.of_groups import groups as groups
 from activation_atlas.stages.tables.of_looks import attention as attention
 from activation_atlas.stages.tables.of_looks import feature_maps as feature_maps

@@ -5,6 +5,7 @@ from __future__ import annotations
 from activation_atlas.stages.stage import Table
 from activation_atlas.stages.tables.of_audit import AUDIT
 from activation_atlas.stages.tables.of_channels import CHANNELS, POSITION
+from activation_atlas.stages.tables.of_concepts import CONCEPTS
 from activation_atlas.stages.tables.of_groups import GROUPS
 from activation_atlas.stages.tables.of_looks import LOOKS
 from activation_atlas.stages.tables.of_maps import MAPS
@@ -251,6 +252,7 @@ TABLES = {
         *AUDIT,
         *GROUPS,
         *REPAIR,
+        *CONCEPTS,
         *SLICES,
     )
 }

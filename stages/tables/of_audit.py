@@ -117,7 +117,7 @@ AUDIT = (
             "other_images": "those labelled otherwise",
             "foreign_rows": "positions of images not labelled as the class (unlabelled: not taken for it)",
             "suspicion": "lower bound (two standard errors) of the mean attribution for the class over these, in "
-            "logits, times the share of them that it wins, in the region's strongest cell (null: a region of the class's own)",
+            "logits, times the share of them that it wins, in the region's strongest cell (null: of the class's own)",
             "foreign": "mean attribution for the class over these, in logits",
             "foreign_se": "its standard error, clustered by image",
             "won": "share of these at which the class's attribution is the highest of all classes",
