@@ -44,8 +44,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     column = {kind: k for k, kind in enumerate(extract["attributed"])}
     rows = part_of(inputs, params.view, extract, Grids(grid), params.seed, shard.index)
     made = []
-    for cue in [] if rows is None else cues.to_pylist():
-        if cue["tested"]:
+    for cue in cues.to_pylist():
+        if cue["tested"] and rows is not None:
             within = np.zeros(len(grid), bool)
             within[[number[cell["cell_x"], cell["cell_y"]] for cell in cue["cells"]]] = True
             made += list(_of(cue, rows, within, column[cue["class"]]))

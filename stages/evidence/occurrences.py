@@ -35,7 +35,8 @@ class Pool:
 
     def upper_half(self, most: int) -> list[tuple[str, int, int, float]]:
         """Of those at the median attribution or above, the first so many as drawn, strongest first."""
-        chosen = [m for m in self.members if m[3] >= self.median][:most]
+        least = self.median
+        chosen = [m for m in self.members if least is not None and m[3] >= least][:most]
         return sorted(chosen, key=lambda m: -m[3])
 
 
@@ -56,7 +57,8 @@ class Occurrences:
         self.within[list(region.cells)] = True
         self.images = self.own = self.wrong = self.labelled = 0
         self.places = np.zeros(size, np.int64)
-        self.foreign, self.others = (Pool(), Pool()) if pools else (None, None)
+        self.foreign = Pool() if pools else None
+        self.others = Pool() if pools else None
 
     def add(self, rows: Rows, seed: int) -> None:
         """One part."""

@@ -24,7 +24,7 @@ VERDICTS = ("verified", "refuted", "undecided")
 def evidence() -> pa.Schema:
     """Regions of an atlas that speak for a class."""
     counts = [(name, pa.int32()) for name in ("rows", "images", "own_images", "other_images", "foreign_rows")]
-    shares = ("suspicion", "foreign", "foreign_se", "won", "own", "own_share", "other_share")
+    shares: tuple[str, ...] = ("suspicion", "foreign", "foreign_se", "won", "own", "own_share", "other_share")
     shares += ("error_lift", "constancy", "outside", "typical")
     return pa.schema(
         [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 import numpy as np
 
@@ -14,10 +14,8 @@ KEEP = 0.95
 """Share of the most that any rectangle took from the logit that a smaller one must take, to be enough."""
 
 
-class Scores(Protocol):
-    """Images uint8 (n, h, w, c) to the scores of all classes, (n, K)."""
-
-    def __call__(self, images: np.ndarray) -> np.ndarray: ...
+Scores = Callable[[np.ndarray], np.ndarray]
+"""Images uint8 (n, h, w, c) to the scores of all classes, (n, K)."""
 
 
 def carrier(image: np.ndarray, centre: tuple[float, float], kind: int, scores: Scores) -> tuple[Rect, float, float]:
