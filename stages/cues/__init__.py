@@ -96,6 +96,35 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     return {"cues": pa.Table.from_pylist(inputs.state()["rows"], schema=tables.cues())}
 
 
+def _end(inputs: Inputs, params: Params) -> None:
+    """A line for each verified cue, and one for how many there are of the others."""
+    classes, rows = inputs.state("extract", "")["classes"], inputs.table("cues").to_pylist()
+    for row in rows:
+        if row["verdict"] == "verified":
+            inputs.note(f"cue {row['candidate']} of {classes[row['class']]} is verified: {told(row, classes)}")
+    others = {name: sum(row["verdict"] == name for row in rows) for name in VERDICTS[1:]}
+    inputs.note("cues: " + ", ".join(f"{count} {name}" for name, count in others.items()))
+
+
+def told(row: dict[str, Any], classes: list[str]) -> str:
+    """What pasting a cue does, and taking it out, in one sentence."""
+    name = classes[row["class"]]
+    said = (
+        f"pasted on {row['images']} images of other classes it raises the logit of {name} by {row['effect']:.1f} "
+        f"[{row['low']:.1f}, {row['high']:.1f}], and {row['flip_rate']:.0%} become {name} ({row['control_rate']:.0%} with "
+        f"the strongest control, {CONTROLLED[row['control']]})"
+    )
+    if row["removal"] is None:
+        return f"{said}; it could not be taken out of enough images ({row['carriers']})"
+    interval = f"[{row['removal_low']:.1f}, {row['removal_high']:.1f}]"
+    return (
+        f"{said}; taken out of {row['carriers']} that have it, the logit falls by {row['removal']:.1f} {interval} more"
+    )
+
+
+CONTROLLED = {"random": "random patches", "class": "other patches of the class", "noise": "noise of its spectrum"}
+
+
 def _fit_reads(params: Params) -> tuple[str, ...]:
     return ("evidence", "spuriosity", *(("trials", "patches") if params.tried else ()))
 
@@ -111,6 +140,8 @@ STAGE = Stage(
     writes=lambda params: ("cues",),
     fit=fit,
     fit_reads=_fit_reads,
+    state_of=lambda params: (("extract", ""),),
+    end=_end,
     libraries=("numpy", "scipy"),
     steps=_steps,
 )
