@@ -53,6 +53,7 @@ def fit(inputs: Inputs, params: Params) -> State:
             if row["needed"] is None:
                 row["about"] = "turns images, but taking it out shows no sure fall; more images that have it would tell"
     found.sort(key=lambda row: (VERDICTS.index(row["verdict"]), row["candidate"]))
+    _tell(inputs, found)
     counts = {name: sum(row["verdict"] == name for row in found) for name in VERDICTS}
     return {"rows": [{"rank": k, **row} for k, row in enumerate(found)], "metrics": counts}
 
@@ -96,9 +97,9 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     return {"cues": pa.Table.from_pylist(inputs.state()["rows"], schema=tables.cues())}
 
 
-def _end(inputs: Inputs, params: Params) -> None:
+def _tell(inputs: Inputs, rows: list[dict[str, Any]]) -> None:
     """A line for each verified cue, and one for how many there are of the others."""
-    classes, rows = inputs.state("extract", "")["classes"], inputs.table("cues").to_pylist()
+    classes = inputs.state("extract", "")["classes"]
     for row in rows:
         if row["verdict"] == "verified":
             inputs.note(f"cue {row['candidate']} of {classes[row['class']]} is verified: {told(row, classes)}")
@@ -114,7 +115,7 @@ def told(row: dict[str, Any], classes: list[str]) -> str:
         f"[{row['low']:.1f}, {row['high']:.1f}], and {row['flip_rate']:.0%} become {name} "
         f"({row['control_rate']:.0%} with the strongest control, {CONTROLLED[row['control']]})"
     )
-    if row["removal"] is None:
+    if row.get("removal") is None:
         return f"{said}; it could not be taken out of enough images ({row['carriers']})"
     interval = f"[{row['removal_low']:.1f}, {row['removal_high']:.1f}]"
     return (
@@ -141,7 +142,6 @@ STAGE = Stage(
     fit=fit,
     fit_reads=_fit_reads,
     state_of=lambda params: (("extract", ""),),
-    end=_end,
     libraries=("numpy", "scipy"),
     steps=_steps,
 )
