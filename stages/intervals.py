@@ -34,6 +34,39 @@ def wilson_bounds(share: Any, n: Any, z: float = Z) -> tuple[np.ndarray, np.ndar
     return np.where(known & (share > 0), low, 0.0), np.where(known & (share < 1), high, 1.0)
 
 
+def newcombe(hits: float, n: float, other_hits: float, other_n: float) -> tuple[float, float]:
+    """95 % interval of a share less another of other cases, from :func:`wilson`'s of both (Newcombe 1998, method 10).
+
+    Returns:
+        lower and upper bound in [-1, 1]; NaN where either has no cases.
+    """
+    if n <= 0 or other_n <= 0:
+        return float("nan"), float("nan")
+    one, other = hits / n, other_hits / other_n
+    (low, high), (other_low, other_high) = wilson(hits, n), wilson(other_hits, other_n)
+    below = ((one - low) ** 2 + (other_high - other) ** 2) ** 0.5
+    above = ((high - one) ** 2 + (other - other_low) ** 2) ** 0.5
+    return one - other - below, one - other + above
+
+
+def paired(gained: int, lost: int, n: int, z: float = Z) -> tuple[float, float]:
+    """95 % interval of the difference of two shares of the same n cases, (gained - lost) / n.
+
+    By the normal interval of a table with one half added to each of its four cells (Agresti & Min 2005).
+
+    Args:
+        gained: cases that are hit after and were not before; ``lost``: the other way round.
+
+    Returns:
+        lower and upper bound in [-1, 1]; (-1, 1) where n is 0.
+    """
+    if not n:
+        return -1.0, 1.0
+    gap, moved, count = gained - lost, gained + lost + 1.0, n + 2.0
+    half = z * float(np.sqrt(moved - gap * gap / count)) / count
+    return max(-1.0, gap / count - half), min(1.0, gap / count + half)
+
+
 def clustered_share(hit: np.ndarray, rows: np.ndarray, last: float | None = None) -> tuple[float, float, float, float]:
     """A share of rows that come in clusters, each wholly hit or not, with :func:`wilson`'s interval over the clusters.
 

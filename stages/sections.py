@@ -80,6 +80,13 @@ class Sections:
         return asked or min(atlas.grids, key=lambda side: (abs(side - 20), side))
 
     @property
+    def searched(self) -> Any | None:
+        """The atlas that is searched for cues; None where there is none, or no attributions, or no classes."""
+        if self.measured or self.config.extract.attribution == "none":
+            return None
+        return self.audited
+
+    @property
     def pooled(self) -> list[str]:
         """Layers whose mean over all positions is stored for each image: of atlases of whole images, and the audit's.
 

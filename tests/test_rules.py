@@ -17,7 +17,7 @@ CODE = sorted(p for top in ("pipeline", "stages") for p in (ROOT / top).rglob("*
 LEAVES = {"stages.stage", "stages.specs", "stages.classes", "stages.tables", "stages.keys", "stages.sections"}
 LEAVES |= {"stages.intervals", "stages.tasks", "stages.saved", "stages.groups", "stages.clusters", "stages.ranked"}
 LEAVES |= {"stages.caches", "stages.origin", "stages.spelling", "stages.correlation"}
-LEAVES |= {"stages.halves", "stages.significance", "stages.intervention"}
+LEAVES |= {"stages.halves", "stages.significance", "stages.intervention", "stages.audited"}
 SEEN = ("stages.vision.place", "stages.vision.images")  # where a map lies on a photograph: all that is drawn needs
 DOORS = {  # what is heavy, and the only place that may open it
     "tensorflow": "stages/vision/",

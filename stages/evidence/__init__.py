@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.audited import rows_of
 from activation_atlas.stages.clusters import Grids
 from activation_atlas.stages.evidence.occurrences import Occurrences, constancy, distinct
 from activation_atlas.stages.evidence.regions import regions, strength
-from activation_atlas.stages.evidence.rows import rows_of
 from activation_atlas.stages.evidence.sums import Side, Sums
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import PositiveInt, Spec, ViewSpec
@@ -38,11 +38,10 @@ class Params(Spec):
 
 
 def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
-    section, atlas = asked.config.audit, asked.audited
-    if section is None or atlas is None or asked.measured or asked.config.extract.attribution == "none":
-        return
-    values = {"candidates": section.candidates, "exemplars": section.exemplars, "seed": asked.config.run.seed}
-    yield "", {"view": atlas.view, "grid": asked.audited_grid, **values}
+    section, atlas = asked.config.audit, asked.searched
+    if section is not None and atlas is not None:
+        values = {"candidates": section.candidates, "exemplars": section.exemplars, "seed": asked.config.run.seed}
+        yield "", {"view": atlas.view, "grid": asked.audited_grid, **values}
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
@@ -104,6 +103,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
                 "error_lift": one.wrong / one.labelled / base if one.labelled and base else None,
                 "constancy": _known(constancy(one.places, sampled)),
                 "outside": None,
+                "typical": one.foreign.median if one.foreign else None,
                 "tested": tested[k],
                 "exemplars": _members(one.foreign.upper_half(params.exemplars)) if one.foreign else [],
                 "others": _members(one.others.upper_half(OTHERS)) if one.others else [],

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from activation_atlas.stages.audited import Rows
 from activation_atlas.stages.evidence.regions import Region
-from activation_atlas.stages.evidence.rows import Rows
 from activation_atlas.stages.halves import priority
 
 POOL = 2000
@@ -28,12 +28,15 @@ class Pool:
         first = np.argsort(draw, kind="stable")[:POOL]
         self.draw, self.members = draw[first], [members[k] for k in first]
 
+    @property
+    def median(self) -> float | None:
+        """Of the attributions."""
+        return float(np.median([m[3] for m in self.members])) if self.members else None
+
     def upper_half(self, most: int) -> list[tuple[str, int, int, float]]:
         """Of those at the median attribution or above, the first so many as drawn, strongest first."""
-        if not self.members:
-            return []
-        least = float(np.median([m[3] for m in self.members]))
-        chosen = [m for m in self.members if m[3] >= least][:most]
+        least = self.median
+        chosen = [m for m in self.members if least is not None and m[3] >= least][:most]
         return sorted(chosen, key=lambda m: -m[3])
 
 
@@ -54,7 +57,8 @@ class Occurrences:
         self.within[list(region.cells)] = True
         self.images = self.own = self.wrong = self.labelled = 0
         self.places = np.zeros(size, np.int64)
-        self.foreign, self.others = (Pool(), Pool()) if pools else (None, None)
+        self.foreign = Pool() if pools else None
+        self.others = Pool() if pools else None
 
     def add(self, rows: Rows, seed: int) -> None:
         """One part."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from activation_atlas.stages.audited import Rows
 from activation_atlas.stages.clusters import Clustered, sum_by
-from activation_atlas.stages.evidence.rows import Rows
 
 
 @dataclass
@@ -73,22 +73,16 @@ class Sums:
 
     def sides(self) -> tuple[Side, Side]:
         """Of the images that are of each class, and of all others."""
-        own = (self.own.total, self.own.weighted, self.own.squares, self.own_squares, self.own_rows, self.own_images)
-        whole = (self.all.total, self.all.weighted, self.all.squares, self.all.rows_squared, self.rows, self.images)
-        left = [(a if a.ndim == 2 else a[:, None]) - b for a, b in zip(whole, own, strict=True)]
-        return _side(*own, self.own_won), _side(*left, self.won - self.own_won)
+        own = [self.own.total, self.own.weighted, self.own.squares, self.own_squares, self.own_rows, self.own_images]
+        all_ = [self.all.total, self.all.weighted, self.all.squares]
+        all_ += [each[:, None] for each in (self.all.rows_squared, self.rows, self.images)]
+        left = [whole - mine for whole, mine in zip(all_, own, strict=True)]
+        return _side(own, self.own_won), _side(left, self.won - self.own_won)
 
 
-def _side(
-    total: np.ndarray,
-    weighted: np.ndarray,
-    squares: np.ndarray,
-    rows_squared: np.ndarray,
-    rows: np.ndarray,
-    images: np.ndarray,
-    won: np.ndarray,
-) -> Side:
+def _side(sums: list[np.ndarray], won: np.ndarray) -> Side:
     """As :meth:`Clustered.error`, of counts that differ from class to class."""
+    total, weighted, squares, rows_squared, rows, images = sums
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = total / rows
         spread = np.maximum(squares - 2 * mean * weighted + mean * mean * rows_squared, 0)

@@ -23,7 +23,7 @@ def paste(image: np.ndarray, patch: np.ndarray, rect: Rect) -> np.ndarray:
 
 
 def around(centre: tuple[float, float], shape: tuple[int, int], size: tuple[int, int]) -> Rect:
-    """The rectangle of ``shape`` nearest to being centred at a pixel (y, x), within an image of ``size``; both (h, w)."""
+    """The rectangle of ``shape`` centred at a pixel (y, x), moved into an image of ``size``; both (h, w)."""
     (height, width), (y, x) = shape, centre
     top = int(np.clip(np.floor(y - (height - 1) / 2 + 0.5), 0, size[0] - height))
     left = int(np.clip(np.floor(x - (width - 1) / 2 + 0.5), 0, size[1] - width))

@@ -25,17 +25,21 @@ def inpaint(image: np.ndarray, rect: Rect) -> np.ndarray:
     below = source[bottom, left:right][None] if bottom < height else None
     before = source[top:bottom, left - 1][:, None] if left > 0 else None
     behind = source[top:bottom, right][:, None] if right < width else None
-    blends = [
-        (1 - share) * (one if one is not None else other) + share * (other if other is not None else one)
-        for one, other, share in ((above, below, down), (before, behind, across))
-        if one is not None or other is not None
-    ]
+    pairs = ((above, below, down), (before, behind, across))
+    blends = [blend for one, other, share in pairs if (blend := _blend(one, other, share)) is not None]
     if not blends:
         return image.copy()
     changed = image.copy()
     blended = sum(np.broadcast_to(b, (bottom - top, right - left, image.shape[2])) for b in blends) / len(blends)
     changed[top:bottom, left:right] = np.clip(np.rint(blended), 0, 255).astype(np.uint8)
     return changed
+
+
+def _blend(one: np.ndarray | None, other: np.ndarray | None, share: np.ndarray) -> np.ndarray | None:
+    """From one border to the other, either of which stands for both where the other is beyond the edge."""
+    if one is None or other is None:
+        return one if other is None else other
+    return (1 - share) * one + share * other
 
 
 def blur(image: np.ndarray, rect: Rect) -> np.ndarray:

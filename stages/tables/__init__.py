@@ -14,6 +14,8 @@ import pyarrow as pa
 
 from activation_atlas.stages.tables.described import TABLES as TABLES
 from activation_atlas.stages.tables.kinds import CELL, MEMBER, PNG, POSITION, vector
+from activation_atlas.stages.tables.of_audit import PATCH_FIELDS as PATCH_FIELDS
+from activation_atlas.stages.tables.of_audit import VERDICTS as VERDICTS
 from activation_atlas.stages.tables.of_audit import cues as cues
 from activation_atlas.stages.tables.of_audit import evidence as evidence
 from activation_atlas.stages.tables.of_audit import patches as patches
@@ -24,11 +26,13 @@ from activation_atlas.stages.tables.of_channels import peaks as peaks
 from activation_atlas.stages.tables.of_channels import responses as responses
 from activation_atlas.stages.tables.of_concepts import concept_effects as concept_effects
 from activation_atlas.stages.tables.of_concepts import concepts as concepts
+from activation_atlas.stages.tables.of_groups import groups as groups
 from activation_atlas.stages.tables.of_looks import attention as attention
 from activation_atlas.stages.tables.of_looks import feature_maps as feature_maps
 from activation_atlas.stages.tables.of_looks import filters as filters
 from activation_atlas.stages.tables.of_looks import looks as looks
 from activation_atlas.stages.tables.of_looks import maximised as maximised
+from activation_atlas.stages.tables.of_repair import repair as repair
 from activation_atlas.stages.tables.of_slices import slices as slices
 from activation_atlas.stages.tables.of_trust import RANKED as RANKED
 from activation_atlas.stages.tables.of_trust import agreement as agreement

@@ -6,8 +6,10 @@ from activation_atlas.stages.stage import Table
 from activation_atlas.stages.tables.of_audit import AUDIT
 from activation_atlas.stages.tables.of_channels import CHANNELS, POSITION
 from activation_atlas.stages.tables.of_concepts import CONCEPTS
+from activation_atlas.stages.tables.of_groups import GROUPS
 from activation_atlas.stages.tables.of_looks import LOOKS
 from activation_atlas.stages.tables.of_maps import MAPS
+from activation_atlas.stages.tables.of_repair import REPAIR
 from activation_atlas.stages.tables.of_slices import SLICES
 
 _CELL = {
@@ -248,6 +250,8 @@ TABLES = {
         *MAPS,
         *LOOKS,
         *AUDIT,
+        *GROUPS,
+        *REPAIR,
         *CONCEPTS,
         *SLICES,
     )

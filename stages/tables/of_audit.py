@@ -17,14 +17,15 @@ PATCH = pa.struct(
     ]
 )
 CELLS = pa.list_(pa.struct(CELL))
+PATCH_FIELDS = tuple(field.name for field in PATCH.fields)
 VERDICTS = ("verified", "refuted", "undecided")
 
 
 def evidence() -> pa.Schema:
     """Regions of an atlas that speak for a class."""
     counts = [(name, pa.int32()) for name in ("rows", "images", "own_images", "other_images", "foreign_rows")]
-    shares = ("suspicion", "foreign", "foreign_se", "won", "own", "own_share", "other_share")
-    shares += ("error_lift", "constancy", "outside")
+    shares: tuple[str, ...] = ("suspicion", "foreign", "foreign_se", "won", "own", "own_share", "other_share")
+    shares += ("error_lift", "constancy", "outside", "typical")
     return pa.schema(
         [
             ("candidate", pa.int32()),
@@ -75,7 +76,10 @@ def cues() -> pa.Schema:
             ("verdict", pa.string()),
             *((name, pa.float32()) for name in numbers),
             ("control", pa.string()),
-            *((name, pa.float32()) for name in ("removal", "removal_low", "removal_high", "p_value", "q_value")),
+            *((name, pa.float32()) for name in ("removal", "removal_low", "removal_high")),
+            ("carriers", pa.int32()),
+            *((name, pa.float64()) for name in ("p_value", "q_value")),
+            *((name, pa.float32()) for name in ("suspicion", "typical_accuracy", "dependent_accuracy")),
             ("images", pa.int32()),
             ("needed", pa.int32()),
             ("exemplars", pa.list_(PATCH)),
@@ -88,8 +92,11 @@ def cues() -> pa.Schema:
 
 def spuriosity() -> pa.Schema:
     """A class's images from most typical to most dependent on a cue."""
-    head = [("candidate", pa.int32()), ("class", pa.int32()), ("place", pa.int32()), ("image_id", pa.string())]
-    return pa.schema([*head, ("dependence", pa.float32()), ("held_out", pa.bool_()), ("correct", pa.bool_())])
+    head = [("image_id", pa.string()), ("candidate", pa.int32()), ("class", pa.int32())]
+    floats = [("dependence", pa.float32()), ("strongest", pa.float32())]
+    where = [("row", pa.int16()), ("col", pa.int16())]
+    flags = [(name, pa.bool_()) for name in ("own", "held_out", "correct")]
+    return pa.schema([*head, *floats, *where, *flags])
 
 
 _CLASS = "class index: what the cue speaks for"
@@ -109,8 +116,8 @@ AUDIT = (
             "own_images": "of these images, those labelled as the class",
             "other_images": "those labelled otherwise",
             "foreign_rows": "positions of images not labelled as the class (unlabelled: not taken for it)",
-            "suspicion": "lower bound (two standard errors) of the mean attribution for the class over these, in logits, times "
-            "the share of them that it wins, in the region's strongest cell (null: a region of the class's own)",
+            "suspicion": "lower bound (two standard errors) of the mean attribution for the class over these, in "
+            "logits, times the share of them that it wins, in the region's strongest cell (null: of the class's own)",
             "foreign": "mean attribution for the class over these, in logits",
             "foreign_se": "its standard error, clustered by image",
             "won": "share of these at which the class's attribution is the highest of all classes",
@@ -121,9 +128,10 @@ AUDIT = (
             "constancy": "1 - entropy of the positions' places over that of all sampled places: 1 where the place is "
             "always the same, 0 where it is anywhere",
             "outside": "share of the positions whose middle is outside the given boxes or masks (null without)",
+            "typical": "median attribution for the class of what exemplars are drawn from (null: not tested)",
             "tested": "whether it was put to the test",
-            "exemplars": "positions that stand for it, strongest first: of images not of the class and not held out, one "
-            "of each, drawn from the half that speaks most for the class",
+            "exemplars": "positions that stand for it, strongest first: of images not of the class and not held out, "
+            "one of each, drawn from the half that speaks most for the class",
             "others": "positions in other cells of images of the class that speak for it, drawn alike: controls",
         },
     ),
@@ -190,8 +198,13 @@ AUDIT = (
             "is (null: too few held-out images have the cue)",
             "removal_low": "lower end of its 95 % interval",
             "removal_high": "upper end of it",
-            "p_value": "that the cue turns no more than audit.least more images than the strongest control",
+            "carriers": "held-out images that have the cue, which it was taken out of",
+            "p_value": "that it turns no more than audit.least more images than some control, or raises the logit no "
+            "more, or that taking it out does no more than beside it (the largest of these; null: no test)",
             "q_value": "over all candidates (Benjamini & Hochberg 1995)",
+            "suspicion": "as in evidence",
+            "typical_accuracy": "on the quarter of the class's images that depend on it least",
+            "dependent_accuracy": "on the quarter that depend on it most",
             "images": "held-out images that it was pasted on",
             "needed": "undecided: how many images would decide, if things stay as they are (null: decided)",
             "exemplars": "the patches, as in evidence",
@@ -202,14 +215,18 @@ AUDIT = (
     ),
     Table(
         "spuriosity",
-        ("candidate", "place"),
-        "a class's images ranked from those that depend most on a cue to those most typical",
+        ("image_id", "candidate"),
+        "how much each image depends on a cue: those that have it, and all of the class; the most dependent are those "
+        "the class may owe to the cue, the least dependent are typical of it (Moayeri et al. 2023)",
         {
+            "image_id": _IMAGE,
             "candidate": "as in evidence",
             "class": _CLASS,
-            "place": "from 0, the most dependent first",
-            "image_id": _IMAGE,
             "dependence": "sum of the attributions for the class over its positions in the cue's cells, in logits",
+            "strongest": "the largest of them (null: no position is there)",
+            "row": "where that is, in the layer's map",
+            "col": "where that is, in the layer's map",
+            "own": "whether the image is labelled as the class, or, without a label, predicted as it",
             "held_out": "whether the image is of the half that the cue was not found in",
             "correct": "whether the model is right (null without a label)",
         },

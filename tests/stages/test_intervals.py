@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from activation_atlas.stages.intervals import clustered_share, wilson, wilson_bounds
+from activation_atlas.stages.intervals import clustered_share, paired, wilson, wilson_bounds
 
 
 def test_wilson_interval_by_hand():
@@ -55,3 +55,18 @@ def test_the_interval_of_a_purity_covers_where_rows_taken_as_independent_would_n
     covers = [low <= truth <= high for _, low, high, _ in (clustered_share(*each) for each in drawn)]
     taken = [low <= truth <= high for low, high in (wilson((o * r).sum(), r.sum()) for o, r, _ in drawn)]
     assert np.mean(covers) >= 0.93 and np.mean(taken) < 0.85
+
+
+def test_paired_interval_by_hand():
+    # Of 10, 4 gained and 1 lost: (3 -+ 1.96 (6 - 9 / 12)^.5) / 12.
+    assert paired(4, 1, 10) == pytest.approx((0.25 - 1.959964 * 5.25**0.5 / 12, 0.25 + 1.959964 * 5.25**0.5 / 12))
+    low, high = paired(0, 0, 100)
+    assert low == -high and 0 < high < 0.03
+    assert paired(0, 0, 0) == (-1.0, 1.0)
+
+
+def test_paired_intervals_hold_what_they_say():
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(60, [0.15, 0.05, 0.8], 4000)
+    bounds = np.array([paired(gained, lost, 60) for gained, lost, _ in drawn.tolist()])
+    assert 0.94 <= np.mean((bounds[:, 0] <= 0.1) & (0.1 <= bounds[:, 1])) <= 0.97

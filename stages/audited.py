@@ -1,4 +1,4 @@
-"""An atlas's rows, part by part, with what each argues for and whose image it is of."""
+"""What an audit looks at, part by part: images of both halves, an atlas's rows and what each argues for. A leaf."""
 
 from __future__ import annotations
 
@@ -78,19 +78,25 @@ def _hot(of: Assigned, extract: State) -> np.ndarray:
 
 
 def rows_of(inputs: Inputs, view: ViewSpec, extract: State, grids: Grids, seed: int) -> Iterator[Rows]:
-    """All rows of an atlas, one part at a time."""
+    """All rows of an atlas, one part at a time; parts without any are left out."""
+    for part in range(inputs.parts(f"layouts/{view.name}")):
+        if (rows := part_of(inputs, view, extract, grids, seed, part)) is not None:
+            yield rows
+
+
+def part_of(inputs: Inputs, view: ViewSpec, extract: State, grids: Grids, seed: int, part: int) -> Rows | None:
+    """The rows of one part; None where it has none."""
+    layout = inputs.part(f"layouts/{view.name}", part, ["image_id", "row", "col", "x", "y"])
+    if not len(layout):
+        return None
     columns = ["image_id", "row", "col", "attribution", *(["attributed_classes"] if extract["top"] else [])]
-    for part, layout in enumerate(inputs.stream(f"layouts/{view.name}", ["image_id", "row", "col", "x", "y"])):
-        if not len(layout):
-            continue
-        images = images_of(inputs, part, extract, seed)
-        table = inputs.part(view.rows_table, part, columns)
-        values = _values(table, find(layout, table), extract)
-        names = layout["image_id"].combine_chunks().dictionary_encode().dictionary.to_pylist()
-        place = {own: k for k, own in enumerate(images.ids)}
-        image = np.array([place[name] for name in names])[numbered(layout)]
-        row, col = (layout[name].to_numpy().astype(np.int64) for name in ("row", "col"))
-        yield Rows(images, image, grids.cells(layout), row, col, values)
+    table, images = inputs.part(view.rows_table, part, columns), images_of(inputs, part, extract, seed)
+    names = layout["image_id"].combine_chunks().dictionary_encode().dictionary.to_pylist()
+    place = {own: k for k, own in enumerate(images.ids)}
+    image = np.array([place[name] for name in names])[numbered(layout)]
+    row, col = (layout[name].to_numpy().astype(np.int64) for name in ("row", "col"))
+    values = _values(table, find(layout, table), extract)
+    return Rows(images, image, grids.cells(layout), row, col, values)
 
 
 def _values(table: pa.Table, where: np.ndarray, extract: State) -> np.ndarray:

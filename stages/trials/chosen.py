@@ -1,0 +1,89 @@
+"""The images of a trial: drawn part by part, so that few are held however many there are."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from activation_atlas.stages.audited import images_of
+from activation_atlas.stages.halves import priority
+from activation_atlas.stages.stage import Inputs, State
+
+SOURCES = 50
+"""Images that random patches are cut from."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Ids of images, each list in the order in which they were drawn.
+
+    Attributes:
+        hosts: held-out images that are neither of the class nor taken for it, for patches to be pasted on.
+        sources: images of the searched half, for random patches.
+        carriers: held-out images that have the cue, and the position (row, col) where it is.
+        uris: of all these and of those asked for besides.
+    """
+
+    hosts: list[str]
+    sources: list[str]
+    carriers: list[tuple[str, int, int]]
+    uris: dict[str, str]
+
+
+def draw(inputs: Inputs, extract: State, cue: dict[str, Any], images: int, seed: int) -> Drawn:
+    """The images of one cue's trial, at most ``images`` hosts and half as many carriers."""
+    column = list(extract["attributed"]).index(cue["class"])
+    salt = int(cue["candidate"]) + 100
+    hosts: list[tuple[int, str]] = []
+    sources: list[tuple[int, str]] = []
+    for part in range(inputs.parts("predictions")):
+        known = images_of(inputs, part, extract, seed)
+        draws = priority(known.ids, seed, salt)
+        able = known.held & ~known.own[:, column] & ~known.called[:, column]
+        hosts = _smallest(hosts, draws, known.ids, able, images)
+        sources = _smallest(sources, draws, known.ids, ~known.held, SOURCES)
+    carriers = _carriers(inputs, cue, max(1, images // 2), seed, salt)
+    wanted = [own for _, own in (*hosts, *sources)] + [own for own, _, _ in carriers]
+    wanted += [own["image_id"] for own in (*cue["exemplars"], *cue["others"])]
+    return Drawn(
+        [own for _, own in hosts], [own for _, own in sources], carriers, uris_of(inputs, dict.fromkeys(wanted))
+    )
+
+
+def _smallest(
+    kept: list[tuple[int, str]], draws: np.ndarray, ids: Sequence[str], able: np.ndarray, most: int
+) -> list[tuple[int, str]]:
+    new = zip(draws[able].tolist(), np.array(ids, object)[able].tolist(), strict=True)
+    return heapq.nsmallest(most, [*kept, *new])
+
+
+def _carriers(inputs: Inputs, cue: dict[str, Any], most: int, seed: int, salt: int) -> list[tuple[str, int, int]]:
+    """Held-out images at one of whose positions the cue speaks for the class as its exemplars do."""
+    kept: list[tuple[int, str, int, int]] = []
+    for part in inputs.stream("spuriosity", ["image_id", "candidate", "strongest", "row", "col", "held_out"]):
+        mine = pc.and_(pc.equal(part["candidate"], cue["candidate"]), part["held_out"])
+        rows = part.filter(pc.and_(mine, pc.fill_null(pc.greater_equal(part["strongest"], cue["typical"]), False)))
+        if len(rows):
+            ids = rows["image_id"].to_pylist()
+            places = zip(ids, rows["row"].to_pylist(), rows["col"].to_pylist(), strict=True)
+            new = [(int(draw), *place) for draw, place in zip(priority(ids, seed, salt, 1), places, strict=True)]
+            kept = heapq.nsmallest(most, [*kept, *new])
+    return [(own, row, col) for _, own, row, col in kept]
+
+
+def uris_of(inputs: Inputs, wanted: Iterable[str]) -> dict[str, str]:
+    """Where images are read from, in the order asked for."""
+    import pyarrow as pa
+
+    wanted = list(wanted)
+    found: dict[str, str] = {}
+    among = pa.array(wanted, pa.string())
+    for part in inputs.stream("images", ["image_id", "uri"]):
+        some = part.filter(pc.is_in(part["image_id"], value_set=among))
+        found |= dict(zip(some["image_id"].to_pylist(), some["uri"].to_pylist(), strict=True))
+    return {own: found[own] for own in wanted if own in found}
