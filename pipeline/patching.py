@@ -35,7 +35,7 @@ def patch_of(
 
     Args:
         folder: of a finished run with attributions.
-        from_: a class by its name or number, or ``any``: images of all other classes. to: a class.
+        from_: a class by its name or number, a group of ``classes.groups``, or ``any``: all other classes. to: a class.
         atlas: default: the first that shows all activations of a layer. grid: default: its finest.
         images: of either half, at most.
         storage_options: for fsspec, where the photographs lie on a remote store.
@@ -61,8 +61,8 @@ def patch_of(
         raise UserError(f"--grid: atlas {chosen.name!r} has no grid {grid}, but {', '.join(map(str, chosen.grids))}")
     listed = asked.images.model_copy(update={"storage_options": storage_options or {}})
     inputs = StoreInputs(Store(run.path), "", "")
-    options = {"count": images, "batch": batch, "seed": seed}
-    return patch_run(inputs, asked.model, listed, chosen.view, grid or max(chosen.grids), from_, to, **options)
+    at, ways = (chosen.view, grid or max(chosen.grids)), (from_, to)
+    return patch_run(inputs, asked.model, listed, *at, *ways, groups=asked.groups, count=images, batch=batch, seed=seed)
 
 
 def _atlas(atlases: list[Any], name: str | None, folder: str | os.PathLike[str]) -> Any:
@@ -77,7 +77,7 @@ def _atlas(atlases: list[Any], name: str | None, folder: str | os.PathLike[str])
 
 def patch(
     folder: Folder,
-    from_: Annotated[str, typer.Option("--from", metavar="CLASS", help="a class, or any: images of all others")],
+    from_: Annotated[str, typer.Option("--from", metavar="CLASS", help="a class, a group of classes.groups, or any")],
     to: Annotated[str, typer.Option("--to", metavar="CLASS", help="the class that the images are to become")],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="where the figure goes, PNG or PDF")] = None,
     atlas: Annotated[str | None, typer.Option(help="default: the first of all activations of a layer")] = None,

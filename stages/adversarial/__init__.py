@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +27,9 @@ from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.drawing.numbers import percent, plural
 from activation_atlas.stages.drawing.sheet import Sheet
 from activation_atlas.stages.feed import Feed, at_size
+from activation_atlas.stages.groups import Given, groups_of
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec, ViewSpec
-from activation_atlas.stages.stage import Inputs, UserError
+from activation_atlas.stages.stage import Inputs, State, UserError
 from activation_atlas.stages.tasks import log_odds
 
 LEAST = 5
@@ -57,7 +58,7 @@ class Patched:
     """What came of it.
 
     Attributes:
-        from_, to: names of the classes; ``any`` for all others.
+        from_, to: the class or group that images are of (``any``: all other classes), and the class.
         atlas, grid: whose cells were looked through.
         proposals: the positions that were, the strongest cell first.
         patch: the one that was chosen, of these; source: the image that it was cut from, uint8 (h, w, c).
@@ -113,14 +114,14 @@ def _share(rate: tuple[float, float, float]) -> str:
 
 def patch_run(
     inputs: Inputs, model: ModelSpec, images: ImagesSpec, view: ViewSpec, grid: int, from_: str, to: str,
-    *, count: int = 100, batch: int = 64, seed: int = 0,
+    *, groups: Given | None = None, count: int = 100, batch: int = 64, seed: int = 0,
 ) -> Patched:  # fmt: skip
     """Proposes, chooses, and tries a patch on a finished run.
 
     Args:
         inputs: of the run folder. model, images: as it ran.
         view, grid: the atlas whose cells are looked through.
-        from_: a class, or ``any``. to: a class.
+        from_: a class, one of the groups, or ``any``. to: a class.
         count: images of either half, at most.
 
     Raises:
@@ -134,9 +135,9 @@ def patch_run(
     if extract["kind"] == "quantity":
         raise UserError("patch: the model's outputs are quantities, and no image is of a class")
     goal = class_index(to, extract["classes"], "--to")
-    start = None if from_ == ANY else class_index(from_, extract["classes"], "--from")
-    if goal == start:
-        raise UserError(f"patch: --from and --to are both {to!r}; give two classes")
+    start = _classes(inputs, extract, from_, groups)
+    if goal in start:
+        raise UserError(f"patch: {to!r} is of what --from names; give two classes")
     proposals = propose(inputs, view, grid, goal, start, seed)
     network = open_model(model)
     shown = images.settled(network.brings)
@@ -147,7 +148,7 @@ def patch_run(
     pixels = feed.first(uris, len(uris))
     search, held, sources = ([pixels[i] for i in some if i in pixels] for some in ids)
     if min(len(search), len(held)) < LEAST or not sources:
-        said = f"of {extract['classes'][start]!r} " if start is not None else ""
+        said = "" if from_ == ANY else f"of {from_!r} "
         raise UserError(
             f"patch: of images {said}that are not taken for {to!r} already there are {len(search)} to choose on and "
             f"{len(held)} to try on, and {LEAST} of each are needed; give a run of more images, or --from {ANY}"
@@ -182,8 +183,18 @@ def patch_run(
     )  # fmt: skip
 
 
+def _classes(inputs: Inputs, extract: Mapping[str, Any], name: str, groups: Given | None) -> list[int]:
+    """Indices of what ``--from`` names; none for all."""
+    if name == ANY:
+        return []
+    known = groups_of(inputs, groups)
+    if name in known and name not in extract["classes"]:
+        return known[name]
+    return [class_index(name, extract["classes"], "--from", also=[*known, ANY])]
+
+
 def _hosts(
-    inputs: Inputs, extract: Mapping[str, Any], goal: int, start: int | None, count: int, seed: int
+    inputs: Inputs, extract: State, goal: int, start: Sequence[int], count: int, seed: int
 ) -> tuple[list[str], list[str], list[str]]:
     """Ids to choose on, to try on, and to cut other parts from, each in the order of a draw of its own images."""
     column = {int(k): place for place, k in enumerate(extract["attributed"])}
@@ -191,14 +202,15 @@ def _hosts(
     for part in range(inputs.parts("predictions")):
         known = images_of(inputs, part, extract, seed)
         other = ~known.own[:, column[goal]] & ~known.called[:, column[goal]]
-        mine = other if start is None else other & known.own[:, column[start]]
+        mine = other & known.own[:, [column[k] for k in start]].any(1) if start else other
         for some, own in zip(found, (mine & ~known.held, mine & known.held, other & ~known.held), strict=True):
             some.extend(np.array(known.ids, object)[own].tolist())
-    most = (count, count, SOURCES)
-    return tuple(
-        [some[k] for k in np.random.default_rng([seed, place, 43]).permutation(len(some))[:few]]
-        for place, (some, few) in enumerate(zip(map(sorted, found), most, strict=True))
-    )
+
+    def few(place: int, most: int) -> list[str]:
+        some = sorted(found[place])
+        return [some[k] for k in np.random.default_rng([seed, place, 43]).permutation(len(some))[:most]]
+
+    return few(0, count), few(1, count), few(2, SOURCES)
 
 
 def _uris(inputs: Inputs, ids: set[str]) -> dict[str, str]:

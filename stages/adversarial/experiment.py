@@ -167,7 +167,7 @@ def rates(turned: np.ndarray, static: int) -> Rates:
     def share(hits: np.ndarray) -> tuple[float, float, float]:
         return float(hits.mean()), *wilson(float(hits.sum()), len(hits))
 
-    return Rates(share(turned[static]), share(turned.any(0)))
+    return Rates(share(turned[static]), share(np.any(turned, axis=0)))
 
 
 def controls(

@@ -70,9 +70,7 @@ def _examples(sheet: Sheet, made: Patched) -> None:
             turned = bool(row) and example.turned
             weight, color = ("semibold", FRAME) if turned else ("regular", INK)
             sheet.text(left, y + _TILE + 22, probability(odds), 17, weight, color)
-    words = (
-        f"Percentages: the model’s probability of {made.to}; in colour where it is what the model takes the image for."
-    )
+    words = f"Drawn at random. Percentages: the probability of {made.to}, in colour where the model takes it for that."
     sheet.text(start, top + 2 * (_TILE + 40) + 8, sheet.fitted(words, 15, WIDTH - start - _MARGIN), 15, color=QUIET)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,28 +38,28 @@ class Proposal:
     speaks: float
 
 
-def propose(inputs: Inputs, view: ViewSpec, grid: int, to: int, from_: int | None, seed: int) -> list[Proposal]:
+def propose(inputs: Inputs, view: ViewSpec, grid: int, to: int, from_: Sequence[int], seed: int) -> list[Proposal]:
     """The cells that speak most surely for ``to``, and in each the images that do so most, the first cell first.
 
     Looked for in the half of the images that is not held out, among those that are neither of the one class nor of the
     other: a part of a great white shark makes any whale a shark.
 
     Args:
-        from_: class index; None: against the mean of all other classes.
+        from_: class indices, of which the mean is taken; none: all other classes.
 
     Raises:
         UserError: the run has no attributions for these classes, or no cell speaks for it.
     """
     extract = inputs.state("extract", "")
     attributed = {int(k): column for column, k in enumerate(extract["attributed"])}
-    for index in (k for k in (to, from_) if k is not None):
+    for index in (to, *from_):
         if index not in attributed:
             name = extract["classes"][index]
             raise UserError(f"patch: the run has no attributions for {name!r}; run it with extract.attribution: all")
     table = inputs.table(f"grids/{view.name}", ["grid", "cell_x", "cell_y"])
     table = table.filter(pa.array(table["grid"].to_numpy() == grid)).combine_chunks()
     grids, count = Grids(table), len(table)
-    columns = attributed[to], None if from_ is None else attributed[from_]
+    columns = attributed[to], [attributed[k] for k in from_ or attributed if k != to], not from_
     images, sums, squares = (np.zeros(count) for _ in range(3))
     for rows in rows_of(inputs, view, extract, grids, seed):
         for cell, values in _of_images(rows, *columns):
@@ -89,20 +89,17 @@ def propose(inputs: Inputs, view: ViewSpec, grid: int, to: int, from_: int | Non
     return [Proposal(place[k], float(bound[k]), own, row, col, d) for k in best for d, own, row, col in kept[k]]
 
 
-def _speaks(rows: Rows, to: int, from_: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """How much each row speaks for the one class against the other, and whether it may stand for others."""
+def _speaks(rows: Rows, to: int, from_: list[int], all_others: bool) -> tuple[np.ndarray, np.ndarray]:
+    """How much each row speaks for the one class against the others, and whether it may stand for images of neither."""
     values, images = rows.values, rows.images
-    if from_ is None:
-        others = np.delete(values, to, 1)
-        against, of = others.mean(1) if others.shape[1] else np.zeros(len(values)), images.own[:, to]
-    else:
-        against, of = values[:, from_], images.own[:, to] | images.own[:, from_]
+    against = values[:, from_].mean(1) if from_ else 0.0
+    of = images.own[:, to] if all_others else images.own[:, [to, *from_]].any(1)
     return values[:, to] - against, ~(images.held | of)[rows.image]
 
 
-def _of_images(rows: Rows, to: int, from_: int | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _of_images(rows: Rows, to: int, from_: list[int], all_others: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Of each image in each cell, the cell and the mean of its rows: they are no independent ones."""
-    speaks, able = _speaks(rows, to, from_)
+    speaks, able = _speaks(rows, to, from_, all_others)
     if able.any():
         pairs, place = np.unique((rows.cell[able] << 32) | rows.image[able], return_inverse=True)
         yield pairs >> 32, np.bincount(place, speaks[able]) / np.bincount(place)
