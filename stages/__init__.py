@@ -33,6 +33,7 @@ ORDER = (
     "concepts",
     "repair",
     "repaired",
+    "audit",
     "look",
     "report",
 )

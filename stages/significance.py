@@ -59,8 +59,8 @@ def sign_flip(values: np.ndarray, seed: int) -> float:
         signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
         return float(np.mean(signs @ values >= found - slack))
     rng = np.random.default_rng([seed, 13])
-    signs = (1 - 2 * rng.integers(2, size=(AT_ONCE, n), dtype=np.int8) for _ in range(DRAWS // AT_ONCE))
-    reached = sum(int((some @ values >= found - slack).sum()) for some in signs)
+    drawn = (1 - 2 * rng.integers(2, size=(AT_ONCE, n), dtype=np.int8) for _ in range(DRAWS // AT_ONCE))
+    reached = sum(int((some @ values >= found - slack).sum()) for some in drawn)
     return float((reached + 1) / (DRAWS + 1))
 
 

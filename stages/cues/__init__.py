@@ -112,8 +112,8 @@ def told(row: dict[str, Any], classes: list[str]) -> str:
     name = classes[row["class"]]
     said = (
         f"pasted on {row['images']} images of other classes it raises the logit of {name} by {row['effect']:.1f} "
-        f"[{row['low']:.1f}, {row['high']:.1f}], and {row['flip_rate']:.0%} become {name} "
-        f"({row['control_rate']:.0%} with the strongest control, {CONTROLLED[row['control']]})"
+        f"[{row['low']:.1f}, {row['high']:.1f}], and {row['flip_rate']:.1%} become {name} "
+        f"({row['control_rate']:.1%} with the strongest control, {CONTROLLED[row['control']]})"
     )
     if row.get("removal") is None:
         return f"{said}; it could not be taken out of enough images ({row['carriers']})"

@@ -14,6 +14,9 @@ PASTED = ("paste", "elsewhere", "random", "class", "noise")
 CONTROLS = ("random", "class", "noise")
 """What a pasted cue is held against."""
 
+ALIKE = 4
+"""Levels of 255 by which noise must differ from its patch: that of a plain colour is the patch, and no control."""
+
 
 @dataclass(frozen=True)
 class Patch:
@@ -68,7 +71,9 @@ def pastings(
         if others:
             other, centre = others[int(rng.integers(len(others)))]
             made["class"] = cut(pixels[other], around(centre, shape, size)), rect
-        made["noise"] = noise_like(own, rng), rect
+        noise = noise_like(own, rng)
+        if np.abs(noise.astype(int) - own).mean() >= ALIKE:
+            made["noise"] = noise, rect
         for kind in PASTED:
             if kind in made:
                 new, where = made[kind]

@@ -49,3 +49,9 @@ def test_the_same_seed_makes_the_same_changes():
     for one, other in zip(first, second, strict=True):
         assert one.rect == other.rect
         np.testing.assert_array_equal(one.image, other.image)
+
+
+def test_a_plain_patch_has_no_noise_of_its_own():
+    pixels = {name: np.full((16, 16, 3), k * 60, np.uint8) for k, name in enumerate(("host", "cue", "source"))}
+    made = pastings(["host"], [Patch("cue", 0, 0, (2, 3, 6, 9))], [], ["source"], pixels, np.random.default_rng(0))
+    assert [c.kind for c in made] == ["paste", "elsewhere", "random"]
