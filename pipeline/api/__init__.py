@@ -32,6 +32,7 @@ __all__ = [
     "Map",
     "Maximised",
     "ModelSpec",
+    "Patched",
     "Plan",
     "PlannedStep",
     "RunFolder",
@@ -51,6 +52,7 @@ __all__ = [
     "maximise",
     "open_run",
     "panel",
+    "patch",
     "plan",
     "run",
 ]
@@ -60,7 +62,9 @@ if TYPE_CHECKING:
     from activation_atlas.pipeline.config import Config
     from activation_atlas.pipeline.config import load as load_config
     from activation_atlas.pipeline.init import Begun, init
+    from activation_atlas.pipeline.patching import patch_of as patch
     from activation_atlas.pipeline.results import Atlas, Doubt, RunFolder, RunResult, open_run
+    from activation_atlas.stages.adversarial import Patched
     from activation_atlas.stages.doubt.compare import Compared, compare
     from activation_atlas.stages.explain.interactive import Explained, Map
     from activation_atlas.stages.explain.interactive import explain_images as explain
@@ -83,6 +87,7 @@ else:
         **dict.fromkeys(("Begun", "init"), "pipeline.init"),
         **{"Config": "pipeline.config", "load_config": "pipeline.config:load"},
         **dict.fromkeys(("Atlas", "Doubt", "RunFolder", "RunResult", "open_run"), "pipeline.results"),
+        **{"Patched": "stages.adversarial", "patch": "pipeline.patching:patch_of"},
         **dict.fromkeys(("Compared", "compare"), "stages.doubt.compare"),
         **dict.fromkeys(("Explained", "Map"), "stages.explain.interactive"),
         **{"explain": "stages.explain.interactive:explain_images", "panel": "stages.explain.panel:panel_of"},
