@@ -192,15 +192,6 @@ class RunFolder:
         return found
 
     @property
-    def verified(self) -> list[str]:
-        """The verified cues of an audit, each in a sentence, the most suspicious first: with ``--fail-on verified``
-        the command ends with status 4 where there is one."""
-        if "cues" not in self.folder.tables:
-            return []
-        rows = self.folder.table("cues").sort_values("rank")
-        return [str(text) for text in rows["text"][rows["verdict"] == "verified"]]
-
-    @property
     def page(self) -> Path | None:
         """The page to open first; None where the report was not made."""
         path = self.path / PAGE
@@ -244,6 +235,15 @@ class RunResult:
     def too_many_rejected(self) -> bool:
         """Whether that is more than the configuration allows: the command ends with status 3."""
         return self.rejected > self.max_rejects * self.images
+
+    @property
+    def verified(self) -> list[str]:
+        """The verified cues of an audit, each in a sentence, the most suspicious first: with ``--fail-on verified``
+        the command ends with status 4 where there is one."""
+        if "cues" not in self.folder.tables:
+            return []
+        rows = self.folder.table("cues").sort_values("rank")
+        return [str(text) for text in rows["text"][rows["verdict"] == "verified"]]
 
     @property
     def page(self) -> Path | None:
