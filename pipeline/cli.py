@@ -39,6 +39,9 @@ def run(
     log_format: Annotated[str, typer.Option(help="text or json")] = "text",
     quiet: Annotated[bool, typer.Option("--quiet", help="only warnings and errors")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="exit status 2 where the run cannot be right")] = False,
+    fail_on: Annotated[
+        str | None, typer.Option(metavar="VERDICT", help="verified: exit status 4 where a cue of the audit is")
+    ] = None,
 ) -> None:
     """Runs what is missing or stale; with nothing to do it says so."""
     from activation_atlas.pipeline import commands
@@ -47,7 +50,11 @@ def run(
 
     if log_format not in ("text", "json"):
         raise UserError(f"--log-format {log_format}: choose text or json")
+    if fail_on not in (None, "verified"):
+        raise UserError(f"--fail-on {fail_on}: there is only verified")
     loaded = load(config, settings or ())
+    if fail_on and loaded.audit is None:
+        raise UserError(f"--fail-on {fail_on}: nothing is audited; add audit: {{}} to the configuration")
     lines = log_format == "json" and not quiet
     told = progress(log_format, quiet)
     try:
@@ -76,6 +83,10 @@ def run(
         share, allowed = done.rejected_share, done.max_rejects
         end(f"too many rejects: {share:.1%} of the images, extract.max_rejects is {allowed:.1%}", "error")
         status = 3
+    if fail_on and (found := done.verified):
+        for text in found:
+            end(f"--fail-on verified: {text}", "error")
+        status = 4
     if done.doubts:
         # Each was told when it was found, which may be hours ago, or in another run: the first, and the last remedy.
         first, last = done.doubts[0].message, done.doubts[-1].remedy

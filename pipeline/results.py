@@ -237,6 +237,15 @@ class RunResult:
         return self.rejected > self.max_rejects * self.images
 
     @property
+    def verified(self) -> list[str]:
+        """The verified cues of an audit, each in a sentence, the most suspicious first: with ``--fail-on verified``
+        the command ends with status 4 where there is one."""
+        if "cues" not in self.folder.tables:
+            return []
+        rows = self.folder.table("cues").sort_values("rank")
+        return [str(text) for text in rows["text"][rows["verdict"] == "verified"]]
+
+    @property
     def page(self) -> Path | None:
         """The page to open first; None where the report was not made."""
         return self.folder.page

@@ -16,6 +16,7 @@ EXITS = (
     ("1", "a fault of ours; the traceback says where"),
     ("2", "something you can mend, in one line; with `--strict` also a run that cannot be right"),
     ("3", "done, but more images were rejected than `extract.max_rejects` allows"),
+    ("4", "done, and with `--fail-on verified` a cue of the audit is verified"),
     ("130", "interrupted; the same command goes on"),
 )
 

@@ -98,11 +98,13 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 
 
 def _tell(inputs: Inputs, rows: list[dict[str, Any]]) -> None:
-    """A line for each verified cue, and one for how many there are of the others."""
+    """What came of each in words; a line for each verified cue, and one for how many there are of the others."""
     classes = inputs.state("extract", "")["classes"]
     for row in rows:
+        if row.get("control") is not None:
+            row["text"] = f"cue {row['candidate']} of {classes[row['class']]} is {row['verdict']}: {told(row, classes)}"
         if row["verdict"] == "verified":
-            inputs.note(f"cue {row['candidate']} of {classes[row['class']]} is verified: {told(row, classes)}")
+            inputs.note(row["text"])
     others = {name: sum(row["verdict"] == name for row in rows) for name in VERDICTS[1:]}
     inputs.note("cues: " + ", ".join(f"{count} {name}" for name, count in others.items()))
 
@@ -132,7 +134,7 @@ def _fit_reads(params: Params) -> tuple[str, ...]:
 
 STAGE = Stage(
     name="cues",
-    version=1,
+    version=2,
     about="which candidates are shortcuts, which are not, and how sure that is",
     params=Params,
     shards=one_shard,

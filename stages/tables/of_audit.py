@@ -86,6 +86,7 @@ def cues() -> pa.Schema:
             ("atlas", pa.string()),
             ("cells", CELLS),
             ("about", pa.string()),
+            ("text", pa.string()),
         ]
     )
 
@@ -210,7 +211,8 @@ AUDIT = (
             "exemplars": "the patches, as in evidence",
             "atlas": "as in evidence",
             "cells": "as in evidence",
-            "about": "why no test was possible, and what is missing (null: there was one)",
+            "about": "why no test was possible, or what is missing for a verdict (null: nothing is)",
+            "text": "the row in words (null: no test was possible)",
         },
     ),
     Table(

@@ -101,10 +101,22 @@ class _Trial:
             others = [(o["image_id"], self._pixel(o)) for o in self.cue["others"] if o["image_id"] in self.pixels]
             tried += self._rows(pastings(hosts, patches, others, sources, self.pixels, rng), hosts)
             shape = tuple(int(np.median([p.rect[k + 2] - p.rect[k] for p in patches])) for k in (0, 1))
-            there = [(i, self._pixel({"row": r, "col": c})) for i, r, c in self.drawn.carriers if i in self.pixels]
+            y, x = self._off(patches)
+            centres = [(i, self._pixel({"row": r, "col": c})) for i, r, c in self.drawn.carriers if i in self.pixels]
+            there = [(own, (centre[0] + y, centre[1] + x)) for own, centre in centres]
             taken = removals(there, (shape[0], shape[1]), sources, self.pixels, rng)
             tried += self._rows(taken, [own for own, _ in there])
         return {"patches": rows, "trials": tried}
+
+    def _off(self, patches: list[Patch]) -> tuple[float, float]:
+        """Pixels (down, right) from the middle of a position to that of what carries the cue there: the exemplars'
+        medians. Large strides and receptive fields put the one beside the other."""
+        middles = [self._pixel({"row": p.row, "col": p.col}) for p in patches]
+        off = [
+            [(p.rect[k] + p.rect[k + 2] - 1) / 2 - m[k] for k in (0, 1)] for p, m in zip(patches, middles, strict=True)
+        ]
+        down, right = np.median(np.array(off), 0)
+        return float(down), float(right)
 
     def _read(self, ids: list[str]) -> list[str]:
         return [own for own in ids if own in self.pixels]
@@ -148,7 +160,7 @@ class _Trial:
 
 STAGE = Stage(
     name="trials",
-    version=1,
+    version=2,
     about="each candidate pasted on held-out images and taken out of others, beside its controls",
     params=Params,
     shards=_shards,
