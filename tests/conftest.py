@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from activation_atlas.stages.caches import clear_all
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Of how often it traces a function in one process TensorFlow warns by what ran before: no test's own.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 ROOT = Path(__file__).parent.parent
 
