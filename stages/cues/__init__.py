@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from activation_atlas.stages import tables
-from activation_atlas.stages.cues.verdict import FEWEST, needed, pasted, removed, verdict
+from activation_atlas.stages.cues.verdict import FEWEST, needed, needed_without, pasted, removed, verdict
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.significance import bh
 from activation_atlas.stages.specs import Spec
@@ -51,16 +51,24 @@ def fit(inputs: Inputs, params: Params) -> State:
         if row["verdict"] == "undecided" and row.get("gap") is not None:
             row["needed"] = needed(row, params.least)
             if row["needed"] is None:
-                row["about"] = "turns images, but taking it out shows no sure fall; more images that have it would tell"
+                row["about"] = _missing(row)
     found.sort(key=lambda row: (VERDICTS.index(row["verdict"]), row["candidate"]))
     _tell(inputs, found)
     counts = {name: sum(row["verdict"] == name for row in found) for name in VERDICTS}
     return {"rows": [{"rank": k, **row} for k, row in enumerate(found)], "metrics": counts}
 
 
+def _missing(row: dict[str, Any]) -> str:
+    """What an undecided cue lacks that surely turns more images than its controls, or as surely does not."""
+    if (more := needed_without(row)) is not None:
+        what = f"{more:,} images that have it would show one, {row['carriers']} were there"
+        return f"turns images, but taking it out shows no sure fall; if things stay as they are, {what}"
+    return "turns images, but among so many candidates not surely enough; more images would tell"
+
+
 def _found(inputs: Inputs, params: Params, cue: dict[str, Any]) -> dict[str, Any]:
     """One candidate: what its trial gave."""
-    own = {name: cue[name] for name in ("candidate", "class", "atlas", "cells", "suspicion")}
+    own = {name: cue[name] for name in ("candidate", "class", "origin", "atlas", "cells", "suspicion")}
     own |= _ends(inputs, cue)
     if not params.tried:
         return {**own, "images": 0, "exemplars": [], "about": "there is no network to try it on"}
@@ -72,7 +80,7 @@ def _found(inputs: Inputs, params: Params, cue: dict[str, Any]) -> dict[str, Any
     if (p := found.pop("removal_p", None)) is not None and "p_value" in found:
         found["p_value"] = max(found["p_value"], p)
     if found["images"] < FEWEST:
-        short = f"{found['images']} held-out images of other classes to paste it on; {FEWEST} are needed"
+        short = f"{found['images']} held-out images that are neither of the class nor taken for it; {FEWEST} are needed"
         found["about"] = short if exemplars else "none of its exemplars can be read"
     return found
 
@@ -102,7 +110,9 @@ def _tell(inputs: Inputs, rows: list[dict[str, Any]]) -> None:
     classes = inputs.state("extract", "")["classes"]
     for row in rows:
         if row.get("control") is not None:
-            row["text"] = f"cue {row['candidate']} of {classes[row['class']]} is {row['verdict']}: {told(row, classes)}"
+            own = ", of its own images," if row["origin"] == "own" else ""
+            head = f"cue {row['candidate']} of {classes[row['class']]}{own} is {row['verdict']}"
+            row["text"] = f"{head}: {told(row, classes)}"
         if row["verdict"] == "verified":
             inputs.note(row["text"])
     others = {name: sum(row["verdict"] == name for row in rows) for name in VERDICTS[1:]}
@@ -134,7 +144,7 @@ def _fit_reads(params: Params) -> tuple[str, ...]:
 
 STAGE = Stage(
     name="cues",
-    version=2,
+    version=3,
     about="which candidates are shortcuts, which are not, and how sure that is",
     params=Params,
     shards=one_shard,

@@ -125,8 +125,19 @@ def verdict(found: dict[str, Any], q: float, least: float) -> str:
 def needed(found: dict[str, Any], least: float) -> int | None:
     """Images at which the gap's interval, which narrows with their square root, would leave out ``least``; None where
     it does so already, and where the gap is just that."""
-    away = abs(found["gap"] - least)
-    if away == 0 or not found["gap_low"] <= least <= found["gap_high"]:
+    return _until(found["images"], found["gap_low"], found["gap"], found["gap_high"], least)
+
+
+def needed_without(found: dict[str, Any]) -> int | None:
+    """Images that have the cue at which the fall's interval would leave out 0; None where it does so already, and where
+    it was taken out of too few."""
+    if found.get("removal") is None:
         return None
-    half = (found["gap_high"] - found["gap_low"]) / 2
-    return int(np.ceil(found["images"] * max(1.0, half / away) ** 2)) + 1
+    return _until(found["carriers"], found["removal_low"], found["removal"], found["removal_high"], 0.0)
+
+
+def _until(count: int, low: float, middle: float, high: float, line: float) -> int | None:
+    away = abs(middle - line)
+    if away == 0 or not low <= line <= high:
+        return None
+    return int(np.ceil(count * max(1.0, (high - low) / 2 / away) ** 2)) + 1

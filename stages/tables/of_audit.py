@@ -30,6 +30,7 @@ def evidence() -> pa.Schema:
         [
             ("candidate", pa.int32()),
             ("class", pa.int32()),
+            ("origin", pa.string()),
             ("atlas", pa.string()),
             ("cells", CELLS),
             *counts,
@@ -73,6 +74,7 @@ def cues() -> pa.Schema:
             ("rank", pa.int32()),
             ("candidate", pa.int32()),
             ("class", pa.int32()),
+            ("origin", pa.string()),
             ("verdict", pa.string()),
             *((name, pa.float32()) for name in numbers),
             ("control", pa.string()),
@@ -108,8 +110,10 @@ AUDIT = (
         ("candidate",),
         "regions of an atlas that speak for a class, the most suspicious first; found on one half of the images",
         {
-            "candidate": "from 0, the most suspicious first",
+            "candidate": "from 0, those that are put to the test first: the most suspicious foreign ones, then the "
+            "class's own that lie at one place or outside the object",
             "class": _CLASS,
+            "origin": "foreign: made by images of other classes; own: by the class's own",
             "atlas": "the atlas that the cells are of",
             "cells": "cells of one grid, neighbours that speak for the class alike",
             "rows": "sampled positions in these cells",
@@ -126,13 +130,14 @@ AUDIT = (
             "own_share": "share of all images of the class that have a position there",
             "other_share": "share of all other images that have",
             "error_lift": "error rate of the images there over that of all (null without labels)",
-            "constancy": "1 - entropy of the positions' places over that of all sampled places: 1 where the place is "
-            "always the same, 0 where it is anywhere",
-            "outside": "share of the positions whose middle is outside the given boxes or masks (null without)",
+            "constancy": "1 - entropy of the positions' places (own: in the class's images) over that of all sampled "
+            "places, on the half that is searched: 1 where it is always the same place, 0 where it is anywhere",
+            "outside": "share of the positions, one an image of those that make the region, whose middle is outside "
+            "evaluate.boxes or evaluate.masks (null without)",
             "typical": "median attribution for the class of what exemplars are drawn from (null: not tested)",
             "tested": "whether it was put to the test",
-            "exemplars": "positions that stand for it, strongest first: of images not of the class and not held out, "
-            "one of each, drawn from the half that speaks most for the class",
+            "exemplars": "positions that stand for it, strongest first: of images not of the class (own: of the class) "
+            "and not held out, one of each, drawn from the half that speaks most for the class",
             "others": "positions in other cells of images of the class that speak for it, drawn alike: controls",
         },
     ),
@@ -185,6 +190,7 @@ AUDIT = (
             "rank": "from 0",
             "candidate": "as in evidence",
             "class": _CLASS,
+            "origin": "as in evidence",
             "verdict": "verified, refuted or undecided",
             "effect": "mean change of the class's logit on pasting, over held-out images of other classes",
             "low": "lower end of its 95 % interval (bootstrap over images)",

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from activation_atlas.stages import tables
-from activation_atlas.stages.cues.verdict import needed, pasted, removed, verdict
+from activation_atlas.stages.cues.verdict import needed, needed_without, pasted, removed, verdict
 
 N = 100
 
@@ -80,3 +80,9 @@ def test_taking_out_is_held_against_taking_out_beside():
     assert found["removal_low"] < 2.05 and found["removal_p"] < 1e-3
     other = removed(_trials({}, {k: -v for k, v in ways.items()}), 0)
     assert verdict({"gap": 0.5, "gap_high": 0.6} | other, 0.0, 0.05) == "refuted"
+
+
+def test_more_images_that_have_it_show_a_fall_that_is_near_none():
+    found = {"carriers": 50, "removal": 0.5, "removal_low": -0.5, "removal_high": 1.5}
+    assert needed_without(found) == 50 * 4 + 1
+    assert needed_without(found | {"removal_low": 0.1}) is None and needed_without({"carriers": 3}) is None
