@@ -74,6 +74,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     table = table.filter(pa.array(table["grid"].to_numpy() == params.grid)).combine_chunks()
     columns, grids = [int(k) for k in extract["attributed"]], Grids(table)
     layer = extract["layers"][view.layer]
+    if extract["top"]:
+        inputs.note("audit: of each image the attributions of few classes are known; for all others they count as 0")
     size = layer["height"], layer["width"]
     sums, sampled = Sums(len(table), len(columns)), np.zeros(size, np.int64)
     wrong = labelled = images = 0
@@ -85,8 +87,9 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         there = np.unique(rows.image)
         images += len(there)
         of_class += rows.images.own[there].sum(0)
-        labelled += int(rows.images.labelled[there].sum())
-        wrong += int((rows.images.wrong & rows.images.labelled)[there].sum())
+        known = rows.images.labelled & rows.images.held
+        labelled += int(known[there].sum())
+        wrong += int((rows.images.wrong & known)[there].sum())
     own, foreign = sums.sides()
     x, y = (table[name].to_numpy().astype(np.int64) for name in ("cell_x", "cell_y"))
     found = distinct(

@@ -17,7 +17,7 @@ POOL = 2000
 
 @dataclass
 class Pool:
-    """A sample of positions, at most one an image: those of the images that draw the smallest numbers.
+    """A sample of positions, at most one a file: those of the files that draw the smallest numbers.
 
     Attributes:
         most: positions that are held.
@@ -29,8 +29,9 @@ class Pool:
 
     def add(self, draw: np.ndarray, members: list[tuple[str, int, int, float]]) -> None:
         """Positions (image_id, row, col, attribution), and the draw of each."""
-        draw, members = np.concatenate([self.draw, draw]), self.members + members
-        first = np.argsort(draw, kind="stable")[: self.most]
+        members = self.members + members
+        _, first = np.unique(np.concatenate([self.draw, draw]), return_index=True)
+        draw, first = np.concatenate([self.draw, draw]), first[: self.most]
         self.draw, self.members = draw[first], [members[k] for k in first]
 
     @property
@@ -49,8 +50,9 @@ class Occurrences:
     """Where one region occurs. Both halves count, and only the searched one may lend positions.
 
     Attributes:
-        images, own, wrong, labelled: distinct images with a row there, and of these those of the class, those that are
-            misclassified, those with a label.
+        images, own: distinct images with a row there, and those of the class among them.
+        wrong, labelled: of the held-out ones, those that are misclassified and those with a label: what goes wrong in
+            the searched half has a part in where regions are.
         places: (H, W) rows of the searched half by position; of a region of the class's own, of its own images.
         bearing: positions that speak for the class, a few: of its own images, or, of a foreign region, of all others.
     """
@@ -67,8 +69,9 @@ class Occurrences:
         there = np.unique(rows.image[inside])
         self.images += len(there)
         self.own += int(images.own[there, column].sum())
-        self.wrong += int((images.wrong & images.labelled)[there].sum())
-        self.labelled += int(images.labelled[there].sum())
+        known = images.labelled & images.held
+        self.wrong += int((images.wrong & known)[there].sum())
+        self.labelled += int(known[there].sum())
         seen = inside & ~images.held[rows.image]
         if not self.region.foreign:
             seen &= images.own[rows.image, column]
@@ -119,7 +122,8 @@ def _keep(pool: Pool, rows: Rows, chosen: np.ndarray, column: int, seed: int) ->
     best = which[order[first]]
     ids = [rows.images.ids[k] for k in rows.image[best]]
     numbers = (rows.row[best], rows.col[best], rows.values[best, column])
-    pool.add(priority(ids, seed, 17), list(zip(ids, *(each.tolist() for each in numbers), strict=True)))
+    files = [rows.images.files[k] for k in rows.image[best]]
+    pool.add(priority(files, seed, 17), list(zip(ids, *(each.tolist() for each in numbers), strict=True)))
 
 
 def constancy(places: np.ndarray, sampled: np.ndarray) -> float:

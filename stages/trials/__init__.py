@@ -103,7 +103,7 @@ class _Trial:
             rng = np.random.default_rng([self.params.seed, 29, self.cue["candidate"]])
             others = [(o["image_id"], self._pixel(o)) for o in self.cue["others"] if o["image_id"] in self.pixels]
             tried += self._rows(pastings(hosts, patches, others, sources, self.pixels, rng), hosts)
-            shape = tuple(int(np.median([p.rect[k + 2] - p.rect[k] for p in patches])) for k in (0, 1))
+            shape = tuple(int(np.ceil(np.median([p.rect[k + 2] - p.rect[k] for p in patches]))) for k in (0, 1))
             y, x = self._off(patches)
             centres = [(i, self._pixel({"row": r, "col": c})) for i, r, c in self.drawn.carriers if i in self.pixels]
             there = [(own, (centre[0] + y, centre[1] + x)) for own, centre in centres]

@@ -18,7 +18,9 @@ def _rows(seed: int) -> Rows:
     own = np.zeros((images, 3), bool)
     own[np.arange(images), rng.integers(0, 3, images)] = True
     held, flags = rng.random(images) < 0.5, np.zeros(images, bool)
-    known = Images([f"{k:016x}" for k in range(images)], own, own, ~flags, flags, held)
+    known = Images(
+        [f"{k:016x}" for k in range(images)], own, own, ~flags, flags, held, [f"{k:016x}" for k in range(images)]
+    )
     cell = rng.integers(0, 4, m)
     place = np.zeros(m, np.int64)
     return Rows(known, np.sort(rng.integers(0, images, m)), cell, place, place, rng.normal(size=(m, 3)))
