@@ -13,11 +13,11 @@ from activation_atlas.stages.intervals import wilson_bounds
 from activation_atlas.stages.significance import bh
 from activation_atlas.stages.slices.images import Finder, Images, Score
 
-SAME, WITHIN = 0.5, 0.8
-"""Of the images in either of two slices, the share in both from which they are the same; and of the smaller's, the share
-in both from which it lies within the other."""
+SAME, MOSTLY = 0.5, 2 / 3
+"""Of the images in either of two slices, the share in both from which they are the same; of the smaller's, the share in
+both from which they may be. And the share of a slice's images in another from which the others make no slice."""
 SURE = 0.05
-"""The p value below which a slice within another fails more than the other does, or one about it more than all do."""
+"""The p value below which a slice fails more than another, or than all."""
 
 
 @dataclass
@@ -131,9 +131,9 @@ def chance(errors: np.ndarray, labelled: np.ndarray, wrong: int, known: int) -> 
 def same(members: Any, wrong: np.ndarray) -> np.ndarray:
     """Of each slice the first before it that it is the same as, and that is itself the same as none; -1 of none.
 
-    They are the same that share half of their images; and so are two of which the one lies within the other, where the
-    later tells nothing more: within the earlier it fails no more than that does, or about it, what it has besides fails
-    no more than all images do (:func:`chance`).
+    They are the same that share half of their images; and so are two that share half of the smaller's images, where the
+    later tells nothing more: what they share fails no more than the earlier, and what it has besides is at most a third
+    of it, or fails no more than all images, as far as one can tell (:func:`chance`).
 
     Args:
         members: sparse (k, n) of 0 and 1, by rank.
@@ -142,23 +142,21 @@ def same(members: Any, wrong: np.ndarray) -> np.ndarray:
     known = ~np.isnan(wrong)
     of_known, of_wrong = members.multiply(known).tocsr(), members.multiply(known & (wrong > 0)).tocsr()
     both, labelled, errors = ((members @ each.T).toarray() for each in (members, of_known, of_wrong))
-    size, whole = both.diagonal(), (int((wrong > 0).sum()), int(known.sum()))
+    size, all_wrong, all_known = both.diagonal(), int((wrong > 0).sum()), int(known.sum())
     alike = both >= SAME * (size[:, None] + size - both)
-    found = np.full(len(size), -1)
-
-    def no_more(k: int, j: int) -> bool:
-        """Whether the one lies within the other, and ``k`` fails no more for it."""
-        told = False
-        if both[k, j] >= WITHIN * size[k]:
-            told = not surely(errors[k, j], labelled[k, j], int(errors[j, j]), int(labelled[j, j]))
-        if both[k, j] >= WITHIN * size[j]:
-            told = told or not surely(errors[k, k] - errors[k, j], labelled[k, k] - labelled[k, j], *whole)
-        return told
+    near = both >= SAME * np.minimum(size[:, None], size)
 
     def surely(errors: float, labelled: float, wrong: int, known: int) -> bool:
         return bool(chance(np.array([errors]), np.array([labelled]), wrong, known)[0] < np.log(SURE))
 
+    def no_more(k: int, j: int) -> bool:
+        besides = errors[k, k] - errors[k, j], labelled[k, k] - labelled[k, j]
+        shared = errors[k, j], labelled[k, j], int(errors[j, j]), int(labelled[j, j])
+        mostly = both[k, j] >= MOSTLY * size[k]
+        return not surely(*shared) and (mostly or not surely(*besides, all_wrong, all_known))
+
+    found = np.full(len(size), -1)
     for k in range(len(size)):
         before = np.flatnonzero(found[:k] < 0).tolist()
-        found[k] = next((j for j in before if alike[k, j] or no_more(k, j)), -1)
+        found[k] = next((j for j in before if alike[k, j] or (near[k, j] and no_more(k, j))), -1)
     return found

@@ -132,7 +132,7 @@ def test_chance_is_hypergeometric_and_same_are_those_that_share_half():
     assert same(members, wrong).tolist() == [-1, 0, 0, -1]
 
 
-def test_a_slice_within_another_is_the_same_unless_it_fails_more():
+def test_a_slice_that_tells_no_more_than_another_is_the_same():
     from scipy.sparse import csr_matrix
 
     wrong = np.zeros(200)
@@ -147,8 +147,16 @@ def test_a_slice_within_another_is_the_same_unless_it_fails_more():
     assert of(large, worse) == [-1, -1]  # 10 of 10: (40 over 10) less than one in a thousand draws
     assert of(large, apart) == [-1, -1]  # 4 of its 10 lie within
     assert of(worse, large) == [-1, -1]  # what is about it still fails more than all: 10 of 50, of all 24 of 200
-    around = np.zeros(200)
-    around[:10] = around[100:150] = 1
+    around, half = np.zeros(200), np.zeros(200)
+    around[:10] = around[100:150] = half[15:25] = half[100:108] = 1
+    assert of(large, half) == [-1, 0]  # 10 of its 18, of which 5 are wrong, and none of those besides
+    half[60:64] = 1
+    assert of(large, half) == [-1, -1]  # 10 of 22, too few
+    half[100:108] = 0
+    assert of(large, half) == [-1, 0]  # 10 of 14, and 4 that fail besides: no slice by themselves
+    half[15:25] = 0
+    half[20:24] = 1
+    assert of(large, half) == [-1, -1]  # 4 of 8, and the other 4 fail
     assert of(worse, around) == [-1, 0]  # what is about it, 0 of 50, does not
     assert of(large, worse, wrong=np.full(200, np.nan)) == [-1, 0]  # without labels none fails more
 
