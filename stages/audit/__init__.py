@@ -114,7 +114,7 @@ def _figure(
 ) -> tuple[dict[str, bytes], dict[str, Any] | None]:
     """The files of the figure, and what the page shows of it; nothing where no cue was tested."""
     rows = [
-        forest.tested(cue, inputs.part("trials", cue["candidate"]), named(cue, classes))
+        forest.measured(cue, inputs.part("trials", cue["candidate"]), named(cue, classes))
         for cue in cues
         if params.tried and cue["effect"] is not None
     ]

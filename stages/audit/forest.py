@@ -25,7 +25,7 @@ KINDS = {
 }
 COLOURS = {"verified": "#b2182b", "undecided": INK, "refuted": "#8b8b90"}
 WIDTH = 1440
-_MARGIN, _TOP, _LINE, _APART, _FOOT = 48, 176, 16, 20, 132
+_MARGIN, TOP, _LINE, _APART, _FOOT = 48, 176, 16, 20, 132
 _NAMES, _PANELS = 492, ((508, 828), (872, 1140), (1184, 1392))
 
 Span = tuple[float, float, float]
@@ -52,7 +52,7 @@ class Tested:
     removal: Span | None
 
 
-def tested(cue: Mapping[str, Any], trials: pa.Table, name: str) -> Tested:
+def measured(cue: Mapping[str, Any], trials: pa.Table, name: str) -> Tested:
     """A cue from its row of `cues` and its rows of `trials`."""
     changes, flips = {}, {}
     for kind in KINDS:
@@ -78,10 +78,10 @@ def forest(cues: Sequence[Tested], title: str, least: float, images: int) -> She
     """
     shown = list(cues)[:MOST]
     each = len(KINDS) * _LINE + _APART
-    sheet = Sheet(WIDTH, _TOP + len(shown) * each + _FOOT)
+    sheet = Sheet(WIDTH, TOP + len(shown) * each + _FOOT)
     sheet.text(_MARGIN, 62, "What the model leans on, tested", 34, "semibold")
     sheet.text(_MARGIN, 94, sheet.fitted(title, 19, WIDTH - 2 * _MARGIN), 19, color=QUIET)
-    bottom = _TOP + len(shown) * each
+    bottom = TOP + len(shown) * each
     changes = [span for cue in shown for span in cue.changes.values()]
     falls = [cue.removal for cue in shown if cue.removal is not None]
     scales = [
@@ -90,7 +90,7 @@ def forest(cues: Sequence[Tested], title: str, least: float, images: int) -> She
         _panel(sheet, 2, "Fall of the logit, taken out", "beyond as much taken out beside it", falls, bottom),
     ]
     for number, cue in enumerate(shown):
-        _cue(sheet, cue, _TOP + number * each, scales)
+        _cue(sheet, cue, TOP + number * each, scales)
     more = f" {plural(len(cues) - MOST, 'further candidate')} in the table cues." if len(cues) > MOST else ""
     words = (
         f"Candidates were found in one half of the images and tested on at most {images} of the other. Dots are means, "
@@ -119,11 +119,11 @@ def _panel(sheet: Sheet, number: int, title: str, below: str, spans: Sequence[Sp
     def at(value: float) -> float:
         return left + (value - low) / (high - low) * (right - left)
 
-    sheet.text(left, _TOP - 50, title, 18, "semibold")
-    sheet.text(left, _TOP - 30, below, 15, color=QUIET)
+    sheet.text(left, TOP - 50, title, 18, "semibold")
+    sheet.text(left, TOP - 30, below, 15, color=QUIET)
     for tick in ticks:
         x = at(tick)
-        sheet.line([x, x], [_TOP - 14, bottom - 6], INK if tick == 0 else FAINT, 1)
+        sheet.line([x, x], [TOP - 14, bottom - 6], INK if tick == 0 else FAINT, 1)
         label = f"{100 * tick:.0f} %" if spans is None else figure(tick, 3)
         sheet.text(x, bottom + 14, label, 15, color=QUIET, ha="center")
     return at
