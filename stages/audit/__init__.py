@@ -64,12 +64,12 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         exemplars, pairs = wanted(cue, trials[cue["candidate"]])
         ids |= dict.fromkeys([e["image_id"] for e in (*exemplars, *cue["exemplars"])] + [p["image_id"] for p in pairs])
     ids |= dict.fromkeys(own for one in slices for own in one["members"])
-    pixels, labels = _pixels(inputs, params, extract, list(ids)), _labels(inputs, extract, set(ids))
     evidence = {row["candidate"]: row for row in inputs.table("evidence").to_pylist()} if cues else {}
     atlas = {one["id"]: address(one) for one in state["found"]}
     carried = {one["candidate"]: one for one in state["cues"]}
     # An image that the page of mistakes has leads there.
     mistakes = {own: f"errors.html#image={own}" for own in state["mistakes"]}
+    pixels, labels = _pixels(inputs, params, extract, list(ids)), _said(inputs, extract, set(ids), mistakes)
     found = [
         finding(cue, evidence[cue["candidate"]], trials[cue["candidate"]], pixels, classes, labels, mistakes)
         | {"on": atlas.get(f"cue-{cue['candidate']}"), "carried": carried.get(cue["candidate"])}
@@ -148,13 +148,15 @@ def _pixels(inputs: Inputs, params: Params, extract: dict[str, Any], ids: list[s
     return found
 
 
-def _labels(inputs: Inputs, extract: dict[str, Any], ids: set[str]) -> dict[str, str]:
-    """What images are labelled as."""
+def _said(inputs: Inputs, extract: dict[str, Any], ids: set[str], wrong: Mapping[str, Any]) -> dict[str, str]:
+    """What images are labelled as, and what they are taken for where that is wrong."""
     found: dict[str, str] = {}
-    for part in inputs.stream("predictions", ["image_id", "label"]):
-        names = assigned(part["label"]).names(extract["classes"])
-        own = part["image_id"].to_pylist()
-        found |= {own[k]: str(names[k]) for k in range(len(own)) if own[k] in ids and names[k] is not None}
+    for part in inputs.stream("predictions", ["image_id", "label", "pred"]):
+        some = part.filter(pc.is_in(part["image_id"], value_set=pa.array(sorted(ids), pa.string())))
+        label, pred = (assigned(some[name]).names(extract["classes"]) for name in ("label", "pred"))
+        for own, is_, called in zip(some["image_id"].to_pylist(), label, pred, strict=True):
+            if is_ is not None:
+                found[own] = f"{is_} → {called}" if own in wrong else str(is_)
     return found
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from activation_atlas.stages.audit.chosen import named
+
 CLASSES = 12
 """Classes that are shown of a concept, at most."""
-LISTED = 20
+LISTED = 10
 """Changes that are listed of a repair, at most, of each kind."""
 SURE = 0.05
 SHOWN = {
     "all": "all images",
-    "without": "without a verified cue",
-    "with": "images that have it",
+    "without": "images without a verified cue",
+    "with": "images that show it",
     "pasted": "images it is pasted on",
 }
 
@@ -64,15 +66,15 @@ def repair(
         ``rows`` over all classes; ``worse``, ``better``: changes whose interval lies on one side of 0, the largest
         first; ``more``: how many of either are not listed; ``cues``: how many are verified; ``written``.
     """
-    target = {cue["candidate"]: classes[cue["class"]] for cue in cues}
+    names = {cue["candidate"]: named(cue, classes) for cue in cues}
     whole, changes = [], []
     for row in rows:
         cue = row["candidate"]
-        shown = {**row, "what": SHOWN[row["shown"]], "target": None if cue is None else target[cue]}
+        shown = {**row, "what": SHOWN[row["shown"]], "cue": None if cue is None else names[cue]}
         if row["class"] is None:
             whole.append(shown)
         if row["class"] is None or row["shown"] in ("without", "with"):
-            changes.append({**shown, "name": None if row["class"] is None else classes[row["class"]]})
+            changes.append({**shown, "phrase": _phrase(shown, classes)})
     whole.sort(key=lambda row: (row["candidate"] is not None, row["candidate"] or 0, list(SHOWN).index(row["shown"])))
     worse = sorted((row for row in changes if row["change_high"] < 0), key=lambda row: row["change"])
     better = sorted((row for row in changes if row["change_low"] > 0), key=lambda row: -row["change"])
@@ -84,3 +86,10 @@ def repair(
         "cues": sum(cue["verdict"] == "verified" for cue in cues),
         "written": written,
     }
+
+
+def _phrase(row: Mapping[str, Any], classes: Sequence[str]) -> str:
+    """Which images a change is of."""
+    labelled = "" if row["class"] is None else f" labelled {classes[row['class']]}"
+    ends = {"all": "", "without": " without a verified cue", "with": f" that show {row['cue']}"}
+    return f"images{labelled}" + ends.get(row["shown"], f" with {row['cue']} pasted on")

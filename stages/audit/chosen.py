@@ -31,8 +31,8 @@ def chosen(inputs: Inputs, params: Any) -> State:
 
     Returns:
         headline: two texts for the run's main page;
-        found: what can be marked on an atlas, each with ``id`` (of its place on the page), ``words``, ``verdict`` (None
-        of slices and concepts), ``class`` (None: of none), ``atlas`` and ``cells`` [grid, x, y];
+        found: what can be marked on an atlas, each with ``id`` (of its place on the page), ``words``, ``badge`` (of
+        a cue its verdict, else slice or concept), ``class`` (None: of none), ``atlas`` and ``cells`` [grid, x, y];
         cues: the verified ones, each with ``candidate``, ``words``, ``typical`` (None: not known), ``images`` of other
         classes with a label that have it, and ``wrong`` of them;
         mistakes: ids of the misclassified images that the page shows, or that show a verified cue most.
@@ -132,7 +132,7 @@ def _marked_cues(cues: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> l
 
 def _marked_slices(slices: Sequence[Mapping[str, Any]]) -> list[State]:
     return [
-        _marked(f"slice-{own['rank']}", f"slice: {own['errors']} of {own['labelled']} wrong", own)
+        _marked(f"slice-{own['rank']}", f"{own['errors']} of {own['labelled']} wrong", own, "slice")
         for own in slices
         if own["cells"] and own["atlas"] is not None
     ]
@@ -140,17 +140,15 @@ def _marked_slices(slices: Sequence[Mapping[str, Any]]) -> list[State]:
 
 def _marked_concepts(concepts: Sequence[Mapping[str, Any]]) -> list[State]:
     return [
-        _marked(f"concept-{k}", f"concept {own['concept']}", own)
+        _marked(f"concept-{k}", own["concept"], own, "concept")
         for k, own in enumerate(concepts)
         if own["cells"] and own["useful"]
     ]
 
 
-def _marked(
-    anchor: str, words: str, row: Mapping[str, Any], verdict: str | None = None, of: int | None = None
-) -> State:
+def _marked(anchor: str, words: str, row: Mapping[str, Any], badge: str, of: int | None = None) -> State:
     cells = [[cell[name] for name in ("grid", "cell_x", "cell_y")] for cell in row["cells"]]
-    return {"id": anchor, "words": words, "verdict": verdict, "class": of, "atlas": row["atlas"], "cells": cells}
+    return {"id": anchor, "words": words, "badge": badge, "class": of, "atlas": row["atlas"], "cells": cells}
 
 
 def address(found: Mapping[str, Any]) -> str:

@@ -60,7 +60,7 @@ def finding(
 
     Args:
         pixels: images at the model's size, by id.
-        labels: what each is labelled as. mistakes: where the page of mistakes has them, of those that it has.
+        labels: what is said of each. mistakes: where the page of mistakes has them, of those that it has.
     """
     shown, pairs = wanted(cue, trials)
     sides = ("top", "left", "bottom", "right")

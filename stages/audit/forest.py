@@ -114,7 +114,8 @@ def _panel(sheet: Sheet, number: int, title: str, below: str, spans: Sequence[Sp
     else:
         ends = [end for span in spans for end in span if np.isfinite(end)]
         ticks = _ticks(min([0.0, *ends]), max([0.0, *ends]), 5 if number == 0 else 4)
-        low, high = ticks[0], ticks[-1]
+        low, high = _ends(ends)
+        ticks = [tick for tick in ticks if low <= tick <= high]
 
     def at(value: float) -> float:
         return left + (value - low) / (high - low) * (right - left)
@@ -129,10 +130,17 @@ def _panel(sheet: Sheet, number: int, title: str, below: str, spans: Sequence[Sp
     return at
 
 
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    """Of an axis that holds 0 and all values, with a little room."""
+    low, high = min([0.0, *values]), max([0.0, *values])
+    room = 0.03 * (high - low) or 0.5
+    return low - room * (low < 0), high + room
+
+
 def _ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers that hold both, evenly apart."""
+    """Round numbers from below the one to above the other, evenly apart."""
     if high <= low:
-        return [0.0, 1.0]
+        return [0.0]
     rough = (high - low) / most
     size = 10.0 ** np.floor(np.log10(rough))
     step = size * next(times for times in (1, 2, 5, 10) if times * size >= rough * (1 - 1e-9))

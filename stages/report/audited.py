@@ -22,7 +22,7 @@ class Audited:
     Attributes:
         headline: two texts for the main page.
         found: what can be marked on an atlas, each with ``id`` (its place on the page of the audit), ``words``,
-            ``verdict``, ``class``, ``atlas`` and ``cells``.
+            ``badge`` (verdict, slice or concept), ``class``, ``atlas`` and ``cells``.
         cues: the verified ones: ``candidate``, ``words``, ``typical``.
         mistakes: ids that the page leads to.
     """

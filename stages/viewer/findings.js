@@ -8,24 +8,24 @@ function foundAt(atlas, grid, k) {
   return foundOn(atlas).filter((one) => one.cells.some(([m, x, y]) => beside(grid.x[k], grid.n, x, m) && beside(grid.y[k], grid.n, y, m)));
 }
 
-const verdictOf = (one) => one.verdict ? [make("span", { class: `verdict ${one.verdict}` }, one.verdict), " "] : [];
+const badgeOf = (one) => [make("span", { class: `verdict ${one.badge}` }, one.badge), " "];
 const proofOf = (one) => make("a", { href: `audit.html#${one.id}` }, one.words);
 
 // In the panel of a cell.
 function foundHere(atlas, grid, k) {
   const here = foundAt(atlas, grid, k);
   if (!here.length) return [];
-  return [make("h3", {}, "Found by the audit"), make("ul", { class: "findings" }, ...here.map((one) => make("li", {}, ...verdictOf(one), proofOf(one))))];
+  return [make("h3", {}, "Found by the audit"), make("ul", { class: "findings" }, ...here.map((one) => make("li", {}, ...badgeOf(one), proofOf(one))))];
 }
 
 // In the panel while no cell is chosen: all but what was refuted, each to be shown on the map.
 function foundList(atlas) {
-  const all = foundOn(atlas).filter((one) => one.verdict !== "refuted"), refuted = foundOn(atlas).length - all.length, { mark } = map.state;
+  const all = foundOn(atlas).filter((one) => one.badge !== "refuted"), refuted = foundOn(atlas).length - all.length, { mark } = map.state;
   if (!all.length && !refuted) return [];
-  const items = all.map((one) => make("li", {}, ...verdictOf(one),
+  const items = all.map((one) => make("li", {}, ...badgeOf(one),
     make("button", { type: "button", "aria-pressed": String(one === mark), title: "Show on the map", onclick: () => { map.state.mark = one === mark ? null : one; if (one !== mark) showMark(one); refresh(); } }, one.words),
     " ", make("a", { href: `audit.html#${one.id}` }, "proof")));
-  return [make("h3", {}, "Found by the audit ", make("small", {}, all.some((one) => one.verdict === "verified") ? "outlined: verified, or what is chosen here" : "")),
+  return [make("h3", {}, "Found by the audit ", make("small", {}, all.some((one) => one.badge === "verified") ? "outlined: verified, or what is chosen here" : "")),
     all.length ? make("ul", { class: "findings" }, ...items) : null,
     refuted ? make("p", { class: "note" }, make("a", { href: "audit.html#cues" }, `${plural(refuted, "candidate")} refuted`)) : null].filter(Boolean);
 }
@@ -42,7 +42,7 @@ function showMark(one) {
 // Lines around the cells of what is marked; else around those of what is verified.
 function drawFound(ink) {
   const { atlas, mark } = map.state, { view } = map;
-  for (const one of mark ? [mark] : foundOn(atlas).filter((each) => each.verdict === "verified")) {
+  for (const one of mark ? [mark] : foundOn(atlas).filter((each) => each.badge === "verified")) {
     const own = new Set(one.cells.map(([, x, y]) => `${x},${y}`));
     context.beginPath();
     for (const [n, x, y] of one.cells) {

@@ -43,11 +43,16 @@ def test_what_gets_worse_is_listed_as_what_gets_better():
         change("without", 0.1, 0.2, of=1), change("pasted", 0.5, 0.6, candidate=3),
     ]  # fmt: skip
     made = beside.repair(rows, [{"candidate": 3, "class": 7, "verdict": "verified"}], CLASSES, True)
-    assert [(row["shown"], row["target"]) for row in made["rows"]] == [
-        ("all", None), ("with", "class 7"), ("pasted", "class 7"),
+    assert [(row["shown"], row["cue"]) for row in made["rows"]] == [
+        ("all", None), ("with", "cue 3 of class 7"), ("pasted", "cue 3 of class 7"),
     ]  # fmt: skip
-    assert [row["name"] for row in made["worse"]] == ["class 4", "class 2"]
-    assert [row["name"] for row in made["better"]] == [None, None, "class 1"] and made["cues"] == 1
+    assert [row["phrase"] for row in made["worse"]] == [
+        "images labelled class 4 without a verified cue", "images labelled class 2 without a verified cue",
+    ]  # fmt: skip
+    assert [row["phrase"] for row in made["better"]][:2] == [
+        "images with cue 3 of class 7 pasted on", "images that show cue 3 of class 7",
+    ]  # fmt: skip
+    assert len(made["better"]) == 3 and made["cues"] == 1
 
 
 @pytest.mark.parametrize(
@@ -55,7 +60,7 @@ def test_what_gets_worse_is_listed_as_what_gets_better():
     [
         (-0.2, 10.2, 5, [-5, 0, 5, 10, 15]),
         (0, 1, 5, [0, 0.2, 0.4, 0.6, 0.8, 1]),
-        (0, 0, 4, [0, 1]),
+        (0, 0, 4, [0]),
         (-3, 0, 4, [-3, -2, -1, 0]),
     ],
 )

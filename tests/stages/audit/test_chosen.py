@@ -59,8 +59,8 @@ def test_a_verified_cue_comes_with_the_mistakes_that_show_it():
     assert (only["candidate"], only["words"], only["images"], only["wrong"]) == (0, "cue 0 of ox & yak", 3, 2)
     # The strongest mistakes first, then the wrong ones among exemplars that are shown and members.
     assert made["mistakes"] == [IDS[k] for k in (9, 7, 1, 3)]
-    assert [(one["id"], one["verdict"]) for one in made["found"]] == [
-        ("cue-0", "verified"), ("cue-1", "undecided"), ("cue-2", "refuted"), ("slice-0", None),
+    assert [(one["id"], one["badge"]) for one in made["found"]] == [
+        ("cue-0", "verified"), ("cue-1", "undecided"), ("cue-2", "refuted"), ("slice-0", "slice"),
     ]  # fmt: skip
     assert made["headline"][0] == "1 verified cue" and "3 candidates" in made["headline"][1]
 

@@ -21,7 +21,7 @@ def page(found: dict[str, list[dict[str, Any]]], layer: str | None = "dense") ->
     schemas = {name: getattr(tables, name)() for name in found}
     made = {name: [pa.Table.from_pylist(rows, schemas[name])] for name, rows in found.items()}
     made["evidence"] = [tables.evidence().empty_table()]
-    said = {"image_id": ["0"], "correct": [True], "label": pa.array([0], pa.int32())}
+    said = {"image_id": ["0"], "correct": [True], "label": pa.array([0], pa.int32()), "pred": pa.array([0], pa.int32())}
     inputs = MemoryInputs(
         made | {"predictions": [pa.table(said)], "images": [pa.table({"image_id": ["0"], "uri": ["0.png"]})]},
         {("extract", ""): EXTRACT, ("repair", ""): {"layer": layer}},
@@ -87,7 +87,7 @@ def test_what_a_repair_makes_worse_is_said_as_loudly():
     html = page({"cues": [cue], "repair": rows})
     text = well(html.replace('href="#cue-3"', ""))
     assert "1 share surely got worse, 2 better" in text and "What got worse" in text
-    assert "−20 [−30, −10] points of images labelled class 2" in text and "fitted: pasted" in text
+    assert "−20.0 [−30.0, −10.0] points: images labelled class 2" in text and "fitted: pasted" in text
     unwritten = bare(page({"cues": [cue], "repair": rows[:1]}, layer=None))
     assert "no model is written" in unwritten and "What got worse" not in unwritten
     assert "no cue is verified" in well(page({"cues": [], "repair": []}))

@@ -17,8 +17,8 @@ from tests.stages.report.test_errors import data_of
 def with_audit(inputs: MemoryInputs, cells=(), mistakes=("b",)) -> MemoryInputs:
     """As the stage audit leaves it: a verified cue and a refuted one; ``b`` shows the first, ``a`` not clearly."""
     found = [
-        {"id": "cue-0", "words": f"cue 0 of {EVIL}", "verdict": "verified", "class": 2, "atlas": "all"},
-        {"id": "cue-1", "words": "cue 1 of goldfish", "verdict": "refuted", "class": 0, "atlas": "all"},
+        {"id": "cue-0", "words": f"cue 0 of {EVIL}", "badge": "verified", "class": 2, "atlas": "all"},
+        {"id": "cue-1", "words": "cue 1 of goldfish", "badge": "refuted", "class": 0, "atlas": "all"},
     ]
     shown = {"candidate": 0, "class": 2, "own": False, "held_out": True, "dependence": 1.0, "correct": False}
     rows = [{**shown, "image_id": "a", "strongest": 1.0}, {**shown, "image_id": "b", "strongest": 3.0}]
