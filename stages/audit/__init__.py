@@ -97,11 +97,27 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "groups": rows.get("groups", [])[:GROUPS],
         "concepts": [{**one, "on": atlas.get(one["id"])} for one in asked],
         "repair": _repair(inputs, rows, classes) if "repair" in rows else None,
+        "untested": _untested(cues, evidence, classes, atlas) if not params.tried else [],
         "figure": drawn,
         "least": params.least,
         "tables": params.tables,
     }
     return {PAGE: rendered("audit.html", params.title, {"links": {}}, SCRIPTS, STYLES, values), **files}
+
+
+def _untested(
+    cues: list[dict[str, Any]], evidence: Mapping[int, Mapping[str, Any]], classes: list[str], atlas: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Candidates that there was no model to try."""
+    return [
+        {
+            **{name: evidence[cue["candidate"]][name] for name in ("images", "other_share", "suspicion")},
+            "candidate": cue["candidate"],
+            "name": classes[cue["class"]],
+            "on": atlas.get(f"cue-{cue['candidate']}"),
+        }
+        for cue in cues
+    ]
 
 
 def _repair(inputs: Inputs, rows: Mapping[str, list[dict[str, Any]]], classes: list[str]) -> dict[str, Any]:
@@ -116,7 +132,7 @@ def _figure(
     rows = [
         forest.measured(cue, inputs.part("trials", cue["candidate"]), named(cue, classes))
         for cue in cues
-        if params.tried and cue["effect"] is not None
+        if params.tried and cue["gap"] is not None
     ]
     if not rows:
         return {}, None
