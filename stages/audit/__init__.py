@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from activation_atlas.stages.audit.findings import finding, wanted
+from activation_atlas.stages.audit.lacking import PARTS, lacking
 from activation_atlas.stages.audit.pictures import source
 from activation_atlas.stages.drawing.pages import rendered
-from activation_atlas.stages.feed import Feed, at_size
+from activation_atlas.stages.feed import Feed, at_size, uris_of
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, one_shard
@@ -35,6 +34,7 @@ class Params(Spec):
     tables: tuple[str, ...]
     tried: bool
     least: float
+    lacking: dict[str, str] = Field(default_factory=dict)
     about: dict[str, Any] = Field(default_factory=dict, exclude=True)
 
 
@@ -43,7 +43,7 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
     if asked.config.audit is not None and found:
         tried = "trials" in asked.written
         values = {"title": asked.config.run.name, "images": asked.images, "least": asked.config.audit.least}
-        yield "", {**values, "tables": found, "tried": tried, "about": dict(asked.about)}
+        yield "", {**values, "tables": found, "tried": tried, "lacking": lacking(asked), "about": dict(asked.about)}
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
@@ -77,26 +77,29 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "groups": rows.get("groups", [])[:GROUPS],
         "least": params.least,
         "tables": params.tables,
+        "lacking": {part: params.lacking.get(part, "") for part in PARTS},
+        "untried": [] if params.tried else [{**cue, "name": extract["classes"][cue["class"]]} for cue in cues],
+        "unlabelled": bool(slices) and slices[0]["q_value"] is None,
     }
     return {PAGE: rendered("audit.html", params.title, {}, (), ("style.css", "audit.css"), values)}
 
 
 def _slices(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those that are surely worse than the rest, each once."""
-    sure = [row for row in rows if row["same_as"] is None and row["q_value"] is not None and row["q_value"] < 0.05]
-    return [{**row, "members": row["members"][:MEMBERS]} for row in sure[:SLICES]]
+    """Those that are surely worse than the rest, each once; where no image has a label, those of least confidence."""
+    rows = [row for row in rows if row["same_as"] is None]
+    shown = [row for row in rows if row["q_value"] is not None and row["q_value"] < 0.05]
+    if not any(row["labelled"] for row in rows):
+        shown = rows
+    return [{**row, "members": row["members"][:MEMBERS]} for row in shown[:SLICES]]
 
 
 def _pixels(inputs: Inputs, params: Params, extract: dict[str, Any], ids: list[str]) -> dict[str, np.ndarray]:
     """Images as the model is shown them."""
-    uris: dict[str, str] = {}
-    for part in inputs.stream("images", ["image_id", "uri"]):
-        some = part.filter(pc.is_in(part["image_id"], value_set=pa.array(ids, pa.string())))
-        uris |= dict(zip(some["image_id"].to_pylist(), some["uri"].to_pylist(), strict=True))
+    uris = uris_of(inputs, ids)
     shown = params.images.settled(extract.get("images", {}))
     feed = Feed(params.images, at_size(shown, tuple(extract["input_size"])))
     found: dict[str, np.ndarray] = {}
-    for batch in feed.batches({own: uris[own] for own in ids if own in uris}, 64):
+    for batch in feed.batches(uris, 64):
         found |= dict(zip(batch.keys, batch.images, strict=True))
         for own, reason in batch.rejected.items():
             inputs.warn(f"{uris[own]} cannot be shown: {reason}")
@@ -120,7 +123,7 @@ def _reads(params: Params) -> dict[str, Any]:
 
 STAGE = Stage(
     name="audit",
-    version=1,
+    version=2,
     about="the page of what the model fails on and leans on, with the proof",
     params=Params,
     shards=one_shard,
