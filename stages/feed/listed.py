@@ -17,7 +17,8 @@ def uris_of(inputs: Inputs, ids: Iterable[str], without: Collection[str] = ()) -
         without: SHA-256, hex, of files that are left out.
     """
     asked, known = list(dict.fromkeys(ids)), pa.array(sorted(without), pa.string())
-    wanted, found = pa.array(asked, pa.string()), {}
+    wanted = pa.array(asked, pa.string())
+    found: dict[str, str] = {}
     for part in inputs.stream("images", ["image_id", "uri", *(["sha256"] if without else [])]):
         mine = part.filter(pc.is_in(part["image_id"], value_set=wanted))
         if without:
