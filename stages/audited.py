@@ -27,6 +27,7 @@ class Images:
         own: (n, A) bool: which attributed classes each is of, by its label or, without one, by its prediction.
         called: (n, A) bool, the classes that each is predicted as.
         labelled, wrong, held: (n,) bool: has a label; is misclassified; is of the half that is held out.
+        files: the first 16 hex digits of each file's hash: who draws by them draws a file that is there twice once.
     """
 
     ids: list[str]
@@ -35,6 +36,7 @@ class Images:
     labelled: np.ndarray
     wrong: np.ndarray
     held: np.ndarray
+    files: list[str]
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def images_of(inputs: Inputs, part: int, extract: State, seed: int) -> Images:
     own, called = (_hot(of, extract) for of in (label, pred))
     own[~label.known] = called[~label.known]
     held = held_out([hashes[i] for i in ids], seed)
-    return Images(ids, own, called, label.known, mistaken(said["correct"]), held)
+    files = [hashes[i][:16] for i in ids]
+    return Images(ids, own, called, label.known, mistaken(said["correct"]), held, files)
 
 
 def _hot(of: Assigned, extract: State) -> np.ndarray:

@@ -20,15 +20,21 @@ def bh(p: np.ndarray) -> np.ndarray:
 
 
 DRAWS, AT_ONCE = 2000, 100
-"""Of a bootstrap, and of a permutation test where there are more sign patterns than that."""
+"""Of a bootstrap."""
+FLIPS = 20_000
+"""Of a permutation test where there are more sign patterns than that: its smallest p is 1 / 20,001, so that one true
+finding among a thousand is found."""
+FEWEST = 5
+"""Values below which there is no interval of their mean."""
 
 
 def bootstrap_mean(values: np.ndarray, seed: int) -> tuple[float, float]:
     """95 % interval of the mean of ``values`` (n,), n independent cases drawn again (studentised; Efron & Tibshirani
-    1993, 12.5), which covers skewed values better than percentiles do; NaN for fewer than two."""
+    1993, 12.5), which covers skewed values better than percentiles do; NaN for fewer than
+    five."""
     values = np.asarray(values, np.float64)
     n = len(values)
-    if n < 2:
+    if n < FEWEST:
         return float("nan"), float("nan")
     mean, error = values.mean(), values.std(ddof=1) / np.sqrt(n)
     if error == 0:
@@ -46,7 +52,7 @@ def bootstrap_mean(values: np.ndarray, seed: int) -> tuple[float, float]:
 def sign_flip(values: np.ndarray, seed: int) -> float:
     """P value that the mean of paired differences (n,) is no more than 0: by flipping their signs (Fisher 1935).
 
-    All sign patterns where these are no more than :data:`DRAWS`, else as many drawn ones and the given one (Phipson &
+    All sign patterns where these are no more than :data:`FLIPS`, else as many drawn ones and the given one (Phipson &
     Smyth 2010). Differences of 0 change nothing; 1 where all are.
     """
     values = np.asarray(values, np.float64)
@@ -55,13 +61,13 @@ def sign_flip(values: np.ndarray, seed: int) -> float:
     if not n:
         return 1.0
     found, slack = values.sum(), 1e-9 * np.abs(values).sum()
-    if n < 63 and 2**n <= DRAWS:
+    if n < 63 and 2**n <= FLIPS:
         signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
         return float(np.mean(signs @ values >= found - slack))
     rng = np.random.default_rng([seed, 13])
-    drawn = (1 - 2 * rng.integers(2, size=(AT_ONCE, n), dtype=np.int8) for _ in range(DRAWS // AT_ONCE))
+    drawn = (1 - 2 * rng.integers(2, size=(AT_ONCE, n), dtype=np.int8) for _ in range(FLIPS // AT_ONCE))
     reached = sum(int((some @ values >= found - slack).sum()) for some in drawn)
-    return float((reached + 1) / (DRAWS + 1))
+    return float((reached + 1) / (FLIPS + 1))
 
 
 def paired_score(more: float, fewer: float, n: float, gap: float) -> float:
@@ -100,3 +106,35 @@ def paired_gap(more: int, fewer: int, n: int, z: float) -> tuple[float, float]:
         return inner
 
     return (end(-1), end(1)) if n else (-1.0, 1.0)
+
+
+def grouped(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The mean of each group's values, in the order of the groups' numbers."""
+    _, place = np.unique(groups, return_inverse=True)
+    return np.bincount(place, values) / np.bincount(place)
+
+
+def mean_interval(values: np.ndarray, outside: float = 0.05) -> tuple[float, float]:
+    """The interval of the mean of (n,) values that leaves out a share of ``outside``, by Student's t (1908); NaN for
+    fewer than five."""
+    from scipy.special import stdtrit
+
+    n = len(values)
+    if n < FEWEST:
+        return float("nan"), float("nan")
+    half = stdtrit(n - 1, 1 - outside / 2) * np.std(values, ddof=1) / np.sqrt(n)
+    return float(np.mean(values) - half), float(np.mean(values) + half)
+
+
+def mean_above(values: np.ndarray, least: float = 0.0) -> float:
+    """P value that the mean of (n,) values is no more than ``least``, by Student's t (1908); 1 for fewer than five, and
+    of equal values 0 where they are above."""
+    from scipy.special import stdtr
+
+    n = len(values)
+    if n < FEWEST:
+        return 1.0
+    away, error = float(np.mean(values)) - least, float(np.std(values, ddof=1)) / np.sqrt(n)
+    if error < 1e-12:
+        return 0.0 if away > 1e-12 else 1.0
+    return float(stdtr(n - 1, -away / error))

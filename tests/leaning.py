@@ -1,4 +1,4 @@
-"""Images of three colours and a small network that leans on a red corner: an audit of it finds, and verifies, just that."""
+"""Images of three colours and a small network that leans on a red corner: what an audit of it finds, and verifies."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ def write_images(folder: Path, per_class: int = 24, kinds: list[str] = CLASSES) 
     return folder
 
 
-def write_model(
-    path: Path, size: tuple[int, int] = (SIDE, SIDE), activation: str | None = None, more: int = 0
-) -> Path:
+def write_model(path: Path, size: tuple[int, int] = (SIDE, SIDE), activation: str | None = None, more: int = 0) -> Path:
     """Each colour's logit is linear in the means of red and of blue; layer ``parts`` has a mean for each 4 x 4 block.
 
     Args:
@@ -70,7 +68,7 @@ def config(folder: Path, **sections: Any) -> dict[str, Any]:
         "images": {"path": str(folder / "images")},
         "extract": {"positions_per_image": 16, "edge": 0, "batch": 16},
         "atlases": [{**atlas, "reduce": {"method": "pca", "components": 3}}],
-        "audit": {"candidates": 3, "exemplars": 4, "images": 40, "batch": 32},
+        "audit": {"candidates": 3, "exemplars": 8, "images": 40, "batch": 32},
         **sections,
     }
 

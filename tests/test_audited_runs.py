@@ -7,7 +7,6 @@ import re
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,7 +20,7 @@ from tests.small import digests
 
 pytestmark = pytest.mark.slow
 PER_CLASS = 36
-QUICK = {"finders": ["confusion", "cells", "domino"], "candidates": 2, "exemplars": 3, "images": 40, "batch": 32}
+QUICK = {"finders": ["confusion", "cells", "domino"], "candidates": 2, "exemplars": 8, "images": 40, "batch": 32}
 
 
 def run(out: Path, sections: dict, *words: object) -> tuple[int, str, str]:
@@ -49,7 +48,8 @@ def leaning(tmp_path_factory):
 def test_the_corner_is_the_verified_cue_and_ends_a_scheduled_run(leaning):
     folder, out = leaning
     (first, *others) = aa.open_run(out).table("cues").to_dict("records")
-    assert (first["class"], first["verdict"]) == (1, "verified") and not [o for o in others if o["verdict"] == "verified"]
+    assert (first["class"], first["verdict"]) == (1, "verified")
+    assert not [other for other in others if other["verdict"] == "verified"]
     for own in first["exemplars"]:
         assert (own["top"], own["left"], own["bottom"], own["right"]) == (8, 0, 16, 8)
     code, _, said = run(out, config(folder), "--fail-on", "verified")
@@ -63,10 +63,14 @@ def test_other_parts_of_the_images_make_the_same_tables(leaning, tmp_path):
     one, two = aa.open_run(out), aa.open_run(tmp_path / "run")
     for table in ("groups", "evidence", "spuriosity", "patches", "trials", "cues", "slices"):
         own, their = (each.table(table, format="arrow") for each in (one, two))
-        if table == "slices":  # sums of the search half in another order
-            own, their = (each.drop_columns("strengths") for each in (own, their))
+        if table == "slices":  # of equal strength, but for what the size of a batch does to the last digit
+            assert [set(m) for m in own["members"].to_pylist()] == [set(m) for m in their["members"].to_pylist()]
+            own, their = (each.drop_columns(["strengths", "members"]) for each in (own, their))
+        if table == "cues":  # what images of equal dependence are cut by
+            own, their = (each.drop_columns("dependent_accuracy") for each in (own, their))
         if table == "spuriosity":  # a row for each image, and images lie in other parts
-            own, their = (each.sort_by([("image_id", "ascending"), ("candidate", "ascending")]) for each in (own, their))
+            keys = [("image_id", "ascending"), ("candidate", "ascending")]
+            own, their = (each.sort_by(keys) for each in (own, their))
         assert own.equals(their), table
 
 
@@ -154,14 +158,14 @@ def test_images_of_many_sizes_for_a_network_that_is_not_square(tmp_path):
 def test_attributions_of_the_highest_classes_alone_find_the_same(leaning, tmp_path):
     folder, out = leaning
     extract = {"positions_per_image": 16, "edge": 0, "batch": 16, "attribution": "top"}
-    audit = {**QUICK, "candidates": 3, "exemplars": 4}
+    audit = {**QUICK, "candidates": 3}
     assert run(tmp_path / "run", config(folder, extract=extract, audit=audit))[0] == 0
     own, their = (aa.open_run(each).table("cues", format="arrow") for each in (out, tmp_path / "run"))
     assert own.equals(their)  # three classes: all are among the highest
 
 
 def test_one_class_and_no_labels(tmp_path):
-    """What the other classes' evidence is, is asked all the same; no image can be of the class, none is right or wrong."""
+    """Evidence for the other classes is looked for all the same; nothing is right or wrong."""
     write_model(tmp_path / "leaning.keras")
     write_images(tmp_path / "images", 2 * PER_CLASS, ["blue"])
     code, _, said = run(tmp_path / "run", config(tmp_path, audit=QUICK))
@@ -187,4 +191,4 @@ def test_several_labels_for_an_image(tmp_path):
     (first, *_) = made.table("cues").to_dict("records")
     assert (first["class"], first["verdict"]) == (1, "verified")
     tried = made.table("trials")
-    assert set(tried.loc[tried["class"] == 1, "pred_after"]) <= {1, -1}  # itself, or not: by its threshold, not the rest
+    assert set(tried.loc[tried["class"] == 1, "pred_after"]) <= {1, -1}  # by its own threshold, whatever the others do

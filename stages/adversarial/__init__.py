@@ -8,19 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from activation_atlas.stages.adversarial.experiment import (
-    PLACES,
-    Patch,
-    Place,
-    Rates,
-    best_patch,
-    best_place,
-    controls,
-    margin,
-    pasted,
-    patches,
-    rates,
-)
+from activation_atlas.stages.adversarial.experiment import Patch, patches
 from activation_atlas.stages.adversarial.proposed import Proposal, propose
 from activation_atlas.stages.audited import images_of, taken, task_in
 from activation_atlas.stages.classes import class_index
@@ -29,6 +17,7 @@ from activation_atlas.stages.drawing.sheet import Sheet
 from activation_atlas.stages.feed import Feed, at_size, uris_of
 from activation_atlas.stages.groups import Given, groups_of
 from activation_atlas.stages.intervention import middle
+from activation_atlas.stages.intervention.corners import PLACES, Place, Rates, experiment
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec, ViewSpec
 from activation_atlas.stages.stage import Inputs, State, UserError
 
@@ -161,18 +150,15 @@ def patch_run(
     def centre(proposal: Proposal) -> tuple[float, float]:
         return middle(layer, proposal.row, proposal.col)
 
-    patch = best_patch(patches(proposals, pixels, centre), search, goal, score, becomes, batch)
-    own = pasted(search, lambda number: patch.pixels, PLACES, score, batch)
-    static = best_place(becomes(own), margin(own, goal))
-    kinds: dict[str, Any] = {"patch": lambda number: patch.pixels, **controls(patch, len(held), sources, seed)}
-    found = {kind: pasted(held, of, PLACES, score, batch) for kind, of in kinds.items()}
-    some = held[:SHOWN], [patch.on(image, PLACES[static]) for image in held[:SHOWN]]
+    able = patches(proposals, pixels, centre)
+    came = experiment([each.pixels for each in able], search, held, sources, goal, score, becomes, batch, seed)
+    patch, place = able[came.patch], PLACES[came.static]
+    some = held[:SHOWN], [patch.on(image, place) for image in held[:SHOWN]]
     odds = [predict(network, np.stack(each), SHOWN)[1][:, goal].tolist() for each in some]
-    turned = becomes(found["patch"][static][:SHOWN]).tolist()
-    examples = [Example(*one) for one in zip(*some, *odds, turned, strict=True)]
+    examples = [Example(*one) for one in zip(*some, *odds, came.turned[:SHOWN].tolist(), strict=True)]
     return Patched(
-        from_, to, view.name, grid, proposals, patch, pixels[patch.proposal.image_id], PLACES[static], len(search),
-        len(held), {kind: rates(becomes(scores), static) for kind, scores in found.items()}, examples,
+        from_, to, view.name, grid, proposals, patch, pixels[patch.proposal.image_id], place, len(search), len(held),
+        came.rates, examples,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from activation_atlas.stages import tables
-from activation_atlas.stages.cues.verdict import FEWEST, needed, pasted, removed, verdict
+from activation_atlas.stages.cues.verdict import CONTROLLED, FEWEST, missing, needed, pasted, removed, verdict
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.significance import bh
 from activation_atlas.stages.specs import Spec
@@ -51,7 +51,7 @@ def fit(inputs: Inputs, params: Params) -> State:
         if row["verdict"] == "undecided" and row.get("gap") is not None:
             row["needed"] = needed(row, params.least)
             if row["needed"] is None:
-                row["about"] = "turns images, but taking it out shows no sure fall; more images that have it would tell"
+                row["about"] = missing(row)
     found.sort(key=lambda row: (VERDICTS.index(row["verdict"]), row["candidate"]))
     _tell(inputs, found)
     counts = {name: sum(row["verdict"] == name for row in found) for name in VERDICTS}
@@ -60,7 +60,7 @@ def fit(inputs: Inputs, params: Params) -> State:
 
 def _found(inputs: Inputs, params: Params, cue: dict[str, Any]) -> dict[str, Any]:
     """One candidate: what its trial gave."""
-    own = {name: cue[name] for name in ("candidate", "class", "atlas", "cells", "suspicion")}
+    own = {name: cue[name] for name in ("candidate", "class", "origin", "atlas", "cells", "suspicion")}
     own |= _ends(inputs, cue)
     if not params.tried:
         return {**own, "images": 0, "exemplars": [], "about": "there is no network to try it on"}
@@ -69,19 +69,24 @@ def _found(inputs: Inputs, params: Params, cue: dict[str, Any]) -> dict[str, Any
     exemplars = [{name: row[name] for name in PATCH_FIELDS} for row in patches.to_pylist()]
     seed = params.seed + 1000 * part
     found = own | pasted(trials, params.least, seed) | removed(trials, seed) | {"exemplars": exemplars}
-    if (p := found.pop("removal_p", None)) is not None and "p_value" in found:
+    if (p := found.pop("removal_p", None)) is not None and "tests" in found:
+        found["tests"]["removal"] = p
         found["p_value"] = max(found["p_value"], p)
     if found["images"] < FEWEST:
-        short = f"{found['images']} held-out images of other classes to paste it on; {FEWEST} are needed"
+        short = f"{found['images']} held-out images that are neither of the class nor taken for it; {FEWEST} are needed"
         found["about"] = short if exemplars else "none of its exemplars can be read"
+    elif "lacks" in found:
+        found["about"] = found["lacks"]
     return found
 
 
 def _ends(inputs: Inputs, cue: dict[str, Any]) -> dict[str, Any]:
-    """Accuracy on the class's images that depend on the cue least, and most, a quarter of them each."""
+    """Accuracy on the class's held-out images that depend on the cue least, and most, a quarter of them each."""
     dependence, correct = [], []
-    for part in inputs.stream("spuriosity", ["candidate", "dependence", "own", "correct"]):
-        mine = part.filter(pc.and_(pc.equal(part["candidate"], cue["candidate"]), part["own"]))
+    for part in inputs.stream("spuriosity", ["candidate", "dependence", "own", "held_out", "correct"]):
+        mine = part.filter(
+            pc.and_(pc.equal(part["candidate"], cue["candidate"]), pc.and_(part["own"], part["held_out"]))
+        )
         mine = mine.filter(pc.is_valid(mine["correct"]))
         dependence.append(mine["dependence"].to_numpy())
         correct.append(mine["correct"].to_numpy(zero_copy_only=False).astype(bool))
@@ -102,7 +107,9 @@ def _tell(inputs: Inputs, rows: list[dict[str, Any]]) -> None:
     classes = inputs.state("extract", "")["classes"]
     for row in rows:
         if row.get("control") is not None:
-            row["text"] = f"cue {row['candidate']} of {classes[row['class']]} is {row['verdict']}: {told(row, classes)}"
+            own = ", of its own images," if row["origin"] == "own" else ""
+            head = f"cue {row['candidate']} of {classes[row['class']]}{own} is {row['verdict']}"
+            row["text"] = f"{head}: {told(row, classes)}"
         if row["verdict"] == "verified":
             inputs.note(row["text"])
     others = {name: sum(row["verdict"] == name for row in rows) for name in VERDICTS[1:]}
@@ -113,9 +120,9 @@ def told(row: dict[str, Any], classes: list[str]) -> str:
     """What pasting a cue does, and taking it out, in one sentence."""
     name = classes[row["class"]]
     said = (
-        f"pasted on {row['images']} images of other classes it raises the logit of {name} by {row['effect']:.1f} "
-        f"[{row['low']:.1f}, {row['high']:.1f}], and {row['flip_rate']:.1%} become {name} "
-        f"({row['control_rate']:.1%} with the strongest control, {CONTROLLED[row['control']]})"
+        f"pasted on {row['images']} images of other classes its {len(row['exemplars'])} patches raise the logit of "
+        f"{name} by {row['effect']:.1f} [{row['low']:.1f}, {row['high']:.1f}], and {row['flip_rate']:.1%} become "
+        f"{name} ({row['control_rate']:.1%} with the strongest control, {CONTROLLED[row['control']]})"
     )
     if row.get("removal") is None:
         return f"{said}; it could not be taken out of enough images ({row['carriers']})"
@@ -125,16 +132,13 @@ def told(row: dict[str, Any], classes: list[str]) -> str:
     )
 
 
-CONTROLLED = {"random": "random patches", "class": "other patches of the class", "noise": "noise of its spectrum"}
-
-
 def _fit_reads(params: Params) -> tuple[str, ...]:
     return ("evidence", "spuriosity", *(("trials", "patches") if params.tried else ()))
 
 
 STAGE = Stage(
     name="cues",
-    version=2,
+    version=3,
     about="which candidates are shortcuts, which are not, and how sure that is",
     params=Params,
     shards=one_shard,

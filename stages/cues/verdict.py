@@ -11,13 +11,26 @@ import pyarrow.compute as pc
 
 from activation_atlas.stages.intervals import Z
 from activation_atlas.stages.intervention import REMOVALS
-from activation_atlas.stages.significance import bootstrap_mean, paired_gap, paired_score, sign_flip
+from activation_atlas.stages.significance import FEWEST as PATCHES
+from activation_atlas.stages.significance import (
+    bootstrap_mean,
+    grouped,
+    mean_above,
+    mean_interval,
+    paired_gap,
+    paired_score,
+    sign_flip,
+)
 
 CONTROLS = ("random", "class", "noise")
+NEEDED = ("random", "class")
+"""Without these nothing is tested: noise alone is beaten by much that is no cue. (Noise of a plain colour is none.)"""
 FEWEST = 20
 """Images below which nothing is tested."""
 LEVEL = 0.05
 """Of q, and what intervals leave out."""
+POWER = 0.84
+"""Normal quantile of 80 %: the chance that as many images as are asked for decide."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +41,13 @@ class Pairs:
         images: their ids.
         change: of the class's logit.
         flips: whether the image became the class.
+        patch: number of the exemplar that was pasted, or that what was pasted is held against.
     """
 
     images: np.ndarray
     change: np.ndarray
     flips: np.ndarray
+    patch: np.ndarray
 
     @classmethod
     def of(cls, trials: pa.Table, kind: str) -> Pairs:
@@ -40,7 +55,8 @@ class Pairs:
         own = trials.filter(pc.equal(trials["intervention"], kind)).sort_by("image_id")
         before, after = (own[name].to_numpy().astype(np.float64) for name in ("logit_before", "logit_after"))
         flips = own["pred_after"].to_numpy() == own["class"].to_numpy()
-        return cls(np.array(own["image_id"].to_pylist(), object), after - before, flips)
+        ids = np.array(own["image_id"].to_pylist(), object)
+        return cls(ids, after - before, flips, own["exemplar"].to_numpy())
 
     def beside(self, other: Pairs) -> tuple[Pairs, Pairs]:
         """Both, of the images that both have."""
@@ -49,36 +65,70 @@ class Pairs:
 
     def take(self, which: np.ndarray) -> Pairs:
         """Some of them."""
-        return Pairs(self.images[which], self.change[which], self.flips[which])
+        return Pairs(self.images[which], self.change[which], self.flips[which], self.patch[which])
 
 
 def pasted(trials: pa.Table, least: float, seed: int) -> dict[str, Any]:
     """What pasting does, beside the control that does most.
 
-    The p value is the largest over the controls, for a cue must beat each (Berger 1982): of the share of images that
-    become the class, that it is no more than ``least`` above the control's (Tango 1998), and of the logit, that it
-    rises no more than with the control (by flipping signs).
+    A cue must beat each control (Berger 1982): in the share of images that become the class, by more than ``least``
+    (Tango 1998), and in the logit (by flipping signs). It must do so over its patches, too (Student 1908), or one odd
+    patch of ten would make a cue: each is pasted on images of its own, whose mean is one value.
+
+    Returns:
+        ``tests``: the largest p over the controls, by what it is of; ``bound``: the gap is surely below this, as often
+        as an interval of :data:`LEVEL` holds, though the control is the one that leaves least; what is missing where
+        nothing is tested: ``lacks``.
     """
     cue = Pairs.of(trials, "paste")
     found: dict[str, Any] = {"images": len(cue.images)}
     if len(cue.images) < FEWEST:
         return found
-    low, high = bootstrap_mean(cue.change, seed)
-    found |= {"effect": float(cue.change.mean()), "low": low, "high": high, "flip_rate": float(cue.flips.mean())}
-    p, strongest = 0.0, -1.0
-    for name in CONTROLS:
-        own, control = cue.beside(Pairs.of(trials, name))
-        if len(own.images) < FEWEST:
-            continue
-        more, fewer, n = _discordant(own, control)
-        p = max(p, _upper(paired_score(more, fewer, n, least)), sign_flip(own.change - control.change, seed))
-        rate = float(control.flips.mean())
-        if rate > strongest:
-            strongest = rate
-            gap_low, gap_high = paired_gap(more, fewer, n, Z)
-            gap = (more - fewer) / n
-            found |= {"control": name, "control_rate": rate, "gap": gap, "gap_low": gap_low, "gap_high": gap_high}
-    return found | ({"p_value": p} if strongest >= 0 else {})
+    found |= {"effect": float(cue.change.mean()), "flip_rate": float(cue.flips.mean())}
+    if (patches := len(np.unique(cue.patch))) < PATCHES:
+        return found | {"lacks": f"{patches} patches of it; {PATCHES} are needed"}
+    found["low"], found["high"] = mean_interval(grouped(cue.change, cue.patch))
+    pairs = {name: cue.beside(Pairs.of(trials, name)) for name in CONTROLS}
+    for name in NEEDED:
+        if (n := len(pairs[name][0].images)) < FEWEST:
+            return found | {"lacks": f"{n} {CONTROLLED[name]} to hold it against; {FEWEST} are needed"}
+    held = [_against(name, *pair, least, seed) for name, pair in pairs.items() if len(pair[0].images) >= FEWEST]
+    strongest = max(held, key=lambda each: each["control_rate"])
+    tests = {name: max(each["tests"][name] for each in held) for name in ("flips", "logit", "patches")}
+    level = LEVEL / len(held)  # any of them may be the one that refutes it
+    bound = min(_gap(*pairs[each["control"]], level)[1] for each in held)
+    return found | strongest | {"tests": tests, "bound": bound, "p_value": max(tests.values())}
+
+
+def _against(name: str, own: Pairs, control: Pairs, least: float, seed: int) -> dict[str, Any]:
+    """A cue beside one control, on the same images."""
+    more, fewer, n = _discordant(own, control)
+    flips, change = own.flips.astype(float) - control.flips, own.change - control.change
+    tests = {
+        "flips": _upper(paired_score(more, fewer, n, least)),
+        "logit": sign_flip(change, seed),
+        "patches": max(mean_above(grouped(flips, own.patch), least), mean_above(grouped(change, own.patch))),
+    }
+    low, high = _gap(own, control, LEVEL)
+    gap = {"gap": (more - fewer) / n, "gap_low": low, "gap_high": high}
+    return {"control": name, "control_rate": float(control.flips.mean()), **gap, "tests": tests}
+
+
+def _gap(own: Pairs, control: Pairs, outside: float) -> tuple[float, float]:
+    """The difference of the shares that become the class: the wider of the intervals over images and over patches."""
+    from scipy.special import ndtri
+
+    z = Z if outside == LEVEL else float(ndtri(1 - outside / 2))
+    over_images = paired_gap(*_discordant(own, control), z)
+    over_patches = mean_interval(grouped(own.flips.astype(float) - control.flips, own.patch), outside)
+    return min(over_images[0], over_patches[0]), max(over_images[1], over_patches[1])
+
+
+CONTROLLED = {
+    "random": "random patches",
+    "class": "other patches of the class",
+    "noise": "noise of its spectrum",
+}
 
 
 def _discordant(own: Pairs, control: Pairs) -> tuple[int, int, int]:
@@ -117,16 +167,35 @@ def verdict(found: dict[str, Any], q: float, least: float) -> str:
     """
     if found.get("gap") is None:
         return "undecided"
-    if found["gap_high"] < least or found.get("removal_high", 1.0) < 0:
+    if found["bound"] < least or found.get("removal_high", 1.0) < 0:
         return "refuted"
     return "verified" if q < LEVEL else "undecided"
 
 
 def needed(found: dict[str, Any], least: float) -> int | None:
-    """Images at which the gap's interval, which narrows with their square root, would leave out ``least``; None where
-    it does so already, and where the gap is just that."""
-    away = abs(found["gap"] - least)
-    if away == 0 or not found["gap_low"] <= least <= found["gap_high"]:
+    """Images at which the gap's interval, which narrows with their square root, would leave out ``least`` in four cases
+    of five; None where it does so already, and where the gap is just that."""
+    return _until(found["images"], found["gap_low"], found["gap"], found["gap_high"], least)
+
+
+def missing(found: dict[str, Any]) -> str:
+    """Why a cue whose gap is surely more than the least is undecided, by the largest of its p values."""
+    worst = max(found["tests"], key=lambda name: found["tests"][name])
+    if found["tests"][worst] < LEVEL:
+        return "it does what a cue does, but among so many candidates not surely enough; more images would tell"
+    if worst == "removal":
+        more = _until(found["carriers"], found["removal_low"], found["removal"], found["removal_high"], 0.0)
+        tell = f"; {more:,} images that have it would tell, {found['carriers']} were there" if more else ""
+        return f"turns images, but taking it out shows no sure fall{tell}"
+    if worst == "logit":
+        return "turns images, but raises the logit no more surely than some control does"
+    return (
+        "some of its patches turn images and some do not: whether it is one cue is not sure; more exemplars would tell"
+    )
+
+
+def _until(count: int, low: float, middle: float, high: float, line: float) -> int | None:
+    away = abs(middle - line)
+    if away == 0 or not low <= line <= high:
         return None
-    half = (found["gap_high"] - found["gap_low"]) / 2
-    return int(np.ceil(found["images"] * max(1.0, half / away) ** 2)) + 1
+    return int(np.ceil(count * max(1.0, (high - low) / 2 * (1 + POWER / Z) / away) ** 2)) + 1

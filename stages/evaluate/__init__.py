@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from activation_atlas.stages.evaluate.section import EvaluateSpec as EvaluateSpec
-from activation_atlas.stages.evaluate.truth import extents, inside_boxes, inside_mask
 from activation_atlas.stages.feed import Feed, at_size_of
 from activation_atlas.stages.methods import MethodSpec, baseline
 from activation_atlas.stages.sections import Sections
@@ -30,6 +29,7 @@ from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError
 from activation_atlas.stages.tables.flags import ONE, SILENT
 from activation_atlas.stages.vision.images import Fit, ImageError
 from activation_atlas.stages.vision.place import COLUMNS
+from activation_atlas.stages.vision.truth import extents, inside_boxes, inside_mask
 
 
 class Params(Grown, Spec):

@@ -30,6 +30,7 @@ def evidence() -> pa.Schema:
         [
             ("candidate", pa.int32()),
             ("class", pa.int32()),
+            ("origin", pa.string()),
             ("atlas", pa.string()),
             ("cells", CELLS),
             *counts,
@@ -73,6 +74,7 @@ def cues() -> pa.Schema:
             ("rank", pa.int32()),
             ("candidate", pa.int32()),
             ("class", pa.int32()),
+            ("origin", pa.string()),
             ("verdict", pa.string()),
             *((name, pa.float32()) for name in numbers),
             ("control", pa.string()),
@@ -95,7 +97,7 @@ def spuriosity() -> pa.Schema:
     """A class's images from most typical to most dependent on a cue."""
     head = [("image_id", pa.string()), ("candidate", pa.int32()), ("class", pa.int32())]
     floats = [("dependence", pa.float32()), ("strongest", pa.float32())]
-    where = [("row", pa.int16()), ("col", pa.int16())]
+    where = [(name, pa.int16()) for name in ("row", "col", "drawn_row", "drawn_col")]
     flags = [(name, pa.bool_()) for name in ("own", "held_out", "correct")]
     return pa.schema([*head, *floats, *where, *flags])
 
@@ -108,8 +110,10 @@ AUDIT = (
         ("candidate",),
         "regions of an atlas that speak for a class, the most suspicious first; found on one half of the images",
         {
-            "candidate": "from 0, the most suspicious first",
+            "candidate": "from 0, those that are put to the test first: the most suspicious foreign ones, then the "
+            "class's own that lie at one place or outside the object",
             "class": _CLASS,
+            "origin": "foreign: made by images of other classes; own: by the class's own",
             "atlas": "the atlas that the cells are of",
             "cells": "cells of one grid, neighbours that speak for the class alike",
             "rows": "sampled positions in these cells",
@@ -125,14 +129,15 @@ AUDIT = (
             "own": "mean attribution for the class over positions of images that are labelled so",
             "own_share": "share of all images of the class that have a position there",
             "other_share": "share of all other images that have",
-            "error_lift": "error rate of the images there over that of all (null without labels)",
-            "constancy": "1 - entropy of the positions' places over that of all sampled places: 1 where the place is "
-            "always the same, 0 where it is anywhere",
-            "outside": "share of the positions whose middle is outside the given boxes or masks (null without)",
+            "error_lift": "error rate of the held-out images there over that of all (null without labels)",
+            "constancy": "1 - entropy of the positions' places (own: in the class's images) over that of all sampled "
+            "places, on the half that is searched: 1 where it is always the same place, 0 where it is anywhere",
+            "outside": "share of the positions, one an image of those that make the region, whose middle is outside "
+            "evaluate.boxes or evaluate.masks (null without)",
             "typical": "median attribution for the class of what exemplars are drawn from (null: not tested)",
             "tested": "whether it was put to the test",
-            "exemplars": "positions that stand for it, strongest first: of images not of the class and not held out, "
-            "one of each, drawn from the half that speaks most for the class",
+            "exemplars": "positions that stand for it, strongest first: of images not of the class (own: of the class) "
+            "and not held out, one of each, drawn from the half that speaks most for the class",
             "others": "positions in other cells of images of the class that speak for it, drawn alike: controls",
         },
     ),
@@ -185,30 +190,35 @@ AUDIT = (
             "rank": "from 0",
             "candidate": "as in evidence",
             "class": _CLASS,
+            "origin": "as in evidence",
             "verdict": "verified, refuted or undecided",
             "effect": "mean change of the class's logit on pasting, over held-out images of other classes",
-            "low": "lower end of its 95 % interval (bootstrap over images)",
+            "low": "lower end of its 95 % interval (Student's, over patches: each is pasted on images of its own)",
             "high": "upper end of it",
             "flip_rate": "share of these images that become the class",
             "control_rate": "the same for the strongest control",
             "gap": "flip_rate - control_rate",
-            "gap_low": "lower end of its 95 % interval (bootstrap over images)",
+            "gap_low": "lower end of its 95 % interval: the wider of Tango's (1998, over images) and Student's (over "
+            "patches)",
             "gap_high": "upper end of it",
             "control": "which control is the strongest",
             "removal": "mean fall of the class's logit where the cue is taken out, less that where as much beside it "
             "is (null: too few held-out images have the cue)",
             "removal_low": "lower end of its 95 % interval",
             "removal_high": "upper end of it",
-            "carriers": "held-out images that have the cue, which it was taken out of",
+            "carriers": "held-out images that have a position in its cells, drawn whatever it argues for, which it was "
+            "taken out of",
             "p_value": "that it turns no more than audit.least more images than some control, or raises the logit no "
-            "more, or that taking it out does no more than beside it (the largest of these; null: no test)",
+            "more, over images or over patches, or that taking it out does no more than beside it (the largest of "
+            "these; null: no test)",
             "q_value": "over all candidates (Benjamini & Hochberg 1995)",
             "suspicion": "as in evidence",
-            "typical_accuracy": "on the quarter of the class's images that depend on it least",
-            "dependent_accuracy": "on the quarter that depend on it most",
+            "typical_accuracy": "on the quarter of the class's held-out images that depend on it least",
+            "dependent_accuracy": "on the quarter that depend on it most: higher for whatever argues for the class",
             "images": "held-out images that it was pasted on",
-            "needed": "undecided: how many images would decide, if things stay as they are (null: decided)",
-            "exemplars": "the patches, as in evidence",
+            "needed": "undecided: so many images would decide with a chance of 80 %, if the gap stays as it is and "
+            "patches come in proportion (null: decided, or something else is missing)",
+            "exemplars": "the patches, as in the table patches",
             "atlas": "as in evidence",
             "cells": "as in evidence",
             "about": "why no test was possible, or what is missing for a verdict (null: nothing is)",
@@ -228,6 +238,8 @@ AUDIT = (
             "strongest": "the largest of them (null: no position is there)",
             "row": "where that is, in the layer's map",
             "col": "where that is, in the layer's map",
+            "drawn_row": "one of its positions there, drawn whatever it argues for, in the layer's map",
+            "drawn_col": "where that is, in the layer's map",
             "own": "whether the image is labelled as the class, or, without a label, predicted as it",
             "held_out": "whether the image is of the half that the cue was not found in",
             "correct": "whether the model is right (null without a label)",

@@ -16,11 +16,12 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.drawing.numbers import plural
 from activation_atlas.stages.feed import Feed, at_size
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State
-from activation_atlas.stages.tasks import log_odds
+from activation_atlas.stages.tasks import log_odds, task_of
 from activation_atlas.stages.trials.carrier import Scores, carrier
 from activation_atlas.stages.trials.chosen import draw
 from activation_atlas.stages.trials.experiment import Change, Patch, pastings, removals, scored
@@ -33,7 +34,6 @@ class Params(Spec):
     images: ReadImages
     layer: str
     hosts: PositiveInt
-    several: bool
     seed: int = 0
     batch: PositiveInt = Field(64, exclude=True)
 
@@ -42,7 +42,7 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
     if (atlas := asked.searched) is not None:
         section = asked.config.audit
         values = {"layer": atlas.layer, "hosts": section.images, "batch": section.batch}
-        yield "", {**asked.opened, **values, "several": asked.model.task == "labels"}
+        yield "", {**asked.opened, **values}
 
 
 def _shards(inputs: Inputs, params: Params) -> list[Shard]:
@@ -78,12 +78,15 @@ class _Trial:
         self.offset, self.stride = layer["offset"], layer["stride"]
         model = open_model(params.model)
         self.scores: Scores = scorer(model, params.batch)
+        self.several = task_of(inputs.part("predictions", 0).schema.field("label").type).several
         self.drawn = draw(inputs, self.extract, cue, params.hosts, params.seed)
         shown = params.images.settled(self.extract.get("images", {}))
         feed = Feed(params.images, at_size(shown, tuple(self.extract["input_size"]), model.channels))
         self.pixels: dict[str, np.ndarray] = {}
         for batch in feed.batches(self.drawn.uris, params.batch):
             self.pixels |= dict(zip(batch.keys, batch.images, strict=True))
+        if lost := [uri for own, uri in self.drawn.uris.items() if own not in self.pixels]:
+            inputs.warn(f"audit: {plural(len(lost), 'image')} of a trial cannot be read any more, e.g. {lost[0]}")
 
     def made(self) -> dict[str, list[dict[str, Any]]]:
         """Rows of both tables."""
@@ -100,7 +103,7 @@ class _Trial:
             rng = np.random.default_rng([self.params.seed, 29, self.cue["candidate"]])
             others = [(o["image_id"], self._pixel(o)) for o in self.cue["others"] if o["image_id"] in self.pixels]
             tried += self._rows(pastings(hosts, patches, others, sources, self.pixels, rng), hosts)
-            shape = tuple(int(np.median([p.rect[k + 2] - p.rect[k] for p in patches])) for k in (0, 1))
+            shape = tuple(int(np.ceil(np.median([p.rect[k + 2] - p.rect[k] for p in patches]))) for k in (0, 1))
             y, x = self._off(patches)
             centres = [(i, self._pixel({"row": r, "col": c})) for i, r, c in self.drawn.carriers if i in self.pixels]
             there = [(own, (centre[0] + y, centre[1] + x)) for own, centre in centres]
@@ -152,7 +155,7 @@ class _Trial:
 
     def _called(self, scores: np.ndarray) -> int:
         """The class of largest score; of several labels this class where it reaches its threshold, else -1."""
-        if not self.params.several:
+        if not self.several:
             return int(scores.argmax())
         least = log_odds(np.array(self.extract["thresholds"]))[self.kind]
         return self.kind if scores[self.kind] >= least else -1
@@ -160,7 +163,7 @@ class _Trial:
 
 STAGE = Stage(
     name="trials",
-    version=2,
+    version=3,
     about="each candidate pasted on held-out images and taken out of others, beside its controls",
     params=Params,
     shards=_shards,

@@ -25,7 +25,7 @@ class Drawn:
     Attributes:
         hosts: held-out images that are neither of the class nor taken for it, for patches to be pasted on.
         sources: images of the searched half, for random patches.
-        carriers: held-out images that have the cue, and the position (row, col) where it is.
+        carriers: held-out images that have the cue, and a position (row, col) where it is.
         uris: of all these and of those asked for besides.
     """
 
@@ -43,7 +43,7 @@ def draw(inputs: Inputs, extract: State, cue: dict[str, Any], images: int, seed:
     sources: list[tuple[int, str]] = []
     for part in range(inputs.parts("predictions")):
         known = images_of(inputs, part, extract, seed)
-        draws = priority(known.ids, seed, salt)
+        draws = priority(known.files, seed, salt)
         able = known.held & ~known.own[:, column] & ~known.called[:, column]
         hosts = _smallest(hosts, draws, known.ids, able, images)
         sources = _smallest(sources, draws, known.ids, ~known.held, SOURCES)
@@ -58,21 +58,34 @@ def draw(inputs: Inputs, extract: State, cue: dict[str, Any], images: int, seed:
 def _smallest(
     kept: list[tuple[int, str]], draws: np.ndarray, ids: Sequence[str], able: np.ndarray, most: int
 ) -> list[tuple[int, str]]:
+    """Of files that are there twice the first."""
     new = zip(draws[able].tolist(), np.array(ids, object)[able].tolist(), strict=True)
-    return heapq.nsmallest(most, [*kept, *new])
+    return _first([*kept, *new], most)
+
+
+def _first(drawn: Iterable[tuple], most: int) -> list[tuple]:
+    """Those of the smallest draws, their first field; of one draw the first."""
+    return heapq.nsmallest(most, {each[0]: each for each in sorted(drawn, reverse=True)}.values())
 
 
 def _carriers(inputs: Inputs, cue: dict[str, Any], most: int, seed: int, salt: int) -> list[tuple[str, int, int]]:
-    """Held-out images at one of whose positions the cue speaks for the class as its exemplars do."""
+    """Held-out images with a position in the cue's cells, and one of these.
+
+    Whatever it argues for: of those that argue for the class, taking them out would lower it in any network.
+    """
     kept: list[tuple[int, str, int, int]] = []
-    for part in inputs.stream("spuriosity", ["image_id", "candidate", "strongest", "row", "col", "held_out"]):
+    for index, part in enumerate(
+        inputs.stream("spuriosity", ["image_id", "candidate", "drawn_row", "drawn_col", "held_out"])
+    ):
         mine = pc.and_(pc.equal(part["candidate"], cue["candidate"]), part["held_out"])
-        rows = part.filter(pc.and_(mine, pc.fill_null(pc.greater_equal(part["strongest"], cue["typical"]), False)))
+        rows = part.filter(pc.and_(mine, pc.is_valid(part["drawn_row"])))
         if len(rows):
+            about = inputs.part("images", index, ["image_id", "sha256"])
+            files = dict(zip(about["image_id"].to_pylist(), about["sha256"].to_pylist(), strict=True))
             ids = rows["image_id"].to_pylist()
-            places = zip(ids, rows["row"].to_pylist(), rows["col"].to_pylist(), strict=True)
-            new = [(int(draw), *place) for draw, place in zip(priority(ids, seed, salt, 1), places, strict=True)]
-            kept = heapq.nsmallest(most, [*kept, *new])
+            draws = priority([files[own][:16] for own in ids], seed, salt, 1).tolist()
+            places = zip(draws, ids, rows["drawn_row"].to_pylist(), rows["drawn_col"].to_pylist(), strict=True)
+            kept = _first([*kept, *places], most)
     return [(own, row, col) for _, own, row, col in kept]
 
 

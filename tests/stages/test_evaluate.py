@@ -11,7 +11,6 @@ from PIL import Image
 from activation_atlas.stages import boxes, index, tables
 from activation_atlas.stages.evaluate import STAGE, Params, baseline, fit
 from activation_atlas.stages.evaluate.pointing import energy, pointing
-from activation_atlas.stages.evaluate.truth import inside_boxes, inside_mask
 from activation_atlas.stages.sources.boxes import boxes_of
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.vision.attribution.methods.cam import GradCam
@@ -20,6 +19,7 @@ from activation_atlas.stages.vision.attribution.methods.occlusion import Occlusi
 from activation_atlas.stages.vision.attribution.methods.path import IntegratedGradients
 from activation_atlas.stages.vision.images import Fit
 from activation_atlas.stages.vision.place import Place
+from activation_atlas.stages.vision.truth import inside_boxes, inside_mask
 from tests.memory import MemoryInputs
 from tests.stages.vision import small_models
 

@@ -7,20 +7,19 @@ import pyarrow as pa
 import pytest
 
 from activation_atlas.stages.adversarial import Example, Patched
-from activation_atlas.stages.adversarial.experiment import (
+from activation_atlas.stages.adversarial.experiment import Patch, patches
+from activation_atlas.stages.adversarial.proposed import Proposal, propose
+from activation_atlas.stages.halves import held_out
+from activation_atlas.stages.intervention.corners import (
     PLACES,
-    Patch,
     Place,
     best_patch,
     best_place,
     controls,
     margin,
     pasted,
-    patches,
     rates,
 )
-from activation_atlas.stages.adversarial.proposed import Proposal, propose
-from activation_atlas.stages.halves import held_out
 from activation_atlas.stages.stage import UserError
 from tests.memory import MemoryInputs
 from tests.stages.rows import memory, view
@@ -80,8 +79,9 @@ def test_the_best_patch_and_place_are_those_that_turn_most():
     found = patches([position, Proposal((0, 0), 1.0, "lost", 1, 1, 1.0)], pixels, lambda p: (7.5, 7.5))
     assert [p.rect for p in found] == [(6, 6, 11, 11), (4, 4, 12, 12), (2, 2, 14, 14)]
     becomes = lambda scores: scores.argmax(-1) == 0  # noqa: E731
-    best = best_patch(found, hosts, 0, red, becomes, 5)
-    assert best is found[0]  # all of it is red, and of equal ones the first
+    first = best_patch([each.pixels for each in found], hosts, 0, red, becomes, 5)
+    best = found[first]
+    assert first == 0  # all of it is red, and of equal ones the first
     scores = pasted(hosts, lambda number: best.pixels, PLACES, red, 5)
     assert scores.shape == (16, 3, 2)
     # Half a side covers a quarter: of 80, 60 + 64 - 128 < 0, and of 110, 82 + 64 - 128 > 0.
@@ -108,7 +108,7 @@ def test_places_lie_in_their_corners_and_change_nothing_else():
 def test_controls_have_the_patch_s_size_and_repeat():
     patch = Patch(Proposal((0, 0), 1.0, "a", 1, 1, 1.0), (0, 0, 6, 6), np.arange(108, dtype=np.uint8).reshape(6, 6, 3))
     sources = [np.full((20, 20, 3), k, np.uint8) for k in range(5)]
-    first, again = (controls(patch, 4, sources, 3) for _ in range(2))
+    first, again = (controls(patch.pixels, 4, sources, 3) for _ in range(2))
     for kind in ("noise", "random"):
         assert first[kind](2).shape == (6, 6, 3)
         np.testing.assert_array_equal(first[kind](2), again[kind](2))

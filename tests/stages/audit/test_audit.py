@@ -32,9 +32,9 @@ def audited(folder, lost: int = 0) -> tuple[MemoryInputs, str]:
     inputs.states["extract", ""] |= {"layers": {"deep": layer}, "thresholds": [0.5, 0.5]}
     view, opened = {"view": given.view, "grid": 2, "seed": 0}, {"model": given.model, "images": given.images}
     values = (
-        {**view, "candidates": 5, "exemplars": 4},
+        {**view, "candidates": 5, "exemplars": 6},
         view,
-        {**opened, "layer": "deep", "hosts": 60, "several": False, "seed": 0, "batch": 32},
+        {**opened, "layer": "deep", "hosts": 60, "seed": 0, "batch": 32},
         {"least": 0.05, "tried": True, "seed": 0},
         {"title": "Corners", "images": given.images, "tables": ("cues",), "tried": True, "least": 0.05},
     )

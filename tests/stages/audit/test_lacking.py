@@ -19,7 +19,7 @@ CUES = {"evidence", "spuriosity", "trials", "cues"}
         ({"atlases": [{**ATLAS, "class": "cat"}]}, "without cues: no atlas shows all activations", {}),
         ({"atlases": [{**ATLAS, "images": True}]}, "without cues: atlas all shows whole images", {"atlas": "all"}),
         ({"extract": {"attribution": "none"}}, "without cues: extract.attribution is none; set it to all", {}),
-        ({"model": {"path": "m.keras", "task": "quantities"}}, "without slices: the model's outputs are quantities", {}),
+        ({"model": {"path": "m.keras", "task": "quantities"}}, "without slices: the model's outputs are", {}),
         ({"atlases": []}, "audit without repair: no cue is put to the test", {"repair": True}),
     ],
 )

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from activation_atlas.stages import tables
-from activation_atlas.stages.cues.verdict import needed, pasted, removed, verdict
+from activation_atlas.stages.cues.verdict import missing, needed, pasted, removed, verdict
 
 N = 100
 
@@ -23,7 +23,7 @@ def _trials(flips: dict[str, int], change: dict[str, float]) -> pa.Table:
                     "class": 1,
                     "intervention": kind,
                     "image_id": f"{k:016x}",
-                    "exemplar": k % 3,
+                    "exemplar": k % 10,
                     **dict.fromkeys(("top", "left", "bottom", "right"), 0),
                     "logit_before": 0.0,
                     "logit_after": by + rng.normal() / 10,
@@ -57,12 +57,68 @@ def test_flips_alone_do_not_do_where_a_control_raises_the_logit_as_much():
     assert found["p_value"] > 0.9
 
 
+def test_one_odd_patch_of_ten_is_no_cue():
+    """It turns all ten images it is pasted on, the others none: over images that is more than the least."""
+    rows = _trials({}, PASTES).to_pylist()
+    for row in rows:
+        row["pred_after"] = int(
+            row["intervention"] == "paste" and row["exemplar"] == 0 and row["image_id"] != f"{0:016x}"
+        )
+    found = pasted(pa.Table.from_pylist(rows, schema=tables.trials()), 0.02, 0)
+    assert found["tests"]["flips"] < 0.01 and found["tests"]["patches"] == pytest.approx(0.2, abs=0.05)
+    assert found["gap"] == 0.09 and found["gap_low"] < 0 and found["gap_high"] > 0.25
+    assert verdict(found, found["p_value"], 0.02) == "undecided"
+    assert missing(found).startswith("some of its patches turn images")
+
+
+def test_the_interval_is_of_patches():
+    """Means of ten patches, 2 to 4.7: by hand, Student's t of 9 degrees, 2.262."""
+    rows = _trials({}, PASTES).to_pylist()
+    for row in rows:
+        row["logit_after"] = 2 + 0.3 * row["exemplar"] + (0.5 if int(row["image_id"], 16) // 10 % 2 else -0.5)
+    found = pasted(pa.Table.from_pylist(rows, schema=tables.trials()), 0.05, 0)
+    half = 2.2622 * np.std(2 + 0.3 * np.arange(10), ddof=1) / 10**0.5
+    assert (found["low"], found["high"]) == (pytest.approx(3.35 - half, abs=1e-3), pytest.approx(3.35 + half, abs=1e-3))
+
+
+@pytest.mark.parametrize("kind", ["random", "class"])
+def test_without_a_control_nothing_is_tested(kind):
+    trials = _trials({"paste": 60}, {name: by for name, by in PASTES.items() if name != kind})
+    found = pasted(trials, 0.05, 0)
+    assert "p_value" not in found and found["lacks"].startswith("0 ") and verdict(found, np.nan, 0.05) == "undecided"
+    plain = pasted(_trials({"paste": 60}, {name: by for name, by in PASTES.items() if name != "noise"}), 0.05, 0)
+    assert verdict(plain, plain["p_value"], 0.05) == "verified", "noise of a plain patch is the patch"
+
+
+def test_few_patches_are_no_test():
+    rows = [{**row, "exemplar": row["exemplar"] % 4} for row in _trials({"paste": 60}, PASTES).to_pylist()]
+    found = pasted(pa.Table.from_pylist(rows, schema=tables.trials()), 0.05, 0)
+    assert found["lacks"] == "4 patches of it; 5 are needed" and "low" not in found and "p_value" not in found
+
+
+def test_of_three_controls_the_one_that_refutes_is_chosen_after_the_fact():
+    """The bound leaves out a third as much as the interval of one control."""
+    found = pasted(_trials({"paste": 10, "class": 8, "random": 8, "noise": 8}, PASTES), 0.05, 0)
+    assert found["bound"] > found["gap_high"]
+
+
 def test_more_images_decide_what_lies_near_the_least():
     found = pasted(_trials({"paste": 8}, PASTES), 0.05, 0)
     assert verdict(found, 0.3, 0.05) == "undecided"
     more = needed(found, 0.05)
     half = (found["gap_high"] - found["gap_low"]) / 2
-    assert more > N and half * (N / (more - 1)) ** 0.5 == pytest.approx(abs(found["gap"] - 0.05), rel=0.01)
+    away = abs(found["gap"] - 0.05) / (1 + 0.84 / 1.96)  # so that it is seen in four cases of five
+    assert more > N and half * (N / (more - 1)) ** 0.5 == pytest.approx(away, rel=0.01)
+
+
+def test_why_it_is_undecided_goes_by_the_largest_p():
+    tests = {"flips": 0.01, "logit": 0.01, "patches": 0.01}
+    fall = {"carriers": 50, "removal": 0.5, "removal_low": -0.5, "removal_high": 1.5}
+    assert "among so many candidates" in missing({"tests": tests})
+    assert "raises the logit no more surely" in missing({"tests": tests | {"logit": 0.3}})
+    found = missing({"tests": tests | {"removal": 0.2}, **fall})
+    assert found.endswith("410 images that have it would tell, 50 were there")  # 50 (2 (1 + .84 / 1.96))^2 + 1
+    assert missing({"tests": tests | {"removal": 0.2}, **fall, "removal_low": 0.1}).endswith("shows no sure fall")
 
 
 def test_too_few_images_are_no_test():
@@ -79,4 +135,4 @@ def test_taking_out_is_held_against_taking_out_beside():
     assert found["carriers"] == N and found["removal"] == pytest.approx(2, abs=0.05)
     assert found["removal_low"] < 2.05 and found["removal_p"] < 1e-3
     other = removed(_trials({}, {k: -v for k, v in ways.items()}), 0)
-    assert verdict({"gap": 0.5, "gap_high": 0.6} | other, 0.0, 0.05) == "refuted"
+    assert verdict({"gap": 0.5, "bound": 0.6} | other, 0.0, 0.05) == "refuted"

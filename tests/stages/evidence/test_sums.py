@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from activation_atlas.stages.audited import Images, Rows
+from activation_atlas.stages.evidence import chosen
 from activation_atlas.stages.evidence.occurrences import constancy
-from activation_atlas.stages.evidence.regions import regions
+from activation_atlas.stages.evidence.regions import Region, regions
 from activation_atlas.stages.evidence.sums import Sums
 
 
@@ -17,7 +18,9 @@ def _rows(seed: int) -> Rows:
     own = np.zeros((images, 3), bool)
     own[np.arange(images), rng.integers(0, 3, images)] = True
     held, flags = rng.random(images) < 0.5, np.zeros(images, bool)
-    known = Images([f"{k:016x}" for k in range(images)], own, own, ~flags, flags, held)
+    known = Images(
+        [f"{k:016x}" for k in range(images)], own, own, ~flags, flags, held, [f"{k:016x}" for k in range(images)]
+    )
     cell = rng.integers(0, 4, m)
     place = np.zeros(m, np.int64)
     return Rows(known, np.sort(rng.integers(0, images, m)), cell, place, place, rng.normal(size=(m, 3)))
@@ -71,7 +74,26 @@ def test_a_region_grows_to_neighbours_of_half_its_strength():
 
 
 def test_constancy_by_hand():
-    sampled = np.ones((2, 2))
+    sampled = np.full((2, 2), 1000)
+    whole = np.log(4) + 3 / 8000
     assert constancy(np.array([[5, 0], [0, 0]]), sampled) == 1
     assert constancy(np.array([[3, 3], [3, 3]]), sampled) == 0
-    assert constancy(np.array([[2, 2], [0, 0]]), sampled) == pytest.approx(0.5)
+    assert constancy(np.array([[2, 2], [0, 0]]), sampled) == pytest.approx(1 - (np.log(2) + 1 / 8) / whole)
+    assert np.isnan(constancy(np.zeros((2, 2)), sampled))
+
+
+def test_few_rows_anywhere_are_not_at_one_place():
+    rng, sampled = np.random.default_rng(0), np.full((8, 8), 1000)
+    drawn = [np.bincount(rng.integers(0, 64, 100), minlength=64).reshape(8, 8) for _ in range(200)]
+    assert np.mean([constancy(places, sampled) for places in drawn]) < 0.03  # uncorrected .08
+
+
+def test_what_is_tested_of_a_classs_own():
+    """Foreign ones by strength; then own ones at one place or outside the object, by strength times that."""
+    found = [Region(0, (k,), 12.0 - k, k < 6) for k in range(12)]
+    places = [0.0] * 6 + [0.1, 0.9, 0.5, None, 0.39, 0.0]
+    away = [None] * 6 + [0.2, None, 0.1, None, 0.95, 0.89]
+    assert chosen(found, places, away, 4) == ([0, 1, 2, 3, 7, 4, 5, 6, 8, 9, 10, 11], 5)
+    order, count = chosen(found, places, away, 20)
+    assert order[:count] == [*range(6), 7, 8, 10]  # 5 x .9, 4 x .5, 2 x .95
+    assert chosen(found, places, away, 3)[1] == 3

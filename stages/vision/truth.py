@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from activation_atlas.stages.sources.boxes import Box
 from activation_atlas.stages.vision.images import Fit, decode, fit_size, input_box
+from activation_atlas.stages.vision.images.fitting import Box
 
 
 def extents(
