@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -58,17 +58,6 @@ def drawn(inputs: Inputs, outputs: int, measured: bool, limits: tuple[int, int],
 def labelled(inputs: Inputs) -> bool:
     """Whether any image has a class as its label."""
     return any(assigned(part["label"]).known.any() for part in inputs.stream("predictions", ["label"]))
-
-
-def uris_of(inputs: Inputs, ids: Collection[str], shared: Collection[str]) -> dict[str, str]:
-    """Where these images are read from, by id; without those whose file is one of ``shared``, by hash."""
-    wanted, known = pa.array(sorted(ids), pa.string()), pa.array(sorted(shared), pa.string())
-    found: dict[str, str] = {}
-    for part in inputs.stream("images", ["image_id", "uri", "sha256"]):
-        mine = pc.is_in(part["image_id"], value_set=wanted)
-        mine = part.filter(pc.and_not(mine, pc.is_in(part["sha256"], value_set=known)))
-        found.update(zip(mine["image_id"].to_pylist(), mine["uri"].to_pylist(), strict=True))
-    return found
 
 
 def classes_of(inputs: Inputs, ids: Sequence[str], outputs: int) -> np.ndarray:
