@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from activation_atlas.stages import tables
@@ -102,8 +103,7 @@ def _fitted(inputs: Inputs, params: Params, extract: State, known: Known, cues: 
     passes = Passes(params, extract)
     targets = [cue["class"] for cue in cues]
     wanted = {e["image_id"] for cue in cues for e in cue["exemplars"]}
-    listed = [row for row in inputs.table("images", ["image_id", "uri"]).to_pylist() if row["image_id"] in wanted]
-    images = passes.images({row["image_id"]: row["uri"] for row in listed})
+    images = passes.images(_uris(inputs, wanted))
     found = [parted(patches(cue["exemplars"], images)) for cue in cues]
     pairs = [(j, k) for j, k in lacking(known, targets) if found[j][0]]
     made = _refit(passes, known, pairs, [own for own, _ in found])
@@ -137,6 +137,14 @@ def _fitted(inputs: Inputs, params: Params, extract: State, known: Known, cues: 
     }
 
 
+def _uris(inputs: Inputs, wanted: set[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in inputs.stream("images", ["image_id", "uri"]):
+        some = part.filter(pc.is_in(part["image_id"], value_set=pa.array(sorted(wanted), pa.string())))
+        found |= dict(zip(some["image_id"].to_pylist(), some["uri"].to_pylist(), strict=True))
+    return found
+
+
 def _refit(passes: Any, known: Known, pairs: list[tuple[int, int]], found: Sequence[Sequence[Patch]]) -> Refit:
     """The layer fitted on one half: images as they are, and with patches where a class lacks the cue."""
     most = int(min(MOST, max(LARGEST[0] / passes.layer.kernel.size, LARGEST[1])))
@@ -160,7 +168,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 
 STAGE = Stage(
     name="repair",
-    version=1,
+    version=2,
     about="the last layer fitted anew so that verified cues no longer tell the class, and what that changes",
     params=Params,
     shards=one_shard,
