@@ -67,6 +67,26 @@ def test_parts_change_nothing():
     np.testing.assert_allclose(*strengths, rtol=1e-5)
 
 
+def test_a_file_is_counted_once_however_often_it_lies_there():
+    """A copy is no case of its own: with every image there twice slices are what they were, and no surer."""
+    once = {r["image_id"] for part in WORLD.inputs().tables["images"] for r in part.to_pylist()}
+    plain, doubled = WORLD.inputs(), World().inputs()
+    for name, parts in list(doubled.tables.items()):
+        again = [
+            part.set_column(0, "image_id", pa.array([_other(i) for i in part["image_id"].to_pylist()]))
+            for part in parts
+        ]
+        doubled.tables[name] = [*parts, *again]
+    assert _other(_other(min(once))) == min(once)
+    rows, others = (slices(inputs) for inputs in (plain, doubled))
+    assert rows == others and len(rows) > 1  # the parts of copies hold no image that counts
+    assert f"audit: {len(once)} images the same file as another: slices count each file once" in doubled.notes
+
+
+def _other(image_id: str) -> str:
+    return image_id[::-1]
+
+
 @pytest.mark.slow
 def test_all_finders_whatever_the_threads_and_clusters_of_maps_too():
     from threadpoolctl import threadpool_limits
