@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,19 +10,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from activation_atlas.stages.audit import beside, forest
+from activation_atlas.stages.audit.chosen import address, chosen, named, sure_slices
 from activation_atlas.stages.audit.findings import finding, wanted
-from activation_atlas.stages.audit.pictures import source
+from activation_atlas.stages.audit.pictures import embedded, source
+from activation_atlas.stages.drawing.numbers import file_size
 from activation_atlas.stages.drawing.pages import rendered
 from activation_atlas.stages.feed import Feed, at_size
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import ReadImages, Spec
-from activation_atlas.stages.stage import Inputs, Shard, Stage, one_shard
+from activation_atlas.stages.stage import Inputs, Shard, Stage, State, one_shard
 from activation_atlas.stages.tables import VERDICTS
 from activation_atlas.stages.tasks import assigned
 
 PAGE = "site/audit.html"
-SLICES, GROUPS, MEMBERS = 8, 12, 10
-"""Rows that are shown, and pictures of a slice."""
+SCRIPTS = ("data.js", "controls.js", "closer.js", "audit.js")
+STYLES = ("style.css", "closer.css", "verdicts.css", "audit.css")
+GROUPS = 12
+"""Groups that are shown."""
 TABLES = ("cues", "slices", "groups", "repair", "concepts", "concept_effects")
 """Of which at least one is there."""
 
@@ -47,10 +52,11 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
-    """The page, with its pictures in it."""
-    extract = inputs.state("extract", "")
+    """The page, with its pictures in it, and ``figures/cues.*``."""
+    extract, state = inputs.state("extract", ""), inputs.state()
+    classes = extract["classes"]
     rows = {name: inputs.table(name).to_pylist() for name in params.tables}
-    cues, slices = rows.get("cues", []), _slices(rows.get("slices", []))
+    cues, slices = rows.get("cues", []), sure_slices(rows.get("slices", []))
     shown = [cue for cue in cues if params.tried and cue["verdict"] != "refuted"]
     trials = {cue["candidate"]: inputs.part("trials", cue["candidate"]) for cue in shown}
     ids: dict[str, None] = {}
@@ -58,33 +64,72 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         exemplars, pairs = wanted(cue, trials[cue["candidate"]])
         ids |= dict.fromkeys([e["image_id"] for e in (*exemplars, *cue["exemplars"])] + [p["image_id"] for p in pairs])
     ids |= dict.fromkeys(own for one in slices for own in one["members"])
-    pixels, labels = _pixels(inputs, params, extract, list(ids)), _labels(inputs, extract, set(ids))
     evidence = {row["candidate"]: row for row in inputs.table("evidence").to_pylist()} if cues else {}
+    atlas = {one["id"]: address(one) for one in state["found"]}
+    carried = {one["candidate"]: one for one in state["cues"]}
+    # An image that the page of mistakes has leads there.
+    mistakes = {own: f"errors.html#image={own}" for own in state["mistakes"]}
+    pixels, labels = _pixels(inputs, params, extract, list(ids)), _said(inputs, extract, set(ids), mistakes)
     found = [
-        finding(cue, evidence[cue["candidate"]], trials[cue["candidate"]], pixels, extract["classes"], labels)
+        finding(cue, evidence[cue["candidate"]], trials[cue["candidate"]], pixels, classes, labels, mistakes)
+        | {"on": atlas.get(f"cue-{cue['candidate']}"), "carried": carried.get(cue["candidate"])}
         for cue in shown
     ]
     for one in slices:
+        one["on"] = atlas.get(f"slice-{one['rank']}")
         one["pictures"] = [
-            {"src": source(pixels[own]), "label": labels.get(own, "")} for own in one["members"] if own in pixels
+            {"src": source(pixels[own]), "label": labels.get(own, ""), "href": mistakes.get(own)}
+            for own in one["members"]
+            if own in pixels
         ]
-    counts = {name: sum(cue["verdict"] == name for cue in cues) for name in VERDICTS}
+    asked = beside.concepts(rows.get("concepts", []), rows.get("concept_effects", []), classes)
+    files, drawn = _figure(inputs, params, cues, classes)
     values = {
-        "counts": counts,
+        "counts": {name: sum(cue["verdict"] == name for cue in cues) for name in VERDICTS},
         "cues": found,
-        "refuted": [{**cue, "name": extract["classes"][cue["class"]]} for cue in cues if cue["verdict"] == "refuted"],
+        "refuted": [
+            {**cue, "name": classes[cue["class"]], "on": atlas.get(f"cue-{cue['candidate']}")}
+            for cue in cues
+            if cue["verdict"] == "refuted"
+        ],
         "slices": slices,
+        "tested": any(row["q_value"] is not None for row in rows.get("slices", [])),
         "groups": rows.get("groups", [])[:GROUPS],
+        "concepts": [{**one, "on": atlas.get(one["id"])} for one in asked],
+        "repair": _repair(inputs, rows, classes) if "repair" in rows else None,
+        "figure": drawn,
         "least": params.least,
         "tables": params.tables,
     }
-    return {PAGE: rendered("audit.html", params.title, {}, (), ("style.css", "audit.css"), values)}
+    return {PAGE: rendered("audit.html", params.title, {"links": {}}, SCRIPTS, STYLES, values), **files}
 
 
-def _slices(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those that are surely worse than the rest, each once."""
-    sure = [row for row in rows if row["same_as"] is None and row["q_value"] is not None and row["q_value"] < 0.05]
-    return [{**row, "members": row["members"][:MEMBERS]} for row in sure[:SLICES]]
+def _repair(inputs: Inputs, rows: Mapping[str, list[dict[str, Any]]], classes: list[str]) -> dict[str, Any]:
+    written = inputs.state("repair", "")["layer"] is not None
+    return beside.repair(rows["repair"], rows.get("cues", []), classes, written)
+
+
+def _figure(
+    inputs: Inputs, params: Params, cues: list[dict[str, Any]], classes: list[str]
+) -> tuple[dict[str, bytes], dict[str, Any] | None]:
+    """The files of the figure, and what the page shows of it; nothing where no cue was tested."""
+    rows = [
+        forest.measured(cue, inputs.part("trials", cue["candidate"]), named(cue, classes))
+        for cue in cues
+        if params.tried and cue["effect"] is not None
+    ]
+    if not rows:
+        return {}, None
+    most = max(cue["images"] for cue in cues if cue["images"] is not None)
+    sheet = forest.forest(rows, params.title, params.least, most)
+    files = {"png": sheet.png(), "svg": sheet.vector("svg"), "pdf": sheet.vector("pdf")}
+    pixels = sheet.pixels()
+    shown = {
+        "src": embedded(pixels),
+        "size": pixels.shape[1::-1],
+        "files": [{"form": form.upper(), "size": file_size(len(content))} for form, content in files.items()],
+    }
+    return {f"figures/cues.{form}": content for form, content in files.items()}, shown
 
 
 def _pixels(inputs: Inputs, params: Params, extract: dict[str, Any], ids: list[str]) -> dict[str, np.ndarray]:
@@ -103,14 +148,26 @@ def _pixels(inputs: Inputs, params: Params, extract: dict[str, Any], ids: list[s
     return found
 
 
-def _labels(inputs: Inputs, extract: dict[str, Any], ids: set[str]) -> dict[str, str]:
-    """What images are labelled as."""
+def _said(inputs: Inputs, extract: dict[str, Any], ids: set[str], wrong: Mapping[str, Any]) -> dict[str, str]:
+    """What images are labelled as, and what they are taken for where that is wrong."""
     found: dict[str, str] = {}
-    for part in inputs.stream("predictions", ["image_id", "label"]):
-        names = assigned(part["label"]).names(extract["classes"])
-        own = part["image_id"].to_pylist()
-        found |= {own[k]: str(names[k]) for k in range(len(own)) if own[k] in ids and names[k] is not None}
+    for part in inputs.stream("predictions", ["image_id", "label", "pred"]):
+        some = part.filter(pc.is_in(part["image_id"], value_set=pa.array(sorted(ids), pa.string())))
+        label, pred = (assigned(some[name]).names(extract["classes"]) for name in ("label", "pred"))
+        for own, is_, called in zip(some["image_id"].to_pylist(), label, pred, strict=True):
+            if is_ is not None:
+                found[own] = f"{is_} → {called}" if own in wrong else str(is_)
     return found
+
+
+def _fit(inputs: Inputs, params: Params) -> State:
+    """What is shown, and how other pages lead to it, see :func:`chosen`."""
+    return chosen(inputs, params)
+
+
+def _fit_reads(params: Params) -> tuple[str, ...]:
+    own = [name for name in ("cues", "slices", "concepts") if name in params.tables]
+    return ("predictions", *own, *(("evidence", "spuriosity", "trials") if params.tried else ()))
 
 
 def _reads(params: Params) -> dict[str, Any]:
@@ -120,15 +177,17 @@ def _reads(params: Params) -> dict[str, Any]:
 
 STAGE = Stage(
     name="audit",
-    version=1,
+    version=2,
     about="the page of what the model fails on and leans on, with the proof",
     params=Params,
     shards=one_shard,
     run=run,
     reads=_reads,
     writes=lambda params: (PAGE,),
-    state_of=lambda params: (("extract", ""),),
-    libraries=("pillow", "jinja2"),
+    fit=_fit,
+    fit_reads=_fit_reads,
+    state_of=lambda params: (("extract", ""), *((("repair", ""),) if "repair" in params.tables else ())),
+    libraries=("pillow", "jinja2", "matplotlib", "numpy"),
     files=True,
     steps=_steps,
 )

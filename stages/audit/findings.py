@@ -54,17 +54,22 @@ def finding(
     pixels: Mapping[str, np.ndarray],
     classes: Sequence[str],
     labels: Mapping[str, str],
+    mistakes: Mapping[str, str],
 ) -> dict[str, Any]:
     """One cue, for the template.
 
     Args:
         pixels: images at the model's size, by id.
-        labels: what each is labelled as.
+        labels: what is said of each. mistakes: where the page of mistakes has them, of those that it has.
     """
     shown, pairs = wanted(cue, trials)
     sides = ("top", "left", "bottom", "right")
     exemplars = [
-        {"src": source(pixels[e["image_id"]], tuple(e[s] for s in sides)), "label": labels.get(e["image_id"], "")}
+        {
+            "src": source(pixels[e["image_id"]], tuple(e[s] for s in sides)),
+            "label": labels.get(e["image_id"], ""),
+            "href": mistakes.get(e["image_id"]),
+        }
         for e in shown
         if e["image_id"] in pixels
     ]

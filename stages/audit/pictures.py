@@ -15,6 +15,11 @@ SIDE = 144
 FRAME = (0, 229, 255)
 
 
+def embedded(pixels: np.ndarray) -> str:
+    """A data URI of pixels uint8 (h, w, 3)."""
+    return f"data:image/png;base64,{base64.b64encode(encoded(pixels, 'PNG')).decode('ascii')}"
+
+
 def source(pixels: np.ndarray, rect: Rect | None = None) -> str:
     """A data URI of an image uint8 (h, w, c), with a rectangle framed where one is given."""
     colours = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
@@ -27,4 +32,4 @@ def source(pixels: np.ndarray, rect: Rect | None = None) -> str:
         pen.rectangle((left, top, right - 1, bottom - 1), outline=(0, 0, 0), width=4)
         pen.rectangle((left, top, right - 1, bottom - 1), outline=FRAME, width=2)
         large = np.asarray(image)
-    return f"data:image/png;base64,{base64.b64encode(encoded(large, 'PNG')).decode('ascii')}"
+    return embedded(large)

@@ -14,14 +14,15 @@ from pydantic import Field
 
 from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.drawing.numbers import plural
-from activation_atlas.stages.drawing.sheet import Sheet, encoded
 from activation_atlas.stages.groups import Given, groups_of
-from activation_atlas.stages.report import captions, contact, heatmaps, listed, page, payload, peaks, posters, tiles
+from activation_atlas.stages.report import captions, contact, listed, page, payload, peaks, tiles
 from activation_atlas.stages.report.assets import Assets
+from activation_atlas.stages.report.audited import AUDIT, read_audited
+from activation_atlas.stages.report.drawn import contact_grid, drawn_figures
 from activation_atlas.stages.report.errors import error_audit
 from activation_atlas.stages.report.errors.asked import Explained, explained
 from activation_atlas.stages.report.errors.measured import headline
-from activation_atlas.stages.report.evidence import Atlas, Grid, read_atlas, read_photos
+from activation_atlas.stages.report.evidence import Atlas, read_atlas, read_photos
 from activation_atlas.stages.report.names import read_names
 from activation_atlas.stages.report.presence import read_presence
 from activation_atlas.stages.report.score import read_score
@@ -60,9 +61,10 @@ class AtlasReport(Spec):
 
 
 class Params(Grown, Spec):
-    """``about``: config, versions and fingerprints of the run, for "How it was made"; ``textbook``: it is there."""
+    """``about``: config, versions and fingerprints of the run, for "How it was made"; ``textbook``, ``audit``: there is
+    such a page."""
 
-    newer = frozenset({"channels", "textbook"})
+    newer = frozenset({"channels", "textbook", "audit"})
 
     title: str
     views: list[AtlasReport]
@@ -73,6 +75,7 @@ class Params(Grown, Spec):
     explain: Explained | None = None
     channels: peaks.ShownChannels | None = None
     textbook: bool = False
+    audit: bool = False
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
@@ -89,7 +92,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
     for read in (read_presence, read_names, read_validity):
         read(inputs, atlases)
     strips = {
-        (a.name, g.n, k): contact.PATCHES for a in atlases for g in [_contact_grid(a)] for k in contact.main_cells(a, g)
+        (a.name, g.n, k): contact.PATCHES for a in atlases for g in [contact_grid(a)] for k in contact.main_cells(a, g)
     }
     wanted = _exemplars(atlases, spec.thumbnails, strips)
     photos = read_photos(inputs, wanted)
@@ -103,8 +106,9 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
             f"{photos[one].uri if one in photos else one}: {evidence.missing[one]}"
         )
     score, assets = read_score(inputs), Assets()
+    audited = read_audited(inputs) if params.audit else None
     files, previews = {}, []
-    for name, form, content in _figures(inputs, atlases, evidence, spec, model):
+    for name, form, content in drawn_figures(inputs, atlases, evidence, spec, model):
         files[f"figures/{name}"] = content
         if form is not None:
             previews.append({**form, "file": name, "src": assets.add(form["src"], form.pop("preview"))})
@@ -126,6 +130,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "atlases": described,
         "groups": groups_of(inputs, params.groups),
         "photos": shown,
+        "found": audited.found if audited else [],
         "links": links,
     }
     for preview in previews:
@@ -141,9 +146,10 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "errors": None,
         "figures": listed.figures(files, {slug(a.name): captions.title(a) for a in atlases}, {}),
         **{"doubts": page.doubts(inputs), "headline": headline(inputs), "textbook": params.textbook},
+        "audited": audited,
     }
     shown_of = (spec.errors, spec.photo, spec.inline, params.about, evidence.missing, params.textbook)
-    audit = error_audit(inputs, params.title, params.explain, images, *shown_of)
+    audit = error_audit(inputs, params.title, params.explain, images, *shown_of, audited)
     if audit is not None:
         files.update(audit.files)
         facts["errors"] = audit.facts
@@ -164,65 +170,6 @@ def _exemplars(atlases: Sequence[Atlas], thumbnails: int, strips: dict) -> set[s
         for k, members in enumerate(g.exemplars)
         for m in members[: max(thumbnails, strips.get((a.name, g.n, k), 1))]
     }
-
-
-def _contact_grid(atlas: Atlas) -> Grid:
-    """The coarsest grid with icons, else the coarsest."""
-    return next((g for g in atlas.grids if g.has_icons), atlas.grids[0])
-
-
-Figure = tuple[str, dict[str, Any] | None, bytes]
-"""File name, for posters also what the page shows of it, content."""
-
-
-def _figures(
-    inputs: Inputs,
-    atlases: Sequence[Atlas],
-    evidence: tiles.Evidence,
-    spec: ReportSpec,
-    model: str,
-) -> Iterator[Figure]:
-    for atlas in atlases:
-        for grid in atlas.grids:
-            name = f"{slug(atlas.name)}-{grid.n:02}"
-            drawn = {
-                "icons": tiles.pictures(grid) if grid.has_icons else None,
-                "photographs": [evidence.patches.get((atlas.name, grid.n, k)) for k in range(len(grid))],
-            }
-            drawn = {what: tiles_ for what, tiles_ in drawn.items() if tiles_ and any(t is not None for t in tiles_)}
-            for what, pictures in drawn.items():
-                sheet = posters.poster(atlas, grid, pictures, what, model, spec.poster)
-                pixels = sheet.pixels()
-                shown = {
-                    "src": f"{name}-{what}-poster.webp",
-                    "preview": posters.preview(pixels),
-                    "title": captions.title(atlas),
-                    "grid": grid.n,
-                    "what": what,
-                    "atlas": atlas.name,
-                    "width": pixels.shape[1],
-                    "height": pixels.shape[0],
-                }
-                if what == "icons":
-                    yield f"{name}-icons.png", shown, encoded(pixels, "PNG")
-                    yield f"{name}-icons.pdf", None, sheet.vector("pdf")
-                else:
-                    yield f"{name}-photographs.jpg", shown, encoded(pixels, "JPEG", 90)
-            if len(drawn) == 2:
-                both = posters.side_by_side(atlas, grid, drawn["icons"], drawn["photographs"], model, spec.poster)
-                yield f"{name}-side-by-side.jpg", None, encoded(both.pixels(), "JPEG", 90)
-            classes = heatmaps.chosen_classes(atlas, grid, spec.classes)
-            if classes:
-                maps = heatmaps.heat_maps(atlas, grid, classes, model)
-                yield from _both(f"{name}-heat", maps)
-        grid = _contact_grid(atlas)
-        sheet = contact.contact_sheet(atlas, grid, contact.main_cells(atlas, grid), evidence, model)
-        yield f"{slug(atlas.name)}-contact-sheet.jpg", None, encoded(sheet.pixels(), "JPEG", 90)
-
-
-def _both(name: str, sheet: Sheet) -> Iterator[Figure]:
-    yield f"{name}.png", None, sheet.png()
-    yield f"{name}.svg", None, sheet.vector("svg")
 
 
 def _check(inputs: Inputs, params: Params) -> None:
@@ -250,7 +197,8 @@ def _reads(params: Params) -> dict[str, str]:
             tables[f"icons/{v.view.name}"] = "all"
     for section in (params.explain, params.channels):
         tables |= {table: "all" for table in (section.reads if section else ())}
-    return tables | ({"looks": "all"} if params.textbook else {})
+    more = [*(["looks"] if params.textbook else []), *(["spuriosity"] if params.audit else [])]
+    return tables | dict.fromkeys(more, "all")
 
 
 def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -262,6 +210,7 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
     shown = {"views": views, "images": asked.images, "groups": asked.groups, "explain": explained(asked)}
     shown |= {"channels": {"layers": asked.counted, "shown": config.channels.shown} if config.channels else None}
     made = {"title": config.run.name, "about": dict(asked.about), "textbook": config.look is not None}
+    made["audit"] = AUDIT in asked.written
     yield "", {**made, "report": config.report, **shown}
 
 
@@ -276,7 +225,7 @@ def _icon_grids(atlas: Any) -> list[int]:
 
 STAGE = Stage(
     name="report",
-    version=12,
+    version=13,
     about="posters, heat maps and the page that shows what each cell argues for",
     params=Params,
     shards=one_shard,
@@ -290,6 +239,7 @@ STAGE = Stage(
         *((stage, v.view.name) for stage in ("reduce", "purity", "validity") for v in params.views),
         *(("channels", folder(layer)) for layer in (params.channels.layers if params.channels else ())),
         *([("look", "")] if params.textbook else ()),
+        *([("audit", "")] if params.audit else ()),
         *(("explain", name) for name in (params.explain.settled if params.explain else ())),
     ],
     libraries=("matplotlib", "Pillow", "jinja2"),

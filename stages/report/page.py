@@ -14,10 +14,10 @@ from activation_atlas.stages.report.score import Score
 from activation_atlas.stages.stage import Inputs
 
 SCRIPTS = (
-    "data.js", "controls.js", "closer.js", "heat.js", "legend.js", "map.js", "names.js", "panel.js", "argues.js",
-    "search.js", "main.js",
+    "data.js", "controls.js", "closer.js", "heat.js", "legend.js", "map.js", "names.js", "findings.js", "panel.js",
+    "argues.js", "search.js", "main.js",
 )  # fmt: skip
-STYLES = ("style.css", "closer.css", "doubts.css")
+STYLES = ("style.css", "closer.css", "doubts.css", "verdicts.css")
 
 
 def page(title: str, run: Mapping[str, Any], atlases: Sequence[Atlas], score: Score, facts: Mapping[str, Any]) -> bytes:

@@ -175,7 +175,7 @@ def _reads(params: Params) -> dict[str, Shared]:
 
 STAGE = Stage(
     name="slices",
-    version=1,
+    version=2,
     about="predictions, features, layouts, maps -> slices: images that fail together, found in one half, tested on the "
     "other",
     params=Params,

@@ -13,8 +13,11 @@ from activation_atlas.stages.intervals import wilson_bounds
 from activation_atlas.stages.significance import bh
 from activation_atlas.stages.slices.images import Finder, Images, Score
 
-SAME = 0.5
-"""Of the images in either of two slices, the share in both from which they are the same."""
+SAME, MOSTLY = 0.5, 2 / 3
+"""Of the images in either of two slices, the share in both from which they are the same; of the smaller's, the share in
+both from which they may be. And the share of a slice's images in another from which the others make no slice."""
+SURE = 0.05
+"""The p value below which a slice fails more than another, or than all."""
 
 
 @dataclass
@@ -110,7 +113,7 @@ def judge(held: Held, wrong: np.ndarray, confidence: np.ndarray) -> Judged:
         there = np.flatnonzero(own == k)
         there = there[np.lexsort((image[there], -strength[there]))]
         members.append((image[there], strength[there]))
-    return Judged(order, members, {n: v[order] for n, v in figures.items()}, same(mine))
+    return Judged(order, members, {n: v[order] for n, v in figures.items()}, same(mine, wrong))
 
 
 def chance(errors: np.ndarray, labelled: np.ndarray, wrong: int, known: int) -> np.ndarray:
@@ -125,18 +128,35 @@ def chance(errors: np.ndarray, labelled: np.ndarray, wrong: int, known: int) -> 
     return np.where(labelled > 0, hypergeom.logsf(errors - 1, known, wrong, labelled), np.nan)
 
 
-def same(members: Any) -> np.ndarray:
+def same(members: Any, wrong: np.ndarray) -> np.ndarray:
     """Of each slice the first before it that it is the same as, and that is itself the same as none; -1 of none.
+
+    They are the same that share half of their images; and so are two that share half of the smaller's images, where the
+    later tells nothing more: what they share fails no more than the earlier, and what it has besides is at most a third
+    of it, or fails no more than all images, as far as one can tell (:func:`chance`).
 
     Args:
         members: sparse (k, n) of 0 and 1, by rank.
+        wrong: (n,) as in :class:`Images`.
     """
-    both = (members @ members.T).toarray()
-    size = both.diagonal()
+    known = ~np.isnan(wrong)
+    of_known, of_wrong = members.multiply(known).tocsr(), members.multiply(known & (wrong > 0)).tocsr()
+    both, labelled, errors = ((members @ each.T).toarray() for each in (members, of_known, of_wrong))
+    size, all_wrong, all_known = both.diagonal(), int((wrong > 0).sum()), int(known.sum())
     alike = both >= SAME * (size[:, None] + size - both)
+    near = both >= SAME * np.minimum(size[:, None], size)
+
+    def surely(errors: float, labelled: float, wrong: int, known: int) -> bool:
+        return bool(chance(np.array([errors]), np.array([labelled]), wrong, known)[0] < np.log(SURE))
+
+    def no_more(k: int, j: int) -> bool:
+        besides = errors[k, k] - errors[k, j], labelled[k, k] - labelled[k, j]
+        shared = errors[k, j], labelled[k, j], int(errors[j, j]), int(labelled[j, j])
+        mostly = both[k, j] >= MOSTLY * size[k]
+        return not surely(*shared) and (mostly or not surely(*besides, all_wrong, all_known))
+
     found = np.full(len(size), -1)
     for k in range(len(size)):
-        before = np.flatnonzero(alike[k, :k] & (found[:k] < 0))
-        if len(before):
-            found[k] = before[0]
+        before = np.flatnonzero(found[:k] < 0).tolist()
+        found[k] = next((j for j in before if alike[k, j] or (near[k, j] and no_more(k, j))), -1)
     return found

@@ -52,7 +52,8 @@ SLICES = (
             "q_value": "over all slices of all finders (Benjamini & Hochberg 1995)",
             "confidence": "mean probability of what is predicted",
             "same_as": "rank of the better slice that it is the same as: of the images in either at least half are in "
-            "both (null: of none)",
+            "both; or of the smaller's, and what they share fails no more than that one, and what it has besides is at "
+            "most a third of it or fails no more than all images (null: of none)",
             "about": "what its images have more often than all held-out images, and how often",
             "atlas": "the atlas that the cells are of (null without)",
             "cells": "cells that its images reach clearly more often than all, the clearest first, at most 5",

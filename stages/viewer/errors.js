@@ -9,7 +9,7 @@ const groupName = (key) => key === null ? (state.order === "pred" ? "Missed" : "
   : RUN.several ? `${state.order === "pred" ? "Falsely called" : "Missed"}: ${className(key)}`
   : state.order === "pred" ? `Taken for ${className(key)}` : `${className(key)}, taken for something else`;
 const opening = RUN.variants.find((v) => v.name === RUN.opens.variant) ?? null;
-const state = { variant: opening, view: "over", opacity: PRINTED, smooth: true, boxes: true, order: "worst", label: null, pred: null, text: "" };
+const state = { variant: opening, view: "over", opacity: PRINTED, smooth: true, boxes: true, order: "worst", label: null, pred: null, text: "", image: null, cue: null };
 
 const near = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
@@ -22,6 +22,7 @@ const near = new IntersectionObserver((entries) => {
 function filtered() {
   const text = state.text.trim().toLowerCase();
   const holds = (c) => (state.label === null || c.label === state.label) && (state.pred === null || c.pred === state.pred)
+    && (state.image === null || c.id === state.image) && (state.cue === null || c.cues?.includes(state.cue))
     && (!text || [c.name, ...[c.pred, c.label].filter((k) => k !== null).map(className), ...(c.title ?? []).map(([words]) => words), c.line ?? ""].some((name) => name.toLowerCase().includes(text)));
   return RUN.cases.map((c, k) => k).filter((k) => holds(RUN.cases[k]));
 }
@@ -64,6 +65,8 @@ function status(count) {
     const all = kinds.reduce((n, k) => n + k[2], 0), here = RUN.cases.filter((c) => c.mistake && (label === null || c.label === label) && (pred === null || c.pred === pred)).length;
     parts.push(`the run has ${plural(all, "mistake")} ${which}${all > here ? `, ${group(all - here)} of them not on this page (report.errors sets how many are)` : ""}`);
   }
+  if (state.image !== null) parts.push("one image");
+  if (state.cue !== null) parts.push(`those that show ${cueName(state.cue)}`);
   if (state.text.trim()) parts.push(`“${state.text.trim()}”`);
   return parts.join(" · ");
 }
@@ -86,7 +89,7 @@ function drawControls() {
   $("order").value = state.order;
   for (const key of ["label", "pred"]) $(key).value = state[key] === null ? "" : String(state[key]);
   if (document.activeElement !== $("text")) $("text").value = state.text;
-  $("reset").hidden = state.label === null && state.pred === null && !state.text.trim();
+  $("reset").hidden = state.label === null && state.pred === null && state.image === null && state.cue === null && !state.text.trim();
   if (!variant) return;
   const step = Math.max(...variant.step) > 1 ? ", after a mean over one step of the windows" : "";
   const how = segmented ? "Every segment is drawn as it is: between two there is a border, and nothing to interpolate" : smooth ? `Between the centres of its cells a map is drawn smoothly (bilinear, half-pixel centres${step})` : "Every cell of a map is drawn as it is, without interpolation";
@@ -117,6 +120,8 @@ function writeHash() {
   const hash = new URLSearchParams();
   for (const key of ["label", "pred"]) if (state[key] !== null) hash.set(key, String(state[key]));
   if (state.text.trim()) hash.set("text", state.text.trim());
+  if (state.image !== null) hash.set("image", state.image);
+  if (state.cue !== null) hash.set("cue", String(state.cue));
   if (state.order !== "worst") hash.set("order", state.order);
   if (state.variant !== opening) hash.set("method", state.variant.name);
   if (state.view !== "over") hash.set("view", state.view);
@@ -133,7 +138,9 @@ function readHash() {
     const value = hash.get(key), index = Number(value);
     return value !== null && value !== "" && Number.isInteger(index) && index >= 0 && index < RUN.classes.length ? index : null;
   };
-  Object.assign(state, { label: whole("label"), pred: whole("pred"), text: hash.get("text") ?? "" });
+  Object.assign(state, { label: whole("label"), pred: whole("pred"), text: hash.get("text") ?? "", image: hash.get("image"), cue: null });
+  const cue = Number(hash.get("cue") ?? NaN);
+  if (RUN.cues.some(([own]) => own === cue)) state.cue = cue;
   state.variant = RUN.variants.find((v) => v.name === hash.get("method")) ?? state.variant;
   if (ORDERS.some(([key]) => key === hash.get("order"))) state.order = hash.get("order");
   if (VIEWS.some(([key]) => key === hash.get("view"))) state.view = hash.get("view");
@@ -151,7 +158,7 @@ $("order").addEventListener("change", (event) => { state.order = event.target.va
 for (const key of ["label", "pred"]) $(key).addEventListener("change", (event) => { state[key] = event.target.value === "" ? null : Number(event.target.value); changed(drawCases); });
 $("text").addEventListener("input", (event) => { state.text = event.target.value; changed(drawCases); });
 $("opacity").addEventListener("input", (event) => { state.opacity = Number(event.target.value); changed(redrawMaps); });
-$("reset").addEventListener("click", () => { Object.assign(state, { label: null, pred: null, text: "" }); changed(drawCases); });
+$("reset").addEventListener("click", () => { Object.assign(state, { label: null, pred: null, text: "", image: null, cue: null }); changed(drawCases); });
 watchConfusions(state);
 readHash();
 if (!$("reset").hidden) $("sheets").scrollIntoView();

@@ -34,6 +34,7 @@ function showAtlas(name) {
   const { state } = map;
   const show = atlas.grids.some((g) => g[state.show]) ? state.show : KINDS.map((k) => k[0]).find((k) => atlas.grids.some((g) => g[k])) ?? "icons";
   const heat = state.heat !== null && (!atlas.attributed || atlas.attributed.includes(state.heat)) ? state.heat : null;
+  if (state.mark?.atlas !== atlas.name) state.mark = null;
   Object.assign(state, { atlas, show, heat, grid: atlas.grids[0], level: atlas.grids.length > 1 ? "auto" : String(atlas.grids[0].n), cell: -1, hover: -1 });
   map.moved = false;
   moveTo(wholeView(), true);
@@ -94,6 +95,7 @@ function writeHash() {
   if (of !== "class") hash.set("heat", of);
   if (heat !== null) hash.set("class", String(heat));
   if (by !== null && by !== atlas.statistics[0]?.key) hash.set("by", by);
+  if (map.state.mark) hash.set("mark", map.state.mark.id);
   if (cell >= 0) hash.set("cell", `${grid.n},${grid.x[cell]},${grid.y[cell]}`);
   const text = `#${hash}`;
   if (text === writtenHash) return;
@@ -109,10 +111,12 @@ function readHash() {
   state.heat = Number.isInteger(index) && index >= 0 && index < RUN.classes.length ? index : null;
   const of = HEATS.some(([key]) => key === hash.get("heat")) ? hash.get("heat") : "class";
   state.by = hash.get("by");
-  showAtlas(hash.get("atlas"));
+  state.mark = RUN.found.find((one) => one.id === hash.get("mark")) ?? null;
+  showAtlas(hash.get("atlas") ?? state.mark?.atlas);
   showClass(state.heat);
   if (of !== "class") { state.of = of; refresh(); }
   if (state.atlas.grids.some((g) => String(g.n) === hash.get("grid"))) chooseGrid(hash.get("grid"));
+  if (state.mark) showMark(state.mark);
   const [n, x, y] = (hash.get("cell") ?? "").split(",").map(Number), grid = state.atlas.grids.find((g) => g.n === n);
   const k = grid?.at.get(x + y * n);
   if (k !== undefined) {
@@ -217,13 +221,13 @@ if (RUN.atlases.length) {
     const next = all[(all.indexOf(document.activeElement) + move + all.length) % all.length];
     next.focus(); next.click();
   });
-  map.state = { atlas: RUN.atlases[0], grid: RUN.atlases[0].grids[0], level: "auto", show: "icons", of: "class", heat: null, by: null, cell: -1, hover: -1, names: true };
+  map.state = { atlas: RUN.atlases[0], grid: RUN.atlases[0].grids[0], level: "auto", show: "icons", of: "class", heat: null, by: null, mark: null, cell: -1, hover: -1, names: true };
   $("names").addEventListener("change", (event) => { map.state.names = event.target.checked; redraw(); });
   for (const button of document.querySelectorAll(".zoom button")) button.addEventListener("click", () => zoomButton(button.dataset.zoom));
   pointerEvents(map.canvas);
   readHash();
   resize();
   new ResizeObserver(resize).observe(map.canvas);
-  window.addEventListener("hashchange", () => { if (location.hash !== writtenHash && /(^#|&)atlas=/.test(location.hash)) readHash(); });
+  window.addEventListener("hashchange", () => { if (location.hash !== writtenHash && /(^#|&)(atlas|mark)=/.test(location.hash)) readHash(); });
   document.fonts?.ready.then(redraw);
 }

@@ -2,7 +2,7 @@
 
 const map = {
   canvas: $("map"), view: { x: 0, y: 0, size: 1 }, goal: null, before: null, faded: 0, moved: false,
-  state: null, // set by main.js: {atlas, grid, show, of, heat, by, cell, hover, names}
+  state: null, // set by main.js: {atlas, grid, show, of, heat, by, mark, cell, hover, names}
 };
 
 const context = map.canvas.getContext("2d");
@@ -82,13 +82,14 @@ function draw() {
   const fade = map.before ? Math.min(1, (performance.now() - map.faded) / 220) : 1;
   if (fade < 1) again = true; else map.before = null;
   const ratio = window.devicePixelRatio || 1, { width, height } = extent(), css = getComputedStyle(document.documentElement);
-  const ink = { quiet: css.getPropertyValue("--quiet"), faint: css.getPropertyValue("--faint"), halo: css.getPropertyValue("--halo"), label: css.getPropertyValue("--label"), group: css.getPropertyValue("--accent"), ink: css.getPropertyValue("--ink") };
+  const ink = { quiet: css.getPropertyValue("--quiet"), faint: css.getPropertyValue("--faint"), halo: css.getPropertyValue("--halo"), label: css.getPropertyValue("--label"), group: css.getPropertyValue("--accent"), mark: css.getPropertyValue("--mark"), ink: css.getPropertyValue("--ink") };
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
   context.imageSmoothingQuality = "high";
   if (map.state.atlas.pair) drawMiddle(ink, height);
   if (map.before) drawCells(map.before, ink, 1 - fade);
   drawCells(map.state.grid, ink, fade);
+  drawFound(ink);
   drawFrames(ink);
   if (map.state.names) drawNames(ink);
   if (again) redraw();

@@ -10,7 +10,7 @@ function drawPanel() {
       make("span", {}, `Column ${grid.x[k] + 1}, row ${grid.y[k] + 1} of ${grid.n} × ${grid.n}`),
       pinned ? make("button", { type: "button", onclick: () => choose(-1) }, "Let go") : make("span", {}, "· click to keep")),
     make("div", { class: "pair" }, iconFigure(atlas, grid, k), photoFigure(grid, k, 0, true)),
-    ...named(grid, k), ...colouredBy(atlas, grid, k), ...argues(atlas, grid, k),
+    ...foundHere(atlas, grid, k), ...named(grid, k), ...colouredBy(atlas, grid, k), ...argues(atlas, grid, k),
     make("h3", {}, "In this cell"),
     facts(atlas, grid, k),
   ];
@@ -32,6 +32,7 @@ function invitation(atlas, grid) {
         make("i", { style: { width: `${Math.sqrt(count / full) * cell}px`, height: `${Math.sqrt(count / full) * cell}px` } }), `${i ? "" : "≥ "}${group(count)}`)),
       atlas.minCount > 1 ? make("span", {}, make("i", { class: "dot" }), `< ${atlas.minCount}`) : null,
       make("span", {}, `${atlas.things} in a cell`)),
+    ...foundList(atlas),
   ];
 }
 

@@ -136,6 +136,8 @@ function caseLabel(found) {
   return [...label, second];
 }
 
+const cueName = (own) => RUN.cues.find(([candidate]) => candidate === own)[1];
+
 // The card of one case. Its canvases are empty until `drawCase`.
 function card(index) {
   const found = RUN.cases[index];
@@ -146,6 +148,7 @@ function card(index) {
   const element = make("article", { class: "case", "data-index": index, "aria-label": `${found.title ? found.title.map(([words]) => words).join("") : className(found.pred)}, ${found.name}` },
     make("h3", {}, make("span", { class: "rank" }, String(found.rank)), ...caseTitle(found)),
     make("p", {}, ...caseLabel(found)),
+    found.cues ? make("p", { class: "leans" }, "shows ", ...found.cues.flatMap((own, k) => [k ? ", " : "", make("a", { href: `audit.html#cue-${own}` }, cueName(own))])) : null,
     make("div", { class: "pictures", style: { gridTemplateColumns: `repeat(${across}, minmax(0, 1fr))` } },
       make("figure", {}, photo, make("figcaption", {}, found.name, RUN.variants.length && !found.targets.length ? " · no maps: not among those explained" : "")),
       ...found.targets.map(([target, kinds]) => {

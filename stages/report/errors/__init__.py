@@ -15,6 +15,7 @@ from activation_atlas.stages.drawing.sheet import Sheet, encoded
 from activation_atlas.stages.intervals import wilson
 from activation_atlas.stages.report import captions, listed, page
 from activation_atlas.stages.report.assets import Assets
+from activation_atlas.stages.report.audited import Audited, carried
 from activation_atlas.stages.report.errors import figures, matrix, measured, payload, wording
 from activation_atlas.stages.report.errors.asked import Explained
 from activation_atlas.stages.report.errors.cases import Audit, read_audit
@@ -53,6 +54,7 @@ def error_audit(
     about: Mapping[str, Any],
     known: Collection[str] = (),
     textbook: bool = False,
+    audited: Audited | None = None,
 ) -> Written | None:
     """``site/errors.html`` with its assets, ``figures/errors-<variant>.jpg`` and ``figures/confusion.*``.
 
@@ -65,11 +67,12 @@ def error_audit(
         inline: up to so many megabytes of pictures and maps, the page is one single file.
         known: ids of photographs that are known to be gone: of these no word is lost again.
         textbook: whether there is a page of what the network has learned.
+        audited: what an audit found; its mistakes are on the page, too.
     """
     extract, model = inputs.state("extract", ""), captions.model_name(about)
     classes, size = list(extract["classes"]), tuple(int(s) for s in extract["input_size"])
     explained = explained or Explained()
-    audit = read_audit(inputs, explained.variants, most)
+    audit = read_audit(inputs, explained.variants, most, audited.mistakes if audited else ())
     if not (explained.methods or audit.labelled):
         return None
     boxes = given_boxes(inputs, audit.cases, explained.boxes)
@@ -81,6 +84,7 @@ def error_audit(
     assets, files = Assets(), {}
     ids = [c.image_id for c in audit.cases]
     task = audit.task
+    having = carried(inputs, audited, ids) if audited else {}
     how = (ids, size, task.measured, explained.boxed)
     variants = [read_variant(inputs, options.at(size), *how) for options in explained.methods]
     for variant in variants:
@@ -113,7 +117,10 @@ def error_audit(
     data = {
         "classes": classes,
         "crop": wording.crops(Fit.of(images)),
-        "cases": [payload.describe_case(c, variants, photographs, assets, classes, task) for c in audit.cases],
+        "cases": [
+            payload.describe_case(c, variants, photographs, assets, classes, task, having.get(c.image_id))
+            for c in audit.cases
+        ],
         "variants": [_described(v, audit, assets, agreed) for v in variants],
         "opens": {"variant": opens.variant, "why": opens.why},
         "ramps": payload.ramps(),
@@ -124,6 +131,7 @@ def error_audit(
         "flags": SILENT,
         "fit": FIT,
         "chunk": payload.CHUNK,
+        "cues": [[cue["candidate"], cue["words"]] for cue in audited.cues] if audited else [],
         "links": assets.links(round(inline * 1e6)),
     }
     facts = {
@@ -141,6 +149,7 @@ def error_audit(
         "missing": len(missing),
         "figures": shown,
         "textbook": textbook,
+        "audited": audited,
         "trust": _placed(data["links"], pixels, "trust"),
     }
     files["site/errors.html"] = rendered("errors.html", title, data, SCRIPTS, STYLES, facts)

@@ -84,14 +84,14 @@ NEITHER = -1
 """In the place of a class: that of a label that is none, or of a prediction that is none."""
 
 
-def read_audit(inputs: Inputs, variants: Sequence[str], most: int) -> Audit:
+def read_audit(inputs: Inputs, variants: Sequence[str], most: int, also: Sequence[str] = ()) -> Audit:
     """The cases to show of all mistakes and all images that any variant has a map of, and the whole run's confusions.
 
     Until it is known which are shown, an image is a row of an Arrow table: 100 bytes.
 
     Args:
         variants: names of tables ``maps/<variant>``, whose parts are of the same images as those of ``predictions``.
-        most: images on the page; see :func:`chosen`.
+        most: images on the page; also: ids of images that are shown too; see :func:`chosen`.
     """
     audit, possible = Audit(), []
     parts = {f"maps/{v}": inputs.parts(f"maps/{v}") for v in variants}
@@ -122,7 +122,7 @@ def read_audit(inputs: Inputs, variants: Sequence[str], most: int) -> Audit:
         audit.explained = mapped.as_py()
         both = rows["image_id"].filter(pc.and_(rows["mapped"], _mistaken(rows)))
         audit.explained_mistakes = pc.count_distinct(both).as_py()
-        audit.cases = chosen(rows, most)
+        audit.cases = chosen(rows, most, also)
     for row in (r for v in variants for p in inputs.stream(f"rejects/explain-{v}") for r in p.to_pylist()):
         audit.lost[row["image_id"]] = row["uri"], row["reason"]
     audit.worst = min(most, audit.possible)
@@ -168,7 +168,7 @@ def _confusions(rows: pa.Table) -> list[tuple[int, int]]:
     return list(zip(*(assigned(rows[name]).only.tolist() for name in ("label", "pred")), strict=True))
 
 
-def chosen(possible: pa.Table, most: int) -> list[Case]:
+def chosen(possible: pa.Table, most: int, also: Sequence[str] = ()) -> list[Case]:
     """The ``most`` worst: mistakes before the rest, the most confident first; and the worst of every confusion.
 
     Images with maps were asked for, and go before others: of mistakes without one, there are as many as is room for.
@@ -177,6 +177,7 @@ def chosen(possible: pa.Table, most: int) -> list[Case]:
 
     Args:
         possible: rows of ``predictions`` as :func:`judged` or :func:`by_class` gives them, and ``mapped``: bool.
+        also: ids of images that other pages lead to, added where they are possible.
     """
     mistake = _mistaken(possible)
     order = [("mistake", "descending"), ("severity", "descending"), ("image_id", "ascending")]
@@ -193,7 +194,8 @@ def chosen(possible: pa.Table, most: int) -> list[Case]:
         if place not in first and shown[confusion] < EACH:
             more.append((shown[confusion], place))
             shown[confusion] += 1
-    kept = sorted(first.union(place for _, place in sorted(more)[:most]))
+    led = pc.is_in(possible["image_id"].take(places), value_set=pa.array(also, pa.string())).to_numpy()
+    kept = sorted(first.union((place for _, place in sorted(more)[:most]), np.flatnonzero(led).tolist()))
     rows = possible.take(places.take(pa.array(kept, pa.int64())))
     known, wrong = labelled(rows["correct"]).tolist(), mistaken(rows["correct"]).tolist()
     mistakes = [w if k else None for k, w in zip(known, wrong, strict=True)]

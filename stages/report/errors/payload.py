@@ -36,13 +36,16 @@ def describe_case(
     assets: Assets,
     classes: Sequence[str],
     task: Task = CLASSES,
+    cues: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """One case for the script; ``targets``: [class, kinds] of the maps that any variant has of it; ``title`` and
-    ``line``: its words, where the script has none of its own; ``boxes``: the given ones, in shares of the picture."""
+    ``line``: its words, where the script has none of its own; ``boxes``: the given ones, in shares of the picture;
+    ``cues``: candidates of the verified cues that it shows."""
     from PIL import Image
 
     maps = own_first(case, next((v.maps[case.image_id] for v in variants if case.image_id in v.maps), []), task)
     entry: dict[str, Any] = {
+        "id": case.image_id,
         "name": case.name or case.image_id,
         "label": case.label,
         "pred": case.pred,
@@ -62,6 +65,8 @@ def describe_case(
         entry["src"] = assets.add(f"mistake-{slug(case.image_id)}.webp", content)
     else:
         entry["missing"] = photographs.missing.get(case.image_id, "not read")
+    if cues:
+        entry["cues"] = list(cues)
     if case.image_id in photographs.boxes:
         entry["boxes"] = [_placed(box) for box in photographs.boxes[case.image_id]]
     return entry

@@ -119,7 +119,7 @@ def test_slices_of_noise_are_seldom_sure():
     assert sum(found) <= 4  # of 20 runs at .05: more than 4 in 1 of 400
 
 
-def test_chance_is_hypergeometric_and_same_is_by_half_of_the_union():
+def test_chance_is_hypergeometric_and_same_are_those_that_share_half():
     # 10 images, 4 wrong; of 3 drawn at least 2 wrong: (6 x 6 + 4) / 120.
     np.testing.assert_allclose(np.exp(chance(np.array([2.0]), np.array([3.0]), 4, 10)), [40 / 120])
     assert np.isnan(chance(np.array([0.0, 1.0]), np.array([0.0, 1.0]), 4, 10)).tolist() == [True, False]
@@ -127,7 +127,38 @@ def test_chance_is_hypergeometric_and_same_is_by_half_of_the_union():
     from scipy.sparse import csr_matrix
 
     members = csr_matrix(np.array([[1, 1, 1, 0, 0], [1, 1, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 1, 1.0]]))
-    assert same(members).tolist() == [-1, 0, -1, -1]  # 2 of 3; 1 of 3 of the first, and the second is no slice anew
+    wrong = np.array([0, 1, 0, 0, 0.0])
+    # 2 of 3; 1 of 3 of the first, of which it is the one that is wrong: 1 of 1 where 1 of 3 are, which chance does.
+    assert same(members, wrong).tolist() == [-1, 0, 0, -1]
+
+
+def test_a_slice_that_tells_no_more_than_another_is_the_same():
+    from scipy.sparse import csr_matrix
+
+    wrong = np.zeros(200)
+    wrong[:20] = wrong[60:64] = 1  # of the large slice 20 of 60, of the others 4 of 140
+    large, as_bad, worse, apart = (np.zeros(200) for _ in range(4))
+    large[:60] = as_bad[15:30] = worse[:10] = apart[56:66] = 1
+
+    def of(*slices: np.ndarray, wrong: np.ndarray = wrong) -> list[int]:
+        return same(csr_matrix(np.stack(slices)), wrong).tolist()
+
+    assert of(large, as_bad) == [-1, 0]  # 5 of 15 where 20 of 60 are wrong
+    assert of(large, worse) == [-1, -1]  # 10 of 10: (40 over 10) less than one in a thousand draws
+    assert of(large, apart) == [-1, -1]  # 4 of its 10 lie within
+    assert of(worse, large) == [-1, -1]  # what is about it still fails more than all: 10 of 50, of all 24 of 200
+    around, half = np.zeros(200), np.zeros(200)
+    around[:10] = around[100:150] = half[15:25] = half[100:108] = 1
+    assert of(large, half) == [-1, 0]  # 10 of its 18, of which 5 are wrong, and none of those besides
+    half[60:64] = 1
+    assert of(large, half) == [-1, -1]  # 10 of 22, too few
+    half[100:108] = 0
+    assert of(large, half) == [-1, 0]  # 10 of 14, and 4 that fail besides: no slice by themselves
+    half[15:25] = 0
+    half[20:24] = 1
+    assert of(large, half) == [-1, -1]  # 4 of 8, and the other 4 fail
+    assert of(worse, around) == [-1, 0]  # what is about it, 0 of 50, does not
+    assert of(large, worse, wrong=np.full(200, np.nan)) == [-1, 0]  # without labels none fails more
 
 
 def test_losses_and_maps_by_hand():

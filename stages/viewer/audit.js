@@ -1,0 +1,3 @@
+// The page of an audit: the theme; all else is written.
+
+theme(() => {});
