@@ -72,8 +72,8 @@ def uris_of(inputs: Inputs, ids: Collection[str], shared: Collection[str]) -> di
 
 
 def not_of(inputs: Inputs, ids: Sequence[str], outputs: int) -> np.ndarray:
-    """Which classes images are not of, by the column that :func:`drawn` goes by: (n, outputs) bool; where a label is not
-    known, none."""
+    """Which classes images are not of, by the column that :func:`drawn` goes by, (n, outputs) bool; of one without a
+    label nothing is known."""
     column = "label" if labelled(inputs) else "pred"
     place = {own: k for k, own in enumerate(ids)}
     wanted, others = pa.array(list(ids), pa.string()), np.zeros((len(ids), outputs), bool)
