@@ -15,7 +15,7 @@ from activation_atlas.stages.ranked import columns_of
 from activation_atlas.stages.specs import ViewSpec
 from activation_atlas.stages.stage import Inputs, State
 from activation_atlas.stages.tables import to_numpy
-from activation_atlas.stages.tasks import Assigned, assigned, mistaken
+from activation_atlas.stages.tasks import Assigned, Task, assigned, log_odds, mistaken, task_of
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,23 @@ def _hot(of: Assigned, extract: State) -> np.ndarray:
     hot = np.zeros((len(of), len(extract["classes"])), bool)
     hot[of.image, of.index] = True
     return hot[:, np.array(extract["attributed"], np.int64)]
+
+
+def task_in(inputs: Inputs) -> Task:
+    """The kind of answer of a run with predictions."""
+    return task_of(inputs.part("predictions", 0, ["label"]).schema.field("label").type)
+
+
+def taken(scores: np.ndarray, extract: State, task: Task) -> np.ndarray:
+    """For which classes images of these scores are taken, as their predictions are made: (..., K) float32 -> bool.
+
+    Of several labels those that reach their threshold, else the largest, the first of equals; of quantities none.
+    """
+    if task.several:
+        return scores >= log_odds(extract.get("thresholds", 0.5)).astype(np.float32)
+    if task.measured:
+        return np.zeros(scores.shape, bool)
+    return scores.argmax(-1)[..., None] == np.arange(scores.shape[-1])
 
 
 def rows_of(inputs: Inputs, view: ViewSpec, extract: State, grids: Grids, seed: int) -> Iterator[Rows]:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.feed import uris_of
 from activation_atlas.stages.repair.known import Known
 from activation_atlas.stages.repair.outcome import Told, fits, rows
 from activation_atlas.stages.repair.pasting import Patch, lacking, parted, patches, to_fit, to_report
@@ -103,7 +103,7 @@ def _fitted(inputs: Inputs, params: Params, extract: State, known: Known, cues: 
     passes = Passes(params, extract)
     targets = [cue["class"] for cue in cues]
     wanted = {e["image_id"] for cue in cues for e in cue["exemplars"]}
-    images = passes.images(_uris(inputs, wanted))
+    images = passes.images(uris_of(inputs, sorted(wanted)))
     found = [parted(patches(cue["exemplars"], images)) for cue in cues]
     pairs = [(j, k) for j, k in lacking(known, targets) if found[j][0]]
     made = _refit(passes, known, pairs, [own for own, _ in found])
@@ -135,14 +135,6 @@ def _fitted(inputs: Inputs, params: Params, extract: State, known: Known, cues: 
         **weights,
         "metrics": metrics(table, made, cues, extract["classes"]),
     }
-
-
-def _uris(inputs: Inputs, wanted: set[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for part in inputs.stream("images", ["image_id", "uri"]):
-        some = part.filter(pc.is_in(part["image_id"], value_set=pa.array(sorted(wanted), pa.string())))
-        found |= dict(zip(some["image_id"].to_pylist(), some["uri"].to_pylist(), strict=True))
-    return found
 
 
 def _refit(passes: Any, known: Known, pairs: list[tuple[int, int]], found: Sequence[Sequence[Patch]]) -> Refit:

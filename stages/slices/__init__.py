@@ -178,7 +178,7 @@ def _reads(params: Params) -> dict[str, Shared]:
 
 STAGE = Stage(
     name="slices",
-    version=2,
+    version=3,
     about="predictions, features, layouts, maps -> slices: images that fail together, found in one half, tested on the "
     "other",
     params=Params,

@@ -113,9 +113,10 @@ def judge(held: Held, wrong: np.ndarray, confidence: np.ndarray) -> Judged:
     order = order[count[order] > 0]
     mine = csr_matrix((np.ones(len(own)), (own, image)), (slices, held.count))[order]
     members = []
+    name = np.argsort(np.argsort(np.concatenate([part.ids for part in held.images]).astype(str)))
     for k in order.tolist():
         there = np.flatnonzero(own == k)
-        there = there[np.lexsort((image[there], -strength[there]))]
+        there = there[np.lexsort((name[image[there]], -strength[there]))]
         members.append((image[there], strength[there]))
     return Judged(order, members, {n: v[order] for n, v in figures.items()}, same(mine, wrong))
 

@@ -64,8 +64,9 @@ class Halves:
         return [h & own for h, own in zip(held, first, strict=True)], chosen
 
     def search(self) -> Images:
-        """The half that slices are sought in; of a large one a sample."""
-        return joined([self.part(k).take(mine) for k, mine in enumerate(self.chosen)])
+        """The half that slices are sought in; of a large one a sample. By id, so that the parts do not matter."""
+        found = joined([self.part(k).take(mine) for k, mine in enumerate(self.chosen)])
+        return found.take(np.argsort(found.ids.astype(str)))
 
     def held_parts(self) -> Iterator[tuple[Images, pa.Table]]:
         """The other half, part by part, with what else the source says of each image: the columns `meta.*`."""

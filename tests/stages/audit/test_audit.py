@@ -15,13 +15,13 @@ from activation_atlas.stages.stage import Stage
 from tests.memory import MemoryInputs
 from tests.stages.cues.test_verdict import PASTES
 from tests.stages.cues.test_verdict import _trials as made_trials
-from tests.stages.repair.test_repair import images, written
+from tests.stages.repair.test_repair import IMAGES, images, written
 
 CHAIN: tuple[Stage, ...] = (evidence.STAGE, spuriosity.STAGE, trials.STAGE, cues.STAGE, audit.STAGE)
 
 
-def audited(folder) -> tuple[MemoryInputs, str]:
-    """A run folder with all of its audit, and the page."""
+def audited(folder, lost: int = 0) -> tuple[MemoryInputs, str]:
+    """A run folder with all of its audit, and the page; of the images so many vanish before the trials."""
     inputs, given = written(folder, True)
     (said,) = inputs.tables["predictions"]
     right = pa.array(said["label"].to_numpy() == said["pred"].to_numpy())
@@ -32,13 +32,16 @@ def audited(folder) -> tuple[MemoryInputs, str]:
     inputs.states["extract", ""] |= {"layers": {"deep": layer}, "thresholds": [0.5, 0.5]}
     view, opened = {"view": given.view, "grid": 2, "seed": 0}, {"model": given.model, "images": given.images}
     values = (
-        {**view, "candidates": 5, "exemplars": 4},
+        {**view, "candidates": 5, "exemplars": 6},
         view,
-        {**opened, "layer": "deep", "hosts": 60, "several": False, "seed": 0, "batch": 32},
+        {**opened, "layer": "deep", "hosts": 60, "seed": 0, "batch": 32},
         {"least": 0.05, "tried": True, "seed": 0},
         {"title": "Corners", "images": given.images, "tables": ("cues",), "tried": True, "least": 0.05},
     )
     for stage, own in zip(CHAIN, values, strict=True):
+        if stage is trials.STAGE:
+            for path in sorted(folder.glob("*.png"))[:lost]:
+                path.unlink()
         files = inputs.run(stage, stage.params(**own))
     return inputs, files["site/audit.html"].decode()
 
@@ -67,6 +70,20 @@ def test_the_corner_is_found_verified_and_shown(tmp_path):
     assert once_more == page
     for name in ("evidence", "spuriosity", "patches", "trials", "cues"):
         assert again.table(name).equals(inputs.table(name)), name
+
+
+@pytest.mark.slow
+def test_images_that_vanish_before_the_trials_are_left_out(tmp_path):
+    inputs, page = audited(tmp_path, lost=IMAGES // 2)
+    (cue,) = inputs.table("cues").to_pylist()
+    gone = {f"{k:016x}" for k in range(IMAGES // 2)}
+    used = {row["image_id"] for name in ("trials", "patches") for row in inputs.table(name).to_pylist()}
+    assert used and not used & gone and cue["verdict"] == "verified" and 20 <= cue["images"] < 60
+    assert [e["image_id"] for e in cue["exemplars"]] == inputs.table("patches")["image_id"].to_pylist()
+    none, page = audited(tmp_path, lost=IMAGES)
+    (cue,) = none.table("cues").to_pylist()
+    assert cue["verdict"] == "undecided" and cue["q_value"] is None and "can be read" in cue["about"]
+    assert "Traceback" not in page
 
 
 def test_shares_of_each_kind_are_counted():
