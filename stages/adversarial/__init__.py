@@ -175,18 +175,20 @@ def _classes(inputs: Inputs, extract: Mapping[str, Any], name: str, groups: Give
 def _hosts(
     inputs: Inputs, extract: State, goal: int, start: Sequence[int], count: int, seed: int
 ) -> tuple[list[str], list[str], list[str]]:
-    """Ids to choose on, to try on, and to cut other parts from, each in the order of a draw of its own images."""
+    """Ids to choose on, to try on, and to cut other parts from, each in the order of a draw of its own images; of
+    copies of a file the first."""
     column = {int(k): place for place, k in enumerate(extract["attributed"])}
-    found: tuple[list[str], list[str], list[str]] = [], [], []
+    found: tuple[dict[str, str], dict[str, str], dict[str, str]] = {}, {}, {}
     for part in range(inputs.parts("predictions")):
         known = images_of(inputs, part, extract, seed)
         other = ~known.own[:, column[goal]] & ~known.called[:, column[goal]]
         mine = other & known.own[:, [column[k] for k in start]].any(1) if start else other
         for some, own in zip(found, (mine & ~known.held, mine & known.held, other & ~known.held), strict=True):
-            some.extend(np.array(known.ids, object)[own].tolist())
+            for k in np.flatnonzero(own).tolist():
+                some.setdefault(known.files[k], known.ids[k])
 
     def few(place: int, most: int) -> list[str]:
-        some = sorted(found[place])
+        some = sorted(found[place].values())
         return [some[k] for k in np.random.default_rng([seed, place, 43]).permutation(len(some))[:most]]
 
     return few(0, count), few(1, count), few(2, SOURCES)

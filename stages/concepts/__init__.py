@@ -14,7 +14,7 @@ from activation_atlas.stages import tables
 from activation_atlas.stages.audited import taken, task_in
 from activation_atlas.stages.concepts.direction import Sides, Told, at_random, directions, redrawn, told
 from activation_atlas.stages.concepts.folders import SIDES, Folders, folders_of, looked_at, read
-from activation_atlas.stages.concepts.images import classes_of, drawn
+from activation_atlas.stages.concepts.images import drawn, not_of
 from activation_atlas.stages.concepts.scores import Score, scored
 from activation_atlas.stages.concepts.trial import Effects, Half, effects, exchanged, fitted, halves
 from activation_atlas.stages.drawing.numbers import plural
@@ -132,8 +132,8 @@ class Asked:
         read = self._feed.first({i: uris[i] for i in trial}, len(trial))
         # Either half of a concept's images is tried on its own half of these.
         self._trial = [[read[i] for i in list(read)[half::2]] for half in range(2)]
-        of = classes_of(inputs, [*list(read)[::2], *list(read)[1::2]], self.outputs)
-        self.others = ~of if not params.measured else np.ones_like(of)
+        others = not_of(inputs, [*list(read)[::2], *list(read)[1::2]], self.outputs)
+        self.others = others if not params.measured else np.ones_like(others)
 
     def _derived(self, own: Any, uris: Mapping[str, str]) -> tuple[np.ndarray, np.ndarray]:
         asked = [(i, int(k)) for i, k in sorted(zip(own.ids, own.classes.tolist(), strict=True)) if i in uris]
@@ -272,7 +272,7 @@ def _reads(params: Params) -> dict[str, Shared]:
 
 STAGE = Stage(
     name="concepts",
-    version=1,
+    version=2,
     about="images, predictions, cells -> concepts: what concepts of yours do to each class",
     params=Params,
     shards=one_shard,

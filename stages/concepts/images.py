@@ -60,14 +60,16 @@ def labelled(inputs: Inputs) -> bool:
     return any(assigned(part["label"]).known.any() for part in inputs.stream("predictions", ["label"]))
 
 
-def classes_of(inputs: Inputs, ids: Sequence[str], outputs: int) -> np.ndarray:
-    """Which classes images are of, by the column that :func:`drawn` goes by: (n, outputs) bool."""
+def not_of(inputs: Inputs, ids: Sequence[str], outputs: int) -> np.ndarray:
+    """Which classes images are not of, by the column that :func:`drawn` goes by: (n, outputs) bool; none where no label
+    is known."""
     column = "label" if labelled(inputs) else "pred"
     place = {own: k for k, own in enumerate(ids)}
-    wanted, hot = pa.array(list(ids), pa.string()), np.zeros((len(ids), outputs), bool)
+    wanted, others = pa.array(list(ids), pa.string()), np.zeros((len(ids), outputs), bool)
     for part in inputs.stream("predictions", ["image_id", column]):
         mine = part.filter(pc.is_in(part["image_id"], value_set=wanted))
         if len(mine):
             of, at = assigned(mine[column]), np.array([place[i] for i in mine["image_id"].to_pylist()])
-            hot[at[of.image], of.index] = True
-    return hot
+            others[at[of.known]] = True
+            others[at[of.image], of.index] = False
+    return others

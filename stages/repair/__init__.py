@@ -160,7 +160,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 
 STAGE = Stage(
     name="repair",
-    version=1,
+    version=2,
     about="the last layer fitted anew so that verified cues no longer tell the class, and what that changes",
     params=Params,
     shards=one_shard,

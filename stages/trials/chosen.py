@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from activation_atlas.stages.audited import images_of
+from activation_atlas.stages.feed import uris_of
 from activation_atlas.stages.halves import priority
 from activation_atlas.stages.stage import Inputs, State
 
@@ -87,16 +88,3 @@ def _carriers(inputs: Inputs, cue: dict[str, Any], most: int, seed: int, salt: i
             places = zip(draws, ids, rows["drawn_row"].to_pylist(), rows["drawn_col"].to_pylist(), strict=True)
             kept = _first([*kept, *places], most)
     return [(own, row, col) for _, own, row, col in kept]
-
-
-def uris_of(inputs: Inputs, wanted: Iterable[str]) -> dict[str, str]:
-    """Where images are read from, in the order asked for."""
-    import pyarrow as pa
-
-    wanted = list(wanted)
-    found: dict[str, str] = {}
-    among = pa.array(wanted, pa.string())
-    for part in inputs.stream("images", ["image_id", "uri"]):
-        some = part.filter(pc.is_in(part["image_id"], value_set=among))
-        found |= dict(zip(some["image_id"].to_pylist(), some["uri"].to_pylist(), strict=True))
-    return {own: found[own] for own in wanted if own in found}

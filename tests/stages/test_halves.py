@@ -1,10 +1,12 @@
-"""Halves and draws that belong to each image."""
+"""Halves and draws that belong to each image, and which images are a case of their own."""
+
+from __future__ import annotations
 
 import hashlib
 
 import numpy as np
 
-from activation_atlas.stages.halves import held_out, priority
+from activation_atlas.stages.halves import copies, held_out, priority
 
 
 def test_a_file_that_repeats_is_on_one_side_whatever_it_is_called_and_who_else_is_there():
@@ -22,3 +24,13 @@ def test_a_draw_is_the_images_own_and_fair():
     chosen = np.argsort(draws)[:1000]
     assert abs(chosen.mean() - 1999.5) < 4 * 4000 / (12 * 1000) ** 0.5  # of a uniform draw, four standard errors
     assert len(set(chosen) & set(np.argsort(priority(ids, 1, 17))[:1000])) < 330  # 250 by chance
+
+
+def _hashes(*contents: int) -> list[str]:
+    return [hashlib.sha256(str(own).encode()).hexdigest() for own in contents]
+
+
+def test_of_copies_the_first_counts_whatever_part_they_are_in():
+    found = copies([_hashes(1, 2, 1), [], _hashes(3, 2, 4)])
+    assert [part.tolist() for part in found] == [[False, False, True], [], [False, True, False]]
+    assert copies([]) == []

@@ -36,7 +36,8 @@ def tried(hosts: dict[str, np.ndarray], patches: list[Patch], pixels: dict[str, 
     """The table of the trials of patches on hosts, as the stage writes it, without what is taken out."""
     names, rows = list(hosts), []
     before = dict(zip(names, edges(np.stack(list(hosts.values()))), strict=True))
-    changes = pastings(names, patches, [], [*pixels], {**hosts, **pixels}, np.random.default_rng(0))
+    others = [(name, (8.5, 10.5)) for name in pixels]
+    changes = pastings(names, patches, others, [*pixels], {**hosts, **pixels}, np.random.default_rng(0))
     for change, after in scored(changes, edges, 32):
         was = before[change.image_id]
         told = {"candidate": 0, "class": 1, "intervention": change.kind, "image_id": change.image_id}
