@@ -99,7 +99,7 @@ def odd(folder: Path) -> Path:
     paths += [f"images/blue/copy{k}.png" for k in range(4)]
     label += ["blue"] * 4
     n = len(paths)
-    (folder / paths[0]).write_bytes((folder / paths[0]).read_bytes()[:90])
+    (folder / paths[8]).write_bytes((folder / paths[8]).read_bytes()[:90])
     table = {
         "path": paths,
         "label": label,
@@ -123,10 +123,10 @@ def test_odd_images_labels_and_metadata_are_each_told(tmp_path):
     made = aa.open_run(tmp_path / "run")
     (broken,) = made.table("rejects/extract").to_dict("records")
     assert "cannot be decoded" in broken["reason"] and len(made.table("predictions")) == 3 * PER_CLASS + 3
-    assert "5 of 111 images hold the same bytes as another" in said
+    assert "4 of 111 images hold the same bytes as another" in said
     groups = made.table("groups")
     few = groups[(groups["column"] == "label") & groups["value"].isin(["dull", "never"]) & (groups["kind"] == "label")]
-    assert few["about"].str.contains("3 images: a test needs 10, 7 more").tolist() == [True, True]
+    assert few["about"].str.contains("3 labelled images: a test needs 10, 7 more").tolist() == [True, True]
     assert few["p_value"].isna().all() and few["q_value"].isna().all()
     assert {"A", "B", "(missing)"} <= set(groups.loc[groups["column"] == "site", "value"])
     assert (groups.loc[groups["column"] == "when", "value"].str.count("2024") == 2).all()
@@ -143,11 +143,11 @@ def test_images_of_many_sizes_for_a_network_that_is_not_square(tmp_path):
     write_model(tmp_path / "leaning.keras", size=(24, 16))
     for kind in CLASSES:
         (tmp_path / "images" / kind).mkdir(parents=True)
-        for number in range(PER_CLASS):
+        for number in range(2 * PER_CLASS):
             size = [(16, 16), (16, 24), (40, 20), (33, 47)][number % 4]
             Image.fromarray(drawn(kind, number)).resize(size, 0).save(tmp_path / "images" / kind / f"{number}.png")
     images = {"path": str(tmp_path / "images"), "crop": "none"}
-    code, _, said = run(tmp_path / "run", config(tmp_path, images=images, audit=QUICK))
+    code, _, said = run(tmp_path / "run", config(tmp_path, images=images, audit={**QUICK, "grid": 2}))
     assert code == 0, said
     (first, *_) = aa.open_run(tmp_path / "run").table("cues").to_dict("records")
     assert (first["class"], first["verdict"]) == (1, "verified")
@@ -164,15 +164,23 @@ def test_attributions_of_the_highest_classes_alone_find_the_same(leaning, tmp_pa
     assert own.equals(their)  # three classes: all are among the highest
 
 
-def test_one_class_and_no_labels(tmp_path):
-    """Evidence for the other classes is looked for all the same; nothing is right or wrong."""
+@pytest.mark.parametrize("labels", [True, False])
+def test_one_class_with_labels_and_without(labels, tmp_path):
+    """What speaks for other classes is looked for all the same; without labels nothing is right or wrong."""
     write_model(tmp_path / "leaning.keras")
     write_images(tmp_path / "images", 2 * PER_CLASS, ["blue"])
-    code, _, said = run(tmp_path / "run", config(tmp_path, audit=QUICK))
-    assert code == 0 and "no image has a label: slices go by the model's confidence alone" in said
-    made = aa.open_run(tmp_path / "run")
-    assert made.table("predictions")["label"].isna().all() and made.table("slices")["q_value"].isna().all()
-    assert "No image has a label: these are the images of which the model is least sure" in page(tmp_path / "run")
+    images = {"path": str(tmp_path / "images")} | ({} if labels else {"label_column": "none"})
+    code, _, said = run(tmp_path / "run", config(tmp_path, images=images, audit=QUICK))
+    assert code == 0, said
+    made, text = aa.open_run(tmp_path / "run"), page(tmp_path / "run")
+    told = "No image has a label: these are the images of which the model is least sure" in text
+    if labels:
+        (cue,) = made.table("cues").to_dict("records")
+        assert (cue["class"], cue["verdict"]) == (1, "undecided") and "20 are needed" in cue["about"] and not told
+        assert made.table("evidence")["own_share"].isna()[0]  # no image is red
+    else:
+        assert "no image has a label: slices go by the model's confidence alone" in said and told
+        assert made.table("predictions")["label"].isna().all() and made.table("slices")["q_value"].isna().all()
 
 
 def test_several_labels_for_an_image(tmp_path):
@@ -183,7 +191,7 @@ def test_several_labels_for_an_image(tmp_path):
     labels[:3] = [[], None, []]
     table = pa.table({"path": paths, "label": pa.array(labels, pa.list_(pa.string()))})
     pq.write_table(table, tmp_path / "table.parquet")
-    model = {"path": str(tmp_path / "leaning.keras"), "classes": CLASSES, "task": "labels"}
+    model = {"path": str(tmp_path / "leaning.keras"), "classes": CLASSES, "threshold": {"red": 0.9}}
     sections = config(tmp_path, model=model, images={"path": str(tmp_path / "table.parquet")}, audit=QUICK)
     code, _, said = run(tmp_path / "run", sections)
     assert code == 0, said

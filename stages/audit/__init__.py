@@ -29,7 +29,7 @@ SCRIPTS = ("data.js", "controls.js", "closer.js", "audit.js")
 STYLES = ("style.css", "closer.css", "verdicts.css", "audit.css")
 GROUPS = 12
 """Groups that are shown."""
-TABLES = ("cues", "slices", "groups", "repair", "concepts", "concept_effects")
+TABLES = ("cues", "placements", "slices", "groups", "repair", "concepts", "concept_effects")
 """Of which at least one is there."""
 
 
@@ -75,6 +75,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
     found = [
         finding(cue, evidence[cue["candidate"]], trials[cue["candidate"]], pixels, classes, labels, mistakes)
         | {"on": atlas.get(f"cue-{cue['candidate']}"), "carried": carried.get(cue["candidate"])}
+        | {"corners": _corners(rows.get("placements", []), cue)}
         for cue in shown
     ]
     for one in slices:
@@ -110,6 +111,11 @@ def _listed(
 ) -> list[dict[str, Any]]:
     """Those of which a row of a table is all that is shown."""
     return [{**cue, "name": classes[cue["class"]], "on": atlas.get(f"cue-{cue['candidate']}")} for cue in cues]
+
+
+def _corners(placements: Sequence[Mapping[str, Any]], cue: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What one patch of a cue does at every size and corner, beside noise and other parts, by what was pasted."""
+    return {row["pasted"]: row for row in placements if row["candidate"] == cue["candidate"]}
 
 
 def _repair(inputs: Inputs, rows: Mapping[str, list[dict[str, Any]]], classes: list[str]) -> dict[str, Any]:
@@ -182,7 +188,7 @@ def _reads(params: Params) -> dict[str, Any]:
 
 STAGE = Stage(
     name="audit",
-    version=3,
+    version=4,
     about="the page of what the model fails on and leans on, with the proof",
     params=Params,
     shards=one_shard,

@@ -107,8 +107,8 @@ class _Trial:
             y, x = self._off(patches)
             centres = [(i, self._pixel({"row": r, "col": c})) for i, r, c in self.drawn.carriers if i in self.pixels]
             there = [(own, (centre[0] + y, centre[1] + x)) for own, centre in centres]
-            taken = removals(there, (shape[0], shape[1]), sources, self.pixels, rng)
-            tried += self._rows(taken, [own for own, _ in there])
+            gone = removals(there, (shape[0], shape[1]), sources, self.pixels, rng)
+            tried += self._rows(gone, [own for own, _ in there])
         return {"patches": rows, "trials": tried}
 
     def _off(self, patches: list[Patch]) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from activation_atlas.stages import audit, cues, evidence, spuriosity, trials
 from activation_atlas.stages.audit.findings import rates
 from activation_atlas.stages.audit.pictures import source
 from activation_atlas.stages.stage import Stage
+from activation_atlas.stages.tables import from_numpy
 from tests.memory import MemoryInputs
 from tests.stages.cues.test_verdict import PASTES
 from tests.stages.cues.test_verdict import _trials as made_trials
@@ -26,6 +27,11 @@ def audited(folder, lost: int = 0) -> tuple[MemoryInputs, str]:
     (said,) = inputs.tables["predictions"]
     right = pa.array(said["label"].to_numpy() == said["pred"].to_numpy())
     inputs.tables["predictions"] = [said.append_column("correct", right)]
+    # Bluish images without the corner speak for blue, too: what its patches are held against.
+    _, label, corner = images(True)
+    argued = np.stack([np.zeros(IMAGES), np.select([corner, label == 1], [1, 0.5], -1)], 1).astype(np.float32)
+    (rows,) = inputs.tables["activations/deep"]
+    inputs.tables["activations/deep"] = [rows.set_column(3, "attribution", from_numpy(argued))]
     cells = {"grid": [2, 2], "cell_x": [0, 1], "cell_y": [0, 0]}
     inputs.tables["grids/all"] = [pa.table({name: pa.array(own, pa.int16()) for name, own in cells.items()})]
     layer = {"height": 1, "width": 1, "offset": [1.0, 1.0], "stride": [8, 8]}
