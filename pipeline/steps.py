@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from activation_atlas import stages
 from activation_atlas.pipeline.config import Config
 from activation_atlas.pipeline.plan import Step
+from activation_atlas.stages.audit.lacking import lacking
 from activation_atlas.stages.classes import classes_of
 from activation_atlas.stages.extract.network import read_network
 from activation_atlas.stages.groups import given
@@ -25,14 +26,16 @@ def sections(config: Config, about: Mapping[str, Any] | None = None) -> Sections
     Raises:
         UserError: such a file is missing, or of no known form.
     """
+    argued = True
     if config.model.tables is not None:
+        argued = bool(read_network(str(config.model.tables)).attributed)
         config = without_model(config)
     classes = classes_of(config.model.classes)
     names, also = (None, None) if classes is None else (classes.names, classes.also)
     if names is None and task_named(config.model.task).measured and config.images.label_columns:
         names = list(config.images.label_columns)  # a quantity is called as its column
     model = config.model.model_copy(update={"classes": names})
-    return Sections(config, model, also, given(config.classes, also), about or {})
+    return Sections(config, model, also, given(config.classes, also), about or {}, argued=argued)
 
 
 def steps(config: Config, about: Mapping[str, Any] | None = None) -> list[Step]:
@@ -52,12 +55,15 @@ def steps(config: Config, about: Mapping[str, Any] | None = None) -> list[Step]:
 
 
 def left_out(config: Config) -> str | None:
-    """What is asked for and needs a model, where tables stand in its place; None of a model."""
-    if config.model.tables is None:
-        return None
-    asked = {"render": any(atlas.render is not None for atlas in config.atlases)}
-    names = [name for name in stages.ORDER if asked.get(name, getattr(config, name, None)) and name in _needing()]
-    return f"left out, because tables hold no network: {', '.join([*names, 'doubts about value ranges'])}"
+    """What is asked for and cannot be: for want of a model, where tables stand in its place, and of an audit what has
+    nothing to go by; None where all can."""
+    said = []
+    if config.model.tables is not None:
+        asked = {"render": any(atlas.render is not None for atlas in config.atlases)}
+        names = [name for name in stages.ORDER if asked.get(name, getattr(config, name, None)) and name in _needing()]
+        said.append(f"left out, because tables hold no network: {', '.join([*names, 'doubts about value ranges'])}")
+    said += [f"audit without {part}: {why}" for part, why in lacking(sections(config)).items()]
+    return "; ".join(said) or None
 
 
 def _needing() -> set[str]:

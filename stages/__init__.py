@@ -30,6 +30,7 @@ ORDER = (
     "spuriosity",
     "trials",
     "cues",
+    "placements",
     "concepts",
     "repair",
     "repaired",

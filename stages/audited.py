@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import heapq
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from activation_atlas.stages.clusters import Grids, numbered
-from activation_atlas.stages.halves import held_out
+from activation_atlas.stages.halves import held_out, priority
 from activation_atlas.stages.keys import find
 from activation_atlas.stages.ranked import columns_of
 from activation_atlas.stages.specs import ViewSpec
 from activation_atlas.stages.stage import Inputs, State
 from activation_atlas.stages.tables import to_numpy
-from activation_atlas.stages.tasks import Assigned, assigned, mistaken
+from activation_atlas.stages.tasks import Assigned, Task, assigned, log_odds, mistaken, task_of
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,39 @@ def _hot(of: Assigned, extract: State) -> np.ndarray:
     hot = np.zeros((len(of), len(extract["classes"])), bool)
     hot[of.image, of.index] = True
     return hot[:, np.array(extract["attributed"], np.int64)]
+
+
+def drawn(inputs: Inputs, extract: State, able: Callable[[Images], np.ndarray], most: int, *seeds: int) -> list[str]:
+    """Ids of at most so many of the images that are ``able`` (n,) bool, in the order of a draw of each file's own."""
+    kept: list[tuple] = []
+    for part in range(inputs.parts("predictions")):
+        known = images_of(inputs, part, extract, seeds[0])
+        may = able(known)
+        new = zip(priority(known.files, *seeds)[may].tolist(), np.array(known.ids, object)[may].tolist(), strict=True)
+        kept = first_drawn([*kept, *new], most)
+    return [own for _, own in kept]
+
+
+def first_drawn(rows: Iterable[tuple], most: int) -> list[tuple]:
+    """At most so many rows of the smallest draws, which are their first fields; of one draw the first row."""
+    return heapq.nsmallest(most, {row[0]: row for row in sorted(rows, reverse=True)}.values())
+
+
+def task_in(inputs: Inputs) -> Task:
+    """The kind of answer of a run with predictions."""
+    return task_of(inputs.part("predictions", 0, ["label"]).schema.field("label").type)
+
+
+def taken(scores: np.ndarray, extract: State, task: Task) -> np.ndarray:
+    """For which classes images of these scores are taken, as their predictions are made: (..., K) float32 -> bool.
+
+    Of several labels those that reach their threshold, else the largest, the first of equals; of quantities none.
+    """
+    if task.several:
+        return scores >= log_odds(extract.get("thresholds", 0.5)).astype(np.float32)
+    if task.measured:
+        return np.zeros(scores.shape, bool)
+    return scores.argmax(-1)[..., None] == np.arange(scores.shape[-1])
 
 
 def rows_of(inputs: Inputs, view: ViewSpec, extract: State, grids: Grids, seed: int) -> Iterator[Rows]:

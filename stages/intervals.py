@@ -49,7 +49,7 @@ def newcombe(hits: float, n: float, other_hits: float, other_n: float) -> tuple[
     return one - other - below, one - other + above
 
 
-def paired(gained: int, lost: int, n: int, z: float = Z) -> tuple[float, float]:
+def paired(gained: float, lost: float, n: int, z: float = Z) -> tuple[float, float]:
     """95 % interval of the difference of two shares of the same n cases, (gained - lost) / n.
 
     By the normal interval of a table with one half added to each of its four cells (Agresti & Min 2005).

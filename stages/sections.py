@@ -23,6 +23,7 @@ class Sections:
         groups: what is said of groups of classes.
         about: how the run was made: configuration and versions.
         written: the tables that the stages before write, in the order of their steps.
+        argued: whether there may be attributions: tables in a model's place need not have any.
     """
 
     config: Any
@@ -31,6 +32,7 @@ class Sections:
     groups: Given | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
     written: tuple[str, ...] = ()
+    argued: bool = True
 
     @property
     def images(self) -> ImagesSpec:
@@ -81,10 +83,21 @@ class Sections:
 
     @property
     def searched(self) -> Any | None:
-        """The atlas that is searched for cues; None where there is none, or no attributions, or no classes."""
-        if self.measured or self.config.extract.attribution == "none":
-            return None
-        return self.audited
+        """The atlas that is searched for cues; None where :attr:`unsearched` says why none is."""
+        return self.audited if self.unsearched is None else None
+
+    @property
+    def unsearched(self) -> str | None:
+        """Why no cues are looked for, and what to do; None where they are."""
+        if self.measured:
+            return "the model's outputs are quantities, and no image is of a class"
+        if not self.argued:
+            return "model.tables hold no attributions; write them, too"
+        if self.config.extract.attribution == "none":
+            return "extract.attribution is none; set it to all"
+        if (atlas := self.audited) is None:
+            return "no atlas shows all activations of a layer; give one, or name another in audit.atlas"
+        return f"atlas {atlas.name} shows whole images, and no positions; name another" if atlas.images else None
 
     @property
     def pooled(self) -> list[str]:

@@ -23,14 +23,16 @@ UNTIL = "cues"
 
 def config(network: Path, classes: Path, photographs: Path, layer: str) -> dict[str, Any]:
     """Of one audit. The layer's maps have 8 x 8 positions: all are looked at, so that none of the artefact is missed by
-    chance. Maps of attribution are there for the finder that clusters them.
+    chance; the layout is learned from a part of them. Maps of attribution are there for the finder that clusters them.
     """
     return {
         "run": {"seed": 0, "shard_images": 500},
         "model": {"path": str(network), "classes": str(classes), "range": [0, 255]},
         "images": {"path": str(photographs)},
         "extract": {"positions_per_image": 64},
-        "atlases": [{"name": "main", "layer": layer, "grids": [10, 20], "render": None}],
+        "atlases": [
+            {"name": "main", "layer": layer, "grids": [10, 20], "render": None, "reduce": {"fit_rows": 20_000}}
+        ],
         "explain": {"images": "all", "methods": ["grad_cam"], "targets": ["predicted"]},
         "audit": {},
     }

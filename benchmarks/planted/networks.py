@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from activation_atlas.stages.vision.training import transformer
 from benchmarks.planted.data import CLASSES, carriers, marked, whole
 
 BATCH = 128
@@ -53,23 +54,9 @@ def residual():
     return _ended(image, keras.layers.GlobalAveragePooling2D(name="pool")(x), "planted_residual")
 
 
-def transformer(patch: int = 4, width: int = 64, heads: int = 4, blocks: int = 3):
-    """A vision transformer (Dosovitskiy et al. 2021), 8 x 8 tokens and a class token, which the head reads."""
-    keras, x, image = _begun()
-    layers, ops = keras.layers, keras.ops
-    x = layers.Reshape((-1, width), name="sequence")(layers.Conv2D(width, patch, patch, name="patches")(x))
-    x = ops.concatenate([ops.zeros_like(x[:, :1]), x], 1)
-    place = ops.cumsum(ops.ones_like(x[:, :, 0]), 1) - 1
-    x = layers.Add(name="tokens")([x, layers.Embedding(x.shape[1], width, name="place")(place)])
-    for k in range(1, blocks + 1):
-        y = layers.LayerNormalization(epsilon=1e-6, name=f"block{k}_norm1")(x)
-        y = layers.MultiHeadAttention(heads, width // heads, name=f"block{k}_attention")(y, y)
-        x = layers.Add(name=f"block{k}_mid")([x, y])
-        y = layers.LayerNormalization(epsilon=1e-6, name=f"block{k}_norm2")(x)
-        y = layers.Dense(2 * width, activation="gelu", name=f"block{k}_mlp1")(y)
-        x = layers.Add(name=f"block{k}")([x, layers.Dense(width, name=f"block{k}_mlp2")(y)])
-    x = layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
-    return _ended(image, x[:, 0], "planted_transformer")
+def small_transformer():
+    """The project's transformer at 8 x 8 tokens and a class token, which the head reads."""
+    return transformer(32, CLASSES, patch=4, width=64, heads=4, blocks=3, name="planted_transformer")
 
 
 def _begun():
@@ -95,7 +82,7 @@ def _convolved(x, name: str, filters: int, stride: int):
 ARCHITECTURES = {
     "plain": Architecture(plain, "scene", 3e-3, 3),
     "residual": Architecture(residual, "mixed", 3e-3, 3),
-    "transformer": Architecture(transformer, "block2", 1e-3, 5),
+    "transformer": Architecture(small_transformer, "block2", 1e-3, 5),
 }
 
 

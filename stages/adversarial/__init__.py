@@ -10,16 +10,16 @@ import numpy as np
 
 from activation_atlas.stages.adversarial.experiment import Patch, patches
 from activation_atlas.stages.adversarial.proposed import Proposal, propose
-from activation_atlas.stages.audited import images_of
+from activation_atlas.stages.audited import images_of, taken, task_in
 from activation_atlas.stages.classes import class_index
 from activation_atlas.stages.drawing.numbers import percent, plural
 from activation_atlas.stages.drawing.sheet import Sheet
-from activation_atlas.stages.feed import Feed, at_size
+from activation_atlas.stages.feed import Feed, at_size, uris_of
 from activation_atlas.stages.groups import Given, groups_of
+from activation_atlas.stages.intervention import middle
 from activation_atlas.stages.intervention.corners import PLACES, Place, Rates, experiment
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec, ViewSpec
 from activation_atlas.stages.stage import Inputs, State, UserError
-from activation_atlas.stages.tasks import log_odds
 
 LEAST = 5
 """Images that either half needs."""
@@ -133,7 +133,7 @@ def patch_run(
     feed = Feed(images, at_size(shown, network.input_size, network.channels))
     ids = _hosts(inputs, extract, goal, start, count, seed)
     asked = {i for some in ids for i in some} | {p.image_id for p in proposals}
-    uris = _uris(inputs, asked)
+    uris = uris_of(inputs, sorted(asked))
     pixels = feed.first(uris, len(uris))
     search, held, sources = ([pixels[i] for i in some if i in pixels] for some in ids)
     if min(len(search), len(held)) < LEAST or not sources:
@@ -142,20 +142,13 @@ def patch_run(
             f"patch: of images {said}that are not taken for {to!r} already there are {len(search)} to choose on and "
             f"{len(held)} to try on, and {LEAST} of each are needed; give a run of more images, or --from {ANY}"
         )
-    score = scorer(network, batch)
+    score, task, layer = scorer(network, batch), task_in(inputs), extract["layers"][view.layer]
 
     def becomes(scores: np.ndarray) -> np.ndarray:
-        if extract["kind"] == "softmax":
-            return scores.argmax(-1) == goal
-        return scores[..., goal] >= log_odds(extract["thresholds"][goal])
-
-    layer = extract["layers"][view.layer]
+        return taken(scores, extract, task)[..., goal]
 
     def centre(proposal: Proposal) -> tuple[float, float]:
-        y, x = (
-            o + s * k for o, s, k in zip(layer["offset"], layer["stride"], (proposal.row, proposal.col), strict=True)
-        )
-        return float(y), float(x)
+        return middle(layer, proposal.row, proposal.col)
 
     able = patches(proposals, pixels, centre)
     came = experiment([each.pixels for each in able], search, held, sources, goal, score, becomes, batch, seed)
@@ -182,26 +175,20 @@ def _classes(inputs: Inputs, extract: Mapping[str, Any], name: str, groups: Give
 def _hosts(
     inputs: Inputs, extract: State, goal: int, start: Sequence[int], count: int, seed: int
 ) -> tuple[list[str], list[str], list[str]]:
-    """Ids to choose on, to try on, and to cut other parts from, each in the order of a draw of its own images."""
+    """Ids to choose on, to try on, and to cut other parts from, each in the order of a draw of its own images; of
+    copies of a file the first."""
     column = {int(k): place for place, k in enumerate(extract["attributed"])}
-    found: tuple[list[str], list[str], list[str]] = [], [], []
+    found: tuple[dict[str, str], dict[str, str], dict[str, str]] = {}, {}, {}
     for part in range(inputs.parts("predictions")):
         known = images_of(inputs, part, extract, seed)
         other = ~known.own[:, column[goal]] & ~known.called[:, column[goal]]
         mine = other & known.own[:, [column[k] for k in start]].any(1) if start else other
         for some, own in zip(found, (mine & ~known.held, mine & known.held, other & ~known.held), strict=True):
-            some.extend(np.array(known.ids, object)[own].tolist())
+            for k in np.flatnonzero(own).tolist():
+                some.setdefault(known.files[k], known.ids[k])
 
     def few(place: int, most: int) -> list[str]:
-        some = sorted(found[place])
+        some = sorted(found[place].values())
         return [some[k] for k in np.random.default_rng([seed, place, 43]).permutation(len(some))[:most]]
 
     return few(0, count), few(1, count), few(2, SOURCES)
-
-
-def _uris(inputs: Inputs, ids: set[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for part in inputs.stream("images", ["image_id", "uri"]):
-        rows = zip(part["image_id"].to_pylist(), part["uri"].to_pylist(), strict=True)
-        found |= {own: uri for own, uri in rows if own in ids}
-    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ from pydantic import Field
 from activation_atlas.stages.audit import beside, forest
 from activation_atlas.stages.audit.chosen import address, chosen, named, sure_slices
 from activation_atlas.stages.audit.findings import finding, wanted
+from activation_atlas.stages.audit.lacking import PARTS, lacking
 from activation_atlas.stages.audit.pictures import embedded, source
 from activation_atlas.stages.drawing.numbers import file_size
 from activation_atlas.stages.drawing.pages import rendered
-from activation_atlas.stages.feed import Feed, at_size
+from activation_atlas.stages.feed import Feed, at_size, uris_of
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, one_shard
@@ -28,7 +29,7 @@ SCRIPTS = ("data.js", "controls.js", "closer.js", "audit.js")
 STYLES = ("style.css", "closer.css", "verdicts.css", "audit.css")
 GROUPS = 12
 """Groups that are shown."""
-TABLES = ("cues", "slices", "groups", "repair", "concepts", "concept_effects")
+TABLES = ("cues", "placements", "slices", "groups", "repair", "concepts", "concept_effects")
 """Of which at least one is there."""
 
 
@@ -40,6 +41,7 @@ class Params(Spec):
     tables: tuple[str, ...]
     tried: bool
     least: float
+    lacking: dict[str, str] = Field(default_factory=dict)
     about: dict[str, Any] = Field(default_factory=dict, exclude=True)
 
 
@@ -48,7 +50,7 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
     if asked.config.audit is not None and found:
         tried = "trials" in asked.written
         values = {"title": asked.config.run.name, "images": asked.images, "least": asked.config.audit.least}
-        yield "", {**values, "tables": found, "tried": tried, "about": dict(asked.about)}
+        yield "", {**values, "tables": found, "tried": tried, "lacking": lacking(asked), "about": dict(asked.about)}
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
@@ -73,6 +75,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
     found = [
         finding(cue, evidence[cue["candidate"]], trials[cue["candidate"]], pixels, classes, labels, mistakes)
         | {"on": atlas.get(f"cue-{cue['candidate']}"), "carried": carried.get(cue["candidate"])}
+        | {"corners": _corners(rows.get("placements", []), cue)}
         for cue in shown
     ]
     for one in slices:
@@ -87,11 +90,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
     values = {
         "counts": {name: sum(cue["verdict"] == name for cue in cues) for name in VERDICTS},
         "cues": found,
-        "refuted": [
-            {**cue, "name": classes[cue["class"]], "on": atlas.get(f"cue-{cue['candidate']}")}
-            for cue in cues
-            if cue["verdict"] == "refuted"
-        ],
+        "refuted": _listed([cue for cue in cues if cue["verdict"] == "refuted"], classes, atlas),
         "slices": slices,
         "tested": any(row["q_value"] is not None for row in rows.get("slices", [])),
         "groups": rows.get("groups", [])[:GROUPS],
@@ -100,8 +99,23 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "figure": drawn,
         "least": params.least,
         "tables": params.tables,
+        "lacking": {part: params.lacking.get(part, "") for part in PARTS},
+        "untried": [] if params.tried else _listed(cues, classes, atlas),
+        "unlabelled": bool(slices) and slices[0]["q_value"] is None,
     }
     return {PAGE: rendered("audit.html", params.title, {"links": {}}, SCRIPTS, STYLES, values), **files}
+
+
+def _listed(
+    cues: Sequence[Mapping[str, Any]], classes: Sequence[str], atlas: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Those of which a row of a table is all that is shown."""
+    return [{**cue, "name": classes[cue["class"]], "on": atlas.get(f"cue-{cue['candidate']}")} for cue in cues]
+
+
+def _corners(placements: Sequence[Mapping[str, Any]], cue: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What one patch of a cue does at every size and corner, beside noise and other parts, by what was pasted."""
+    return {row["pasted"]: row for row in placements if row["candidate"] == cue["candidate"]}
 
 
 def _repair(inputs: Inputs, rows: Mapping[str, list[dict[str, Any]]], classes: list[str]) -> dict[str, Any]:
@@ -116,7 +130,7 @@ def _figure(
     rows = [
         forest.measured(cue, inputs.part("trials", cue["candidate"]), named(cue, classes))
         for cue in cues
-        if params.tried and cue["effect"] is not None
+        if params.tried and cue["gap"] is not None
     ]
     if not rows:
         return {}, None
@@ -134,14 +148,11 @@ def _figure(
 
 def _pixels(inputs: Inputs, params: Params, extract: dict[str, Any], ids: list[str]) -> dict[str, np.ndarray]:
     """Images as the model is shown them."""
-    uris: dict[str, str] = {}
-    for part in inputs.stream("images", ["image_id", "uri"]):
-        some = part.filter(pc.is_in(part["image_id"], value_set=pa.array(ids, pa.string())))
-        uris |= dict(zip(some["image_id"].to_pylist(), some["uri"].to_pylist(), strict=True))
+    uris = uris_of(inputs, ids)
     shown = params.images.settled(extract.get("images", {}))
     feed = Feed(params.images, at_size(shown, tuple(extract["input_size"])))
     found: dict[str, np.ndarray] = {}
-    for batch in feed.batches({own: uris[own] for own in ids if own in uris}, 64):
+    for batch in feed.batches(uris, 64):
         found |= dict(zip(batch.keys, batch.images, strict=True))
         for own, reason in batch.rejected.items():
             inputs.warn(f"{uris[own]} cannot be shown: {reason}")
@@ -177,7 +188,7 @@ def _reads(params: Params) -> dict[str, Any]:
 
 STAGE = Stage(
     name="audit",
-    version=2,
+    version=4,
     about="the page of what the model fails on and leans on, with the proof",
     params=Params,
     shards=one_shard,

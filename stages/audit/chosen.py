@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from activation_atlas.stages.audit.findings import wanted
-from activation_atlas.stages.drawing.numbers import plural
+from activation_atlas.stages.drawing.numbers import percent, plural
 from activation_atlas.stages.stage import Inputs, State
 from activation_atlas.stages.tasks import mistaken
 
@@ -21,9 +21,11 @@ ORDER = ("verified", "undecided", "refuted")
 
 
 def sure_slices(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Those that are surely worse than the rest, each once."""
-    sure = [row for row in rows if row["same_as"] is None and row["q_value"] is not None and row["q_value"] < SURE]
-    return [{**row, "members": row["members"][:MEMBERS]} for row in sure[:SLICES]]
+    """Those that are surely worse than the rest, each once; where no image has a label, those of least confidence."""
+    once = [row for row in rows if row["same_as"] is None]
+    sure = [row for row in once if row["q_value"] is not None and row["q_value"] < SURE]
+    shown = sure if any(row["labelled"] for row in once) else once
+    return [{**row, "members": row["members"][:MEMBERS]} for row in shown[:SLICES]]
 
 
 def chosen(inputs: Inputs, params: Any) -> State:
@@ -64,7 +66,8 @@ def _headline(tables: Sequence[str], cues: Sequence[Mapping[str, Any]], slices: 
         said = f"of {plural(len(cues), 'candidate')} that the model may lean on; and where it fails"
         return [plural(count, "verified cue"), said]
     if slices:
-        return [plural(len(slices), "slice"), "of images that fail together"]
+        said = "of images that fail together" if slices[0]["labelled"] else "of images that the model is least sure of"
+        return [plural(len(slices), "slice"), said]
     return ["Groups", "of images, the worst first"]
 
 
@@ -132,10 +135,16 @@ def _marked_cues(cues: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> l
 
 def _marked_slices(slices: Sequence[Mapping[str, Any]]) -> list[State]:
     return [
-        _marked(f"slice-{own['rank']}", f"{own['errors']} of {own['labelled']} wrong", own, "slice")
+        _marked(f"slice-{own['rank']}", _words(own), own, "slice")
         for own in slices
         if own["cells"] and own["atlas"] is not None
     ]
+
+
+def _words(own: Mapping[str, Any]) -> str:
+    if own["labelled"]:
+        return f"{own['errors']} of {own['labelled']} wrong"
+    return f"{plural(own['images'], 'image')}, mean confidence {percent(own['confidence'], 0)}"
 
 
 def _marked_concepts(concepts: Sequence[Mapping[str, Any]]) -> list[State]:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from activation_atlas.stages.drawing.numbers import figure, plural
 from activation_atlas.stages.drawing.sheet import FAINT, INK, QUIET, Sheet
 from activation_atlas.stages.intervals import wilson
-from activation_atlas.stages.significance import bootstrap_mean
+from activation_atlas.stages.significance import grouped, mean_interval
 
 MOST = 24
 """Cues on the figure, at most."""
@@ -62,7 +62,7 @@ def measured(cue: Mapping[str, Any], trials: pa.Table, name: str) -> Tested:
         change = own["logit_after"].to_numpy().astype(np.float64) - own["logit_before"].to_numpy()
         hits = int((own["pred_after"].to_numpy() == own["class"].to_numpy()).sum())
         flips[kind] = (hits / len(own), *wilson(hits, len(own)))
-        changes[kind] = (float(change.mean()), *bootstrap_mean(change, 0))
+        changes[kind] = (float(change.mean()), *mean_interval(grouped(change, own["exemplar"].to_numpy())))
     changes["paste"] = (cue["effect"], cue["low"], cue["high"])
     q = "" if cue["q_value"] is None else f", q = {cue['q_value']:.2g}"
     gap = f"gap {100 * cue['gap']:.0f} [{100 * cue['gap_low']:.0f}, {100 * cue['gap_high']:.0f}]{q}".replace("-", "−")
@@ -94,10 +94,10 @@ def forest(cues: Sequence[Tested], title: str, least: float, images: int) -> She
     more = f" {plural(len(cues) - MOST, 'further candidate')} in the table cues." if len(cues) > MOST else ""
     words = (
         f"Candidates were found in one half of the images and tested on at most {images} of the other. Dots are means, "
-        "lines 95 % intervals (bootstrap over images; of shares Wilson’s). Verified: surely turns more of the images "
-        f"than its strongest control, by more than {100 * least:.3g} points, raises the logit more than each, and is "
-        "missed where it is taken out; q over all candidates (Benjamini & Hochberg). Gap: percentage points ahead of "
-        f"the strongest control.{more}"
+        "lines 95 % intervals (of logits Student’s, over patches; of shares Wilson’s). Verified: surely turns more of "
+        f"the images than its strongest control, by more than {100 * least:.3g} points, raises the logit more than "
+        "each, and is missed where it is taken out; q over all candidates (Benjamini & Hochberg). Gap: percentage "
+        f"points ahead of the strongest control.{more}"
     )
     sheet.paragraph(_MARGIN, bottom + 62, words, 16, WIDTH - 2 * _MARGIN, color=QUIET)
     return sheet

@@ -11,18 +11,18 @@ import pyarrow as pa
 from pydantic import Field
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.audited import taken, task_in
 from activation_atlas.stages.concepts.direction import Sides, Told, at_random, directions, redrawn, told
 from activation_atlas.stages.concepts.folders import SIDES, Folders, folders_of, looked_at, read
-from activation_atlas.stages.concepts.images import classes_of, drawn, uris_of
+from activation_atlas.stages.concepts.images import drawn, not_of
 from activation_atlas.stages.concepts.scores import Score, scored
 from activation_atlas.stages.concepts.trial import Effects, Half, effects, exchanged, fitted, halves
 from activation_atlas.stages.drawing.numbers import plural
-from activation_atlas.stages.feed import Feed, at_size
+from activation_atlas.stages.feed import Feed, at_size, uris_of
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.significance import bh
 from activation_atlas.stages.specs import ImagesSpec, OpenedModel, PositiveInt, ReadImages, Spec, ViewSpec
 from activation_atlas.stages.stage import Inputs, Shard, Shared, Stage, UserError, one_shard
-from activation_atlas.stages.tasks import log_odds
 
 if TYPE_CHECKING:
     from activation_atlas.stages.vision.concepts import AtLayer
@@ -121,10 +121,10 @@ class Asked:
 
         self.params, self.layer, self.extract = params, layer, inputs.state("extract", "")
         model = open_model(params.model)
-        self.outputs = len(self.extract["classes"])
+        self.outputs, self._task = len(self.extract["classes"]), task_in(inputs)
         limit = min(params.limit, max(LEAST, MOST // self.outputs))
         own, whole = drawn(inputs, self.outputs, params.measured, (limit, params.limit), params.seed)
-        uris = uris_of(inputs, {*own.ids, *whole.ids}, shared)
+        uris = uris_of(inputs, sorted({*own.ids, *whole.ids}), shared)
         prepare = at_size(images, model.input_size, model.channels)
         self._feed = Feed(images, prepare)
         self.gradients, self.classes = self._derived(own, uris)
@@ -132,8 +132,8 @@ class Asked:
         read = self._feed.first({i: uris[i] for i in trial}, len(trial))
         # Either half of a concept's images is tried on its own half of these.
         self._trial = [[read[i] for i in list(read)[half::2]] for half in range(2)]
-        of = classes_of(inputs, [*list(read)[::2], *list(read)[1::2]], self.outputs)
-        self.others = ~of if not params.measured else np.ones_like(of)
+        others = not_of(inputs, [*list(read)[::2], *list(read)[1::2]], self.outputs)
+        self.others = others if not params.measured else np.ones_like(others)
 
     def _derived(self, own: Any, uris: Mapping[str, str]) -> tuple[np.ndarray, np.ndarray]:
         asked = [(i, int(k)) for i, k in sorted(zip(own.ids, own.classes.tolist(), strict=True)) if i in uris]
@@ -158,12 +158,7 @@ class Asked:
 
     def taken(self, scores: np.ndarray) -> np.ndarray:
         """For which classes images of these scores (..., K) are taken, bool; quantities for none."""
-        kind = self.extract["kind"]
-        if kind == "softmax":
-            return scores.argmax(-1)[..., None] == np.arange(scores.shape[-1])
-        if kind == "quantity":
-            return np.zeros(scores.shape, bool)
-        return scores >= log_odds(self.extract.get("thresholds", 0.5)).astype(np.float32)
+        return taken(scores, self.extract, self._task)
 
 
 def _concept(folders: Folders, pixels: Mapping[str, np.ndarray], number: int, asked: Asked) -> Row:
@@ -277,7 +272,7 @@ def _reads(params: Params) -> dict[str, Shared]:
 
 STAGE = Stage(
     name="concepts",
-    version=1,
+    version=2,
     about="images, predictions, cells -> concepts: what concepts of yours do to each class",
     params=Params,
     shards=one_shard,

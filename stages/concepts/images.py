@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -60,25 +60,16 @@ def labelled(inputs: Inputs) -> bool:
     return any(assigned(part["label"]).known.any() for part in inputs.stream("predictions", ["label"]))
 
 
-def uris_of(inputs: Inputs, ids: Collection[str], shared: Collection[str]) -> dict[str, str]:
-    """Where these images are read from, by id; without those whose file is one of ``shared``, by hash."""
-    wanted, known = pa.array(sorted(ids), pa.string()), pa.array(sorted(shared), pa.string())
-    found: dict[str, str] = {}
-    for part in inputs.stream("images", ["image_id", "uri", "sha256"]):
-        mine = pc.is_in(part["image_id"], value_set=wanted)
-        mine = part.filter(pc.and_not(mine, pc.is_in(part["sha256"], value_set=known)))
-        found.update(zip(mine["image_id"].to_pylist(), mine["uri"].to_pylist(), strict=True))
-    return found
-
-
-def classes_of(inputs: Inputs, ids: Sequence[str], outputs: int) -> np.ndarray:
-    """Which classes images are of, by the column that :func:`drawn` goes by: (n, outputs) bool."""
+def not_of(inputs: Inputs, ids: Sequence[str], outputs: int) -> np.ndarray:
+    """Which classes images are not of, by the column that :func:`drawn` goes by: (n, outputs) bool; none where no label
+    is known."""
     column = "label" if labelled(inputs) else "pred"
     place = {own: k for k, own in enumerate(ids)}
-    wanted, hot = pa.array(list(ids), pa.string()), np.zeros((len(ids), outputs), bool)
+    wanted, others = pa.array(list(ids), pa.string()), np.zeros((len(ids), outputs), bool)
     for part in inputs.stream("predictions", ["image_id", column]):
         mine = part.filter(pc.is_in(part["image_id"], value_set=wanted))
         if len(mine):
             of, at = assigned(mine[column]), np.array([place[i] for i in mine["image_id"].to_pylist()])
-            hot[at[of.image], of.index] = True
-    return hot
+            others[at[of.known]] = True
+            others[at[of.image], of.index] = False
+    return others

@@ -12,7 +12,6 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.doubt.chance import Agreement
@@ -21,6 +20,7 @@ from activation_atlas.stages.doubt.judging import judged
 from activation_atlas.stages.doubt.ranges import MOST, Trial
 from activation_atlas.stages.doubt.sample import Sample, Untried
 from activation_atlas.stages.doubt.wording import figures_of
+from activation_atlas.stages.feed import uris_of
 from activation_atlas.stages.specs import ModelSpec, OpenedModel, ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, one_shard
 
@@ -55,7 +55,7 @@ def fit(inputs: Inputs, params: Params) -> State:
         from activation_atlas.stages.vision.model.scaling import contradiction
 
         model = open_model(params.model)
-        sample = Sample(model, params.images, _uris(inputs, told.ids[: 2 * MOST]))
+        sample = Sample(model, params.images, list(uris_of(inputs, told.ids[: 2 * MOST]).values()))
         found, trial = judged(seen, sample, contradiction(model, params.model), params.seed)
         if told is seen and _may_be_numbers(model, params.model):
             inputs.warn(
@@ -79,15 +79,6 @@ def _of_tables(remedy: str) -> str:
     for key, own in (("model.range", "the values that the network was given"), ("model.classes", "its classes")):
         remedy = remedy.replace(key, own)
     return remedy
-
-
-def _uris(inputs: Inputs, ids: list[str]) -> list[str]:
-    """Where the images are read from, in the order of their ids here."""
-    wanted, found = pa.array(ids, pa.string()), {}
-    for part in inputs.stream("images", ["image_id", "uri"]):
-        for row in part.filter(pc.is_in(part["image_id"], value_set=wanted)).to_pylist():
-            found[row["image_id"]] = row["uri"]
-    return [found[i] for i in ids]
 
 
 def _metrics(labelled: Seen, trial: Trial | None, found: Sequence[Doubt]) -> dict[str, Any]:

@@ -21,11 +21,12 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from activation_atlas.stages.feed.decoding import decoded
+from activation_atlas.stages.feed.listed import uris_of
 from activation_atlas.stages.sources import read_images
 from activation_atlas.stages.specs import ImagesSpec, black_and_white
 from activation_atlas.stages.vision.images import Fit, ImageError, decode, decode_to, fit_size
 
-__all__ = ["Batch", "Feed", "Views", "as_shown", "at_size", "at_size_of", "threads_of", "upright"]
+__all__ = ["Batch", "Feed", "Views", "as_shown", "at_size", "at_size_of", "threads_of", "upright", "uris_of"]
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")

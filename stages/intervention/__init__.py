@@ -5,7 +5,7 @@ the rectangle changes.
 """
 
 from activation_atlas.stages.intervention.controls import noise_like
-from activation_atlas.stages.intervention.places import Rect, around, beside, cut, drawn, paste
+from activation_atlas.stages.intervention.places import Rect, around, beside, cut, drawn, middle, paste
 from activation_atlas.stages.intervention.removal import REMOVALS, blur, inpaint
 
-__all__ = ["REMOVALS", "Rect", "around", "beside", "blur", "cut", "drawn", "inpaint", "noise_like", "paste"]
+__all__ = ["REMOVALS", "Rect", "around", "beside", "blur", "cut", "drawn", "inpaint", "middle", "noise_like", "paste"]

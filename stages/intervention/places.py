@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 Rect = tuple[int, int, int, int]
@@ -20,6 +23,16 @@ def paste(image: np.ndarray, patch: np.ndarray, rect: Rect) -> np.ndarray:
     changed = image.copy()
     changed[top:bottom, left:right] = patch
     return changed
+
+
+def middle(layer: Mapping[str, Any], row: int, col: int) -> tuple[float, float]:
+    """The pixel (y, x) of the model's input at the middle of a position of a layer's map.
+
+    Args:
+        layer: as in the state of ``extract``: offset and stride, both [h, w].
+    """
+    y, x = (o + s * k for o, s, k in zip(layer["offset"], layer["stride"], (row, col), strict=True))
+    return float(y), float(x)
 
 
 def around(centre: tuple[float, float], shape: tuple[int, int], size: tuple[int, int]) -> Rect:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from activation_atlas.stages.drawing.numbers import plural
-from activation_atlas.stages.feed import Feed, at_size
+from activation_atlas.stages.feed import Feed, at_size, uris_of
 from activation_atlas.stages.look.maximised import SHOWN, Maximised
 from activation_atlas.stages.look.photographs import Photograph
 from activation_atlas.stages.specs import ImagesSpec, folder
@@ -95,12 +95,7 @@ def _read(
     ids: set[str], inputs: Inputs, model: Any, images: ImagesSpec, lost: Callable[[str, str], object]
 ) -> dict[str, np.ndarray]:
     """What the model received of images, by id."""
-    uris = {}
-    for part in inputs.stream("images", ["image_id", "uri"]):
-        for own, uri in zip(part["image_id"].to_pylist(), part["uri"].to_pylist(), strict=True):
-            if own in ids:
-                uris[own] = uri
-    spec = images.settled(model.brings)
+    uris, spec = uris_of(inputs, sorted(ids)), images.settled(model.brings)
     pixels = {}
     for own, image in Feed(spec, at_size(spec, model.input_size, model.channels)).stream(uris):
         if isinstance(image, ImageError):

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.feed import uris_of
 from activation_atlas.stages.repair.known import Known
 from activation_atlas.stages.repair.outcome import Told, fits, rows
 from activation_atlas.stages.repair.pasting import Patch, lacking, parted, patches, to_fit, to_report
@@ -102,8 +103,7 @@ def _fitted(inputs: Inputs, params: Params, extract: State, known: Known, cues: 
     passes = Passes(params, extract)
     targets = [cue["class"] for cue in cues]
     wanted = {e["image_id"] for cue in cues for e in cue["exemplars"]}
-    listed = [row for row in inputs.table("images", ["image_id", "uri"]).to_pylist() if row["image_id"] in wanted]
-    images = passes.images({row["image_id"]: row["uri"] for row in listed})
+    images = passes.images(uris_of(inputs, sorted(wanted)))
     found = [parted(patches(cue["exemplars"], images)) for cue in cues]
     pairs = [(j, k) for j, k in lacking(known, targets) if found[j][0]]
     made = _refit(passes, known, pairs, [own for own, _ in found])
@@ -160,7 +160,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 
 STAGE = Stage(
     name="repair",
-    version=1,
+    version=2,
     about="the last layer fitted anew so that verified cues no longer tell the class, and what that changes",
     params=Params,
     shards=one_shard,

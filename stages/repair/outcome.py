@@ -97,13 +97,19 @@ def _rows(
             row |= {"candidate": candidate, "fit": ways.get(k, AS_THEY_ARE)}
             reference = float(expected[chosen].mean())
             row["reference"] = reference if np.isfinite(reference) else None
-            if reference > row["before"]:
+            if _lost(before, expected[chosen]):
                 row["recovered"] = row["change"] / (reference - row["before"])
             others = some.label != target
             if others.any():
                 row["taken_before"] = float((some.before[others] == target).mean())
                 row["taken_after"] = float((some.after[others] == target).mean())
         yield row
+
+
+def _lost(before: np.ndarray, expected: np.ndarray) -> bool:
+    """Whether surely fewer are right than without the cue: a share of what is next to nothing would be anything."""
+    gained, lost = float(before @ (1 - expected)), float(~before @ expected)
+    return paired(gained, lost, len(before))[1] < 0
 
 
 def _share(name: str, hit: np.ndarray) -> Row:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.correlation import correlation, standard
-from activation_atlas.stages.feed import Feed, at_size
+from activation_atlas.stages.feed import Feed, at_size, uris_of
 from activation_atlas.stages.feed.regions import regions_of
 from activation_atlas.stages.methods import METHODS
 from activation_atlas.stages.sanity.ranks import mean
@@ -190,14 +190,7 @@ def cascade(inputs: Inputs, variant: str, seed: int, copies: int | None = None) 
 
 def _pixels(inputs: Inputs, params: Any, ids: Sequence[str], model: Model) -> dict[str, np.ndarray]:
     """Images at the model's size, uint8 (h, w, c); those that cannot be read again are left out."""
-    uris: dict[str, str] = {}
-    wanted = set(ids)
-    for part in inputs.stream("images", ["image_id", "uri"]):
-        uris |= {
-            i: u for i, u in zip(part["image_id"].to_pylist(), part["uri"].to_pylist(), strict=True) if i in wanted
-        }
-
     shown = params.images.settled(model.brings)
     feed = Feed(params.images, at_size(shown, model.input_size, model.channels))
-    read = feed.stream({i: uris[i] for i in ids})
+    read = feed.stream(uris_of(inputs, ids))
     return {i: image for i, image in read if not isinstance(image, ImageError)}

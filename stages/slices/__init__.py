@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.drawing.numbers import plural
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.slices.finders import FINDERS
 from activation_atlas.stages.slices.images import Finder, Images, Score, joined
@@ -65,6 +66,8 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     """All slices of all finders that can be asked, by their rank; none where there are too few images."""
     halves = Halves(inputs, params.seed, params.view, params.grid, params.features, params.maps)
+    if halves.copies:
+        inputs.note(f"audit: {plural(halves.copies, 'image')} the same file as another: slices count each file once")
     search, held = sum(int(h.sum()) for h in halves.chosen), sum(int(h.sum()) for h in halves.held)
     if min(search, held) < LEAST:
         inputs.note(
@@ -175,7 +178,7 @@ def _reads(params: Params) -> dict[str, Shared]:
 
 STAGE = Stage(
     name="slices",
-    version=2,
+    version=3,
     about="predictions, features, layouts, maps -> slices: images that fail together, found in one half, tested on the "
     "other",
     params=Params,

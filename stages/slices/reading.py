@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from activation_atlas.stages.halves import held_out
+from activation_atlas.stages.halves import copies, held_out
 from activation_atlas.stages.keys import cell, find
 from activation_atlas.stages.slices.images import Images, joined
 from activation_atlas.stages.specs import ViewSpec
@@ -28,6 +28,9 @@ SIDE = 16
 class Halves:
     """The images of a run as the finders may see them.
 
+    Attributes:
+        copies: images that hold the same bytes as another, and are left out.
+
     Args:
         view, grid: the atlas whose cells are read; None: none is.
         features: the table of pooled features, or of sampled positions whose mean stands for them; None: none.
@@ -42,26 +45,34 @@ class Halves:
         self.held, self.chosen = self._halves(seed)
 
     def _halves(self, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Of each part which predicted images are held out, and which of the others are looked at, both (n,) bool."""
-        held, draws = [], []
+        """Of each part which predicted images are held out, and which of the others are looked at, both (n,) bool; of
+        copies of a file the first alone."""
+        held, draws, contents = [], [], []
         for part in range(self.inputs.parts("predictions")):
             ids = self.inputs.part("predictions", part, ["image_id"])["image_id"]
             own = self.inputs.part("images", part, ["image_id", "sha256"])
             place = pc.index_in(ids, value_set=own["image_id"].combine_chunks())
-            held.append(held_out(own["sha256"].take(place).to_pylist(), seed))
+            contents.append(own["sha256"].take(place).to_pylist())
+            held.append(held_out(contents[-1], seed))
             draws.append(np.array([_draw(i, seed) for i in ids.to_pylist()], np.uint64))
-        out = np.concatenate([*held, np.zeros(0, bool)])
-        drawn = np.sort(np.concatenate([*draws, np.zeros(0, np.uint64)])[~out])
+        first = [~twice for twice in copies(contents)]
+        self.copies = sum(int((~own).sum()) for own in first)
+        searched = [~h & own for h, own in zip(held, first, strict=True)]
+        drawn = np.sort(np.concatenate([np.zeros(0, np.uint64), *(d[s] for d, s in zip(draws, searched, strict=True))]))
         last = drawn[min(MOST, len(drawn)) - 1] if len(drawn) else np.uint64(0)
-        return held, [~h & (d <= last) for h, d in zip(held, draws, strict=True)]
+        chosen = [s & (d <= last) for s, d in zip(searched, draws, strict=True)]
+        return [h & own for h, own in zip(held, first, strict=True)], chosen
 
     def search(self) -> Images:
-        """The half that slices are sought in; of a large one a sample."""
-        return joined([self.part(k).take(mine) for k, mine in enumerate(self.chosen)])
+        """The half that slices are sought in; of a large one a sample. By id, so that the parts do not matter."""
+        found = joined([self.part(k).take(mine) for k, mine in enumerate(self.chosen)])
+        return found.take(np.argsort(found.ids.astype(str)))
 
     def held_parts(self) -> Iterator[tuple[Images, pa.Table]]:
         """The other half, part by part, with what else the source says of each image: the columns `meta.*`."""
         for k, mine in enumerate(self.held):
+            if not mine.any():
+                continue
             images = self.part(k).take(mine)
             columns = [c for c in self.inputs.part("images", k).column_names if c.startswith("meta.")]
             told = self.inputs.part("images", k, ["image_id", *columns])

@@ -166,7 +166,7 @@ def _check(inputs: Inputs, params: Params) -> None:
 
 STAGE = Stage(
     name="subgroups",
-    version=1,
+    version=2,
     about="images + predictions -> groups: how the model does on groups by label, prediction and metadata, worst first",
     params=Params,
     shards=one_shard,

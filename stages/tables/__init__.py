@@ -19,6 +19,7 @@ from activation_atlas.stages.tables.of_audit import VERDICTS as VERDICTS
 from activation_atlas.stages.tables.of_audit import cues as cues
 from activation_atlas.stages.tables.of_audit import evidence as evidence
 from activation_atlas.stages.tables.of_audit import patches as patches
+from activation_atlas.stages.tables.of_audit import placements as placements
 from activation_atlas.stages.tables.of_audit import spuriosity as spuriosity
 from activation_atlas.stages.tables.of_audit import trials as trials
 from activation_atlas.stages.tables.of_channels import channels as channels

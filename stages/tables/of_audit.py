@@ -93,6 +93,14 @@ def cues() -> pa.Schema:
     )
 
 
+def placements() -> pa.Schema:
+    """Verified cues at every size and corner."""
+    head = [("candidate", pa.int32()), ("class", pa.int32()), ("pasted", pa.string()), ("exemplar", pa.string())]
+    place = [("side", pa.float32()), ("corner", pa.string()), ("searched", pa.int32()), ("images", pa.int32())]
+    shares = [f"{name}{end}" for name in ("static", "dynamic") for end in ("", "_low", "_high")]
+    return pa.schema([*head, *place, *((name, pa.float32()) for name in shares)])
+
+
 def spuriosity() -> pa.Schema:
     """A class's images from most typical to most dependent on a cue."""
     head = [("image_id", pa.string()), ("candidate", pa.int32()), ("class", pa.int32())]
@@ -223,6 +231,28 @@ AUDIT = (
             "cells": "as in evidence",
             "about": "why no test was possible, or what is missing for a verdict (null: nothing is)",
             "text": "the row in words (null: no test was possible)",
+        },
+    ),
+    Table(
+        "placements",
+        ("candidate", "pasted"),
+        "each verified cue at every size and corner of images of other classes, as Carter et al. (2019) tried patches; "
+        "exemplar, size and corner are chosen on the searched half",
+        {
+            "candidate": "as in evidence",
+            "class": _CLASS,
+            "pasted": "patch: one exemplar; noise: of its spectrum; random: parts of other images; each as often",
+            "exemplar": "image_id of the exemplar that turned most of the images it was chosen on",
+            "side": "static: side of what is pasted, as a share of the image's",
+            "corner": "static: where",
+            "searched": "images that exemplar, size and corner were chosen on",
+            "images": "held-out images that the shares are of",
+            "static": "share that becomes the class by the one size and corner",
+            "static_low": "lower end of its 95 % interval (Wilson)",
+            "static_high": "upper end of it",
+            "dynamic": "share that becomes the class at any of the sizes and corners",
+            "dynamic_low": "lower end of its 95 % interval (Wilson)",
+            "dynamic_high": "upper end of it",
         },
     ),
     Table(

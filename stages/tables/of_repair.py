@@ -51,8 +51,8 @@ REPAIR = (
             "change_high": "upper end of it; below 0: this got surely worse",
             "reference": "what before would be without the cue: with: of images without any cue, class by class; "
             "pasted: of the same images as they are",
-            "recovered": "change / (reference - before), the share of what the cue costs that came back (null: it "
-            "costs nothing)",
+            "recovered": "change / (reference - before), the share of what the cue costs that came back (null: that it "
+            "costs any is not sure)",
             "taken_before": "share of those labelled otherwise than the cue's class that are taken for it",
             "taken_after": "the same with the last layer fitted anew",
         },

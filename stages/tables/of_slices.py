@@ -43,7 +43,8 @@ SLICES = (
             "labelled": "of them those with a label",
             "errors": "of these those that the model gets wrong",
             "error_rate": "errors / labelled (null: none is labelled)",
-            "low": "lower end of its 95 % interval (Wilson 1927)",
+            "low": "lower end of its 95 % interval (Wilson 1927); of slices with q_value < .05 so much wider that 5 % "
+            "of these intervals miss (Benjamini & Yekutieli 2005)",
             "high": "upper end of it",
             "base_rate": "error rate of all held-out images",
             "lift": "error_rate / base_rate",

@@ -16,12 +16,13 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from activation_atlas.stages import tables
+from activation_atlas.stages.audited import taken, task_in
 from activation_atlas.stages.drawing.numbers import plural
 from activation_atlas.stages.feed import Feed, at_size
+from activation_atlas.stages.intervention import middle
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State
-from activation_atlas.stages.tasks import log_odds, task_of
 from activation_atlas.stages.trials.carrier import Scores, carrier
 from activation_atlas.stages.trials.chosen import draw
 from activation_atlas.stages.trials.experiment import Change, Patch, pastings, removals, scored
@@ -74,11 +75,10 @@ class _Trial:
 
         self.cue, self.params, self.kind = cue, params, int(cue["class"])
         self.extract: State = inputs.state("extract", "")
-        layer = self.extract["layers"][params.layer]
-        self.offset, self.stride = layer["offset"], layer["stride"]
+        self.layer = self.extract["layers"][params.layer]
         model = open_model(params.model)
         self.scores: Scores = scorer(model, params.batch)
-        self.several = task_of(inputs.part("predictions", 0).schema.field("label").type).several
+        self.task = task_in(inputs)
         self.drawn = draw(inputs, self.extract, cue, params.hosts, params.seed)
         shown = params.images.settled(self.extract.get("images", {}))
         feed = Feed(params.images, at_size(shown, tuple(self.extract["input_size"]), model.channels))
@@ -107,8 +107,8 @@ class _Trial:
             y, x = self._off(patches)
             centres = [(i, self._pixel({"row": r, "col": c})) for i, r, c in self.drawn.carriers if i in self.pixels]
             there = [(own, (centre[0] + y, centre[1] + x)) for own, centre in centres]
-            taken = removals(there, (shape[0], shape[1]), sources, self.pixels, rng)
-            tried += self._rows(taken, [own for own, _ in there])
+            gone = removals(there, (shape[0], shape[1]), sources, self.pixels, rng)
+            tried += self._rows(gone, [own for own, _ in there])
         return {"patches": rows, "trials": tried}
 
     def _off(self, patches: list[Patch]) -> tuple[float, float]:
@@ -126,8 +126,7 @@ class _Trial:
 
     def _pixel(self, position: dict[str, Any]) -> tuple[float, float]:
         """The pixel of the model's input at the middle of a position."""
-        y, x = (o + s * position[k] for o, s, k in zip(self.offset, self.stride, ("row", "col"), strict=True))
-        return float(y), float(x)
+        return middle(self.layer, position["row"], position["col"])
 
     def _rows(self, changes: Iterator[Change], images: list[str]) -> list[dict[str, Any]]:
         """Every change, beside the image as it was."""
@@ -155,10 +154,9 @@ class _Trial:
 
     def _called(self, scores: np.ndarray) -> int:
         """The class of largest score; of several labels this class where it reaches its threshold, else -1."""
-        if not self.several:
-            return int(scores.argmax())
-        least = log_odds(np.array(self.extract["thresholds"]))[self.kind]
-        return self.kind if scores[self.kind] >= least else -1
+        if self.task.several:
+            return self.kind if taken(scores, self.extract, self.task)[self.kind] else -1
+        return int(scores.argmax())
 
 
 STAGE = Stage(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow.compute as pc
 
-from activation_atlas.stages.audited import images_of
+from activation_atlas.stages.audited import drawn, first_drawn
+from activation_atlas.stages.feed import uris_of
 from activation_atlas.stages.halves import priority
 from activation_atlas.stages.stage import Inputs, State
 
@@ -39,33 +37,12 @@ def draw(inputs: Inputs, extract: State, cue: dict[str, Any], images: int, seed:
     """The images of one cue's trial, at most ``images`` hosts and half as many carriers."""
     column = list(extract["attributed"]).index(cue["class"])
     salt = int(cue["candidate"]) + 100
-    hosts: list[tuple[int, str]] = []
-    sources: list[tuple[int, str]] = []
-    for part in range(inputs.parts("predictions")):
-        known = images_of(inputs, part, extract, seed)
-        draws = priority(known.files, seed, salt)
-        able = known.held & ~known.own[:, column] & ~known.called[:, column]
-        hosts = _smallest(hosts, draws, known.ids, able, images)
-        sources = _smallest(sources, draws, known.ids, ~known.held, SOURCES)
+    hosts = drawn(inputs, extract, lambda of: of.held & ~of.own[:, column] & ~of.called[:, column], images, seed, salt)
+    sources = drawn(inputs, extract, lambda of: ~of.held, SOURCES, seed, salt)
     carriers = _carriers(inputs, cue, max(1, images // 2), seed, salt)
-    wanted = [own for _, own in (*hosts, *sources)] + [own for own, _, _ in carriers]
+    wanted = [*hosts, *sources, *(own for own, _, _ in carriers)]
     wanted += [own["image_id"] for own in (*cue["exemplars"], *cue["others"])]
-    return Drawn(
-        [own for _, own in hosts], [own for _, own in sources], carriers, uris_of(inputs, dict.fromkeys(wanted))
-    )
-
-
-def _smallest(
-    kept: list[tuple[int, str]], draws: np.ndarray, ids: Sequence[str], able: np.ndarray, most: int
-) -> list[tuple[int, str]]:
-    """Of files that are there twice the first."""
-    new = zip(draws[able].tolist(), np.array(ids, object)[able].tolist(), strict=True)
-    return _first([*kept, *new], most)
-
-
-def _first(drawn: Iterable[tuple], most: int) -> list[tuple]:
-    """Those of the smallest draws, their first field; of one draw the first."""
-    return heapq.nsmallest(most, {each[0]: each for each in sorted(drawn, reverse=True)}.values())
+    return Drawn(hosts, sources, carriers, uris_of(inputs, dict.fromkeys(wanted)))
 
 
 def _carriers(inputs: Inputs, cue: dict[str, Any], most: int, seed: int, salt: int) -> list[tuple[str, int, int]]:
@@ -85,18 +62,5 @@ def _carriers(inputs: Inputs, cue: dict[str, Any], most: int, seed: int, salt: i
             ids = rows["image_id"].to_pylist()
             draws = priority([files[own][:16] for own in ids], seed, salt, 1).tolist()
             places = zip(draws, ids, rows["drawn_row"].to_pylist(), rows["drawn_col"].to_pylist(), strict=True)
-            kept = _first([*kept, *places], most)
+            kept = first_drawn([*kept, *places], most)
     return [(own, row, col) for _, own, row, col in kept]
-
-
-def uris_of(inputs: Inputs, wanted: Iterable[str]) -> dict[str, str]:
-    """Where images are read from, in the order asked for."""
-    import pyarrow as pa
-
-    wanted = list(wanted)
-    found: dict[str, str] = {}
-    among = pa.array(wanted, pa.string())
-    for part in inputs.stream("images", ["image_id", "uri"]):
-        some = part.filter(pc.is_in(part["image_id"], value_set=among))
-        found |= dict(zip(some["image_id"].to_pylist(), some["uri"].to_pylist(), strict=True))
-    return {own: found[own] for own in wanted if own in found}

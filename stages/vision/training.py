@@ -63,7 +63,15 @@ def residual(side: int, classes: int):
     return keras.Model(image, layers.Dense(classes, activation="softmax", name="class")(x), name="scenes")
 
 
-def transformer(side: int, classes: int):
+def transformer(
+    side: int,
+    classes: int,
+    patch: int = PATCH,
+    width: int = WIDTH,
+    heads: int = HEADS,
+    blocks: int = BLOCKS,
+    name: str = "scenes_vit",
+):
     """A vision transformer (Dosovitskiy et al. 2021) of Keras's own layers, [0, 255] in, probabilities out.
 
     Token 0 is the class token, which the head reads: it begins as zeros, so that its embedding is that of its place.
@@ -73,21 +81,21 @@ def transformer(side: int, classes: int):
 
     image = keras.Input((side, side, 3), name="image")
     x = layers.Rescaling(1 / 127.5, -1, name="range")(image)
-    x = layers.Conv2D(WIDTH, PATCH, PATCH, name="patches")(x)
-    x = layers.Reshape((-1, WIDTH), name="sequence")(x)
+    x = layers.Conv2D(width, patch, patch, name="patches")(x)
+    x = layers.Reshape((-1, width), name="sequence")(x)
     x = ops.concatenate([ops.zeros_like(x[:, :1]), x], 1)
     place = ops.cumsum(ops.ones_like(x[:, :, 0]), 1) - 1
-    x = layers.Add(name="tokens")([x, layers.Embedding(x.shape[1], WIDTH, name="place")(place)])
-    for k in range(1, BLOCKS + 1):
+    x = layers.Add(name="tokens")([x, layers.Embedding(x.shape[1], width, name="place")(place)])
+    for k in range(1, blocks + 1):
         y = layers.LayerNormalization(epsilon=1e-6, name=f"block{k}_norm1")(x)
-        y = layers.MultiHeadAttention(HEADS, WIDTH // HEADS, name=f"block{k}_attention")(y, y)
+        y = layers.MultiHeadAttention(heads, width // heads, name=f"block{k}_attention")(y, y)
         x = layers.Add(name=f"block{k}_mid")([x, y])
         y = layers.LayerNormalization(epsilon=1e-6, name=f"block{k}_norm2")(x)
-        y = layers.Dense(2 * WIDTH, activation="gelu", name=f"block{k}_mlp1")(y)
-        y = layers.Dense(WIDTH, name=f"block{k}_mlp2")(y)
+        y = layers.Dense(2 * width, activation="gelu", name=f"block{k}_mlp1")(y)
+        y = layers.Dense(width, name=f"block{k}_mlp2")(y)
         x = layers.Add(name=f"block{k}")([x, y])
     x = layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
-    return keras.Model(image, layers.Dense(classes, activation="softmax", name="class")(x[:, 0]), name="scenes_vit")
+    return keras.Model(image, layers.Dense(classes, activation="softmax", name="class")(x[:, 0]), name=name)
 
 
 NETWORKS = {"residual": (residual, 3e-3), "transformer": (transformer, 1e-3)}

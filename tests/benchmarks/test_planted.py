@@ -9,7 +9,7 @@ import pytest
 from activation_atlas import image_id
 from benchmarks.planted.artefacts import ARTEFACTS, WHOLE, touched
 from benchmarks.planted.data import audited_rows, carriers, write_audited
-from benchmarks.planted.effects import pasted_on
+from benchmarks.planted.effects import pasted_on, shares
 from benchmarks.planted.scored import by_dependence
 from benchmarks.planted.scores import Truth, at_random, of_cues, of_slices, overlap, ranking, read_truth
 from benchmarks.planted.sizes import SIZES, Case, Size
@@ -152,11 +152,14 @@ def test_claims_count_the_audits_that_they_are_of():
 
 def test_a_patch_lands_in_its_rectangle():
     images = np.zeros((2, 4, 4, 1), np.uint8)
-    out = pasted_on(
-        images, [np.full((2, 2, 1), 7, np.uint8), np.full((1, 3, 1), 5, np.uint8)], [(1, 2, 3, 4), (0, 0, 1, 3)]
-    )
+    patches = [(np.full((2, 2, 1), 7, np.uint8), (1, 2, 3, 4)), (np.full((1, 3, 1), 5, np.uint8), (0, 0, 1, 3))]
+    out = pasted_on(images, patches)
     assert out[0, ..., 0].tolist() == [[0] * 4, [0, 0, 7, 7], [0, 0, 7, 7], [0] * 4]
     assert out[1, ..., 0].tolist() == [[5, 5, 5, 0], *[[0] * 4] * 3] and not images.any()
+
+
+def test_patches_that_were_not_drawn_count_for_all_the_others():
+    assert shares(2, 4, 10).tolist() == [0.1, 0.1, 0.2, 0.2, 0.2, 0.2] and shares(4, 0, 4).tolist() == [0.25] * 4
 
 
 def test_intervals_over_audits():

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from activation_atlas.stages.adversarial import Example, Patched
+from activation_atlas.stages.adversarial import Example, Patched, _hosts
 from activation_atlas.stages.adversarial.experiment import Patch, patches
 from activation_atlas.stages.adversarial.proposed import Proposal, propose
 from activation_atlas.stages.halves import held_out
@@ -63,6 +63,19 @@ def test_proposals_are_of_neither_class_and_of_the_half_that_is_searched():
         propose(inputs, view(), 2, 2, [1], 0)
     with pytest.raises(UserError, match="no attributions for 'crane'"):
         propose(inputs, view(), 2, 3, [1], 0)
+
+
+def test_of_a_file_that_is_there_twice_one_is_tried():
+    inputs = run_folder([1, 2] * 20)
+    inputs.tables["images"] = [
+        part.set_column(1, "sha256", pa.array([hashlib.sha256(b"%d" % (k // 2)).hexdigest() for k in range(len(part))]))
+        for part in inputs.tables["images"]
+    ]
+    every = _hosts(inputs, inputs.state("extract", ""), 0, [], 100, 0)
+    files = {i: h for part in inputs.tables["images"] for i, h in zip(*part.to_pydict().values(), strict=True)}
+    for some in every:
+        assert some and len({files[i] for i in some}) == len(some)
+    assert {files[i] for some in every[:2] for i in some} == set(files.values())
 
 
 def red(images):

@@ -12,6 +12,7 @@ from activation_atlas.stages import audit, cues, evidence, spuriosity, trials
 from activation_atlas.stages.audit.findings import rates
 from activation_atlas.stages.audit.pictures import source
 from activation_atlas.stages.stage import Stage
+from activation_atlas.stages.tables import from_numpy
 from tests.memory import MemoryInputs
 from tests.stages.cues.test_verdict import PASTES
 from tests.stages.cues.test_verdict import _trials as made_trials
@@ -26,15 +27,21 @@ def audited(folder) -> tuple[MemoryInputs, str]:
     (said,) = inputs.tables["predictions"]
     right = pa.array(said["label"].to_numpy() == said["pred"].to_numpy())
     inputs.tables["predictions"] = [said.append_column("correct", right)]
+    # Other patches of the class, to hold the corner against, speak for it a little.
+    _, label, corner = images(True)
+    argued = np.stack([np.zeros(len(label)), np.where(corner, 1, np.where(label == 1, 0.1, -1))], 1)
+    (rows,) = inputs.tables["activations/deep"]
+    changed = rows.set_column(rows.column_names.index("attribution"), "attribution", from_numpy(argued.astype("f4")))
+    inputs.tables["activations/deep"] = [changed]
     cells = {"grid": [2, 2], "cell_x": [0, 1], "cell_y": [0, 0]}
     inputs.tables["grids/all"] = [pa.table({name: pa.array(own, pa.int16()) for name, own in cells.items()})]
     layer = {"height": 1, "width": 1, "offset": [1.0, 1.0], "stride": [8, 8]}
     inputs.states["extract", ""] |= {"layers": {"deep": layer}, "thresholds": [0.5, 0.5]}
     view, opened = {"view": given.view, "grid": 2, "seed": 0}, {"model": given.model, "images": given.images}
     values = (
-        {**view, "candidates": 5, "exemplars": 4},
+        {**view, "candidates": 5, "exemplars": 8},
         view,
-        {**opened, "layer": "deep", "hosts": 60, "several": False, "seed": 0, "batch": 32},
+        {**opened, "layer": "deep", "hosts": 60, "seed": 0, "batch": 32},
         {"least": 0.05, "tried": True, "seed": 0},
         {"title": "Corners", "images": given.images, "tables": ("cues",), "tried": True, "least": 0.05},
     )

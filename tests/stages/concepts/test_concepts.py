@@ -10,6 +10,7 @@ from PIL import Image
 from activation_atlas.pipeline.config import load
 from activation_atlas.stages.concepts import STAGE, Params
 from activation_atlas.stages.concepts.folders import folders_of, looked_at
+from activation_atlas.stages.concepts.images import not_of
 from activation_atlas.stages.specs import ImagesSpec, ModelSpec, ViewSpec
 from activation_atlas.stages.specs.audit import ConceptSpec
 from activation_atlas.stages.stage import UserError
@@ -161,3 +162,14 @@ def test_a_planted_concept_does_what_it_must(tmp_path, network):
     assert all(row["effect"] is None and row["score_p"] is None for row in rows[3:])
     again = run_folder(tmp_path / "images").run(STAGE, Params(**params, view=view, batch=7))
     assert all(again[name].equals(table) for name, table in found.items())
+
+
+def test_an_image_without_a_label_is_of_no_other_class_either():
+    """Where others have one: it may well be of the class, and no effect on images that are not of it may count it."""
+    label = pa.array([0, None, 2], pa.int32())
+    said = {"image_id": pa.array(["a", "b", "c"]), "label": label, "pred": pa.array([0, 1, 0], pa.int32())}
+    inputs = MemoryInputs({"predictions": [pa.table(said)]})
+    assert not_of(inputs, ["c", "b", "a"], 3).tolist() == [[True, True, False], [False] * 3, [False, True, True]]
+    said["label"] = pa.nulls(3, pa.int32())  # then what it is taken for stands for it
+    inputs = MemoryInputs({"predictions": [pa.table(said)]})
+    assert not_of(inputs, ["b"], 3).tolist() == [[True, False, True]]

@@ -131,8 +131,9 @@ def test_the_worst_come_first(made):
     assert [c["mistake"] for c in shown] == [True] * 4 + [False, None, False]
     assert [c["rank"] for c in shown] == list(range(1, 8))
     assert shown[0] | {"src": 0, "size": 0} == {
-        "name": "c.png", "label": 0, "pred": 2, "prob": 0.95, "labelProb": 0.025, "second": 0, "secondProb": 0.025,
-        "mistake": True, "rank": 1, "targets": [[2, ["predicted"]], [0, ["label"]]], "src": 0, "size": 0,
+        "id": "c", "name": "c.png", "label": 0, "pred": 2, "prob": 0.95, "labelProb": 0.025, "second": 0,
+        "secondProb": 0.025, "mistake": True, "rank": 1, "targets": [[2, ["predicted"]], [0, ["label"]]], "src": 0,
+        "size": 0,
     }  # fmt: skip
     assert shown[4]["targets"] == [[1, ["predicted", "label"]]], "one map where both are the same class"
 

@@ -3,12 +3,14 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.stats import norm
 
 from activation_atlas.pipeline.config import Config
 from activation_atlas.pipeline.steps import steps
-from activation_atlas.stages.intervals import wilson
+from activation_atlas.stages.intervals import wilson, wilson_bounds
+from activation_atlas.stages.significance import bh
 from activation_atlas.stages.slices import STAGE
-from activation_atlas.stages.slices.judging import chance, same
+from activation_atlas.stages.slices.judging import chance, same, wider
 from activation_atlas.stages.slices.reading import Halves, judged, means
 from activation_atlas.stages.stage import UserError
 from activation_atlas.stages.tasks import assigned
@@ -31,7 +33,10 @@ def test_the_surest_slice_is_the_mark_in_all_its_words():
     assert first["strengths"] == sorted(first["strengths"], reverse=True)
     wrong = WORLD.label != WORLD.pred
     assert (first["images"], first["errors"]) == (len(members), wrong[members].sum())
-    np.testing.assert_allclose([first["low"], first["high"]], wilson(wrong[members].sum(), len(members)), rtol=1e-6)
+    sure, all_ = (sum(r["q_value"] is not None and r["q_value"] < most for r in (first, *others)) for most in (0.05, 2))
+    wide = wilson(wrong[members].sum(), len(members), norm.ppf(1 - 0.025 * sure / all_))
+    np.testing.assert_allclose([first["low"], first["high"]], wide, rtol=1e-5)
+    assert 0 < sure < all_
     np.testing.assert_allclose(first["base_rate"], wrong[held].mean(), rtol=1e-6)
     np.testing.assert_allclose(first["lift"], wrong[members].mean() / wrong[held].mean(), rtol=1e-6)
     assert f"slices surely fail more than all held-out images (q < 0.05); the surest: {len(members)} images" in str(
@@ -65,6 +70,26 @@ def test_parts_change_nothing():
     assert one.drop_columns("strengths").equals(four.drop_columns("strengths"))
     strengths = [table["strengths"].combine_chunks().flatten().to_numpy() for table in (one, four)]
     np.testing.assert_allclose(*strengths, rtol=1e-5)
+
+
+def test_a_file_is_counted_once_however_often_it_lies_there():
+    """A copy is no case of its own: with every image there twice slices are what they were, and no surer."""
+    once = {r["image_id"] for part in WORLD.inputs().tables["images"] for r in part.to_pylist()}
+    plain, doubled = WORLD.inputs(), World().inputs()
+    for name, parts in list(doubled.tables.items()):
+        again = [
+            part.set_column(0, "image_id", pa.array([_other(i) for i in part["image_id"].to_pylist()]))
+            for part in parts
+        ]
+        doubled.tables[name] = [*parts, *again]
+    assert _other(_other(min(once))) == min(once)
+    rows, others = (slices(inputs) for inputs in (plain, doubled))
+    assert rows == others and len(rows) > 1  # the parts of copies hold no image that counts
+    assert f"audit: {len(once)} images the same file as another: slices count each file once" in doubled.notes
+
+
+def _other(image_id: str) -> str:
+    return image_id[::-1]
 
 
 @pytest.mark.slow
@@ -130,6 +155,22 @@ def test_chance_is_hypergeometric_and_same_are_those_that_share_half():
     wrong = np.array([0, 1, 0, 0, 0.0])
     # 2 of 3; 1 of 3 of the first, of which it is the one that is wrong: 1 of 1 where 1 of 3 are, which chance does.
     assert same(members, wrong).tolist() == [-1, 0, 0, -1]
+
+
+def test_intervals_of_those_that_were_chosen_for_being_high():
+    """Of 60 slices 10 fail twice as often as the others: of the intervals of those that are sure 5 % may miss."""
+    rng, rates = np.random.default_rng(0), np.r_[np.full(50, 0.15), np.full(10, 0.3)]
+    p = np.exp(chance(np.arange(41.0), np.full(41, 40.0), 480, 3000))
+    missed, plain, count = 0, 0, 0
+    for _ in range(400):
+        errors = rng.binomial(40, rates)
+        sure = np.flatnonzero(bh(p[errors]) < 0.05)
+        for z, own in ((1.96, False), (wider(max(1, len(sure)), 60), True)):
+            low, high = wilson_bounds(errors[sure] / 40, np.full(len(sure), 40), z)
+            out = int(((rates[sure] < low) | (rates[sure] > high)).sum())
+            missed, plain = missed + own * out, plain + (not own) * out
+        count += len(sure)
+    assert plain / count > 0.12 and missed / count < 0.06
 
 
 def test_a_slice_that_tells_no_more_than_another_is_the_same():

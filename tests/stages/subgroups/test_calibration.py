@@ -30,6 +30,20 @@ def test_few_images_add_nothing_and_intervals_cover(off):
     assert (low <= value).all() and (value <= high).all()
 
 
+@pytest.mark.slow
+def test_one_bin_that_is_off_is_not_taken_for_many():
+    """Of 15 bins the last is off by .2: noise of the others, drawn out as far, would make more of it."""
+    rng, probability = np.random.default_rng(4), np.linspace(0.55, 0.98, 15)
+    share = probability - np.r_[np.zeros(14), 0.2]
+    found = []
+    for _ in range(60):
+        n = rng.multinomial(2000, np.full(15, 1 / 15))
+        found.append(ece(n, rng.binomial(n, share), probability, rng))
+    value, low, high = np.array(found).T
+    true = 0.2 / 15
+    assert ((low <= true) & (true <= high)).mean() >= 0.8 and np.median(value) < 1.8 * true
+
+
 def test_what_is_surely_off_is_found():
     n, rng = np.full(5, 200), np.random.default_rng(0)
     value, low, high = ece(n, np.full(5, 100), np.full(5, 0.8), rng)
