@@ -27,7 +27,8 @@ def page(found: dict[str, list[dict[str, Any]]], layer: str | None = "dense") ->
         made | {"predictions": [pa.table(said)], "images": [pa.table({"image_id": ["0"], "uri": ["0.png"]})]},
         {("extract", ""): EXTRACT, ("repair", ""): {"layer": layer}},
     )
-    params = Params(title="A run", images={"path": "."}, tables=tuple(found), tried=False, least=0.05)
+    why = {"trials": "no network"} if found.get("cues") else {}
+    params = Params(title="A run", images={"path": "."}, tables=tuple(found), tried=False, least=0.05, lacking=why)
     files = inputs.run(STAGE, params)
     assert list(files) == ["site/audit.html"], "no figure of nothing"
     return files["site/audit.html"].decode()
@@ -83,13 +84,13 @@ def share(shown: str, low: float, high: float, **of: Any) -> dict[str, Any]:
 
 def test_what_a_repair_makes_worse_is_said_as_loudly():
     cue = dict.fromkeys(tables.cues().names) | {"candidate": 3, "class": 7, "verdict": "verified", "cells": []}
-    cue |= {"exemplars": [], "rank": 0}
+    cue |= {"exemplars": [], "rank": 0, "suspicion": 1.25}
     rows = [share("all", 0.01, 0.05), share("with", 0.3, 0.5, candidate=3), share("without", -0.3, -0.1, of=2)]
     html = page({"cues": [cue], "repair": rows})
     text = well(html)
     assert "1 share surely got worse, 2 better" in text and "What got worse" in text
     assert "−20.0 [−30.0, −10.0] points: images labelled class 2" in text and "fitted: pasted" in text
-    assert "1 candidate, none of them tested" in text and "1.25" in text
+    assert "Not known: no network" in text and "1.2" in text
     unwritten = bare(page({"cues": [cue], "repair": rows[:1]}, layer=None))
     assert "no model is written" in unwritten and "What got worse" not in unwritten
     assert "no cue is verified" in well(page({"cues": [], "repair": []}))
