@@ -13,6 +13,7 @@ from activation_atlas.stages.audit import STAGE, Params
 from tests.memory import MemoryInputs
 from tests.stages.audit.test_beside import change, effect
 
+LACKING = {"trials": "tables hold no network to try cues on"}
 EXTRACT = {"classes": [f"class {k} <b>" for k in range(20)], "input_size": [8, 8], "kind": "softmax"}
 
 
@@ -27,8 +28,14 @@ def page(found: dict[str, list[dict[str, Any]]], layer: str | None = "dense") ->
         made | {"predictions": [pa.table(said)], "images": [pa.table({"image_id": ["0"], "uri": ["0.png"]})]},
         {("extract", ""): EXTRACT, ("repair", ""): {"layer": layer}},
     )
-    why = {"trials": "no network"} if found.get("cues") else {}
-    params = Params(title="A run", images={"path": "."}, tables=tuple(found), tried=False, least=0.05, lacking=why)
+    params = Params(
+        title="A run",
+        images={"path": "."},
+        tables=tuple(found),
+        tried=False,
+        least=0.05,
+        lacking=LACKING if found.get("cues") else {},
+    )
     files = inputs.run(STAGE, params)
     assert list(files) == ["site/audit.html"], "no figure of nothing"
     return files["site/audit.html"].decode()
@@ -90,7 +97,7 @@ def test_what_a_repair_makes_worse_is_said_as_loudly():
     text = well(html)
     assert "1 share surely got worse, 2 better" in text and "What got worse" in text
     assert "−20.0 [−30.0, −10.0] points: images labelled class 2" in text and "fitted: pasted" in text
-    assert "Not known: no network" in text and "1.2" in text
+    assert "Not known: tables hold no network to try cues on" in text and "1.2" in text
     unwritten = bare(page({"cues": [cue], "repair": rows[:1]}, layer=None))
     assert "no model is written" in unwritten and "What got worse" not in unwritten
     assert "no cue is verified" in well(page({"cues": [], "repair": []}))
