@@ -121,9 +121,10 @@ def true_effects(
 
     Returns:
         of each cue what the audit said (``effect``, ``low``, ``high``, ``flip_rate``, ``verdict``) and what is true:
-        ``true_effect`` with its standard error, ``true_error``, as far as it is of a part of all patches; ``true_flip``, ``true_control`` (a patch of another image from there in the exemplar's stead);
-        ``held``: whether the interval holds the true effect; ``true_cue``: whether it truly turns more than that
-        control and ``audit.least``.
+        ``true_effect`` with its standard error, ``true_error``, as far as it is of a part of all patches;
+        ``true_flip``, ``true_control`` (a patch of another image from there in the exemplar's stead); ``held``: whether
+        the interval holds the true effect; ``true_cue``: whether it truly turns more than that control and
+        ``audit.least``.
     """
     before, least, found = fresh.logits(fresh.met), run.config["audit"]["least"], []
     region = _Region(run, shown, fresh)

@@ -214,8 +214,8 @@ AUDIT = (
             "is (null: too few held-out images have the cue)",
             "removal_low": "lower end of its 95 % interval",
             "removal_high": "upper end of it",
-            "carriers": "held-out images that have the cue, at a position that speaks for the class as its exemplars do, "
-            "which it was taken out of",
+            "carriers": "held-out images that have the cue, at a position that speaks for the class as its exemplars "
+            "do, which it was taken out of",
             "p_value": "that it turns no more than audit.least more images than some control, or raises the logit no "
             "more, over images or over patches, or that taking it out does no more than beside it (the largest of "
             "these; null: no test)",

@@ -46,8 +46,8 @@ def draw(inputs: Inputs, extract: State, cue: dict[str, Any], images: int, seed:
 
 
 def _carriers(inputs: Inputs, cue: dict[str, Any], most: int, seed: int, salt: int) -> list[tuple[str, int, int]]:
-    """Held-out images at one of whose positions the cue speaks for the class as its exemplars do: in its cells alone lie
-    many positions that only look like it."""
+    """Held-out images at one of whose positions the cue speaks for the class as its exemplars do: in its cells lie many
+    positions that only look like it."""
     kept: list[tuple[int, str, int, int]] = []
     columns = ["image_id", "candidate", "strongest", "row", "col", "held_out"]
     for index, part in enumerate(inputs.stream("spuriosity", columns)):
