@@ -97,12 +97,7 @@ def forest(cues: Sequence[Tested], title: str, least: float, images: int) -> She
         "lines 95 % intervals (of logits Student’s over patches, of shares Wilson’s, where the cue is taken out drawn "
         "again over images). Verified: surely turns more of the images than its strongest control, by more than "
         f"{100 * least:.3g} points, raises the logit more than each, and is missed where it is taken out; q over all "
-<<<<<<< HEAD
-        "candidates (Benjamini & Hochberg). Gap: percentage points ahead of the strongest control."
-        f"{more}"
-=======
         f"candidates (Benjamini & Hochberg). Gap: percentage points ahead of the strongest control.{more}"
->>>>>>> main
     )
     sheet.paragraph(_MARGIN, bottom + 62, words, 16, WIDTH - 2 * _MARGIN, color=QUIET)
     return sheet
