@@ -80,19 +80,21 @@ def _tried(inputs: Inputs, params: Params, cue: dict[str, Any]) -> list[dict[str
     feed = Feed(params.images, at_size(shown, tuple(extract["input_size"]), model.channels))
     wanted = uris_of(inputs, [*search, *held, *sources, *(own["image_id"] for own in cue["exemplars"])])
     pixels = feed.first(wanted, len(wanted))
-    each = [[pixels[own] for own in some if own in pixels] for some in (search, held, sources)]
+    to_choose, to_try, parts = ([pixels[own] for own in some if own in pixels] for some in (search, held, sources))
     there = [own for own in cue["exemplars"] if own["image_id"] in pixels]
-    if min(len(each[0]), len(each[1])) < FEWEST or not there:
-        few = f"{len(each[0])} images to choose on and {len(each[1])} to try on; {FEWEST} of each are needed"
+    if min(len(to_choose), len(to_try)) < FEWEST or not there:
+        few = f"{len(to_choose)} images to choose on and {len(to_try)} to try on; {FEWEST} of each are needed"
         inputs.warn(f"audit: cue {cue['candidate']} is not tried in corners: {few}")
         return []
     sides = ("top", "left", "bottom", "right")
     patches = [cut(pixels[own["image_id"]], tuple(own[side] for side in sides)) for own in there]
-    scores = scorer(model, params.batch)
-    came = experiment(
-        patches, *each, kind, scores, lambda found: taken(found, extract, task)[..., kind], params.batch, params.seed
-    )
-    return list(_rows(cue, there[came.patch]["image_id"], came, len(each[0]), len(each[1])))
+
+    def becomes(scores: np.ndarray) -> np.ndarray:
+        return taken(scores, extract, task)[..., kind]
+
+    batch = params.batch
+    came = experiment(patches, to_choose, to_try, parts, kind, scorer(model, batch), becomes, batch, params.seed)
+    return list(_rows(cue, there[came.patch]["image_id"], came, len(to_choose), len(to_try)))
 
 
 def _rows(cue: dict[str, Any], exemplar: str, came: Outcome, search: int, held: int) -> Iterator[dict[str, Any]]:

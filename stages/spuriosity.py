@@ -15,7 +15,6 @@ import pyarrow as pa
 from activation_atlas.stages import tables
 from activation_atlas.stages.audited import Rows, part_of
 from activation_atlas.stages.clusters import Grids
-from activation_atlas.stages.halves import priority
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import PositiveInt, Spec, ViewSpec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, aligned_shards
@@ -49,12 +48,12 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         if cue["tested"] and rows is not None:
             within = np.zeros(len(grid), bool)
             within[[number[cell["cell_x"], cell["cell_y"]] for cell in cue["cells"]]] = True
-            made += list(_of(cue, rows, within, column[cue["class"]], params.seed))
+            made += list(_of(cue, rows, within, column[cue["class"]]))
     made.sort(key=lambda row: (row["image_id"], row["candidate"]))
     return {"spuriosity": pa.Table.from_pylist(made, schema=tables.spuriosity())}
 
 
-def _of(cue: dict[str, Any], rows: Rows, within: np.ndarray, column: int, seed: int) -> Iterator[dict[str, Any]]:
+def _of(cue: dict[str, Any], rows: Rows, within: np.ndarray, column: int) -> Iterator[dict[str, Any]]:
     """The images that have one cue, and all those of its class."""
     inside = np.flatnonzero(within[rows.cell])
     image, values = rows.image[inside], rows.values[inside, column]
@@ -62,10 +61,9 @@ def _of(cue: dict[str, Any], rows: Rows, within: np.ndarray, column: int, seed: 
     order = np.lexsort((rows.col[inside], rows.row[inside], -values, image))
     there, first = np.unique(image[order], return_index=True)
     strongest = dict(zip(there.tolist(), inside[order[first]].tolist(), strict=True))
-    drawn = dict(zip(there.tolist(), _drawn(rows, inside, seed).tolist(), strict=True))
     images = rows.images
     for k in np.flatnonzero(np.isin(np.arange(len(images.ids)), there) | images.own[:, column]).tolist():
-        at, any_ = strongest.get(k), drawn.get(k)
+        at = strongest.get(k)
         yield {
             "image_id": images.ids[k],
             "candidate": cue["candidate"],
@@ -74,25 +72,15 @@ def _of(cue: dict[str, Any], rows: Rows, within: np.ndarray, column: int, seed: 
             "strongest": None if at is None else float(rows.values[at, column]),
             "row": None if at is None else int(rows.row[at]),
             "col": None if at is None else int(rows.col[at]),
-            "drawn_row": None if any_ is None else int(rows.row[any_]),
-            "drawn_col": None if any_ is None else int(rows.col[any_]),
             "own": bool(images.own[k, column]),
             "held_out": bool(images.held[k]),
             "correct": not images.wrong[k] if images.labelled[k] else None,
         }
 
 
-def _drawn(rows: Rows, inside: np.ndarray, seed: int) -> np.ndarray:
-    """Of each image with rows among ``inside`` one of these, drawn: as a number of the rows, in the images' order."""
-    order = inside[np.lexsort((rows.col[inside], rows.row[inside], rows.image[inside]))]
-    there, first, count = np.unique(rows.image[order], return_index=True, return_counts=True)
-    draw = priority([rows.images.ids[k] for k in there], seed, 31) % count.astype(np.uint64)
-    return order[first + draw.astype(np.int64)]
-
-
 STAGE = Stage(
     name="spuriosity",
-    version=2,
+    version=3,
     about="how much each image depends on each cue",
     params=Params,
     shards=aligned_shards("images"),

@@ -42,5 +42,5 @@ def test_a_verified_cue_is_status_4_where_that_is_asked(verdicts, asked, status,
 
 def test_it_is_refused_where_nothing_is_audited():
     for options, said in ((["verified"], "nothing is audited"), (["refuted"], "there is only verified")):
-        found = CliRunner().invoke(cli.app, ["run", "demo", "--fail-on", *options])
+        found = CliRunner().invoke(cli.app, ["run", "demo", "--set", "audit=null", "--fail-on", *options])
         assert isinstance(found.exception, UserError) and said in str(found.exception)

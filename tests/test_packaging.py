@@ -202,7 +202,7 @@ def test_the_installed_command_makes_an_atlas_elsewhere(wheel, away, tmp_path):
     assert "atlas" in run(away, bin / "activation-atlas", "--help")
 
     atlases = yaml.safe_load((ROOT / "configs" / "demo.yaml").read_text(encoding="utf-8"))["atlases"]
-    tiny = ["images.path=demo:scenes?images=96", "extract.positions_per_image=16"]
+    tiny = ["images.path=demo:scenes?images=96", "extract.positions_per_image=16", "audit=null"]
     for i, _ in enumerate(atlases):
         tiny += [f"atlases.{i}.{key}" for key in ("render.steps=4", "render.size=32", "min_count=1", "grids=[4]")]
         tiny += [f"atlases.{i}.render.grids=[4]"]

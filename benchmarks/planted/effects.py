@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit
 
 from activation_atlas import RunFolder
 from activation_atlas.pipeline.inputs import StoreInputs
@@ -120,9 +121,10 @@ def true_effects(
 
     Returns:
         of each cue what the audit said (``effect``, ``low``, ``high``, ``flip_rate``, ``verdict``) and what is true:
-        ``true_effect``, ``true_flip``, ``true_control`` (a patch of another image from there in the exemplar's stead);
-        ``held``: whether the interval holds the true effect; ``true_cue``: whether it truly turns more than that
-        control and ``audit.least``.
+        ``true_effect`` with its standard error, ``true_error``, as far as it is of a part of all patches;
+        ``true_flip``, ``true_control`` (a patch of another image from there in the exemplar's stead); ``held``: whether
+        the interval holds the true effect; ``true_cue``: whether it truly turns more than that control and
+        ``audit.least``.
     """
     before, least, found = fresh.logits(fresh.met), run.config["audit"]["least"], []
     region = _Region(run, shown, fresh)
@@ -147,10 +149,25 @@ def true_effects(
             )
         )  # fmt: skip
         said = {name: cue[name] for name in ("candidate", "class", "verdict", "effect", "low", "high", "flip_rate")}
-        truth = {"true_effect": effect, "true_flip": flips, "true_control": anyhow, "patches": len(patches)}
-        held, surely = cue["low"] <= effect <= cue["high"], flips - anyhow > least
-        found.append({**said, **truth, "held": bool(held), "true_cue": bool(surely)})
+        each = grouped((after[:, kind] - before[rows, kind]).astype(np.float64), which)[len(own) :]
+        error = uncertain(each, pool - len(own)) * (pool - len(own)) / pool
+        truth = {"true_effect": effect, "true_error": error, "true_flip": flips, "true_control": anyhow}
+        truth |= {"patches": len(patches), "held": holds(cue, effect, error, len(own))}
+        found.append({**said, **truth, "true_cue": flips - anyhow > least})
     return found
+
+
+def uncertain(each: np.ndarray, of: int) -> float:
+    """Standard error of the mean of ``of`` patches that those of ``each`` (n,) stand for; 0 where they are all."""
+    n = len(each)
+    return float(each.std(ddof=1) / n**0.5 * max(0.0, 1 - n / of) ** 0.5) if n > 1 else 0.0
+
+
+def holds(cue: Mapping[str, Any], truth: float, error: float, patches: int) -> bool:
+    """Whether an interval of Student's holds a truth that is itself known with an error: the difference of two means
+    that know nothing of each other has the sum of their variances."""
+    half = (cue["high"] - cue["low"]) / 2
+    return bool(abs((cue["high"] + cue["low"]) / 2 - truth) <= np.hypot(half, stdtrit(patches - 1, 0.975) * error))
 
 
 def shares(own: int, more: int, pool: int) -> np.ndarray:

@@ -25,7 +25,7 @@ KINDS = {
 }
 COLOURS = {"verified": "#b2182b", "undecided": INK, "refuted": "#8b8b90"}
 WIDTH = 1440
-_MARGIN, TOP, _LINE, _APART, _FOOT = 48, 176, 16, 20, 132
+_MARGIN, TOP, _LINE, _APART, _FOOT = 48, 176, 16, 20, 150
 _NAMES, _PANELS = 492, ((508, 828), (872, 1140), (1184, 1392))
 
 Span = tuple[float, float, float]
@@ -94,10 +94,10 @@ def forest(cues: Sequence[Tested], title: str, least: float, images: int) -> She
     more = f" {plural(len(cues) - MOST, 'further candidate')} in the table cues." if len(cues) > MOST else ""
     words = (
         f"Candidates were found in one half of the images and tested on at most {images} of the other. Dots are means, "
-        "lines 95 % intervals (of logits Student’s, over patches; of shares Wilson’s). Verified: surely turns more of "
-        f"the images than its strongest control, by more than {100 * least:.3g} points, raises the logit more than "
-        "each, and is missed where it is taken out; q over all candidates (Benjamini & Hochberg). Gap: percentage "
-        f"points ahead of the strongest control.{more}"
+        "lines 95 % intervals (of logits Student’s over patches, of shares Wilson’s, where the cue is taken out drawn "
+        "again over images). Verified: surely turns more of the images than its strongest control, by more than "
+        f"{100 * least:.3g} points, raises the logit more than each, and is missed where it is taken out; q over all "
+        f"candidates (Benjamini & Hochberg). Gap: percentage points ahead of the strongest control.{more}"
     )
     sheet.paragraph(_MARGIN, bottom + 62, words, 16, WIDTH - 2 * _MARGIN, color=QUIET)
     return sheet

@@ -108,8 +108,8 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     order, count = chosen(found, places, away, params.candidates)
     lent = {k: Exemplars(found[k], len(table)) for k in order[:count]}
     for rows in rows_of(inputs, view, extract, grids, params.seed):
-        for each in lent.values():
-            each.add(rows, params.seed)
+        for kept in lent.values():
+            kept.add(rows, params.seed)
     cells = [{name: table[name][k].as_py() for name in ("grid", "cell_x", "cell_y")} for k in range(len(table))]
     made = []
     for k, place in enumerate(order):

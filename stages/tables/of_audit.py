@@ -105,7 +105,7 @@ def spuriosity() -> pa.Schema:
     """A class's images from most typical to most dependent on a cue."""
     head = [("image_id", pa.string()), ("candidate", pa.int32()), ("class", pa.int32())]
     floats = [("dependence", pa.float32()), ("strongest", pa.float32())]
-    where = [(name, pa.int16()) for name in ("row", "col", "drawn_row", "drawn_col")]
+    where = [(name, pa.int16()) for name in ("row", "col")]
     flags = [(name, pa.bool_()) for name in ("own", "held_out", "correct")]
     return pa.schema([*head, *floats, *where, *flags])
 
@@ -214,8 +214,8 @@ AUDIT = (
             "is (null: too few held-out images have the cue)",
             "removal_low": "lower end of its 95 % interval",
             "removal_high": "upper end of it",
-            "carriers": "held-out images that have a position in its cells, drawn whatever it argues for, which it was "
-            "taken out of",
+            "carriers": "held-out images that have the cue, at a position that speaks for the class as its exemplars "
+            "do, which it was taken out of",
             "p_value": "that it turns no more than audit.least more images than some control, or raises the logit no "
             "more, over images or over patches, or that taking it out does no more than beside it (the largest of "
             "these; null: no test)",
@@ -268,8 +268,6 @@ AUDIT = (
             "strongest": "the largest of them (null: no position is there)",
             "row": "where that is, in the layer's map",
             "col": "where that is, in the layer's map",
-            "drawn_row": "one of its positions there, drawn whatever it argues for, in the layer's map",
-            "drawn_col": "where that is, in the layer's map",
             "own": "whether the image is labelled as the class, or, without a label, predicted as it",
             "held_out": "whether the image is of the half that the cue was not found in",
             "correct": "whether the model is right (null without a label)",

@@ -161,7 +161,7 @@ class _Trial:
 
 STAGE = Stage(
     name="trials",
-    version=3,
+    version=4,
     about="each candidate pasted on held-out images and taken out of others, beside its controls",
     params=Params,
     shards=_shards,

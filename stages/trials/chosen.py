@@ -23,7 +23,7 @@ class Drawn:
     Attributes:
         hosts: held-out images that are neither of the class nor taken for it, for patches to be pasted on.
         sources: images of the searched half, for random patches.
-        carriers: held-out images that have the cue, and a position (row, col) where it is.
+        carriers: held-out images that have the cue, and the position (row, col) where it is.
         uris: of all these and of those asked for besides.
     """
 
@@ -46,21 +46,18 @@ def draw(inputs: Inputs, extract: State, cue: dict[str, Any], images: int, seed:
 
 
 def _carriers(inputs: Inputs, cue: dict[str, Any], most: int, seed: int, salt: int) -> list[tuple[str, int, int]]:
-    """Held-out images with a position in the cue's cells, and one of these.
-
-    Whatever it argues for: of those that argue for the class, taking them out would lower it in any network.
-    """
+    """Held-out images at one of whose positions the cue speaks for the class as its exemplars do: in its cells lie many
+    positions that only look like it."""
     kept: list[tuple[int, str, int, int]] = []
-    for index, part in enumerate(
-        inputs.stream("spuriosity", ["image_id", "candidate", "drawn_row", "drawn_col", "held_out"])
-    ):
+    columns = ["image_id", "candidate", "strongest", "row", "col", "held_out"]
+    for index, part in enumerate(inputs.stream("spuriosity", columns)):
         mine = pc.and_(pc.equal(part["candidate"], cue["candidate"]), part["held_out"])
-        rows = part.filter(pc.and_(mine, pc.is_valid(part["drawn_row"])))
+        rows = part.filter(pc.and_(mine, pc.fill_null(pc.greater_equal(part["strongest"], cue["typical"]), False)))
         if len(rows):
             about = inputs.part("images", index, ["image_id", "sha256"])
             files = dict(zip(about["image_id"].to_pylist(), about["sha256"].to_pylist(), strict=True))
             ids = rows["image_id"].to_pylist()
             draws = priority([files[own][:16] for own in ids], seed, salt, 1).tolist()
-            places = zip(draws, ids, rows["drawn_row"].to_pylist(), rows["drawn_col"].to_pylist(), strict=True)
+            places = zip(draws, ids, rows["row"].to_pylist(), rows["col"].to_pylist(), strict=True)
             kept = first_drawn([*kept, *places], most)
     return [(own, row, col) for _, own, row, col in kept]

@@ -9,7 +9,7 @@ import pytest
 from activation_atlas import image_id
 from benchmarks.planted.artefacts import ARTEFACTS, WHOLE, touched
 from benchmarks.planted.data import audited_rows, carriers, write_audited
-from benchmarks.planted.effects import pasted_on, shares
+from benchmarks.planted.effects import holds, pasted_on, shares, uncertain
 from benchmarks.planted.scored import by_dependence
 from benchmarks.planted.scores import Truth, at_random, of_cues, of_slices, overlap, ranking, read_truth
 from benchmarks.planted.sizes import SIZES, Case, Size
@@ -160,6 +160,15 @@ def test_a_patch_lands_in_its_rectangle():
 
 def test_patches_that_were_not_drawn_count_for_all_the_others():
     assert shares(2, 4, 10).tolist() == [0.1, 0.1, 0.2, 0.2, 0.2, 0.2] and shares(4, 0, 4).tolist() == [0.25] * 4
+
+
+def test_an_interval_is_held_against_a_truth_that_is_not_quite_known():
+    cue, t = {"low": 1.0, "high": 3.0}, 2.2622  # of 9 degrees
+    assert holds(cue, 2.99, 0, 10) and not holds(cue, 3.01, 0, 10)
+    further = (1 + (t / 4) ** 2) ** 0.5  # an error of a quarter
+    assert holds(cue, 2 + further - 0.01, 0.25, 10) and not holds(cue, 2 + further + 0.01, 0.25, 10)
+    assert uncertain(np.array([1.0, 3.0]), 2) == 0 and uncertain(np.array([1.0, 3.0]), 4) == pytest.approx(0.5**0.5)
+    assert uncertain(np.array([]), 0) == 0
 
 
 def test_intervals_over_audits():

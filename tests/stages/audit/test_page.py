@@ -80,7 +80,7 @@ def test_a_concept_is_told_with_its_test(useful):
     text = well(html)
     assert "it tells 90 % rightly [80, 95]" in text
     assert ("It surely moves class 0" in text) == useful == ("index.html#atlas=all&amp;mark=concept-0" in html)
-    assert ("+2 [1.5, 2.5]" in text) == useful == ("3 images of the class" in text)
+    assert ("+2.00 [1.50, 2.50]" in text) == useful == ("3 images of the class" in text)
     assert ("The layer does not know it" in text) != useful
 
 
