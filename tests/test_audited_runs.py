@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -199,4 +200,6 @@ def test_several_labels_for_an_image(tmp_path):
     (first, *_) = made.table("cues").to_dict("records")
     assert (first["class"], first["verdict"]) == (1, "verified")
     tried = made.table("trials")
-    assert set(tried.loc[tried["class"] == 1, "pred_after"]) <= {1, -1}  # by its own threshold, whatever the others do
+    assert {-1, 1} == set(tried.loc[tried["class"] == 1, "pred_after"])  # by its own threshold, whatever the others do
+    red = tried[tried["class"] == 1]
+    assert ((red["pred_after"] == 1) == (red["logit_after"] >= math.log(9))).all()

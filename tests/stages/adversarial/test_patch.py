@@ -26,11 +26,12 @@ from tests.stages.rows import memory, view
 
 
 def run_folder(label):
-    """40 images of one row in each of two cells; in the right one all speak for class 0, the later ones more."""
-    images, values = 40, np.zeros((80, 3))
+    """Images of one row in each of two cells; in the right one all speak for class 0, the later ones more."""
+    images = len(label)
+    values = np.zeros((2 * images, 3))
     values[1::2, 0] = 1 + np.arange(images) / 100
     values[::2, 1] = 3.0
-    inputs = memory(np.ones((80, 4)), values, positions=2, shard_images=16, labels=label, pred=[2] * images)
+    inputs = memory(np.ones((2 * images, 4)), values, positions=2, shard_images=16, labels=label, pred=[2] * images)
     hashes, layouts = [], []
     for part in inputs.tables["predictions"]:
         ids = part["image_id"].to_pylist()
