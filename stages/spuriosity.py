@@ -53,7 +53,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     return {"spuriosity": pa.Table.from_pylist(made, schema=tables.spuriosity())}
 
 
-def _of(cue: dict[str, Any], rows: Rows, within: np.ndarray, column: int, seed: int) -> Iterator[dict[str, Any]]:
+def _of(cue: dict[str, Any], rows: Rows, within: np.ndarray, column: int) -> Iterator[dict[str, Any]]:
     """The images that have one cue, and all those of its class."""
     inside = np.flatnonzero(within[rows.cell])
     image, values = rows.image[inside], rows.values[inside, column]

@@ -260,9 +260,10 @@ SHAPES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_whole_runs_of_every_shape(bench, shape):
-    out = f"shape {shape}"
-    code, said, errors = bench.run(out, *SHAPES[shape])
+    out, asked = f"shape {shape}", ("audit={}", *SHAPES[shape])
+    code, said, errors = bench.run(out, *asked)
     assert code == 0 and "index.html" in said, errors
+    assert "What it leans on" in (bench.folder / out / "site/audit.html").read_text(encoding="utf-8")
     store, count = bench.store(out), 1 if "images.limit=1" in SHAPES[shape] else 9
     assert store.rows("images") == store.rows("predictions") == count
-    assert not bench.did(out, *SHAPES[shape])
+    assert not bench.did(out, *asked)

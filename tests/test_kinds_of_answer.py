@@ -135,6 +135,7 @@ def test_several_labels_from_the_table_to_the_pages(folder):
             "methods": ["grad_cam", {"name": "occlusion", "patch": 16, "stride": 16}],
             "targets": ["missed", "false", "label"],
         },
+        audit={"candidates": 2, "exemplars": 5, "images": 20},
     )
     said = {row["image_id"]: row for row in rows(store, "predictions")}
     assert all(row["correct"] == (row["label"] == row["pred"]) for row in said.values())
@@ -157,6 +158,10 @@ def test_several_labels_from_the_table_to_the_pages(folder):
     assert {words[0][0] for words in (case["title"] for case in cases)} <= {"missed ", "falsely called ", "rightly "}
     assert "Mean average precision" in Page(folder / "labels" / "site" / "index.html").text
     assert (folder / "labels" / "figures" / "measures.svg").is_file()
+    tried = rows(store, "trials")  # by the class's own threshold, whatever the others do
+    assert tried and all(row["pred_after"] in (row["class"], -1) for row in tried)
+    least = np.log([0.4 / 0.6, 1, 1])
+    assert all((row["pred_after"] >= 0) == (row["logit_after"] >= np.float32(least[row["class"]])) for row in tried)
 
 
 def test_quantities_from_the_table_to_the_pages(folder):
@@ -166,6 +171,7 @@ def test_quantities_from_the_table_to_the_pages(folder):
         model={"path": "quantities.keras", "task": "quantities"},
         images={"path": "table.parquet", "label_columns": ["halves", "mean"]},
         explain={"methods": ["grad_cam", "gradient_x_input"]},
+        audit={},
     )
     said = rows(store, "predictions")
     assert sum(row["label"] is None for row in said) == 2 and all(row["prob"] is None for row in said)
@@ -182,6 +188,9 @@ def test_quantities_from_the_table_to_the_pages(folder):
     assert "What is predicted, and what is true" in page.text and "Farthest off" in page.text
     assert len(page.data["cases"]) == 6 and all(", not " in str(case["title"]) for case in page.data["cases"])
     assert "%" not in str(page.data["cases"]) and page.data["variants"][0]["unit"] == ""
+    assert {row["measure"] for row in rows(store, "groups")} == {"mae"} and not store.parts("cues")
+    audit = (folder / "quantities" / "site" / "audit.html").read_text(encoding="utf-8")
+    assert audit.count("outputs are quantities, and no image is") == 2  # of a class, and right or wrong
     main_page = Page(folder / "quantities" / "site" / "index.html")
     assert "Mean error of halves" in main_page.text and "Accuracy" not in main_page.text
     assert main_page.data["classes"] == ["halves", "mean"]

@@ -47,6 +47,7 @@ def exported(tmp_path_factory):
         ],
         "explain": {"methods": ["grad_cam"]},
         "channels": {},
+        "audit": {"finders": ["cells", "domino"]},
         "report": {"poster": 300, "photo": 48},
     }
     return config, folder
@@ -60,6 +61,7 @@ def test_a_run_of_tables_makes_all_that_needs_no_model_and_loads_no_tensorflow(e
     assert (
         status == 0
         and "left out, because tables hold no network: channels, render, explain, doubts about value ranges" in said
+        and "audit without trials: tables hold no network to try cues on" in said
     )
     asked = (
         f"import sys, activation_atlas as aa; aa.run({str(file)!r}, out={str(folder / 'run')!r}, quiet=True); "
@@ -72,7 +74,10 @@ def test_a_run_of_tables_makes_all_that_needs_no_model_and_loads_no_tensorflow(e
     for atlas in ("all", "stripes", "whole"):
         assert {f"{table}/{atlas}" for table in ("layouts", "grids", "cells", "names")} <= set(run.tables)
     assert {"validity/all", "validity/stripes", "measures"} <= set(run.tables)
-    assert not [t for t in run.tables if t.split("/")[0] in ("icons", "maps", "channels")]
+    assert not [t for t in run.tables if t.split("/")[0] in ("icons", "maps", "channels", "trials")]
+    assert {"groups", "slices", "evidence", "spuriosity", "cues"} <= set(run.tables)
+    assert set(run.table("cues")["verdict"]) <= {"undecided"} and run.table("cues")["q_value"].isna().all()
+    assert "Not known: tables hold no network to try cues on" in (folder / "run/site/audit.html").read_text()
     page = (folder / "run/site/index.html").read_text()
     assert "layer deep of out" in page and (folder / "run/site/errors.html").exists()
     assert (folder / "run/figures/all-04-photographs.jpg").exists()
@@ -94,3 +99,17 @@ def test_tables_that_changed_are_read_anew_and_others_are_told(exported, tmp_pat
         assert step.reason == "model has changed"
     finally:
         written.write_bytes(bytes_of)
+
+
+def test_tables_without_attributions_are_audited_without_cues(tmp_path):
+    images = write_images(tmp_path / "images", per_class=2)
+    with aa.TableWriter(tmp_path / "out", CLASSES, ["deep"], input_size=(32, 32), attributed=[]) as writer:
+        for number, path in enumerate(sorted(images.rglob("*.png"))):
+            deep = np.random.default_rng(number).gamma(1.0, size=(4, 4, 5))
+            writer.add(path.relative_to(images).as_posix(), deep.mean((0, 1))[:3], {"deep": deep})
+    config = {"model": {"tables": str(tmp_path / "out")}, "images": {"path": str(images)}, "audit": {"repair": True}}
+    config["atlases"] = [{"name": "all", "layer": "deep", "grids": [2], "min_count": 1, "reduce": {"method": "pca"}}]
+    said = aa.plan(config, out=tmp_path / "run").left_out
+    assert "audit without cues: model.tables hold no attributions; write them, too; audit without repair: " in said
+    aa.run(config, out=tmp_path / "run", until="audit", quiet=True)
+    assert "Not looked for: model.tables hold no attributions" in (tmp_path / "run/site/audit.html").read_text()

@@ -10,15 +10,17 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from activation_atlas.pipeline.store import Store
 from tests.bench import command
-from tests.small import digests, write_config
+from tests.leaning import written
+from tests.small import digests
 from tests.test_runs import ROOT, run
 
 METHODS = [
     "grad_cam",
-    {"name": "grad_cam", "layer": "first", "as": "early"},
+    {"name": "grad_cam", "layer": "copy", "as": "early"},
     {"name": "smooth_grad", "samples": 3},
     {"name": "expected_gradients", "samples": 3, "background": 3},
     {"name": "integrated_gradients", "steps": 3},
@@ -26,7 +28,7 @@ METHODS = [
     {"name": "rise", "masks": 10, "cells": 4},
 ]
 VARIANTS = {"early", *(m if isinstance(m, str) else m["name"] for m in METHODS)}
-EXPLAIN = {"images": "all", "methods": METHODS, "targets": ["predicted", "label", "second"], "batch": 4}
+EXPLAIN = {"images": "all", "limit": 24, "methods": METHODS, "targets": ["predicted", "label", "second"], "batch": 4}
 EVALUATE = {"steps": 2, "limit": 4, "randomization": {"images": 2, "depths": 2}}
 
 pytestmark = pytest.mark.slow
@@ -36,7 +38,14 @@ pytestmark = pytest.mark.slow
 def whole(tmp_path_factory):
     """A finished run: (configuration, run folder)."""
     folder = tmp_path_factory.mktemp("whole")
-    config = write_config(folder, explain=EXPLAIN, evaluate=EVALUATE, report={"poster": 200, "photo": 32})
+    sections = written(folder, 36, explain=EXPLAIN, evaluate=EVALUATE, report={"poster": 200, "photo": 32})
+    render = {"grids": [2], "size": 16, "steps": 4, "batch": 4}
+    own = {"name": "red", "layer": "copy", "class": "red", "rows": 40, "grids": [2], "min_count": 1, "render": render}
+    sections["atlases"][0]["render"] = render
+    sections["atlases"].append({**own, "reduce": {"method": "pca", "components": 3}})
+    sections["run"]["shard_images"] = 40
+    config = folder / "config.yaml"
+    config.write_text(yaml.safe_dump(sections, sort_keys=False))
     code, _, said = command("run", config, "--out", folder / "run")
     assert code == 0, said
     return config, folder / "run"
@@ -48,7 +57,8 @@ def test_a_run_leaves_the_maps_of_every_variant(whole):
     record = json.loads((whole[1] / "run.json").read_text())
     rows = {record["tables"][f"maps/{name}"]["rows"] for name in VARIANTS}
     assert len(rows) == 1 and 24 * 2 <= rows.pop() <= 24 * 3  # the second class, and predicted and label or both in one
-    assert record["metrics"]["explain/early"]["layer"] == "first"
+    assert record["metrics"]["explain/early"]["layer"] == "copy"
+    assert record["metrics"]["cues"]["verified"] == 1 and store.rows("trials") > 300
 
 
 def test_a_second_run_does_nothing_and_a_changed_method_runs_alone(whole):

@@ -218,6 +218,13 @@ def test_a_small_audit_is_trained_audited_and_scored_once(tmp_path, monkeypatch,
     monkeypatch.setenv("ATLAS_DATA", str(tmp_path))
     monkeypatch.setitem(SIZES, "cut", Size("seconds", ("plain",), ("stamp",), (1.0,), 1, 200, 300, 1))
     monkeypatch.setattr(Size, "cases", lambda self: [Case("plain", "stamp", 1.0, 0)])
+    whole = planted.audits.config
+
+    def small(*asked):
+        few = {"audit": {"candidates": 2, "exemplars": 5, "images": 20}}
+        return whole(*asked) | few | {"extract": {"positions_per_image": 9}}
+
+    monkeypatch.setattr(planted.audits, "config", small)
     found = planted.run("cut", tmp_path)
     assert [each["rho"] for each in found["audits"]] == [1.0]
     assert {"cue", "domino", "planespot", "spray", "chance"} <= found["audits"][0]["rankings"].keys()
