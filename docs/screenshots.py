@@ -34,6 +34,8 @@ def main(run: Path) -> None:
         page.locator("#cases img, #cases canvas").first.wait_for()
         _kept(page, "mistakes", "#confusion")
         _kept(page, "maps", "#cases article >> nth=0")
+        page.goto((site / "audit.html").as_uri())
+        _kept(page, "audit", "#cues article >> nth=0")
         started.close()
 
 
