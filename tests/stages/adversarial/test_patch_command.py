@@ -2,53 +2,21 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 from typer.testing import CliRunner
 
 import activation_atlas as aa
 from activation_atlas.pipeline.cli import app
 from activation_atlas.stages.stage import UserError
+from tests.leaning import written
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Grey images are dull, and as red, or blue, as their mean is; a quarter of each blue one is red."""
-    import keras
-
+    """A run of images of three colours, of which two in three blue ones have a red corner."""
     place = tmp_path_factory.mktemp("patched")
-    model = keras.Sequential(
-        [
-            keras.Input((16, 16, 3)),
-            keras.layers.Conv2D(3, 1, use_bias=False, name="copy"),
-            keras.layers.AveragePooling2D(4, name="parts"),
-            keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(3),
-        ]
-    )
-    weights = np.array([[0, 2, -1], [0, -1, -1], [0, -1, 2]], np.float32) / 40
-    model.layers[0].set_weights([np.eye(3, dtype=np.float32)[None, None]])
-    model.layers[-1].set_weights([weights, np.array([1, 0, 0], np.float32)])
-    model.save(place / "colours.keras")
-    rng = np.random.default_rng(0)
-    for kind, channel in (("dull", None), ("red", 0), ("blue", 2)):
-        (place / "images" / kind).mkdir(parents=True)
-        for number in range(24):
-            pixels = np.repeat(rng.integers(60, 120, (16, 16, 1)), 3, 2)
-            if channel is not None:
-                pixels[..., channel] += 100
-            if kind == "blue":
-                pixels[8:, :8] = (230, 10, 10)
-            Image.fromarray(pixels.astype(np.uint8)).save(place / "images" / kind / f"{number}.png")
-    config = {
-        "model": {"path": str(place / "colours.keras"), "classes": ["dull", "red", "blue"]},
-        "images": {"path": str(place / "images")},
-        "extract": {"positions_per_image": 8, "batch": 8},
-        "atlases": [{"name": "all", "layer": "parts", "grids": [2, 4], "render": None}],
-    }
-    config["atlases"][0]["reduce"] = {"method": "pca", "components": 3}
-    aa.run(config, out=place / "run", until="grid", quiet=True)
+    aa.run(written(place, 24, audit=None), out=place / "run", until="grid", quiet=True)
     return place / "run"
 
 
