@@ -121,7 +121,7 @@ def _gap(own: Pairs, control: Pairs, outside: float) -> tuple[float, float]:
     z = Z if outside == LEVEL else float(ndtri(1 - outside / 2))
     over_images = paired_gap(*_discordant(own, control), z)
     over_patches = mean_interval(grouped(own.flips.astype(float) - control.flips, own.patch), outside)
-    return min(over_images[0], over_patches[0]), max(over_images[1], over_patches[1])
+    return max(-1.0, min(over_images[0], over_patches[0])), min(1.0, max(over_images[1], over_patches[1]))
 
 
 CONTROLLED = {
