@@ -51,7 +51,7 @@ def fit(inputs: Inputs, params: Params) -> State:
         if row["verdict"] == "undecided" and row.get("gap") is not None:
             row["needed"] = needed(row, params.least)
             if row["needed"] is None:
-                row["about"] = missing(row)
+                row["about"] = missing(row, params.least)
     found.sort(key=lambda row: (VERDICTS.index(row["verdict"]), row["candidate"]))
     _tell(inputs, found)
     counts = {name: sum(row["verdict"] == name for row in found) for name in VERDICTS}

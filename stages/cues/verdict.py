@@ -178,8 +178,11 @@ def needed(found: dict[str, Any], least: float) -> int | None:
     return _until(found["images"], found["gap_low"], found["gap"], found["gap_high"], least)
 
 
-def missing(found: dict[str, Any]) -> str:
-    """Why a cue whose gap is surely more than the least is undecided, by the largest of its p values."""
+def missing(found: dict[str, Any], least: float) -> str:
+    """Why a cue is undecided whose gap's interval leaves out the least: by the largest of its p values, or, where it is
+    below, because a cue of several controls is refuted by more than one such interval takes."""
+    if found["gap_high"] < least:
+        return "turns hardly more images than its strongest control, but not surely fewer than it would have to"
     worst = max(found["tests"], key=lambda name: found["tests"][name])
     if found["tests"][worst] < LEVEL:
         return "it does what a cue does, but among so many candidates not surely enough; more images would tell"

@@ -23,7 +23,7 @@ from activation_atlas.stages.intervention import middle
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import OpenedModel, PositiveInt, ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State
-from activation_atlas.stages.trials.carrier import Scores, carrier
+from activation_atlas.stages.trials.carrier import AT_ONCE, Scores, carrier
 from activation_atlas.stages.trials.chosen import draw
 from activation_atlas.stages.trials.experiment import Change, Patch, pastings, removals, scored
 
@@ -78,6 +78,7 @@ class _Trial:
         self.layer = self.extract["layers"][params.layer]
         model = open_model(params.model)
         self.scores: Scores = scorer(model, params.batch)
+        self.few: Scores = scorer(model, AT_ONCE)
         self.task = task_in(inputs)
         self.drawn = draw(inputs, self.extract, cue, params.hosts, params.seed)
         shown = params.images.settled(self.extract.get("images", {}))
@@ -92,7 +93,7 @@ class _Trial:
         """Rows of both tables."""
         patches, rows = [], []
         for number, own in enumerate(e for e in self.cue["exemplars"] if e["image_id"] in self.pixels):
-            rect, drop, whole = carrier(self.pixels[own["image_id"]], self._pixel(own), self.kind, self.scores)
+            rect, drop, whole = carrier(self.pixels[own["image_id"]], self._pixel(own), self.kind, self.few)
             patches.append(Patch(own["image_id"], own["row"], own["col"], rect))
             sides = dict(zip(("top", "left", "bottom", "right"), rect, strict=True))
             rows.append(

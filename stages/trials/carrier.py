@@ -14,6 +14,8 @@ KEEP = 0.95
 """Share of the most that any rectangle took from the logit that a smaller one must take, to be enough."""
 
 
+AT_ONCE = 9
+"""Images that are scored at once, at most."""
 Scores = Callable[[np.ndarray], np.ndarray]
 """Images uint8 (n, h, w, c) to the scores of all classes, (n, K)."""
 

@@ -68,7 +68,7 @@ def test_one_odd_patch_of_ten_is_no_cue():
     assert found["tests"]["flips"] < 0.01 and found["tests"]["patches"] == pytest.approx(0.2, abs=0.05)
     assert found["gap"] == 0.09 and found["gap_low"] < 0 and found["gap_high"] > 0.25
     assert verdict(found, found["p_value"], 0.02) == "undecided"
-    assert missing(found).startswith("some of its patches turn images")
+    assert missing(found, 0.02).startswith("some of its patches turn images")
 
 
 def test_the_interval_is_of_patches():
@@ -112,13 +112,16 @@ def test_more_images_decide_what_lies_near_the_least():
 
 
 def test_why_it_is_undecided_goes_by_the_largest_p():
-    tests = {"flips": 0.01, "logit": 0.01, "patches": 0.01}
+    tests, high = {"flips": 0.01, "logit": 0.01, "patches": 0.01}, {"gap_high": 0.5}
     fall = {"carriers": 50, "removal": 0.5, "removal_low": -0.5, "removal_high": 1.5}
-    assert "among so many candidates" in missing({"tests": tests})
-    assert "raises the logit no more surely" in missing({"tests": tests | {"logit": 0.3}})
-    found = missing({"tests": tests | {"removal": 0.2}, **fall})
+    assert "among so many candidates" in missing({"tests": tests, **high}, 0.05)
+    assert "raises the logit no more surely" in missing({"tests": tests | {"logit": 0.3}, **high}, 0.05)
+    found = missing({"tests": tests | {"removal": 0.2}, **fall, **high}, 0.05)
     assert found.endswith("410 images that have it would tell, 50 were there")  # 50 (2 (1 + .84 / 1.96))^2 + 1
-    assert missing({"tests": tests | {"removal": 0.2}, **fall, "removal_low": 0.1}).endswith("shows no sure fall")
+    assert missing({"tests": tests | {"removal": 0.2}, **fall, **high, "removal_low": 0.1}, 0.05).endswith(
+        "no sure fall"
+    )
+    assert missing({"tests": tests | {"flips": 0.9}, "gap_high": 0.04}, 0.05).startswith("turns hardly more images")
 
 
 def test_too_few_images_are_no_test():
