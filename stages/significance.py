@@ -46,7 +46,9 @@ def bootstrap_mean(values: np.ndarray, seed: int) -> tuple[float, float]:
         spread = drawn.std(1, ddof=1) / np.sqrt(n)
         t.append((drawn.mean(1) - mean)[spread > 0] / spread[spread > 0])
     low, high = np.percentile(np.concatenate(t), [2.5, 97.5])
-    return float(mean - high * error), float(mean - low * error)
+    # Of values that are nearly all the same a draw may have hardly any spread, and an end lie anywhere.
+    least, most = values.min(), values.max()
+    return float(max(mean - high * error, least)), float(min(mean - low * error, most))
 
 
 def sign_flip(values: np.ndarray, seed: int) -> float:

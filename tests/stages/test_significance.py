@@ -81,3 +81,10 @@ def test_few_of_many_null_cues_are_found():
         shares.append(called[:40].sum() / max(called.sum(), 1))
         assert called[40:].mean() > 0.5
     assert np.mean(shares) < 0.07
+
+
+def test_an_interval_of_nearly_equal_values_stays_among_them():
+    values = np.zeros(60)
+    values[:2] = 1e-3, 5.0
+    low, high = bootstrap_mean(values, 0)
+    assert 0 <= low < values.mean() < high <= 5
