@@ -48,7 +48,9 @@ def fit(inputs: Inputs, params: Params) -> State:
     for row, q in zip(found, q_values.tolist(), strict=True):
         row["q_value"] = q if np.isfinite(q) else None
         row["verdict"] = verdict(row, q, params.least)
-        if row["verdict"] == "undecided" and row.get("gap") is not None:
+        if row["verdict"] == "undecided" and "lacks" in row:
+            row["about"] = row["lacks"]
+        if row["verdict"] == "undecided" and row.get("gap") is not None and "lacks" not in row:
             row["needed"] = needed(row, params.least)
             if row["needed"] is None:
                 row["about"] = missing(row, params.least)
@@ -75,8 +77,6 @@ def _found(inputs: Inputs, params: Params, cue: dict[str, Any]) -> dict[str, Any
     if found["images"] < FEWEST:
         short = f"{found['images']} held-out images that are neither of the class nor taken for it; {FEWEST} are needed"
         found["about"] = short if exemplars else "none of its exemplars can be read"
-    elif "lacks" in found:
-        found["about"] = found["lacks"]
     return found
 
 
@@ -138,7 +138,7 @@ def _fit_reads(params: Params) -> tuple[str, ...]:
 
 STAGE = Stage(
     name="cues",
-    version=3,
+    version=4,
     about="which candidates are shortcuts, which are not, and how sure that is",
     params=Params,
     shards=one_shard,

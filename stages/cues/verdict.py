@@ -24,7 +24,7 @@ from activation_atlas.stages.significance import (
 
 CONTROLS = ("random", "class", "noise")
 NEEDED = ("random", "class")
-"""Without these nothing is tested: noise alone is beaten by much that is no cue. (Noise of a plain colour is none.)"""
+"""Without these nothing is verified: noise alone is beaten by much that is no cue. (Noise of a plain colour is none.)"""
 FEWEST = 20
 """Images below which nothing is tested."""
 LEVEL = 0.05
@@ -77,8 +77,8 @@ def pasted(trials: pa.Table, least: float, seed: int) -> dict[str, Any]:
 
     Returns:
         ``tests``: the largest p over the controls, by what it is of; ``bound``: the gap is surely below this, as often
-        as an interval of :data:`LEVEL` holds, though the control is the one that leaves least; what is missing where
-        nothing is tested: ``lacks``.
+        as an interval of :data:`LEVEL` holds, though the control is the one that leaves least; ``lacks``: what is
+        missing for a test.
     """
     cue = Pairs.of(trials, "paste")
     found: dict[str, Any] = {"images": len(cue.images)}
@@ -89,15 +89,21 @@ def pasted(trials: pa.Table, least: float, seed: int) -> dict[str, Any]:
         return found | {"lacks": f"{patches} patches of it; {PATCHES} are needed"}
     found["low"], found["high"] = mean_interval(grouped(cue.change, cue.patch))
     pairs = {name: cue.beside(Pairs.of(trials, name)) for name in CONTROLS}
-    for name in NEEDED:
-        if (n := len(pairs[name][0].images)) < FEWEST:
-            return found | {"lacks": f"{n} {CONTROLLED[name]} to hold it against; {FEWEST} are needed"}
+    lacks = [name for name in NEEDED if len(pairs[name][0].images) < FEWEST]
     held = [_against(name, *pair, least, seed) for name, pair in pairs.items() if len(pair[0].images) >= FEWEST]
+    if lacks:
+        n = len(pairs[lacks[0]][0].images)
+        found["lacks"] = f"{n} {CONTROLLED[lacks[0]]} to hold it against; {FEWEST} are needed"
+    if not held:
+        return found
     strongest = max(held, key=lambda each: each["control_rate"])
-    tests = {name: max(each["tests"][name] for each in held) for name in ("flips", "logit", "patches")}
     level = LEVEL / len(held)  # any of them may be the one that refutes it
-    bound = min(_gap(*pairs[each["control"]], level)[1] for each in held)
-    return found | strongest | {"tests": tests, "bound": bound, "p_value": max(tests.values())}
+    found |= strongest | {"bound": min(_gap(*pairs[each["control"]], level)[1] for each in held)}
+    if lacks:  # what the other controls refute is refuted, but nothing is verified by them
+        del found["tests"]
+        return found
+    tests = {name: max(each["tests"][name] for each in held) for name in ("flips", "logit", "patches")}
+    return found | {"tests": tests, "p_value": max(tests.values())}
 
 
 def _against(name: str, own: Pairs, control: Pairs, least: float, seed: int) -> dict[str, Any]:

@@ -86,6 +86,8 @@ def test_without_a_control_nothing_is_tested(kind):
     trials = _trials({"paste": 60}, {name: by for name, by in PASTES.items() if name != kind})
     found = pasted(trials, 0.05, 0)
     assert "p_value" not in found and found["lacks"].startswith("0 ") and verdict(found, np.nan, 0.05) == "undecided"
+    few = pasted(_trials({"paste": 0}, {name: by for name, by in PASTES.items() if name != kind}), 0.05, 0)
+    assert verdict(few, np.nan, 0.05) == "refuted", "it turns none, whatever another control does"
     plain = pasted(_trials({"paste": 60}, {name: by for name, by in PASTES.items() if name != "noise"}), 0.05, 0)
     assert verdict(plain, plain["p_value"], 0.05) == "verified", "noise of a plain patch is the patch"
 
