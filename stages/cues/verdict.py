@@ -24,7 +24,7 @@ from activation_atlas.stages.significance import (
 
 CONTROLS = ("random", "class", "noise")
 NEEDED = ("random", "class")
-"""Without these nothing is verified: noise alone is beaten by much that is no cue. (Noise of a plain colour is none.)"""
+"""Without these nothing is verified: much that is no cue beats noise, and noise of a plain colour is none."""
 FEWEST = 20
 """Images below which nothing is tested."""
 LEVEL = 0.05
