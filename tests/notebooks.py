@@ -18,8 +18,9 @@ def executed(path: Path, folder: Path) -> Any:
     from nbclient import NotebookClient
 
     notebook = nbformat.read(path, as_version=4)
+    # What one cell prints comes in as many messages as the kernel's buffer happens to be emptied.
     NotebookClient(
-        notebook, timeout=900, kernel_name="python3", record_timing=False,
+        notebook, timeout=900, kernel_name="python3", record_timing=False, coalesce_streams=True,
         resources={"metadata": {"path": str(folder)}},
     ).execute()  # fmt: skip
     for cell in notebook.cells:

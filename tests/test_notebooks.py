@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 
@@ -41,6 +42,16 @@ def test_a_notebook_gives_what_it_is_kept_with(path, executions):
             # Where like lies next to like hangs on the last bit of a sum, which processors round differently.
             if "layout" not in of:
                 np.testing.assert_allclose(figures, numbers, rtol=0.02, atol=0.02, err_msg="`make notebooks`")
+
+
+@pytest.mark.slow
+def test_what_a_cell_prints_is_one_output_however_it_comes(tmp_path):
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("import time\nfor k in range(3): print(k, flush=True); time.sleep(0.3)\nk")],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    nbformat.write(notebook, tmp_path / "three.ipynb")
+    assert said(executed(tmp_path / "three.ipynb", tmp_path)) == [["0\n1\n2\n", "2"]]
 
 
 def date(name: str) -> tuple[int, int, int, int]:
