@@ -21,7 +21,6 @@ __all__ = [
     "Atlas",
     "AttentionMaps",
     "Begun",
-    "Compared",
     "Config",
     "Doubt",
     "Explained",
@@ -32,6 +31,7 @@ __all__ = [
     "Map",
     "Maximised",
     "ModelSpec",
+    "Parity",
     "Patched",
     "Plan",
     "PlannedStep",
@@ -40,7 +40,6 @@ __all__ = [
     "TableWriter",
     "UserError",
     "attention",
-    "compare",
     "explain",
     "feature_maps",
     "filters",
@@ -52,6 +51,7 @@ __all__ = [
     "maximise",
     "open_run",
     "panel",
+    "parity",
     "patch",
     "plan",
     "run",
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from activation_atlas.pipeline.patching import patch_of as patch
     from activation_atlas.pipeline.results import Atlas, Doubt, RunFolder, RunResult, open_run
     from activation_atlas.stages.adversarial import Patched
-    from activation_atlas.stages.doubt.compare import Compared, compare
+    from activation_atlas.stages.doubt.parity import Parity, parity
     from activation_atlas.stages.explain.interactive import Explained, Map
     from activation_atlas.stages.explain.interactive import explain_images as explain
     from activation_atlas.stages.explain.panel import panel_of as panel
@@ -88,7 +88,7 @@ else:
         **{"Config": "pipeline.config", "load_config": "pipeline.config:load"},
         **dict.fromkeys(("Atlas", "Doubt", "RunFolder", "RunResult", "open_run"), "pipeline.results"),
         **{"Patched": "stages.adversarial", "patch": "pipeline.patching:patch_of"},
-        **dict.fromkeys(("Compared", "compare"), "stages.doubt.compare"),
+        **dict.fromkeys(("Parity", "parity"), "stages.doubt.parity"),
         **dict.fromkeys(("Explained", "Map"), "stages.explain.interactive"),
         **{"explain": "stages.explain.interactive:explain_images", "panel": "stages.explain.panel:panel_of"},
         **dict.fromkeys(("Look", "look"), "stages.look.interactive"),

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from activation_atlas.stages.doubt.compare.agreement import Agreement
-from activation_atlas.stages.doubt.compare.causes import FIRST, Meeting, Reading
 from activation_atlas.stages.doubt.orders import listed
+from activation_atlas.stages.doubt.parity.agreement import Agreement
+from activation_atlas.stages.doubt.parity.causes import FIRST, Meeting, Reading
 from activation_atlas.stages.doubt.wording import ORDERS, remedy, setting
 
 if TYPE_CHECKING:
-    from activation_atlas.stages.doubt.compare import Compared
+    from activation_atlas.stages.doubt.parity import Parity
 
 _SHOWN = 12
 """Names of a list that are shown."""
@@ -82,7 +82,7 @@ def _give(found: Meeting) -> str:
     return " and ".join([*given, *(f"leave images.{key} out" for key, value in found.cut.items() if value is None)])
 
 
-def said(compared: Compared) -> list[str]:
+def said(compared: Parity) -> list[str]:
     """What was found, for a terminal."""
     found = compared.agreement
     verdict = "equal" if found.equal else "they agree" if found.near else "they do not agree"

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from activation_atlas.stages.doubt.compare.agreement import (
+from activation_atlas.stages.doubt.orders import named
+from activation_atlas.stages.doubt.parity.agreement import (
     FORMS,
     NEAR,
     columns_between,
@@ -23,7 +24,6 @@ from activation_atlas.stages.doubt.compare.agreement import (
     spread,
     telling,
 )
-from activation_atlas.stages.doubt.orders import named
 from activation_atlas.stages.doubt.proposal import SHARE
 from activation_atlas.stages.doubt.sample import BATCH, Sample
 from activation_atlas.stages.specs import ImagesSpec

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 import activation_atlas as aa
-from activation_atlas.stages.doubt.compare.agreement import agreement, in_form, off_in_order, order_between
-from activation_atlas.stages.doubt.compare.given import read
+from activation_atlas.stages.doubt.parity.agreement import agreement, in_form, off_in_order, order_between
+from activation_atlas.stages.doubt.parity.given import read
 from tests.bench import command, one_line
 from tests.stages.doubt import colours
 
@@ -86,7 +86,7 @@ def test_outputs_that_cannot_be_are_one_line(tmp_path):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Pictures, and a model of colours in [0, 1] that ends in a softmax."""
-    folder = tmp_path_factory.mktemp("compare")
+    folder = tmp_path_factory.mktemp("parity")
     colours.write_images(folder / "images", EACH)
     (folder / "wide").mkdir()
     rng = np.random.default_rng(0)
@@ -140,7 +140,7 @@ def test_what_is_planted_is_found(case, made):
     elif case == "noise":
         outputs, kinds = softmax(np.random.default_rng(2).normal(0, 9, outputs.shape)), []
     np.save(made / "given.npy", outputs)
-    compared = aa.compare(model, images, made / "given.npy")
+    compared = aa.parity(model, images, made / "given.npy")
     lines = compared.lines()
     assert [cause.kind for cause in compared.causes] == kinds and not compared.agrees, lines
     assert any(said in line for line in lines) and all("\n" not in line for line in lines)
@@ -155,7 +155,7 @@ def test_what_is_planted_is_found(case, made):
 def test_the_command_says_whether_they_agree(made):
     outputs = softmax(logits(made / "images"))
     np.save(made / "given.npy", outputs.astype(np.float32))
-    words = ["compare", "--model", made / "model.keras", "--images", made / "images"]
+    words = ["parity", "--model", made / "model.keras", "--images", made / "images"]
     status, said, _ = command(*words, "--outputs", made / "given.npy", "--range", 0, 1)
     assert status == 0 and said.startswith("36 images: equal: largest difference ") and said.count("\n") == 1
     assert "36 of 36 have the same first class; rank correlation 1.000" in said

@@ -1,8 +1,8 @@
 """What a model makes of images, held against outputs that another program gave: the proof of a conversion.
 
-    compared = compare("model.keras", "photographs/", "outputs.npy")
-    compared.agrees                  # whether it is the same network, to which images are brought in the same way
-    print(*compared.lines(), sep="\\n")
+    found = parity("model.keras", "photographs/", "outputs.npy")
+    found.agrees                    # whether it is the same network, to which images are brought in the same way
+    print(*found.lines(), sep="\\n")
 
 Where they do not agree, the usual causes are tried, alone and together: :mod:`.causes`.
 """
@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from activation_atlas.stages.doubt.compare.agreement import Agreement, agreement
-from activation_atlas.stages.doubt.compare.causes import FIRST, Reading, nearest
-from activation_atlas.stages.doubt.compare.given import Given, read, rows_of
-from activation_atlas.stages.doubt.compare.wording import Cause, causes, said
 from activation_atlas.stages.doubt.finding import draws
+from activation_atlas.stages.doubt.parity.agreement import Agreement, agreement
+from activation_atlas.stages.doubt.parity.causes import FIRST, Reading, nearest
+from activation_atlas.stages.doubt.parity.given import Given, read, rows_of
+from activation_atlas.stages.doubt.parity.wording import Cause, causes, said
 from activation_atlas.stages.doubt.sample import Sample
 from activation_atlas.stages.origin import model_spec, shown_images
 from activation_atlas.stages.sources import Source, open_source
@@ -32,14 +32,14 @@ from activation_atlas.stages.stage import UserError
 if TYPE_CHECKING:
     from activation_atlas.stages.vision.model import Model
 
-__all__ = ["Agreement", "Cause", "Compared", "compare"]
+__all__ = ["Agreement", "Cause", "Parity", "parity"]
 
 AT_ONCE = 240
 """Images that are held in memory."""
 
 
 @dataclass(frozen=True)
-class Compared:
+class Parity:
     """How a model's outputs and given ones agree.
 
     Attributes:
@@ -67,13 +67,13 @@ class Compared:
         return said(self)
 
 
-def compare(
+def parity(
     model: ModelSpec | Mapping[str, Any] | str | os.PathLike[str],
     images: ImagesSpec | Mapping[str, Any] | str | os.PathLike[str],
     outputs: str | os.PathLike[str],
     *,
     say: Callable[[str], object] = lambda line: None,
-) -> Compared:
+) -> Parity:
     """Holds a model's outputs against given ones.
 
     Args:
@@ -90,7 +90,7 @@ def compare(
 
     spec = model_spec(model)
     if spec.tables is not None:
-        raise UserError("model.tables: compare runs a model; give the file, application:NAME or preset:NAME")
+        raise UserError("model.tables: parity runs a model; give the file, application:NAME or preset:NAME")
     asked, given = _asked(images), read(Path(outputs))
     source = open_source(asked)
     places, _, lost = rows_of(given, source, asked.path)
@@ -114,13 +114,13 @@ def compare(
     remarks += [f"{unread} images cannot be read, and are left out"] if unread else []
     shown = tuple(uris[k] for k in rows)
     if found.equal:
-        return Compared(found, shown, (), None, tuple(remarks))
+        return Parity(found, shown, (), None, tuple(remarks))
     say("trying what may be the cause")
     drawn = np.argsort(draws([ids[k] for k in rows], 0), kind="stable")[:FIRST]
     meeting = nearest(opened, reading, asked, sample, [shown[k] for k in drawn], values[drawn], values)
     if meeting is None:
-        return Compared(found, shown, (), None, tuple(remarks))
-    return Compared(found, shown, tuple(causes(meeting, opened, reading)), meeting.off, tuple(remarks))
+        return Parity(found, shown, (), None, tuple(remarks))
+    return Parity(found, shown, tuple(causes(meeting, opened, reading)), meeting.off, tuple(remarks))
 
 
 def _asked(images: ImagesSpec | Mapping[str, Any] | str | os.PathLike[str]) -> ImagesSpec:

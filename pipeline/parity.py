@@ -1,4 +1,4 @@
-"""The command ``compare``."""
+"""The command ``parity``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from activation_atlas.pipeline.options import (
 )
 
 
-def compare(
+def parity(
     model: Annotated[str, typer.Option(metavar="MODEL", help="a .keras or .h5 file, application:NAME, preset:NAME")],
     images: Annotated[str, typer.Option(metavar="PATH", help="a folder, a table of paths, Parquet, any fsspec URL")],
     outputs: Annotated[
@@ -49,7 +49,7 @@ def compare(
 
     Exit status 2 where they do not agree.
     """
-    from activation_atlas.stages.doubt.compare import compare as held
+    from activation_atlas.stages.doubt.parity import parity as held
     from activation_atlas.stages.explain.command import fit_of, levels_of, model_of
 
     values = {"range": value_range, "mean": mean, "std": std, "channels": channel_order, "tokens": tokens}
