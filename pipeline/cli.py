@@ -12,6 +12,7 @@ import typer
 
 from activation_atlas.pipeline import interrupts
 from activation_atlas.pipeline.beginning import init
+from activation_atlas.pipeline.comparing import compare
 from activation_atlas.pipeline.explaining import explain
 from activation_atlas.pipeline.looking import look
 from activation_atlas.pipeline.options import Config, Folder, InputSize, Out, Output, Settings, TaskOf, Tokens
@@ -183,7 +184,7 @@ def layers(
         typer.echo(f"{r.name:<{width}}  {shape:>25}  {field:>15}  {r.compute:>14.1%}")
 
 
-for command in (explain, look, init, parity, patch):
+for command in (explain, look, init, parity, patch, compare):
     app.command()(command)
 
 

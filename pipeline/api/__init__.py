@@ -21,6 +21,7 @@ __all__ = [
     "Atlas",
     "AttentionMaps",
     "Begun",
+    "Compared",
     "Config",
     "Doubt",
     "Explained",
@@ -40,6 +41,7 @@ __all__ = [
     "TableWriter",
     "UserError",
     "attention",
+    "compare",
     "explain",
     "feature_maps",
     "filters",
@@ -59,12 +61,14 @@ __all__ = [
 
 if TYPE_CHECKING:
     from activation_atlas.pipeline.commands import Plan, PlannedStep, layers, plan, run
+    from activation_atlas.pipeline.comparing import compare_runs as compare
     from activation_atlas.pipeline.config import Config
     from activation_atlas.pipeline.config import load as load_config
     from activation_atlas.pipeline.init import Begun, init
     from activation_atlas.pipeline.patching import patch_of as patch
     from activation_atlas.pipeline.results import Atlas, Doubt, RunFolder, RunResult, open_run
     from activation_atlas.stages.adversarial import Patched
+    from activation_atlas.stages.compared import Compared
     from activation_atlas.stages.doubt.parity import Parity, parity
     from activation_atlas.stages.explain.interactive import Explained, Map
     from activation_atlas.stages.explain.interactive import explain_images as explain
@@ -87,6 +91,7 @@ else:
         **dict.fromkeys(("Begun", "init"), "pipeline.init"),
         **{"Config": "pipeline.config", "load_config": "pipeline.config:load"},
         **dict.fromkeys(("Atlas", "Doubt", "RunFolder", "RunResult", "open_run"), "pipeline.results"),
+        **{"Compared": "stages.compared", "compare": "pipeline.comparing:compare_runs"},
         **{"Patched": "stages.adversarial", "patch": "pipeline.patching:patch_of"},
         **dict.fromkeys(("Parity", "parity"), "stages.doubt.parity"),
         **dict.fromkeys(("Explained", "Map"), "stages.explain.interactive"),

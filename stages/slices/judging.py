@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from activation_atlas.stages.intervals import wilson_bounds
-from activation_atlas.stages.significance import bh
+from activation_atlas.stages.significance import bh, wider
 from activation_atlas.stages.slices.images import Finder, Images, Score
 
 SAME, MOSTLY = 0.5, 2 / 3
 """Of the images in either of two slices, the share in both from which they are the same; of the smaller's, the share in
 both from which they may be. And the share of a slice's images in another from which the others make no slice."""
-SURE, LEVEL = 0.05, 0.95
-"""The p value, or q value, below which a slice fails more than another, or than all; and the level of intervals."""
+SURE = 0.05
+"""The p value, or q value, below which a slice fails more than another, or than all."""
 
 
 @dataclass
@@ -119,16 +119,6 @@ def judge(held: Held, wrong: np.ndarray, confidence: np.ndarray) -> Judged:
         there = there[np.lexsort((name[image[there]], -strength[there]))]
         members.append((image[there], strength[there]))
     return Judged(order, members, {n: v[order] for n, v in figures.items()}, same(mine, wrong))
-
-
-def wider(chosen: int, tested: int) -> float:
-    """Standard errors on either side of what was chosen as sure among all that was tested, of which 5 % then miss.
-
-    At 95 % more of them would: that the error rate seems high is why they were chosen (Benjamini & Yekutieli 2005).
-    """
-    from scipy.special import ndtri
-
-    return float(-ndtri((1 - LEVEL) * chosen / tested / 2))
 
 
 def chance(errors: np.ndarray, labelled: np.ndarray, wrong: int, known: int) -> np.ndarray:
