@@ -63,7 +63,7 @@ def compare_runs(
     if not len(shared) and runs[0].classes != runs[1].classes:
         raise UserError(f"{second}: it has other classes than {first}, and no image of it; nothing can be compared")
     found = [_given(run, folder, atlas, grid) for run, folder in zip(runs, folders, strict=True)]
-    notes, placed = [], None
+    notes, placed = [f"{folder}: its run is not finished" for folder in folders if not open_run(folder).finished], None
     differs = _differs(*stores)
     if found[0].view is None or found[1].view is None:
         notes.append("cells are not compared: not both runs have an atlas of all activations of a layer")

@@ -21,6 +21,7 @@ from activation_atlas.stages.compared.population import SURE, Population, shifte
 from activation_atlas.stages.compared.runs import Pairs, Run, argued, pairs, read_rows, read_run
 from activation_atlas.stages.compared.sets import Values, changes, turned
 from activation_atlas.stages.compared.similarity import Alike, alike, features
+from activation_atlas.stages.drawing.numbers import plural
 from activation_atlas.stages.drawing.written import check_folder
 from activation_atlas.stages.specs import ViewSpec
 
@@ -133,6 +134,7 @@ def compared(
         notes: what could not be compared, and why.
     """
     one, two = first.run, second.run
+    notes = (*notes, *_remarks(one, two, shared))
     values = _values(first, second)
     tables = {"sets": changes(one, two, shared, values)}
     if len(shared) and values.predicted is not None:
@@ -165,8 +167,19 @@ def compared(
         found["alike"] = alike(*features(one, two, (first.view.layer, second.view.layer), shared))
     return Compared(
         (one.name, two.name), (len(one), len(two)), len(shared), shared.changed, tables,
-        margin=margin, notes=tuple(notes), **found,
+        margin=margin, notes=notes, **found,
     )  # fmt: skip
+
+
+def _remarks(one: Run, two: Run, shared: Pairs) -> list[str]:
+    """What else has to be known."""
+    said = []
+    if one.measured or two.measured:
+        said.append("answers are numbers: neither accuracy nor predictions are compared")
+    other = int((one.labels()[shared.one] != two.labels()[shared.two]).sum())
+    if other:
+        said.append(f"{plural(other, 'shared image has', 'shared images have')} another label in the second run")
+    return said
 
 
 def _values(first: Given, second: Given) -> Values:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 SIDE = 112
 """Pixels of a photograph's shorter side on the page."""
-CELLS, LOST = 12, 24
-"""Cells and images that the page shows; the tables have all."""
+CELLS, LOST, SETS = 12, 24, 40
+"""Cells, images and sets of a kind that the page shows; the tables have all."""
 
 
 def written(found: Compared, photograph: Photograph) -> dict[str, bytes]:
@@ -33,12 +33,15 @@ def written(found: Compared, photograph: Photograph) -> dict[str, bytes]:
     files |= {"compare.png": sheet.png(), "compare.pdf": sheet.vector("pdf"), "compare.json": _record(found)}
     tables = {name: table.to_pylist() for name, table in found.tables.items()}
     sets = {kind: [row for row in tables["sets"] if row["kind"] == kind] for kind in ("class", "group", "slice")}
+    more = {kind: max(0, len(rows) - SETS) for kind, rows in sets.items()}
+    sets = {kind: _surest(rows) for kind, rows in sets.items()}
     values = {
         "found": found,
         "wording": wording,
         "whole": tables["sets"][0],
         "worse": found.worse,
         "sets": sets,
+        "more": more,
         "argued": any(row["argued_change"] is not None for row in tables["sets"]),
         "cells": _cells(found, photograph),
         "cues": tables.get("cues"),
@@ -53,6 +56,13 @@ def written(found: Compared, photograph: Photograph) -> dict[str, bytes]:
     title = f"{found.names[0]} → {found.names[1]}"
     styles = ("style.css", "verdicts.css", "audit.css")
     return {**files, "compare.html": rendered("compare.html", title, {}, (), styles, values)}
+
+
+def _surest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All in their order, or those that have changed most surely, where they are many."""
+    if len(rows) <= SETS:
+        return rows
+    return sorted(rows, key=lambda row: 2.0 if row["p_value"] is None else row["p_value"])[:SETS]
 
 
 def _parquet(table: Any) -> bytes:

@@ -129,6 +129,8 @@ def together(image: np.ndarray, cell: np.ndarray, one: np.ndarray, two: np.ndarr
     mine = number[image] >= 0
     reached = csr_matrix((np.ones(mine.sum()), (cell[mine], number[image][mine])), (cells, len(some)))
     weight = two[some] / max(int(two.sum()), 1) - one[some] / max(int(one.sum()), 1)
+    if np.ptp(weight) == 0:
+        return float("nan")
     share = np.asarray(reached.sum(1)).reshape(-1) / len(some)
     able = (share > 0) & (share < 1)
     scale = share[able] * (1 - share[able])
@@ -139,8 +141,6 @@ def together(image: np.ndarray, cell: np.ndarray, one: np.ndarray, two: np.ndarr
 
     found = float(statistic(weight[:, None])[0])
     drawn = [statistic(np.stack([rng.permutation(weight) for _ in range(AT_ONCE)], 1)) for _ in range(DRAWS // AT_ONCE)]
-    if np.ptp(weight) == 0:
-        return float("nan")
     return float((1 + (np.concatenate(drawn) >= found * (1 - 1e-9)).sum()) / (DRAWS + 1))
 
 

@@ -8,9 +8,10 @@ from activation_atlas.stages.compared import Given, compared
 from activation_atlas.stages.compared.described import COLUMNS
 from activation_atlas.stages.compared.links import linked, units
 from activation_atlas.stages.compared.population import shifted, together
-from activation_atlas.stages.compared.runs import argued, pairs, read_rows
+from activation_atlas.stages.compared.runs import argued, pairs, read_rows, read_run
 from activation_atlas.stages.specs import ViewSpec
-from tests.stages.compared.made import called, run, truth
+from activation_atlas.stages.tasks import LABELS, QUANTITIES
+from tests.stages.compared.made import called, inputs, run, truth
 
 VIEW = ViewSpec(name="main", layer="deep")
 
@@ -129,11 +130,51 @@ def test_atlases_of_two_models_are_linked_by_what_both_hold():
     assert max(row["units"] for row in whole) < max(row["units"] for row in table) + 200 and len(whole) == len(table)
 
 
+def test_labels_that_changed_are_told():
+    one, two = run(called(40)), run(called(40), name="two")
+    two.label.index[:3] = (two.label.index[:3] + 1) % 3
+    assert compare(one, two, same_model=False).notes == ("3 shared images have another label in the second run",)
+
+
+@pytest.mark.parametrize("kind", ["numbers", "several", "unlabelled"])
+def test_other_answers(kind, tmp_path):
+    def of(name, seed):
+        made = inputs(called(80), seed=seed)
+        (said,) = made.tables["predictions"]
+        n = len(said)
+        if kind != "unlabelled":
+            stored = (QUANTITIES if kind == "numbers" else LABELS).stored
+            value = [[0, 1], [2], []] if kind == "several" else [[0.5, 1.5], [2.0, 0.1], [0.0, 9.0]]
+            for column, step in (("label", 0), ("pred", seed)):
+                rows = [value[(k + step) % 3] for k in range(n)]
+                said = said.set_column(said.column_names.index(column), column, pa.array(rows, stored))
+        else:
+            said = said.set_column(1, "label", pa.nulls(n, pa.int32()))
+        if kind != "several":
+            said = said.set_column(4, "correct", pa.nulls(n, pa.bool_()))
+        made.tables["predictions"] = [said]
+        return read_run(name, made)
+
+    found = compare(of("one", 0), of("two", 1), same_model=False)
+    whole = found.tables["sets"].to_pylist()[0]
+    assert (whole["change"] is None) == (kind != "several") and not found.worse
+    assert (whole["churn"] is None) == (kind == "numbers")
+    if kind == "several":
+        assert whole["churn"] == 1 and {r["other_pred"] for r in found.tables["images"].to_pylist()} == {
+            "boat, crane",
+            "otter",
+            "",
+        }
+    assert found.lines()
+
+
 @pytest.mark.slow
 def test_every_column_is_described(tmp_path):
     names = called(120)
     one, two = run(names), run(names[20:] + called(20, 200), name="two", seed=1)
-    for found in (compare(one, two), compare(one, two, same_model=False)):
+    bare = compared(Given(one), Given(two), pairs(one, two))
+    bare.tables["sets"] = bare.tables["sets"].filter(pa.array(np.arange(len(bare.tables["sets"])) < 1))
+    for found in (compare(one, two), compare(one, two, same_model=False), bare):
         for name, table in found.tables.items():
             assert list(COLUMNS[name]) == table.column_names, name
         assert "compare.html" in found.write(tmp_path)
