@@ -84,11 +84,12 @@ class Compared:
 
     @property
     def shifted(self) -> list[str]:
-        """That the images have moved on the atlas, in a sentence; empty where all cells together do not say so."""
-        from activation_atlas.stages.compared.wording import population
+        """How the images have surely changed, a sentence each: all cells together, and the shares of classes and
+        groups."""
+        from activation_atlas.stages.compared.wording import composition, population
 
         found = self.population
-        return [population(self)] if found and found.p_value < SURE else []
+        return ([population(self)] if found and found.p_value < SURE else []) + composition(self)
 
     def lines(self) -> list[str]:
         """What was found, for a terminal."""

@@ -35,6 +35,12 @@ COLUMNS: dict[str, dict[str, str]] = {
         "churn_low": "95 % interval of it (Wilson 1927)",
         "churn_high": "its upper end",
         "mcnemar": "exact p value, two-sided, that as many are lost as gained (McNemar 1947)",
+        "share": "of a class or group: images / all images of the first run",
+        "other_share": "of the second",
+        "share_change": "other_share - share",
+        "share_low": "95 % interval of it, as of change",
+        "share_high": "its upper end",
+        "share_q": "q value that the share is the same, over all sets of the kind (null: too few images to tell)",
     },
     "cells": {
         **_CELL,

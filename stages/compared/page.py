@@ -54,7 +54,7 @@ def written(found: Compared, photograph: Photograph) -> dict[str, bytes]:
         "sure": SURE,
     }
     title = f"{found.names[0]} → {found.names[1]}"
-    styles = ("style.css", "verdicts.css", "audit.css")
+    styles = ("style.css", "audit.css", "compare.css")
     return {**files, "compare.html": rendered("compare.html", title, {}, (), styles, values)}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,9 @@ SCHEMA = pa.schema(
         *((name, pa.int32()) for name in ("changed", "lost", "gained")),
         *((name, pa.float32()) for name in ("churn", "churn_low", "churn_high")),
         ("mcnemar", pa.float64()),
+        *((f"{other}share", pa.float32()) for other in ("", "other_")),
+        *((f"share_{name}", pa.float32()) for name in ("change", "low", "high")),
+        ("share_q", pa.float64()),
     ]
 )
 
@@ -120,6 +123,10 @@ def changes(first: Run, second: Run, shared: Pairs, values: Values) -> pa.Table:
     """
     sets = list(named(first, second, shared))
     rows = [_row(one, shared, values) for one in sets]
+    for kind in ("class", "group"):
+        mine = [k for k, one in enumerate(sets) if one.kind == kind]
+        for k, row in zip(mine, _composition([sets[k] for k in mine], shared), strict=True):
+            rows[k] |= row
     for kind in dict.fromkeys(one.kind for one in sets):
         mine = [k for k, one in enumerate(sets) if one.kind == kind and kind != "slice"]
         p = np.array([np.nan if rows[k]["p_value"] is None else rows[k]["p_value"] for k in mine])
@@ -171,6 +178,21 @@ def _row(one: Named, shared: Pairs, values: Values) -> dict[str, Any]:
         gained = int((correct[0] < correct[1])[known].sum())
         row |= {"lost": lost, "gained": gained, "mcnemar": mcnemar(lost, gained)}
     return row
+
+
+def _composition(sets: Sequence[Named], shared: Pairs) -> list[dict[str, Any]]:
+    """Of each set the share of all images that it is, in either run."""
+    found = [Shares.of(one.one, one.two, shared.one, shared.two) for one in sets]
+    p = np.array([float(shares.p_value()) for shares in found])
+    q = bh(p)
+    z = wider(max(1, int((q < SURE).sum())), max(1, int((~np.isnan(p)).sum())))
+    rows = []
+    for shares, value in zip(found, q.tolist(), strict=True):
+        before, after = shares.shares()
+        change, low, high = shares.change(z if value < SURE else Z)
+        row = {"share": before, "other_share": after, "share_change": change, "share_low": low, "share_high": high}
+        rows.append({**row, "share_q": value})
+    return rows
 
 
 def _accuracy(one: Named, shared: Pairs, values: Values, z: float = Z) -> dict[str, Any]:

@@ -24,6 +24,7 @@ def said(found: Compared) -> list[str]:
         lines.append(churn(whole))
     if found.population is not None:
         lines.append(population(found))
+    lines += composition(found)
     if found.alike is not None:
         lines.append(similarity(found))
     if "cues" in found.tables:
@@ -74,6 +75,16 @@ def population(found: Compared) -> str:
         f"smaller one, {of['appeared']:,} appeared and {of['emptied']:,} emptied (q < {SURE:g}){tail}; all cells "
         f"together p {p_words(cells.p_value)}"
     )
+
+
+def composition(found: Compared) -> list[str]:
+    """Classes and groups that are surely a larger or smaller share of the images."""
+    return [
+        f"{named(row)} is {percent(row['share'])} → {percent(row['other_share'])} of the images: "
+        f"{points(row['share_change'], row['share_low'], row['share_high'])}"
+        for row in found.tables["sets"].to_pylist()
+        if row["share_q"] is not None and row["share_q"] < SURE
+    ]
 
 
 def similarity(found: Compared) -> str:

@@ -26,36 +26,19 @@ def normalise(layout: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarr
     return np.clip(scaled.astype(np.float32), np.float32(0), BELOW_ONE)
 
 
-APART = 100
-"""Fitted rows of a row's own image that are looked past, at most."""
-
-
-def place(
-    rows: np.ndarray,
-    index: Index,
-    layout: np.ndarray,
-    axes: np.ndarray | None,
-    images: tuple[np.ndarray, np.ndarray] | None = None,
-) -> np.ndarray:
+def place(rows: np.ndarray, index: Index, layout: np.ndarray, axes: np.ndarray | None) -> np.ndarray:
     """Layout (q, d) float32 of vectors (q, m) that were not fitted.
 
     A linear reducer's ``axes`` (m, d) place them exactly. Otherwise a row lies among the 15 nearest fitted rows,
     weighted by 1 / squared distance (Shepard 1968), where most of that weight is: at the weighted mean of the 5
     that lie nearest their weighted medoid (the multivariate L1 median, Vardi & Zhang 2000, among the points). A
     plain mean would fall into the gaps between islands. A row equal to a fitted one lies where that lies.
-
-    Args:
-        images: numbers of the image of each row (q,) and of each fitted row (n,): neighbours are then of other images
-            alone, so that it makes no difference whether a row's image was fitted.
     """
     if axes is not None:
         return np.concatenate([_times(rows[s : s + TILE], axes) for s in range(0, len(rows), TILE)])
     out = np.empty((len(rows), layout.shape[1]), np.float32)
-    count = NEIGHBOURS + (0 if images is None else min(APART, int(np.bincount(images[1]).max())))
     for start in range(0, len(rows), CHUNK):
-        near, square = index.search(rows[start : start + CHUNK], min(count, len(layout)))
-        if images is not None:
-            near, square = _of_others(near, square, images[0][start : start + CHUNK], images[1])
+        near, square = index.search(rows[start : start + CHUNK], min(NEIGHBOURS, len(layout)))
         near = np.where(near < 0, near[:, :1], near)
         weight = 1 / np.maximum(square.astype(np.float64), 1e-12)
         places = layout[near].astype(np.float64)
@@ -66,16 +49,6 @@ def place(
         places = np.take_along_axis(places, around[:, :, None], 1)
         out[start : start + CHUNK] = (weight[:, :, None] * places).sum(1) / weight.sum(1)[:, None]
     return out
-
-
-def _of_others(
-    near: np.ndarray, square: np.ndarray, image: np.ndarray, fitted: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest of another image (q, 15); the nearest of all again where there are fewer."""
-    fine = (near >= 0) & (fitted[near] != image[:, None])
-    order = np.argsort(~fine, axis=1, kind="stable")[:, :NEIGHBOURS]
-    near, square, fine = (np.take_along_axis(a, order, 1) for a in (near, square, fine))
-    return np.where(fine, near, near[:, :1]), np.where(fine, square, square[:, :1])
 
 
 def _times(rows: np.ndarray, axes: np.ndarray) -> np.ndarray:

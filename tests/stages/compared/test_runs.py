@@ -47,6 +47,7 @@ def test_a_class_that_goes_empties_its_cells():
     assert (8, 2) in gone and {x for x, _ in gone} <= {7, 8, 9} and found.shifted
     assert next(r for r in rows if (r["cell_x"], r["cell_y"]) == (8, 2))["state"] == "emptied"
     assert {r["cell_x"] for r in rows if r["state"] == "grew"} <= {0, 1, 2, 3, 4, 5, 6}
+    assert any(line.startswith("class otter is 3") and "→ 0.0 %" in line for line in found.shifted)
     assert compare(two, one).population.count("appeared") == found.population.count("emptied") > 0
 
 
