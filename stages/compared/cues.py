@@ -35,14 +35,8 @@ class Region:
 
     def overlap(self, other: Region) -> float:
         """Share of the smaller of the two that is in the other or right beside it, in [0, 1]."""
-        least = min(len(self.held), len(other.held))
-        if not least:
-            return 0.0
-        return float(max(_common(self.held, other.near), _common(self.near, other.held)) / least)
-
-
-def _common(one: np.ndarray, other: np.ndarray) -> int:
-    return len(np.intersect1d(one, other))
+        small, large = sorted((self, other), key=lambda region: len(region.held))
+        return len(np.intersect1d(small.held, large.near)) / len(small.held) if len(small.held) else 0.0
 
 
 def regions(run: Run, atlas: str, code: np.ndarray, rows: Rows) -> list[Region]:

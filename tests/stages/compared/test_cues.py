@@ -36,6 +36,8 @@ def test_a_cue_is_of_its_class_and_overlaps():
     quarter, less = [*range(9, 12), *range(50, 59)], [*range(11, 12), *range(50, 61)]
     assert states([region(here)], [region(quarter)]) == ["same"]
     assert states([region(here)], [region(less)]) == ["new", "gone"]
+    assert region(here).overlap(region([3])) == region([3]).overlap(region(here)) == 1  # and not 2
+    assert region(here).overlap(region([])) == 0
     # Two regions of one cue: the second run's only one is neither new nor is the other gone.
     assert states([region(here[:6]), region(here[6:])], [region(here)]) == ["same"]
 
