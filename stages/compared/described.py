@@ -7,7 +7,8 @@ _SURE = "q_value < .05"
 
 COLUMNS: dict[str, dict[str, str]] = {
     "sets": {
-        "kind": "all, class (of the label), group (value of a metadata column, or the split) or slice (of either run)",
+        "kind": "all, shared (in both runs, where that is not all), class (of the label), group (value of a metadata "
+        "column, or of the split) or slice (of either run)",
         "name": "of the class, COLUMN = VALUE, or the slice's place in its run",
         "images": "of the first run in it (of a slice: of those in both runs)",
         "other_images": "of the second",

@@ -57,7 +57,7 @@ def chosen(found: Compared) -> list[dict[str, Any]]:
     slices = sorted((row for row in rows if row["kind"] == "slice"), key=lambda row: -abs(row["change"]))[:SLICES]
     rest = [row for row in rows[1:] if row["kind"] != "slice"]
     rest = sorted(rest, key=lambda row: (_p(row), row["change"]))[: SHOWN - 1 - len(slices)] + slices
-    order = {kind: k for k, kind in enumerate(("all", "class", "group", "slice"))}
+    order = {kind: k for k, kind in enumerate(("all", "shared", "class", "group", "slice"))}
     return rows[:1] + sorted(rest, key=lambda row: (order[row["kind"]], row["change"]))
 
 
@@ -167,7 +167,7 @@ def _forest(sheet: Sheet, sets: Sequence[dict[str, Any]], left: float, bottom: f
         sure = row["q_value"] is not None and row["q_value"] < SURE
         colour = (WORSE if row["change"] < 0 else BETTER) if sure else "#8b8b90"
         name = row["name"].split(":")[0] if kind == "slice" else row["name"]
-        weight = "semibold" if kind == "all" else "regular"
+        weight = "semibold" if kind in ("all", "shared") else "regular"
         sheet.text(names, y + 5, sheet.fitted(name, 15, names - left - 4, weight), 15, weight, ha="right")
         sheet.line([at(row["low"]), at(row["high"])], [y, y], colour, 2)
         sheet.dots([at(row["change"])], [y], 4.5, colour)

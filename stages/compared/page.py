@@ -32,7 +32,9 @@ def written(found: Compared, photograph: Photograph) -> dict[str, bytes]:
     files = {f"{name}.parquet": _parquet(table) for name, table in found.tables.items()}
     files |= {"compare.png": sheet.png(), "compare.pdf": sheet.vector("pdf"), "compare.json": _record(found)}
     tables = {name: table.to_pylist() for name, table in found.tables.items()}
-    sets = {kind: [row for row in tables["sets"] if row["kind"] == kind] for kind in ("class", "group", "slice")}
+    sets = {
+        kind: [row for row in tables["sets"] if row["kind"] == kind] for kind in ("shared", "class", "group", "slice")
+    }
     more = {kind: max(0, len(rows) - SETS) for kind, rows in sets.items()}
     sets = {kind: _surest(rows) for kind, rows in sets.items()}
     values = {

@@ -44,7 +44,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Named:
-    """A set of images: its kind (all, class, group, slice), its name, and who is in it, (n1,) and (n2,) bool."""
+    """A set of images: its kind (all, shared, class, group, slice), name, and who is in it, (n1,) and (n2,) bool."""
 
     kind: str
     name: str
@@ -55,6 +55,9 @@ class Named:
 def named(first: Run, second: Run, shared: Pairs) -> Iterator[Named]:
     """All sets, the whole first."""
     yield Named("all", "all images", np.ones(len(first), bool), np.ones(len(second), bool))
+    if 0 < len(shared) < max(len(first), len(second)):
+        both = [np.isin(np.arange(len(run)), mine) for run, mine in ((first, shared.one), (second, shared.two))]
+        yield Named("shared", "images in both runs", *both)
     if not (first.measured or second.measured):
         for name in dict.fromkeys([*first.classes, *second.classes]):
             sets = [

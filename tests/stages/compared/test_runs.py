@@ -131,6 +131,15 @@ def test_atlases_of_two_models_are_linked_by_what_both_hold():
     assert max(row["units"] for row in whole) < max(row["units"] for row in table) + 200 and len(whole) == len(table)
 
 
+def test_images_in_both_runs_are_a_set_of_their_own():
+    one, two = run(called(300), right=0.5), run(called(100), name="two", right=0.5)
+    two.correct[:] = one.correct[:100]  # the same answers, of other images alone
+    rows = compare(one, two, same_model=False).tables["sets"].to_pylist()
+    assert [row["kind"] for row in rows[:3]] == ["all", "shared", "class"]
+    assert rows[1]["change"] == 0 != rows[0]["change"] and rows[1]["images"] == rows[1]["shared"] == 100
+    assert compare(one, one, same_model=False).tables["sets"]["kind"].to_pylist().count("shared") == 0
+
+
 def test_labels_that_changed_are_told():
     one, two = run(called(40)), run(called(40), name="two")
     two.label.index[:3] = (two.label.index[:3] + 1) % 3
