@@ -188,7 +188,7 @@ def _reads(params: Params) -> dict[str, Any]:
 
 STAGE = Stage(
     name="audit",
-    version=4,
+    version=5,
     about="the page of what the model fails on and leans on, with the proof",
     params=Params,
     shards=one_shard,
