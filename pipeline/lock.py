@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from activation_atlas.pipeline.faults import one_line
 from activation_atlas.stages.stage import UserError
 
 LOCK = "run.lock"
@@ -48,8 +49,3 @@ def hold(root: Path) -> Iterator[None]:
             file.truncate(0)
             os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, for a message of one line."""
-    return " ".join(str(error).split())[:200]

@@ -18,6 +18,7 @@ from activation_atlas.pipeline.progress import Progress
 from activation_atlas.pipeline.record import Record, about, counts, doubts, now
 from activation_atlas.pipeline.steps import left_out, steps
 from activation_atlas.pipeline.store import LOG, Store
+from activation_atlas.pipeline.verifying import drop, verify
 from activation_atlas.pipeline.worker import Done, peak_mib, work
 from activation_atlas.stages.stage import UserError
 
@@ -53,7 +54,7 @@ class Run:
         self.spent: dict[str, float] = {}
         self.listed: dict[str, StepPlan] = {}
 
-    def execute(self, until: str | None, redo: Sequence[str]) -> Outcome:
+    def execute(self, until: str | None, redo: Sequence[str], repair: bool = False) -> Outcome:
         chosen = self.chosen = steps(self.config, about(self.config))
         for name in [*redo, *([until] if until else [])]:
             if name not in stages.ORDER:
@@ -63,6 +64,8 @@ class Run:
             raise UserError(f"--redo {late[0]}: comes after --until {until}; leave one of them out")
         foresee(self.config, chosen)
         with executor(self.scheduler, self.workers) as pooled, executor("sync") as alone:
+            if repair:
+                self._repair()
             if redo:
                 self.planner.preview(chosen)  # what cannot run is said before anything is deleted
             for step in chosen:
@@ -78,6 +81,12 @@ class Run:
                 self._stage(group, pooled if safe else alone)
         self._finish([step for group in groups for step in group])
         return self.outcome
+
+    def _repair(self) -> None:
+        found = verify(self.store)
+        said = [("warning", f"{damage}; it is made again") for damage in found.damages]
+        self._say(said or [("info", f"files verified: {found.files}, none is damaged")])
+        drop(self.store, found.damages)
 
     def _look(self, group: list[Step], run: Map) -> None:
         """What reads nothing comes first: a layer or a class that the model does not have is said before any image."""
@@ -222,6 +231,7 @@ def run(
     redo: Sequence[str] = (),
     scheduler: str = "sync",
     workers: int | None = None,
+    repair: bool = False,
 ) -> Outcome:
     """Runs what is missing or stale of ``config`` in the folder ``root``.
 
@@ -232,7 +242,7 @@ def run(
     with store.lock():
         made = Run(config, store, told, scheduler, workers)
         try:
-            return made.execute(until, redo)
+            return made.execute(until, redo, repair)
         except BaseException as error:
             with suppress(UserError, OSError):  # a full disk must not hide what happened
                 made.record.fold()

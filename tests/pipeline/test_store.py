@@ -60,7 +60,7 @@ def test_a_damaged_part_counts_as_missing_and_says_so_when_read(store):
     path = store.part_path("a", 0)
     path.write_bytes(path.read_bytes()[:40])
     assert store.footer("a", 0) is None
-    with pytest.raises(UserError, match="delete it and run again"):
+    with pytest.raises(UserError, match="with --repair"):
         store.read("a", 0)
 
 
