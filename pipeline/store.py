@@ -26,6 +26,7 @@ from activation_atlas.pipeline.faults import DAMAGED, one_line, unreadable, unwr
 from activation_atlas.pipeline.lock import hold
 from activation_atlas.pipeline.seal import MARK, seal
 from activation_atlas.stages.stage import State, UserError
+from activation_atlas.stages.transient import patiently
 
 FINGERPRINT = b"atlas.fingerprint"
 CONTENT = b"atlas.content"
@@ -275,11 +276,11 @@ class Store:
         temporary = path.with_name(f"{TEMPORARY}{uuid4().hex[:12]}-{path.name}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save(temporary)
+            patiently(save, temporary)
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
             size = temporary.stat().st_size
-            os.replace(temporary, path)
+            patiently(os.replace, temporary, path)
             return size
         except OSError as error:
             temporary.unlink(missing_ok=True)
