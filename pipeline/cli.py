@@ -241,12 +241,14 @@ def main() -> None:
     stopped = interrupts.heed()
     try:
         status = app(standalone_mode=False) or 0
-        if status == 130:  # typer's own answer to an interrupt
+        if status == 130 or (status and stopped):  # typer's own answer to an interrupt; what it broke
             raise KeyboardInterrupt
         sys.exit(status)
     except (typer.Abort, KeyboardInterrupt):
         interrupts.interrupted()
     except UserError as error:
+        if stopped:  # workers that were told to stop, too, look like workers that died
+            interrupts.interrupted()
         print(f"activation-atlas: {' '.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from activation_atlas import stages
+from activation_atlas.pipeline import executors, watchdog
 from activation_atlas.pipeline.config import Config
 from activation_atlas.pipeline.cost import line
 from activation_atlas.pipeline.executors import Map, executor
@@ -19,7 +20,7 @@ from activation_atlas.pipeline.record import Record, about, counts, doubts, now
 from activation_atlas.pipeline.steps import left_out, steps
 from activation_atlas.pipeline.store import LOG, Store
 from activation_atlas.pipeline.verifying import drop, verify
-from activation_atlas.pipeline.worker import Done, peak_mib, work
+from activation_atlas.pipeline.worker import Done, peak_mib
 from activation_atlas.stages.stage import UserError
 
 
@@ -63,7 +64,12 @@ class Run:
         if late := [name for name in redo if name not in order]:
             raise UserError(f"--redo {late[0]}: comes after --until {until}; leave one of them out")
         foresee(self.config, chosen)
-        with executor(self.scheduler, self.workers) as pooled, executor("sync") as alone:
+        if (seconds := self.config.run.shard_timeout) is not None and self.scheduler in ("sync", "threads"):
+            raise UserError(
+                "run.shard_timeout: what hangs is ended with its process; add --scheduler processes, or leave it out"
+            )
+        deaths = executors.DEATHS if seconds is None else watchdog.DEATHS
+        with executor(self.scheduler, self.workers, deaths) as pooled, executor("sync") as alone:
             if repair:
                 self._repair()
             if redo:
@@ -132,7 +138,7 @@ class Run:
             self.store.append(STAMPS, asked)  # what is half read when a run is killed is of no known time
         started, rows = time.perf_counter(), 0
         before = self.spent.get(name, self.record.spent(name))
-        for done in run(work, todo):
+        for done in run(watchdog.working(todo, self.config.run.shard_timeout), todo):
             rows += done.rows
             self.outcome.ran += 1
             if done.work.stamp is not None:

@@ -102,3 +102,10 @@ def test_repair_makes_again_what_is_damaged_and_nothing_else(run, capsys):
     assert said.count("does not match its checksum; it is made again") == 3 and "part-00001.parquet" in said
     assert digests(run.root) == before and (run.root / "site/total.txt").read_text() == "sum 183"
     assert run(repair=True).ran == 0
+
+
+def test_a_limit_of_shards_needs_processes(run):
+    run()
+    limited = Config.model_validate({**CONFIG.model_dump(exclude_unset=True), "run": {"shard_timeout": 5}})
+    with pytest.raises(UserError, match="add --scheduler processes, or leave it out"):
+        runner.run(limited, str(run.root), Progress())
