@@ -53,11 +53,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Shard:
-    """A slice of a stage's work: items ``start`` to ``stop`` (exclusive), part number ``index``."""
+    """A slice of a stage's work: items ``start`` to ``stop`` (exclusive), part number ``index``.
+
+    Attributes:
+        images: ids of the images it is of, where these are no slice: in a stage that lists the source.
+    """
 
     index: int
     start: int
     stop: int
+    images: tuple[str, ...] | None = None
 
 
 class Inputs(Protocol):
@@ -126,7 +131,7 @@ class Stage:
             every run: cheap.
         check: (stage, ``(inputs, params)``): refuses what only that stage's state can tell to be wrong, a class
             or a layer. Called as soon as its fit is current, before its shards: not hours later. Raises UserError.
-        stamps: ``(params) -> one string per shard`` for a stage that reads the outside world
+        stamps: ``(params, shards) -> one string per shard`` for a stage that reads the outside world
             instead of tables: a shard whose stamp changed is stale. Cheap: names, sizes, times.
         section: the model of a section of the configuration that is called as the stage, and None where it is not
             given. (Those of the stages that ship are fields of :class:`pipeline.config.Config`.)
@@ -158,7 +163,7 @@ class Stage:
     files: bool = False
     end: Callable[[Inputs, Any], object] | None = None
     check: tuple[str, Callable[[Inputs, Any], object]] | None = None
-    stamps: Callable[[Any], list[str]] | None = None
+    stamps: Callable[[Any, Sequence[Shard]], list[str]] | None = None
     section: type[BaseModel] | None = None
     steps: Callable[[Any], Iterable[tuple[str, Mapping[str, Any]]]] = lambda sections: ()
     rejects: Callable[[Any], Sequence[str]] = lambda params: ()
