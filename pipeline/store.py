@@ -11,7 +11,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from activation_atlas.stages.stage import State, UserError
 
 FINGERPRINT = b"atlas.fingerprint"
 CONTENT = b"atlas.content"
+MARKS = b"atlas.images"
 TEMPORARY = ".tmp-"
 LOG = "log.jsonl"
 
@@ -102,10 +103,22 @@ class Store:
         except (pa.ArrowInvalid, OSError) as error:
             raise UserError(f"{path} cannot be read ({one_line(error)}): delete it and run again") from None
 
-    def write(self, table: str, index: int, data: pa.Table, fingerprint: Mapping[str, Any]) -> int:
+    def marks(self, table: str, index: int) -> list[str]:
+        """Marks of the images that a part is of, see :mod:`pipeline.reuse`; none where it has none."""
+        try:
+            told = (pq.read_metadata(self.part_path(table, index)).metadata or {}).get(MARKS, b"").decode()
+        except (OSError, ValueError, pa.ArrowInvalid):
+            return []
+        return told.split()
+
+    def write(
+        self, table: str, index: int, data: pa.Table, fingerprint: Mapping[str, Any], marks: Iterable[str] = ()
+    ) -> int:
         """Writes one part; returns its bytes."""
         data = data.replace_schema_metadata(None).combine_chunks()
         metadata = {FINGERPRINT: canonical(fingerprint), CONTENT: content_digest(data).encode()}
+        if marks := sorted(marks):
+            metadata[MARKS] = " ".join(marks).encode()
         texts = [f.name for f in data.schema if pa.types.is_string(f.type)]
 
         def save(path: Path) -> None:

@@ -87,6 +87,13 @@ def _of(shard: Shard, rows: Mapping[str, int]) -> list[int] | None:
     return None if None in found else found
 
 
+def _seen(inputs: Inputs, params: Params, shard: Shard) -> dict[str, str]:
+    """All that the listing says of each image."""
+    source = _source(params)
+    rows = _rows(source)
+    return {own: _digest(source.listing.slice(rows[own], 1)) for own in shard.images or () if own in rows}
+
+
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     """`images`: the shard's readable images. `levels`: what those of more than 8 bits hold. `rejects/index`: the
     others, and why.
@@ -258,6 +265,7 @@ STAGE = Stage(
     end=_end,
     check=("extract", _check),
     stamps=stamps,
+    seen=_seen,
     steps=_steps,
     rejects=lambda params: (REJECTS,),
 )

@@ -133,6 +133,9 @@ class Stage:
             or a layer. Called as soon as its fit is current, before its shards: not hours later. Raises UserError.
         stamps: ``(params, shards) -> one string per shard`` for a stage that reads the outside world
             instead of tables: a shard whose stamp changed is stale. Cheap: names, sizes, times.
+        seen: ``(inputs, params, shard) -> {image id: what its rows are made from}``, of a stage whose rows of an image
+            depend on no other image, and whose tables all have ``image_id`` and are sorted by it: a part that is
+            written anew takes over the rows of images of which that is unchanged.
         section: the model of a section of the configuration that is called as the stage, and None where it is not
             given. (Those of the stages that ship are fields of :class:`pipeline.config.Config`.)
         steps: ``(sections) -> (label, values of params)`` of each of its steps, see :class:`stages.sections.Sections`.
@@ -164,6 +167,7 @@ class Stage:
     end: Callable[[Inputs, Any], object] | None = None
     check: tuple[str, Callable[[Inputs, Any], object]] | None = None
     stamps: Callable[[Any, Sequence[Shard]], list[str]] | None = None
+    seen: Callable[[Inputs, Any, Shard], Mapping[str, str]] | None = None
     section: type[BaseModel] | None = None
     steps: Callable[[Any], Iterable[tuple[str, Mapping[str, Any]]]] = lambda sections: ()
     rejects: Callable[[Any], Sequence[str]] = lambda params: ()
