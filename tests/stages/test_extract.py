@@ -263,11 +263,14 @@ def test_a_grey_model(models, photographs):
 
 
 def test_moments_of_colour(models, photographs):
-    pixels = _inputs(photographs).run(extract.STAGE, _params(models("linear")))["pixels"].to_pylist()[0]
+    pixels = _inputs(photographs).run(extract.STAGE, _params(models("linear")))["pixels"].to_pylist()
     x = np.concatenate([decode_to(Path(p).read_bytes(), (16, 16))[::4, ::4].reshape(-1, 3) for _, p in photographs])
-    assert pixels["count"] == len(x) and pixels["shard"] == 0
-    np.testing.assert_allclose(pixels["sum"], (x / 255).sum(0))
-    np.testing.assert_allclose(np.reshape(pixels["products"], (3, 3)), (x / 255).T @ (x / 255))
+    assert [own["image_id"] for own in pixels] == [own for own, _ in photographs]
+    each = (x / 255).reshape(len(photographs), -1, 3)
+    for own, values in zip(pixels, each, strict=True):
+        assert own["count"] == len(values)
+        np.testing.assert_allclose(own["sum"], values.sum(0))
+        np.testing.assert_allclose(np.reshape(own["products"], (3, 3)), values.T @ values)
 
 
 # -- what goes wrong -------------------------------------------------------------
