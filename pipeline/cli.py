@@ -37,6 +37,9 @@ def run(
     redo: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="run this stage again")] = None,
     scheduler: Annotated[str, typer.Option(help="sync, threads, processes, or tcp://HOST:PORT")] = "sync",
     workers: Annotated[int | None, typer.Option(help="how many; default: the cores")] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="read the run folder through first, and make again what is damaged")
+    ] = False,
     log_format: Annotated[str, typer.Option(help="text or json")] = "text",
     quiet: Annotated[bool, typer.Option("--quiet", help="only warnings and errors")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="exit status 2 where the run cannot be right")] = False,
@@ -60,7 +63,14 @@ def run(
     told = progress(log_format, quiet)
     try:
         done = commands.run(
-            loaded, out=out, until=until, redo=redo or (), scheduler=scheduler, workers=workers, told=told
+            loaded,
+            out=out,
+            until=until,
+            redo=redo or (),
+            scheduler=scheduler,
+            workers=workers,
+            repair=repair,
+            told=told,
         )
     except UserError as error:
         if not lines:
@@ -144,6 +154,22 @@ def status(folder: Folder) -> None:
 
 
 @app.command()
+def verify(folder: Folder) -> None:
+    """Reads every part, state and file of a run and names those that are not what was written; exit status 2 then."""
+    from activation_atlas.pipeline.results import open_run
+
+    found = open_run(folder).verify()
+    for damage in found.damages:
+        typer.echo(str(damage), err=True)
+    if found.unsealed:
+        typer.echo(f"{found.unsealed} parts of an earlier version hold no checksum: they can be read, no more is known")
+    if not found.whole:
+        some = f"{len(found.damages)} of {found.files} files are damaged"
+        raise UserError(f"{folder}: {some}; run the same command as before with --repair")
+    typer.echo(f"{found.files} files, {found.bytes / 2**20:.1f} MiB: none is damaged")
+
+
+@app.command()
 def serve(folder: Folder, port: Annotated[int, typer.Option(help="0: a free one")] = 0) -> None:
     """The site of a run at 127.0.0.1, nothing outside it."""
     from activation_atlas.pipeline.serve import server
@@ -215,12 +241,14 @@ def main() -> None:
     stopped = interrupts.heed()
     try:
         status = app(standalone_mode=False) or 0
-        if status == 130:  # typer's own answer to an interrupt
+        if status == 130 or (status and stopped):  # typer's own answer to an interrupt; what it broke
             raise KeyboardInterrupt
         sys.exit(status)
     except (typer.Abort, KeyboardInterrupt):
         interrupts.interrupted()
     except UserError as error:
+        if stopped:  # workers that were told to stop, too, look like workers that died
+            interrupts.interrupted()
         print(f"activation-atlas: {' '.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:

@@ -37,6 +37,7 @@ def run(
     redo: Sequence[str] | str = (),
     scheduler: str = "sync",
     workers: int | None = None,
+    repair: bool = False,
     quiet: bool = False,
     told: Progress | None = None,
 ) -> RunResult:
@@ -54,6 +55,7 @@ def run(
         scheduler: ``sync``, ``threads``, ``processes``, or ``tcp://HOST:PORT`` of a Dask cluster. A script that uses
             processes keeps the call below ``if __name__ == "__main__":``.
         workers: how many; default: the cores.
+        repair: reads the run folder through first; what is damaged is made again, see :meth:`RunFolder.verify`.
         quiet: only warnings are told, on standard error.
         told: hears how it goes, in place of standard error.
 
@@ -63,7 +65,7 @@ def run(
     loaded = load(config, settings)
     root = run_folder(loaded, out)
     with told or progress("text", quiet) as told, logged(told):
-        done = runner.run(loaded, str(root), told, until, listed(redo), scheduler, workers)
+        done = runner.run(loaded, str(root), told, until, listed(redo), scheduler, workers, repair)
     doubts = tuple(Doubt(doubt["message"], doubt["remedy"]) for doubt in done.doubts)
     folder = RunFolder(root, loaded.images.storage_options)
     # A key of the configuration, whichever stage has it.

@@ -40,6 +40,13 @@ class RunSpec(Spec):
     seed: int = Field(0, ge=0, description="every random choice follows from it")
     out: str | None = Field(None, description="the run folder; default runs/<name>")
     shard_images: PositiveInt = Field(256, description="images per part file: what a kill can cost")
+    shard_timeout: float | None = Field(
+        None,
+        gt=0,
+        description="seconds after which a worker that is at one shard is ended and the shard tried once more; of "
+        "processes, and of Dask workers of one thread. It counts what a worker does first, opening the model; default: "
+        "a shard takes as long as it takes",
+    )
 
 
 class AtlasSpec(ViewSpec):

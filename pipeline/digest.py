@@ -1,12 +1,14 @@
-"""Digests: of a table's content, and of plain values."""
+"""Digests: of a table's content, of a state, and of plain values."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 
@@ -16,6 +18,17 @@ def content_digest(table: pa.Table) -> str:
     with pa.ipc.new_stream(pa.PythonFile(sink, "w"), table.schema) as writer:
         writer.write_table(table)
     return sink.hash.hexdigest()
+
+
+def state_digest(state: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) over a state's plain values and its arrays."""
+    arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+    digest = hashlib.sha256(canonical({name: value for name, value in state.items() if name not in arrays}))
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        digest.update(array.data if array.size else b"")
+    return digest.hexdigest()
 
 
 class _HashSink(io.RawIOBase):

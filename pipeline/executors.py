@@ -16,16 +16,19 @@ from typing import Any
 
 from activation_atlas.stages.stage import UserError
 
+DEATHS = 3
+"""Workers that a task may cost before it is given up."""
+
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 @contextmanager
-def _sync(workers: int) -> Iterator[Map]:
+def _sync(workers: int, deaths: int) -> Iterator[Map]:
     yield lambda function, tasks: (function(task) for task in tasks)
 
 
 @contextmanager
-def _threads(workers: int) -> Iterator[Map]:
+def _threads(workers: int, deaths: int) -> Iterator[Map]:
     from concurrent.futures import ThreadPoolExecutor, as_completed
 
     with ThreadPoolExecutor(workers) as pool:
@@ -51,7 +54,7 @@ logging.getLogger("distributed").setLevel(logging.CRITICAL)
 
 
 @contextmanager
-def _processes(workers: int) -> Iterator[Map]:
+def _processes(workers: int, deaths: int) -> Iterator[Map]:
     import dask
     from distributed import Client, LocalCluster
 
@@ -62,7 +65,13 @@ def _processes(workers: int) -> Iterator[Map]:
         "OMP_NUM_THREADS": str(threads),
     }
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    settings = {"distributed.nanny.pre-spawn-environ": environment, "distributed.worker.preload": [_WORKER]}
+    settings = {
+        "distributed.nanny.pre-spawn-environ": environment,
+        "distributed.worker.preload": [_WORKER],
+        "distributed.scheduler.allowed-failures": deaths,
+        # A worker holds the task that it is at, and none that would be blamed with it.
+        "distributed.scheduler.worker-saturation": 1.0,
+    }
     with dask.config.set(settings):
         with LocalCluster(
             n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
@@ -118,15 +127,18 @@ def _dask_map(client: Any, function: Callable, tasks: Iterable[Any]) -> Iterator
         client.cancel(futures, force=True)
 
 
-EXECUTORS: dict[str, Callable[[int], AbstractContextManager[Map]]] = {
+EXECUTORS: dict[str, Callable[[int, int], AbstractContextManager[Map]]] = {
     "sync": _sync,
     "threads": _threads,
     "processes": _processes,
 }
 
 
-def executor(scheduler: str, workers: int | None = None) -> AbstractContextManager[Map]:
+def executor(scheduler: str, workers: int | None = None, deaths: int = DEATHS) -> AbstractContextManager[Map]:
     """The executor of that name, or the Dask cluster at that ``tcp://`` address.
+
+    Args:
+        deaths: workers that a task may cost before it is given up; a cluster at an address has a number of its own.
 
     Raises:
         UserError: no such executor, or no cluster there.
@@ -139,4 +151,4 @@ def executor(scheduler: str, workers: int | None = None) -> AbstractContextManag
         )
     if workers is not None and workers < 1:
         raise UserError(f"--workers {workers}: give at least 1")
-    return EXECUTORS[scheduler](workers or os.cpu_count() or 1)
+    return EXECUTORS[scheduler](workers or os.cpu_count() or 1, deaths)

@@ -14,6 +14,7 @@ import pyarrow as pa
 from activation_atlas.pipeline.lock import LOCK
 from activation_atlas.pipeline.record import NAME, read, rejected
 from activation_atlas.pipeline.store import Store
+from activation_atlas.pipeline.verifying import Verified, verify
 from activation_atlas.stages import ORDER
 from activation_atlas.stages.feed import Feed, upright
 from activation_atlas.stages.specs import ImagesSpec, listed, meant
@@ -170,6 +171,13 @@ class RunFolder:
     def metrics(self) -> dict[str, Any]:
         """What each step measured, by its name: ``reduce/late`` and so on; empty until a run has finished."""
         return dict(self.record.get("metrics", {}))
+
+    def verify(self) -> Verified:
+        """Reads every part, state and file through and holds it against its digest; changes nothing.
+
+        ``run`` with ``repair`` makes again what is damaged.
+        """
+        return verify(self._store)
 
     @property
     def finished(self) -> bool:

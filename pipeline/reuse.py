@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -82,5 +81,4 @@ def _only(table: pa.Table, images: set[str]) -> pa.Table:
 def _together(old: pa.Table, new: pa.Table) -> pa.Table:
     """Sorted by image: an image's rows are all of one of the two, in their order."""
     both = pa.concat_tables([old, new])
-    order = np.argsort(np.asarray(both["image_id"].to_pylist(), dtype="S"), kind="stable")
-    return both.take(pa.array(order))
+    return both.take(pc.sort_indices(both["image_id"].combine_chunks()))  # a stable sort

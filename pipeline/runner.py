@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from activation_atlas import stages
+from activation_atlas.pipeline import executors, watchdog
 from activation_atlas.pipeline.config import Config
 from activation_atlas.pipeline.cost import line
 from activation_atlas.pipeline.executors import Map, executor
@@ -18,7 +19,8 @@ from activation_atlas.pipeline.progress import Progress
 from activation_atlas.pipeline.record import Record, about, counts, doubts, now
 from activation_atlas.pipeline.steps import left_out, steps
 from activation_atlas.pipeline.store import LOG, Store
-from activation_atlas.pipeline.worker import Done, peak_mib, work
+from activation_atlas.pipeline.verifying import drop, verify
+from activation_atlas.pipeline.worker import Done, peak_mib
 from activation_atlas.stages.stage import UserError
 
 
@@ -53,7 +55,7 @@ class Run:
         self.spent: dict[str, float] = {}
         self.listed: dict[str, StepPlan] = {}
 
-    def execute(self, until: str | None, redo: Sequence[str]) -> Outcome:
+    def execute(self, until: str | None, redo: Sequence[str], repair: bool = False) -> Outcome:
         chosen = self.chosen = steps(self.config, about(self.config))
         for name in [*redo, *([until] if until else [])]:
             if name not in stages.ORDER:
@@ -62,7 +64,14 @@ class Run:
         if late := [name for name in redo if name not in order]:
             raise UserError(f"--redo {late[0]}: comes after --until {until}; leave one of them out")
         foresee(self.config, chosen)
-        with executor(self.scheduler, self.workers) as pooled, executor("sync") as alone:
+        if (seconds := self.config.run.shard_timeout) is not None and self.scheduler in ("sync", "threads"):
+            raise UserError(
+                "run.shard_timeout: what hangs is ended with its process; add --scheduler processes, or leave it out"
+            )
+        deaths = executors.DEATHS if seconds is None else watchdog.DEATHS
+        with executor(self.scheduler, self.workers, deaths) as pooled, executor("sync") as alone:
+            if repair:
+                self._repair()
             if redo:
                 self.planner.preview(chosen)  # what cannot run is said before anything is deleted
             for step in chosen:
@@ -78,6 +87,12 @@ class Run:
                 self._stage(group, pooled if safe else alone)
         self._finish([step for group in groups for step in group])
         return self.outcome
+
+    def _repair(self) -> None:
+        found = verify(self.store)
+        said = [("warning", f"{damage}; it is made again") for damage in found.damages]
+        self._say(said or [("info", f"files verified: {found.files}, none is damaged")])
+        drop(self.store, found.damages)
 
     def _look(self, group: list[Step], run: Map) -> None:
         """What reads nothing comes first: a layer or a class that the model does not have is said before any image."""
@@ -123,7 +138,7 @@ class Run:
             self.store.append(STAMPS, asked)  # what is half read when a run is killed is of no known time
         started, rows = time.perf_counter(), 0
         before = self.spent.get(name, self.record.spent(name))
-        for done in run(work, todo):
+        for done in run(watchdog.working(todo, self.config.run.shard_timeout), todo):
             rows += done.rows
             self.outcome.ran += 1
             if done.work.stamp is not None:
@@ -222,6 +237,7 @@ def run(
     redo: Sequence[str] = (),
     scheduler: str = "sync",
     workers: int | None = None,
+    repair: bool = False,
 ) -> Outcome:
     """Runs what is missing or stale of ``config`` in the folder ``root``.
 
@@ -232,7 +248,7 @@ def run(
     with store.lock():
         made = Run(config, store, told, scheduler, workers)
         try:
-            return made.execute(until, redo)
+            return made.execute(until, redo, repair)
         except BaseException as error:
             with suppress(UserError, OSError):  # a full disk must not hide what happened
                 made.record.fold()

@@ -7,7 +7,6 @@ stands in its Parquet footer. Nothing else in the project opens a run folder.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -16,16 +15,18 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
-from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from activation_atlas.pipeline import journal
-from activation_atlas.pipeline.digest import canonical, content_digest
-from activation_atlas.pipeline.lock import hold, one_line
+from activation_atlas.pipeline.digest import canonical, content_digest, state_digest
+from activation_atlas.pipeline.faults import DAMAGED, one_line, unreadable, unwritable
+from activation_atlas.pipeline.lock import hold
+from activation_atlas.pipeline.seal import MARK, seal
 from activation_atlas.stages.stage import State, UserError
+from activation_atlas.stages.transient import patiently
 
 FINGERPRINT = b"atlas.fingerprint"
 CONTENT = b"atlas.content"
@@ -56,20 +57,30 @@ class Store:
     def read(self, table: str, index: int, columns: Sequence[str] | None = None) -> pa.Table:
         path = self.part_path(table, index)
         try:
-            return pq.read_table(path, columns=None if columns is None else list(columns), partitioning=None)
+            columns = None if columns is None else list(columns)
+            return pq.read_table(path, columns=columns, partitioning=None, page_checksum_verification=True)
         except FileNotFoundError:
             raise UserError(f"{path} is missing: run the pipeline again to restore it") from None
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"{path} cannot be read ({one_line(error)}): delete it and run again") from None
+        except DAMAGED as error:
+            raise unreadable(error, path) from None
 
     def footer(self, table: str, index: int) -> tuple[dict[str, Any], str] | None:
         """(fingerprint, content digest) of a part; None where it is absent or unreadable."""
-        path = self.part_path(table, index)
+        said = self._said(table, index)
         try:
-            metadata = pq.read_metadata(path).metadata or {}
-            return json.loads(metadata[FINGERPRINT]), metadata[CONTENT].decode()
-        except (OSError, KeyError, ValueError, pa.ArrowInvalid):
+            return json.loads(said[FINGERPRINT]), said[CONTENT].decode()
+        except (KeyError, ValueError):
             return None
+
+    def marks(self, table: str, index: int) -> list[str]:
+        """Marks of the images that a part is of, see :mod:`pipeline.reuse`; none where it has none."""
+        return self._said(table, index).get(MARKS, b"").decode().split()
+
+    def _said(self, table: str, index: int) -> dict[bytes, bytes]:
+        try:
+            return pq.read_metadata(self.part_path(table, index)).metadata or {}
+        except DAMAGED:
+            return {}
 
     def content(self, table: str, index: int) -> str | None:
         """Content digest of a part; None where it is absent or unreadable. A file that stays is opened once."""
@@ -100,23 +111,15 @@ class Store:
     def _metadata(self, path: Path) -> pq.FileMetaData:
         try:
             return pq.read_metadata(path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"{path} cannot be read ({one_line(error)}): delete it and run again") from None
-
-    def marks(self, table: str, index: int) -> list[str]:
-        """Marks of the images that a part is of, see :mod:`pipeline.reuse`; none where it has none."""
-        try:
-            told = (pq.read_metadata(self.part_path(table, index)).metadata or {}).get(MARKS, b"").decode()
-        except (OSError, ValueError, pa.ArrowInvalid):
-            return []
-        return told.split()
+        except DAMAGED as error:
+            raise unreadable(error, path) from None
 
     def write(
         self, table: str, index: int, data: pa.Table, fingerprint: Mapping[str, Any], marks: Iterable[str] = ()
     ) -> int:
         """Writes one part; returns its bytes."""
         data = data.replace_schema_metadata(None).combine_chunks()
-        metadata = {FINGERPRINT: canonical(fingerprint), CONTENT: content_digest(data).encode()}
+        metadata = {FINGERPRINT: canonical(fingerprint), CONTENT: content_digest(data).encode(), MARK: b"sha256"}
         if marks := sorted(marks):
             metadata[MARKS] = " ".join(marks).encode()
         texts = [f.name for f in data.schema if pa.types.is_string(f.type)]
@@ -130,7 +133,9 @@ class Store:
                 use_dictionary=texts or False,
                 write_statistics=texts or False,
                 store_schema=True,
+                write_page_checksum=True,
             )
+            seal(path)
 
         return self._replace(self.part_path(table, index), save)
 
@@ -174,12 +179,7 @@ class Store:
     def write_state(self, stage: str, label: str, state: State, fingerprint: Mapping[str, Any]) -> int:
         arrays: dict[str, Any] = {k: v for k, v in state.items() if isinstance(v, np.ndarray)}
         rest = {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}
-        digest = hashlib.sha256(canonical(rest))
-        for name in sorted(arrays):
-            array = np.ascontiguousarray(arrays[name])
-            digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
-            digest.update(array.data if array.size else b"")
-        head = {"fingerprint": fingerprint, "content": digest.hexdigest(), "values": rest}
+        head = {"fingerprint": fingerprint, "content": state_digest(state), "values": rest}
 
         def save(path: Path) -> None:
             # numpy writes zip members with a constant date: same state, same bytes.
@@ -192,7 +192,7 @@ class Store:
         try:
             with open(self.state_path(stage, label), "rb") as file, np.load(file, allow_pickle=False) as data:
                 return json.loads(bytes(data["__head__"]))
-        except (OSError, EOFError, KeyError, ValueError, BadZipFile):
+        except Exception:  # a damaged archive fails in many ways
             return None
 
     def state_footer(self, stage: str, label: str) -> tuple[dict[str, Any], str] | None:
@@ -203,9 +203,12 @@ class Store:
         path = self.state_path(stage, label)
         if not path.exists():
             raise UserError(f"{path} is missing: run the pipeline again to restore it")
-        with np.load(path, allow_pickle=False) as data:
-            head = json.loads(bytes(data["__head__"]))
-            return {**head["values"], **{k: data[k] for k in data.files if k != "__head__"}}
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                head = json.loads(bytes(data["__head__"]))
+                return {**head["values"], **{k: data[k] for k in data.files if k != "__head__"}}
+        except Exception as error:
+            raise unreadable(error, path) from None
 
     # -- files (site, figures) and small records -------------------------------
 
@@ -260,7 +263,7 @@ class Store:
         try:
             journal.append(self.root / name, record)
         except OSError as error:
-            raise _mendable(error, self.root / name) from None
+            raise unwritable(error, self.root / name) from None
 
     def lines(self, name: str) -> list[dict[str, Any]]:
         """The lines of such a file; none where it is absent."""
@@ -287,27 +290,16 @@ class Store:
         temporary = path.with_name(f"{TEMPORARY}{uuid4().hex[:12]}-{path.name}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save(temporary)
+            patiently(save, temporary)
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
             size = temporary.stat().st_size
-            os.replace(temporary, path)
+            patiently(os.replace, temporary, path)
             return size
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            raise _mendable(error, path) from None
+            raise unwritable(error, path) from None
 
     def lock(self) -> AbstractContextManager[None]:
         """Holds the run folder for this process: see :func:`pipeline.lock.hold`."""
         return hold(self.root)
-
-
-def _mendable(error: OSError, path: Path) -> Exception:
-    """What to raise for an error of writing: a line for the user where it can be mended, else the error itself."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
-        return UserError(
-            f"no space left writing {path}: free some and run the same command again; what is finished is kept"
-        )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-        return UserError(f"cannot write {path} ({one_line(error)}): choose another folder with --out")
-    return error

@@ -172,7 +172,7 @@ def test_an_interrupt_is_status_130(bench, monkeypatch):
     from activation_atlas.pipeline.executors import EXECUTORS
 
     @contextlib.contextmanager
-    def interrupted(workers):
+    def interrupted(workers, deaths):
         def run(function, tasks):
             raise KeyboardInterrupt
 

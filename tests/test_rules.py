@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 CODE = sorted(p for top in ("pipeline", "stages") for p in (ROOT / top).rglob("*.py"))
 LEAVES = {"stages.stage", "stages.specs", "stages.classes", "stages.tables", "stages.keys", "stages.sections"}
 LEAVES |= {"stages.intervals", "stages.tasks", "stages.saved", "stages.groups", "stages.clusters", "stages.ranked"}
-LEAVES |= {"stages.caches", "stages.origin", "stages.spelling", "stages.correlation"}
+LEAVES |= {"stages.caches", "stages.origin", "stages.spelling", "stages.correlation", "stages.transient"}
 LEAVES |= {"stages.halves", "stages.significance", "stages.intervention", "stages.audited"}
 SEEN = ("stages.vision.place", "stages.vision.images")  # where a map lies on a photograph: all that is drawn needs
 DOORS = {  # what is heavy, and the only place that may open it
@@ -85,7 +85,8 @@ def test_imports_point_one_way(path):
 
 def test_the_pipeline_computes_and_draws_nothing():
     tools, inner = {"numpy", "scipy", "pandas", "PIL", "matplotlib"}, {name(p) for p in CODE} - {"stages.report"}
-    handed = {"pipeline.store": {"numpy"}, "pipeline.results": {"PIL", "pandas"}}  # states; what a user is given
+    # States; what a user is given.
+    handed = {"pipeline.store": {"numpy"}, "pipeline.digest": {"numpy"}, "pipeline.results": {"PIL", "pandas"}}
     for path in (p for p in CODE if name(p).startswith("pipeline.")):
         own, named = name(path), imports(path)
         used = tools & {other.split(".")[0] for other in named} - handed.get(own, set())

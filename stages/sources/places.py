@@ -26,6 +26,10 @@ ARCHIVES: Cache[tuple, Any] = Cache(8)
 is reading from it; Python closes it after the last of them."""
 
 
+class Unreachable(UserError):
+    """The protocol is known; what it leads to, an archive or a server, cannot be opened."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """A file found by :meth:`Place.walk`: path relative to the place, and its stamp."""
@@ -233,7 +237,9 @@ def filesystem(url: str, options: dict[str, Any]) -> tuple[Any, str]:
         found = os.stat(local) if local is not None else None
         key = (protocol, outer, repr(options), found and (found.st_size, found.st_mtime_ns))
         return ARCHIVES.get(key, lambda: fsspec.core.url_to_fs(f"{protocol}://::{outer}", **options)[0]), inner
-    except (ImportError, ValueError, OSError, BadZipFile) as error:
+    except (OSError, BadZipFile) as error:
+        raise Unreachable(f"{url} cannot be opened: {one_line(error)}") from None
+    except (ImportError, ValueError) as error:
         raise UserError(f"{url} cannot be opened: {one_line(error)}") from None
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,14 +14,15 @@ import pyarrow.parquet as pq
 
 from activation_atlas.stages.caches import Cache
 from activation_atlas.stages.sources.demo import PREFIX, draw
+from activation_atlas.stages.sources.lost import LOST, check_folder, check_server, gone
 from activation_atlas.stages.sources.parquet import image_column
-from activation_atlas.stages.sources.places import Place, filesystem, local_path, one_line
+from activation_atlas.stages.sources.places import Place, Unreachable, filesystem, local_path, one_line
 from activation_atlas.stages.stage import UserError
+from activation_atlas.stages.transient import patiently, transient, tries
 from activation_atlas.stages.vision.images import ImageError
 
 _ROW = re.compile(r"(.*\.(?:parquet|pq))#(\d+)(?:@(.*))?", re.DOTALL | re.IGNORECASE)
 _TOGETHER = 32  # requests to a remote store at a time
-_TRIES = 3
 _WHOLE = 64 << 20  # row groups up to this many bytes are kept whole
 
 
@@ -35,6 +36,10 @@ def read_images(uris: Iterable[str], storage_options: dict[str, Any] | None = No
     Args:
         uris: as in a source's listing.
         storage_options: for fsspec.
+
+    Raises:
+        UserError: not an image is lost but the place it lies in: its folder, its Parquet file or archive, or the
+            server. What was listed a moment ago would become rejects by the thousand.
     """
     uris, options = list(uris), storage_options or {}
     rows = _Rows(uris, options)
@@ -71,35 +76,38 @@ def read_image(uri: str, storage_options: dict[str, Any] | None = None) -> bytes
 
 def _local(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read()
-    except (FileNotFoundError, NotADirectoryError):
-        raise ImageError("no such file") from None
+        return patiently(Path(path).read_bytes)
     except (OSError, ValueError, MemoryError) as error:
+        if getattr(error, "errno", None) in LOST:
+            check_folder(path)
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise ImageError("no such file") from None
         raise ImageError(f"cannot be read: {getattr(error, 'strerror', None) or one_line(error)}") from None
 
 
 def _fetch(uris: list[str], options: dict[str, Any]) -> dict[str, bytes | ImageError]:
-    """Remote files; each is tried three times unless it is not there."""
+    """Remote files, together; what fails by something that may pass is tried again."""
     found: dict[str, bytes | ImageError] = {}
     groups: dict[int, tuple[Any, dict[str, str]]] = {}
     for uri in uris:
         try:
             fs, path = filesystem(uri, options)
             groups.setdefault(id(fs), (fs, {}))[1][uri] = path
+        except Unreachable as error:
+            raise gone(uri, str(error)) from None
         except UserError as error:
             found[uri] = ImageError(str(error))
     for fs, paths in groups.values():
-        todo = dict(paths)
-        for attempt in range(_TRIES):
+        todo, errors = dict(paths), dict[str, Any]()
+        for last in tries():
             for uri, value in zip(list(todo), _cat(fs, list(todo.values())), strict=True):
-                missing = isinstance(value, FileNotFoundError)
-                if isinstance(value, bytes) or missing or attempt == _TRIES - 1:
-                    found[uri] = value if isinstance(value, bytes) else _remote(value, missing)
+                if last or isinstance(value, bytes) or not transient(value):
+                    found[uri] = value if isinstance(value, bytes) else _remote(value)
+                    errors |= {} if isinstance(value, bytes) else {uri: value}
                     del todo[uri]
             if not todo:
                 break
-            time.sleep(0.5 * 2**attempt)
+        check_server(fs, paths, errors)
     return found
 
 
@@ -116,7 +124,8 @@ def _cat(fs: Any, paths: list[str]) -> list[bytes | Exception]:
     return found
 
 
-def _remote(error: Any, missing: bool) -> ImageError:
+def _remote(error: Any) -> ImageError:
+    missing = isinstance(error, FileNotFoundError)
     return ImageError("no such file" if missing else f"cannot be read: {one_line(error)}")
 
 
@@ -143,8 +152,10 @@ class _Rows:
         name, row = self.where[uri]
         if name not in self.files:
             try:
-                self.files[name] = _File(*name, self.options)
-            except (UserError, pa.ArrowException, OSError) as error:
+                self.files[name] = patiently(_File, *name, self.options)
+            except (pa.ArrowException, OSError) as error:
+                raise gone(name[0], one_line(error)) from None
+            except UserError as error:
                 self.files[name] = ImageError(f"{name[0]} cannot be read: {one_line(error)}")
         file = self.files[name]
         if isinstance(file, ImageError):
@@ -187,6 +198,8 @@ class _File:
         try:
             return {start + r: self._bytes(value) for r, value in self._values(group, inside)}
         except (pa.ArrowException, OSError) as error:
+            if self.place.fs is None and not os.path.isfile(self.place.root):
+                raise gone(self.place.root, one_line(error)) from None
             return {start + r: ImageError(f"the row group cannot be read: {one_line(error)}") for r in inside}
 
     def _values(self, group: int, inside: list[int]) -> Iterator[tuple[int, pa.Scalar]]:
@@ -224,5 +237,6 @@ class _File:
             return ImageError(f"the row holds no bytes, and its path leads out of the folder: {path!r}")
         try:
             return read_image(self.place.parent.uri(relative), self.options)
-        except ImageError as error:
-            return ImageError(f"the row holds no bytes, and its path {path!r}: {error.reason}")
+        except (ImageError, UserError) as error:  # whether it is there was never looked at
+            why = error.reason if isinstance(error, ImageError) else "no such file"
+            return ImageError(f"the row holds no bytes, and its path {path!r}: {why}")

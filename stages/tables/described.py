@@ -148,7 +148,7 @@ TABLES = {
             ("image_id",),
             "colour moments of each decoded image, for the icons' colour space",
             {
-                "image_id": "of the image",
+                "image_id": POSITION["image_id"],
                 "count": "pixels",
                 "sum": "sum of RGB in [0, 1]",
                 "products": "sum of the outer products of RGB, row-major 3 x 3",

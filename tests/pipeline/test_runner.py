@@ -9,6 +9,7 @@ from activation_atlas.pipeline.config import Config
 from activation_atlas.pipeline.progress import Bars, Progress
 from activation_atlas.stages.stage import UserError
 from tests.pipeline import toy
+from tests.small import digests
 
 CONFIG = Config.model_validate({"model": {"path": "m.keras"}, "images": {"path": "images"}})
 
@@ -19,10 +20,10 @@ def run(tmp_path, monkeypatch):
     toy.install(monkeypatch)
     (tmp_path / "numbers.txt").write_text("1 2 3\n4 13\n6")
 
-    def execute(until=None, redo=(), scheduler="sync", **options):
+    def execute(until=None, redo=(), scheduler="sync", repair=False, **options):
         made = toy.steps(tmp_path / "numbers.txt", **options)
         monkeypatch.setattr(runner, "steps", lambda config, about: made)
-        return runner.run(CONFIG, str(execute.root), Progress(), until, redo, scheduler)
+        return runner.run(CONFIG, str(execute.root), Progress(), until, redo, scheduler, None, repair)
 
     execute.numbers = tmp_path / "numbers.txt"
     execute.root = tmp_path / "run"
@@ -85,3 +86,26 @@ def test_a_full_disk_is_told_as_such(run):
 
 def test_bars_show_any_name():
     Bars().say("images of [/data]: 3 are lost", "warning")
+
+
+def test_repair_makes_again_what_is_damaged_and_nothing_else(run, capsys):
+    run()
+    before = digests(run.root)
+    for path in ("squares/part-00001.parquet", "state/squares.npz"):
+        data = bytearray((run.root / path).read_bytes())
+        data[len(data) // 3] ^= 8
+        (run.root / path).write_bytes(data)
+    (run.root / "site/total.txt").write_text("sum 0")
+    capsys.readouterr()
+    assert run(repair=True).ran == 3
+    said = capsys.readouterr().err
+    assert said.count("does not match its checksum; it is made again") == 3 and "part-00001.parquet" in said
+    assert digests(run.root) == before and (run.root / "site/total.txt").read_text() == "sum 183"
+    assert run(repair=True).ran == 0
+
+
+def test_a_limit_of_shards_needs_processes(run):
+    run()
+    limited = Config.model_validate({**CONFIG.model_dump(exclude_unset=True), "run": {"shard_timeout": 5}})
+    with pytest.raises(UserError, match="add --scheduler processes, or leave it out"):
+        runner.run(limited, str(run.root), Progress())

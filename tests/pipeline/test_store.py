@@ -1,6 +1,9 @@
 """The run folder: atomic parts, digests, state, files, the lock."""
 
+import errno
+import fcntl
 import os
+import signal
 import subprocess
 import sys
 
@@ -60,7 +63,7 @@ def test_a_damaged_part_counts_as_missing_and_says_so_when_read(store):
     path = store.part_path("a", 0)
     path.write_bytes(path.read_bytes()[:40])
     assert store.footer("a", 0) is None
-    with pytest.raises(UserError, match="delete it and run again"):
+    with pytest.raises(UserError, match="with --repair"):
         store.read("a", 0)
 
 
@@ -146,6 +149,31 @@ def test_a_second_process_is_told_who_holds_the_folder(store):
         assert str(os.getpid()) in (store.root / "run.lock").read_text()
 
 
+def test_a_lock_that_outlives_its_holder_is_told_as_such(store):
+    code = "import os, sys, time; from activation_atlas.pipeline.store import Store\n"
+    code += "held = Store(sys.argv[1]).lock(); held.__enter__(); child = os.fork()\n"
+    code += "print(child, flush=True) if child else time.sleep(60)\nos._exit(0)"
+    started = [sys.executable, "-c", code, str(store.root)]
+    holder = subprocess.Popen(started, stdout=subprocess.PIPE, text=True)
+    child = int(holder.stdout.readline())
+    holder.wait()
+    try:
+        with pytest.raises(UserError, match=f"process {holder.pid} on .*, which has ended"), store.lock():
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        holder.stdout.close()
+
+
+def test_a_drive_without_locks_is_told_and_used(store, monkeypatch, caplog):
+    def refused(file, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with store.lock():
+        assert "its file system keeps no locks ([Errno" in caplog.text and "no other run" in caplog.text
+
+
 def test_a_folder_that_is_somebody_elses_is_refused(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(b"")
     with pytest.raises(UserError, match="not empty and not a run folder"), Store(tmp_path).lock():
@@ -153,8 +181,6 @@ def test_a_folder_that_is_somebody_elses_is_refused(tmp_path):
 
 
 def test_a_full_disk_is_one_line_and_leaves_no_half_file(store, monkeypatch):
-    import errno
-
     import pyarrow.parquet as pq
 
     def full(data, path, **_):

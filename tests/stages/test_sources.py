@@ -601,7 +601,8 @@ def test_a_parquet_that_shrank_or_went(tmp_path):
     path = Path(hugging_face(tmp_path / "x.parquet", [{"image": {"bytes": png(), "path": None}}]))
     assert "no row 5" in next(read_images([f"{path}#5"])).reason
     path.unlink()
-    assert "cannot be read" in next(read_images([f"{path}#0"])).reason
+    with pytest.raises(UserError, match=r"x.parquet was listed and cannot be read any more .* run the same command"):
+        next(read_images([f"{path}#0"]))
 
 
 # -- other places than the disk ------------------------------------------------------------------
