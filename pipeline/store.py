@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from activation_atlas.pipeline import journal
-from activation_atlas.pipeline.digest import canonical, content_digest, state_digest
+from activation_atlas.pipeline import archive, journal
+from activation_atlas.pipeline.digest import canonical, content_digest
 from activation_atlas.pipeline.faults import DAMAGED, one_line, unreadable, unwritable
 from activation_atlas.pipeline.lock import hold
 from activation_atlas.pipeline.seal import MARK, seal
@@ -177,38 +176,13 @@ class Store:
         return self.root / "state" / (f"{stage}/{label}.npz" if label else f"{stage}.npz")
 
     def write_state(self, stage: str, label: str, state: State, fingerprint: Mapping[str, Any]) -> int:
-        arrays: dict[str, Any] = {k: v for k, v in state.items() if isinstance(v, np.ndarray)}
-        rest = {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}
-        head = {"fingerprint": fingerprint, "content": state_digest(state), "values": rest}
-
-        def save(path: Path) -> None:
-            # numpy writes zip members with a constant date: same state, same bytes.
-            with open(path, "wb") as file:
-                np.savez(file, __head__=np.frombuffer(canonical(head), np.uint8), **dict(sorted(arrays.items())))
-
-        return self._replace(self.state_path(stage, label), save)
-
-    def _state_head(self, stage: str, label: str) -> dict[str, Any] | None:
-        try:
-            with open(self.state_path(stage, label), "rb") as file, np.load(file, allow_pickle=False) as data:
-                return json.loads(bytes(data["__head__"]))
-        except Exception:  # a damaged archive fails in many ways
-            return None
+        return self._replace(self.state_path(stage, label), lambda path: archive.save(path, state, fingerprint))
 
     def state_footer(self, stage: str, label: str) -> tuple[dict[str, Any], str] | None:
-        head = self._state_head(stage, label)
-        return (head["fingerprint"], head["content"]) if head else None
+        return archive.footer(self.state_path(stage, label))
 
     def read_state(self, stage: str, label: str) -> State:
-        path = self.state_path(stage, label)
-        if not path.exists():
-            raise UserError(f"{path} is missing: run the pipeline again to restore it")
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                head = json.loads(bytes(data["__head__"]))
-                return {**head["values"], **{k: data[k] for k in data.files if k != "__head__"}}
-        except Exception as error:
-            raise unreadable(error, path) from None
+        return archive.load(self.state_path(stage, label))
 
     # -- files (site, figures) and small records -------------------------------
 
