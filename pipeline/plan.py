@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from activation_atlas.pipeline.inputs import StoreInputs
+from activation_atlas.pipeline.reuse import KEPT
 from activation_atlas.pipeline.store import Store
 from activation_atlas.stages.caches import cached
 from activation_atlas.stages.stage import Shard, Stage, UserError
@@ -85,7 +86,10 @@ class Planner:
             return None
         wanted = self._fit_fingerprint(step)
         footer = self.store.state_footer(step.stage.name, step.label)
-        return None if footer and footer[0] == wanted else self._work(step, None, wanted)
+        made = dict(footer[0]) if footer else None
+        if made and step.stage.keeps(step.params):
+            made.pop(KEPT, None)
+        return None if made == wanted else self._work(step, None, wanted)
 
     def plan(self, step: Step) -> StepPlan:
         """The shards of a step whose fit is current and whose inputs are complete."""

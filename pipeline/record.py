@@ -73,8 +73,8 @@ class Record:
         store, values, metrics = self._store, self._values, {}
         for step in steps:
             if step.stage.fit is not None and store.state_footer(step.stage.name, step.label):
-                said = store.read_state(step.stage.name, step.label).get("metrics")
-                if said:
+                state = store.read_state(step.stage.name, step.label)
+                if said := {**state.get("metrics", {}), **({"kept": state["told"]} if "told" in state else {})}:
                     metrics[step.name] = said
         images, lost = counts(store, steps)
         known = {step.name for step in steps}

@@ -16,6 +16,8 @@ from activation_atlas.stages.stage import Shard, Stage
 
 OWN = ("shard", "images")
 """What a part's fingerprint says of its images: not how they were treated."""
+KEPT = "kept"
+"""In the fingerprint of a state that stayed when its inputs changed."""
 
 
 def marks(seen: Mapping[str, str]) -> dict[str, str]:
@@ -68,6 +70,21 @@ def run(store: Store, inputs: StoreInputs, stage: Stage, params: Any, shard: Sha
     if any(not found[table].schema.equals(old[table].schema) for table in found):
         return stage.run(inputs, params, shard), now
     return {table: _together(old[table], found[table]) for table in found}, now
+
+
+def fit(store: Store, inputs: StoreInputs, stage: Stage, label: str, params: Any, wanted: Mapping[str, Any]):
+    """The state, and the fingerprint that it is to carry: that of one that was kept tells so.
+
+    Returns:
+        state, fingerprint.
+    """
+    assert stage.fit is not None
+    if not stage.keeps(params):
+        return stage.fit(inputs, params), wanted
+    footer, tables = store.state_footer(stage.name, label), {f"input {t}" for t in stage.fit_reads(params)} | {KEPT}
+    same = footer is not None and _of(footer[0], tables) == _of(wanted, tables)
+    state = stage.fit(inputs.remembering(store.read_state(stage.name, label) if same else None), params)
+    return state, {**wanted, KEPT: True} if "told" in state else wanted
 
 
 def _of(fingerprint: Mapping[str, Any], but: set[str]) -> dict[str, Any]:

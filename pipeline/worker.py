@@ -49,11 +49,11 @@ def work(task: Work) -> Done:
         elif task.shard is not None:
             output = stage.run(inputs, task.params, task.shard)
         elif stage.fit is not None:
-            output = stage.fit(inputs, task.params)
+            output, fingerprint = reuse.fit(store, inputs, stage, task.label, task.params, task.fingerprint)
         else:
             raise RuntimeError(f"stage {task.stage} has no fit")
     if task.shard is None:
-        size = store.write_state(task.stage, task.label, output, task.fingerprint)
+        size = store.write_state(task.stage, task.label, output, fingerprint)
     elif stage.files:
         size = store.write_files(task.stage, output, task.fingerprint)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -73,24 +73,19 @@ def _parts(inputs: Inputs) -> list[list[str]]:
 def stamps(params: Params, shards: Sequence[Shard]) -> list[str]:
     """One string a shard, hashed over all that the listing says of its images (names, labels, sizes, times)."""
     source = _source(params)
-    rows = _rows(source)
-    return [_digest(source.listing.take(integers(_of(shard, rows), "int64"))) for shard in shards]
+    return [_digest(source.listing.take(integers(_of(shard, source), "int64"))) for shard in shards]
 
 
-def _rows(source: Source) -> dict[str, int]:
-    return {own: row for row, own in enumerate(source.listing["image_id"].to_pylist())}
-
-
-def _of(shard: Shard, rows: Mapping[str, int]) -> list[int] | None:
+def _of(shard: Shard, source: Source) -> list[int] | None:
     """Rows of a shard's images, None where one is not listed."""
-    found = [rows.get(own) for own in shard.images or ()]
+    found = [source.row_of.get(own) for own in shard.images or ()]
     return None if None in found else found
 
 
 def _seen(inputs: Inputs, params: Params, shard: Shard) -> dict[str, str]:
     """All that the listing says of each image."""
     source = _source(params)
-    rows = _rows(source)
+    rows = source.row_of
     return {own: _digest(source.listing.slice(rows[own], 1)) for own in shard.images or () if own in rows}
 
 
@@ -102,17 +97,12 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         UserError: the source is no longer what it was when the shards were counted.
     """
     source = _source(params)
-    here = _of(shard, _rows(source))
+    here = _of(shard, source)
     if here is None:
         source = _source(params, refresh=True)
-        here = _of(shard, _rows(source))
+        here = _of(shard, source)
     if here is None:
         raise UserError(f"images.path: {params.images.path} changed while it was being read: run again")
-    if shard.index == 0:
-        for message in source.warnings:
-            inputs.warn(message)
-        if source.classes and params.classes is None and not task_named(params.task or "auto").measured:
-            inputs.warn(_numbered(source))
     rows = source.listing.take(integers(here, "int64"))
     kept, found, spans, reasons, series = [], [], {}, rows["reject"].to_pylist(), False
     usable = [k for k, reason in enumerate(reasons) if reason is None]
@@ -138,7 +128,13 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 
 
 def _end(inputs: Inputs, params: Params) -> None:
-    """Warns of images of more than 8 bits that are read darker than they are meant, counted over all of them."""
+    """Warns of what the source says of all images together, and of images of more than 8 bits that are read darker
+    than they are meant, counted over all of them."""
+    source = _source(params)
+    for message in source.warnings:
+        inputs.warn(message)
+    if source.classes and params.classes is None and not task_named(params.task or "auto").measured:
+        inputs.warn(_numbered(source))
     read = (row for part in inputs.stream(LEVELS) for row in part.drop_columns("image_id").to_pylist())
     for message in told(
         [Span(**row) for row in read], black_and_white(params.images.levels), "images.levels: [BLACK, WHITE]"

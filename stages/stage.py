@@ -91,6 +91,11 @@ class Inputs(Protocol):
         """What a stage's ``fit`` learned (default: the calling stage's own, for its own label)."""
         ...
 
+    def before(self) -> State | None:
+        """What :attr:`Stage.fit` learned when its inputs were others and all else the same; None where it did not, and
+        in a stage that does not keep it."""
+        ...
+
     def digest(self, table: str) -> str:
         """SHA-256 (hex) over the content of all parts of a table."""
         ...
@@ -120,7 +125,9 @@ class Stage:
         reads: ``(params) -> {table name: "part" | "all"}``: what ``run`` reads; ``"part"``
             means that shard k reads part k only.
         writes: ``(params) -> table names``.
-        fit: ``(inputs, params) -> State``; runs once, before any shard.
+        fit: ``(inputs, params) -> State``; runs once, before any shard. What stands in the state under ``told`` is for
+            the run's record: nothing is computed from it, and the shards stay current when it changes.
+        keeps: ``(params) -> whether`` its fit asks for what it learned :meth:`Inputs.before`, and may stay with it.
         fit_reads: ``(params) -> table names`` that ``fit`` reads, all parts of each.
         state_of: ``(params) -> {(stage, label)}``: other stages' states it reads.
         libraries: distributions whose version is part of the fingerprint.
@@ -168,6 +175,7 @@ class Stage:
     check: tuple[str, Callable[[Inputs, Any], object]] | None = None
     stamps: Callable[[Any, Sequence[Shard]], list[str]] | None = None
     seen: Callable[[Inputs, Any, Shard], Mapping[str, str]] | None = None
+    keeps: Callable[[Any], bool] = lambda params: False
     section: type[BaseModel] | None = None
     steps: Callable[[Any], Iterable[tuple[str, Mapping[str, Any]]]] = lambda sections: ()
     rejects: Callable[[Any], Sequence[str]] = lambda params: ()

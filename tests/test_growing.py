@@ -122,3 +122,23 @@ def test_what_was_rejected_is_tried_again(bench, looked_at, monkeypatch):
     run(bench, "again")
     assert not bench.rejects("of_again")
     assert len(rows(bench, "of_again")["predictions"]) == 8
+
+
+def test_a_layout_that_is_kept_is_the_run_s_until_it_is_asked_for_anew(bench):
+    images = write_images(bench.folder / "kept", per_class=4)
+    keep = ("atlases.0.reduce.keep=true", "atlases.0.reduce.drift=1")
+    run(bench, "kept", None, *keep)
+    store = bench.store("of_kept")
+    fitted, layout = store.state_footer("reduce", "all"), store.footer("layouts/all", 0)
+    draw("blobs", 60).save(images / "stripes/9.png")
+    run(bench, "kept", None, *keep)
+    kept = store.state_footer("reduce", "all")
+    assert kept[1] == fitted[1] and store.footer("layouts/all", 0) == layout
+    told = store.read_json("run.json")["metrics"]["reduce/all"]["kept"]
+    assert (told["rows"], told["new_images"], told["changed"]) == (13 * 6, 1, 0)
+    _, out, _ = bench.run("of_kept", "images.path=kept", *keep, words=("--until", "reduce"))
+    assert store.state_footer("reduce", "all") == kept and "nothing to do" in out
+    run(bench, "kept")
+    run(bench, "kept", "afresh")
+    assert store.state_footer("reduce", "all")[1] == bench.store("afresh").state_footer("reduce", "all")[1]
+    assert "kept" not in store.read_json("run.json")["metrics"]["reduce/all"]

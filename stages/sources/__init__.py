@@ -15,6 +15,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -66,6 +67,11 @@ class Source:
     labelled_by: str
     warnings: tuple[str, ...]
     watched: tuple[tuple[str, int], ...]
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Row of the listing by image id."""
+        return {own: row for row, own in enumerate(self.listing["image_id"].to_pylist())}
 
 
 _SOURCES: Cache[str, Source] = Cache(4)
