@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from activation_atlas.pipeline import seal
 from activation_atlas.pipeline.digest import state_digest
 from activation_atlas.pipeline.faults import DAMAGED, one_line
+from activation_atlas.pipeline.record import NAME
 from activation_atlas.pipeline.store import Store
 from activation_atlas.stages.stage import UserError
 
@@ -84,9 +85,19 @@ Found = tuple[Path, str | None, str | None]
 
 
 def _parts(store: Store, found: Verified) -> Iterator[Found]:
-    for table in store.tables():
-        for index in range(store.parts(table)):
+    """Those behind a gap, too: workers finish in any order. In a finished run a gap is a part that was lost."""
+    numbers: dict[str, set[int]] = {}
+    for path in store.root.rglob("part-*.parquet"):
+        number = path.stem.removeprefix("part-")
+        if number.isdecimal():
+            numbers.setdefault(path.parent.relative_to(store.root).as_posix(), set()).add(int(number))
+    finished = "finished" in (store.read_json(NAME) or {})
+    for table, there in sorted(numbers.items()):
+        for index in range(max(there) + 1) if finished else sorted(there):
             path = store.part_path(table, index)
+            if index not in there:
+                yield path, None, "is missing"
+                continue
             try:
                 sound = seal.whole(path)
                 if sound is None and not _sealed(path):
@@ -125,6 +136,8 @@ def _states(store: Store) -> Iterator[Found]:
 def _files(store: Store) -> Iterator[Found]:
     for listing in sorted((store.root / "state").glob("*.files.json")):
         stage = listing.name.removesuffix(".files.json")
+        if store.read_json(listing.relative_to(store.root).as_posix()) is None and listing.exists():
+            yield listing, None, "cannot be read (no JSON)"
         for name, digest in store.file_list(stage).items():
             if not digest:  # while they are written
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import random
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ _ERRNOS = {
         *("EAGAIN", "EINTR", "EBUSY", "ETIMEDOUT", "EPIPE", "ECONNRESET", "ECONNABORTED", "ECONNREFUSED"),
         *("ENETDOWN", "ENETUNREACH", "ENETRESET", "EHOSTDOWN", "EHOSTUNREACH"),
     )
-}
+} | {socket.EAI_AGAIN}
 _STATUSES = {408, 425, 429, 500, 502, 503, 504}
 # Of libraries that a source may use, by name, for none of them is needed: aiohttp, requests, botocore.
 _NAMES = {"ClientConnectionError", "ClientPayloadError", "ConnectionError", "Timeout", "HTTPClientError"}
@@ -28,7 +29,8 @@ _NAMES = {"ClientConnectionError", "ClientPayloadError", "ConnectionError", "Tim
 def transient(error: BaseException) -> bool:
     """Whether the same call may succeed a little later: a busy or unreachable server, a connection that broke off.
 
-    Not what is missing, forbidden or wrong, and nothing that is unknown. A name that no server has is wrong.
+    Not what is missing, forbidden or wrong, and nothing that is unknown. A name that no server has is wrong; that no
+    name server answers may pass.
     """
     if isinstance(error, (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)):
         return False

@@ -89,3 +89,27 @@ def test_a_part_of_an_earlier_version_is_read_and_counted(store):
     assert found.whole and found.unsealed == 1
     path.write_bytes(path.read_bytes()[:-30])
     assert not verify(store).whole
+
+
+def test_what_lies_behind_a_gap_is_read_and_a_gap_of_a_finished_run_is_named(store):
+    paths = [store.part_path("activations/a", k) for k in range(4)]
+    for k in range(4):
+        store.write("activations/a", k, pa.table({"n": [k]}), {"version": 1})
+    for k in (0, 2):
+        paths[k].unlink()
+    assert verify(store).whole  # as a run of several workers that is under way
+    paths[3].write_bytes(flipped(paths[3].read_bytes(), 20))
+    assert [d.path for d in verify(store).damages] == [paths[3]]
+    store.write_json("run.json", {"finished": "now"})
+    said = [str(d) for d in verify(store).damages]
+    wrong = ["is missing", "is missing", "does not match its checksum"]
+    assert said == [f"{paths[k]}: {what}" for k, what in zip((0, 2, 3), wrong, strict=True)]
+
+
+def test_a_list_of_pages_that_was_damaged_is_named_and_dropped(store):
+    listing = store.root / "state/report.files.json"
+    listing.write_text(listing.read_text()[:-9])
+    found = verify(store)
+    assert [str(d) for d in found.damages] == [f"{listing}: cannot be read (no JSON)"]
+    drop(store, found.damages)
+    assert verify(store).whole and store.files_footer("report") is None

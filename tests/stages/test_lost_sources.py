@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+import socket
 import zipfile
 
 import fsspec
@@ -35,12 +36,12 @@ class ServerDisconnectedError(type("ClientConnectionError", (Exception,), {})):
 PASSING = [
     *(OSError(getattr(errno, name), "") for name in ("EAGAIN", "ETIMEDOUT", "ECONNRESET", "ECONNREFUSED", "EBUSY")),
     *(Answer(status) for status in (408, 429, 500, 502, 503, 504)),
-    *(ConnectionResetError(), TimeoutError(), ServerDisconnectedError()),
+    *(ConnectionResetError(), TimeoutError(), ServerDisconnectedError(), socket.gaierror(socket.EAI_AGAIN, "")),
 ]
 STAYING = [
     *(OSError(getattr(errno, name), "") for name in ("ENOENT", "EACCES", "EISDIR", "EIO", "ENOSPC")),
     *(Answer(status) for status in (400, 401, 403, 404, 410, 501)),
-    *(FileNotFoundError(), PermissionError(), ValueError(), KeyError()),
+    *(FileNotFoundError(), PermissionError(), ValueError(), KeyError(), socket.gaierror(socket.EAI_NONAME, "")),
 ]
 
 
