@@ -333,12 +333,15 @@ def _gone(path):
 def test_a_part_of_which_nothing_is_left(models, tmp_path):
     bad = _text(tmp_path / "bad.png")
     params = _params(models("linear"), layers=["relu"], features=["relu"])
-    written = _inputs([("00", str(bad))], labels=[0]).run(extract.STAGE, params)
-    rows = {name: table.num_rows for name, table in written.items()}
+    inputs = _inputs([("00", str(bad))], labels=[0])
+    with pytest.raises(UserError, match="none of the 1 images could be used; the first: .*bad.png"):
+        inputs.run(extract.STAGE, params)
+    rows = {name: table.num_rows for name in extract.STAGE.writes(params) for (table,) in [inputs.tables[name]]}
     assert rows.pop("rejects/extract") == 1
     assert not any(rows.values())
-    top = _inputs([("00", str(bad))], labels=[0]).run(extract.STAGE, params.model_copy(update={"attribution": "top"}))
-    assert top["activations/relu"].num_rows == 0
+    with pytest.raises(UserError, match="none of the 1"):
+        inputs.run(extract.STAGE, params.model_copy(update={"attribution": "top"}))
+    assert inputs.tables["activations/relu"][0].num_rows == 0
 
 
 @pytest.mark.parametrize(
