@@ -60,7 +60,15 @@ def run(
     told = progress(log_format, quiet)
     try:
         done = commands.run(
-            loaded, out=out, until=until, redo=redo or (), scheduler=scheduler, workers=workers, told=told
+            loaded,
+            out=out,
+            until=until,
+            redo=redo or (),
+            scheduler=scheduler,
+            workers=workers,
+            strict=strict,
+            fail_on=fail_on,
+            told=told,
         )
     except UserError as error:
         if not lines:
@@ -79,15 +87,11 @@ def run(
     def end(message: str, level: str) -> None:
         told.say(message, level) if lines else typer.echo(message, err=True)
 
-    status = 0
     if done.too_many_rejected:
         share, allowed = done.rejected_share, done.max_rejects
         end(f"too many rejects: {share:.1%} of the images, extract.max_rejects is {allowed:.1%}", "error")
-        status = 3
-    if fail_on and (found := done.verified):
-        for text in found:
-            end(f"--fail-on verified: {text}", "error")
-        status = 4
+    for text in done.verified if fail_on else ():
+        end(f"--fail-on verified: {text}", "error")
     if done.doubts:
         # Each was told when it was found, which may be hours ago, or in another run: the first, and the last remedy.
         first, last = done.doubts[0].message, done.doubts[-1].remedy
@@ -95,8 +99,7 @@ def run(
         rest = f" (and {more} more {'doubts' if more > 1 else 'doubt'}, see run.json)" if more else ""
         said = f"this run does not seem to be right: {first}; {last}{rest}"
         end(f"--strict: {said}" if strict else said if lines else f"warning: {said}", "error" if strict else "warning")
-        status = 2 if strict else status
-    if status:
+    if status := done.status(strict, fail_on):
         raise typer.Exit(status)
 
 

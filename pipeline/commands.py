@@ -37,6 +37,8 @@ def run(
     redo: Sequence[str] | str = (),
     scheduler: str = "sync",
     workers: int | None = None,
+    strict: bool = False,
+    fail_on: str | None = None,
     quiet: bool = False,
     told: Progress | None = None,
 ) -> RunResult:
@@ -54,6 +56,8 @@ def run(
         scheduler: ``sync``, ``threads``, ``processes``, or ``tcp://HOST:PORT`` of a Dask cluster. A script that uses
             processes keeps the call below ``if __name__ == "__main__":``.
         workers: how many; default: the cores.
+        strict, fail_on: as of the command. They change nothing but the exit status that the history records, which
+            :meth:`RunResult.status` gives as well.
         quiet: only warnings are told, on standard error.
         told: hears how it goes, in place of standard error.
 
@@ -63,7 +67,7 @@ def run(
     loaded = load(config, settings)
     root = run_folder(loaded, out)
     with told or progress("text", quiet) as told, logged(told):
-        done = runner.run(loaded, str(root), told, until, listed(redo), scheduler, workers)
+        done = runner.run(loaded, str(root), told, until, listed(redo), scheduler, workers, strict, fail_on)
     doubts = tuple(Doubt(doubt["message"], doubt["remedy"]) for doubt in done.doubts)
     folder = RunFolder(root, loaded.images.storage_options)
     # A key of the configuration, whichever stage has it.

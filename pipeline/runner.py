@@ -12,6 +12,7 @@ from activation_atlas.pipeline.config import Config
 from activation_atlas.pipeline.cost import line
 from activation_atlas.pipeline.executors import Map, executor
 from activation_atlas.pipeline.foresight import foresee
+from activation_atlas.pipeline.history import Entry
 from activation_atlas.pipeline.inputs import StoreInputs, Unread
 from activation_atlas.pipeline.plan import STAMPS, Planner, Step, StepPlan, Work, compact
 from activation_atlas.pipeline.progress import Progress
@@ -31,6 +32,9 @@ class Outcome:
         rejected, images: of the source's images, those that are in a table of rejects.
         doubts: message and remedy of each that says that the run cannot be right.
         page: the file to open.
+        stages: pieces of work that were done of each, and seconds.
+        warnings: told, each once.
+        peak_mib: of any of its processes.
     """
 
     ran: int = 0
@@ -38,6 +42,9 @@ class Outcome:
     images: int = 0
     doubts: list[dict[str, str]] = field(default_factory=list)
     page: str | None = None
+    stages: dict[str, dict[str, float]] = field(default_factory=dict)
+    warnings: int = 0
+    peak_mib: float = 0.0
 
 
 class Run:
@@ -123,9 +130,14 @@ class Run:
             self.store.append(STAMPS, asked)  # what is half read when a run is killed is of no known time
         started, rows = time.perf_counter(), 0
         before = self.spent.get(name, self.record.spent(name))
+        did = self.outcome.stages.setdefault(name, {"work": 0, "seconds": 0.0})
+        did_before = did["seconds"]
         for done in run(work, todo):
             rows += done.rows
             self.outcome.ran += 1
+            self.outcome.peak_mib = max(self.outcome.peak_mib, done.peak_mib)
+            did["work"] += 1
+            did["seconds"] = round(did_before + time.perf_counter() - started, 3)
             if done.work.stamp is not None:
                 self.store.append(STAMPS, {_key(done.work): done.work.stamp})
             self._log(done)
@@ -155,6 +167,7 @@ class Run:
         for level, message in said:
             if message not in self.said:
                 self.said.add(message)
+                self.outcome.warnings += level == "warning"
                 self.store.append(LOG, {"time": now(), level: message})
                 self.told.say(message, level)
 
@@ -181,7 +194,8 @@ class Run:
 
     def _finish(self, done: list[Step]) -> None:
         outcome = self.outcome
-        self.record.finish(self.chosen, peak_mib())
+        outcome.peak_mib = max(outcome.peak_mib, peak_mib())
+        self.record.finish(self.chosen, outcome.peak_mib)
         self.planner.save()
         self.store.append(LOG, {"time": now(), "event": "finish", "ran": outcome.ran})
         outcome.images, outcome.rejected = counts(self.store, done)
@@ -222,8 +236,13 @@ def run(
     redo: Sequence[str] = (),
     scheduler: str = "sync",
     workers: int | None = None,
+    strict: bool = False,
+    fail_on: str | None = None,
 ) -> Outcome:
-    """Runs what is missing or stale of ``config`` in the folder ``root``.
+    """Runs what is missing or stale of ``config`` in the folder ``root``, and enters that in its history.
+
+    Args:
+        strict, fail_on: as of the command, whose exit status the history has.
 
     Raises:
         UserError: something the user can mend; everything finished so far is kept.
@@ -231,10 +250,14 @@ def run(
     store = Store(root)
     with store.lock():
         made = Run(config, store, told, scheduler, workers)
+        entry = Entry(store, config, {"until": until, "redo": list(redo), "scheduler": scheduler})
         try:
-            return made.execute(until, redo)
+            done = made.execute(until, redo)
         except BaseException as error:
             with suppress(UserError, OSError):  # a full disk must not hide what happened
                 made.record.fold()
                 store.append(LOG, {"time": now(), "event": "stop", "error": f"{type(error).__name__}: {error}"})
+                entry.stopped(error, made.outcome)
             raise
+        entry.finished(done, made.chosen, strict, fail_on)
+        return done

@@ -94,3 +94,5 @@ def test_killed_at_any_write_it_ends_with_the_same_bytes(whole, tmp_path):
     assert int(done.stdout) >= 12, "the run ends before it can be killed"
     assert digests(tmp_path / "run") == digests(out)
     assert not list(tmp_path.rglob(".tmp-*"))
+    *fell, last = [line["outcome"] for line in Store(tmp_path / "run").lines("history.jsonl")]
+    assert last == "finished" and fell == ["killed"] * len(fell) and 12 <= len(fell) <= int(done.stdout)
