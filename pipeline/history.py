@@ -36,7 +36,9 @@ class Entry:
         self._began = time.monotonic()
         killed = store.read_json(RUNNING)
         if killed is not None:
-            last = next((event["time"] for event in reversed(store.lines(LOG)) if "time" in event), None)
+            began = str(killed.get("started", ""))
+            times = (str(event["time"]) for event in reversed(store.lines(LOG)) if "time" in event)
+            last = next((time for time in times if time >= began), None)  # null of one that had logged nothing yet
             store.append(NAME, {**killed, "ended": last, "outcome": "killed", "status": None})
         self._head: Line = {
             "name": config.run.name,
@@ -104,5 +106,5 @@ def history(store: Store) -> list[Line]:
 
 
 def last_finished(lines: Sequence[Line]) -> Line | None:
-    """The last run that came to its end."""
-    return next((line for line in reversed(lines) if line.get("outcome") == "finished"), None)
+    """The last run that came to its end; one ``until`` a stage has not seen all that a whole one finds."""
+    return next((line for line in reversed(lines) if line.get("outcome") == "finished" and "until" not in line), None)

@@ -70,11 +70,30 @@ def test_a_killed_run_is_entered_by_the_next(ran):
     store = Store(ran.root)
     with store.lock():
         history.Entry(store, CONFIG, {"until": "numbers"})  # and no more, as of a process that is gone
-    store.append("log.jsonl", {"time": "2026-01-02T03:04:05+00:00"})
+        store.append("log.jsonl", {"time": "2999-01-02T03:04:05+00:00"})
     ran()
     dead, alive = lines(ran)
     assert (dead["outcome"], dead["status"], dead["until"]) == ("killed", None, "numbers")
-    assert dead["ended"] == "2026-01-02T03:04:05+00:00" and alive["outcome"] == "finished"
+    assert dead["ended"] == "2999-01-02T03:04:05+00:00" and alive["outcome"] == "finished"
+
+
+def test_a_run_that_was_killed_before_it_did_anything_has_no_end_of_another(ran):
+    store = Store(ran.root)
+    with store.lock():
+        store.append("log.jsonl", {"time": "2001-01-02T03:04:05+00:00"})
+        history.Entry(store, CONFIG, {})
+    ran()
+    assert lines(ran)[0]["outcome"] == "killed" and lines(ran)[0]["ended"] is None
+
+
+def test_a_run_that_cannot_say_what_it_found_is_no_killed_one(ran, monkeypatch):
+    def fail(store, tables):
+        raise ValueError("odd table")
+
+    monkeypatch.setattr(history, "findings", fail)
+    with pytest.raises(ValueError):
+        ran()
+    assert [(line["outcome"], line["status"]) for line in lines(ran)] == [("failed", 1)]
 
 
 def test_another_configuration_shows(ran, monkeypatch):
@@ -178,5 +197,6 @@ def test_findings_are_read_of_the_tables(tmp_path):
 
 
 def test_the_last_finished_run_is_what_is_compared_with():
-    made = [{"outcome": "finished", "n": 1}, {"outcome": "killed"}, {"outcome": "refused"}]
+    part = {"outcome": "finished", "until": "extract"}  # it audits nothing: all would be new after it
+    made = [{"outcome": "finished", "n": 1}, {"outcome": "killed"}, {"outcome": "refused"}, part]
     assert history.last_finished(made) == made[0] and history.last_finished(made[1:]) is None
