@@ -147,6 +147,23 @@ def status(folder: Folder) -> None:
 
 
 @app.command()
+def prune(
+    folder: Folder,
+    keep: Annotated[
+        list[str] | None, typer.Option(metavar="TABLE", help="what stays: icons, or activations/LAYER; may be repeated")
+    ] = None,
+    free: Annotated[float | None, typer.Option(metavar="GIB", min=0, help="stop once so much is freed")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would go, remove nothing")] = False,
+) -> None:
+    """Removes what the next run makes again: activations first, icons last, never what was found."""
+    from activation_atlas.pipeline import pruning
+
+    gone = pruning.prune(folder, keep or (), None if free is None else free * 2**30, dry_run)
+    for said in pruning.shown(gone, dry_run):
+        typer.echo(said)
+
+
+@app.command()
 def serve(folder: Folder, port: Annotated[int, typer.Option(help="0: a free one")] = 0) -> None:
     """The site of a run at 127.0.0.1, nothing outside it."""
     from activation_atlas.pipeline.serve import server
