@@ -40,6 +40,9 @@ class RunSpec(Spec):
     seed: int = Field(0, ge=0, description="every random choice follows from it")
     out: str | None = Field(None, description="the run folder; default runs/<name>")
     shard_images: PositiveInt = Field(256, description="images per part file: what a kill can cost")
+    metrics: str | None = Field(
+        None, description="a file of what the run came to, in Prometheus' text format: NAME.prom for node_exporter"
+    )
 
 
 class AtlasSpec(ViewSpec):

@@ -14,6 +14,7 @@ from activation_atlas.pipeline.executors import Map, executor
 from activation_atlas.pipeline.foresight import foresee
 from activation_atlas.pipeline.history import Entry
 from activation_atlas.pipeline.inputs import StoreInputs, Unread
+from activation_atlas.pipeline.outlets import tell
 from activation_atlas.pipeline.plan import STAMPS, Planner, Step, StepPlan, Work, compact
 from activation_atlas.pipeline.progress import Progress
 from activation_atlas.pipeline.record import Record, about, counts, doubts, now
@@ -260,5 +261,7 @@ def run(
                 store.append(LOG, {"time": now(), "event": "stop", "error": f"{type(error).__name__}: {error}"})
             with suppress(UserError, OSError):
                 entry.stopped(error, made.outcome)
+                tell(store, config, told.say)
             raise
+        tell(store, config, told.say)
         return done
