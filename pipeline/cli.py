@@ -30,6 +30,7 @@ app = typer.Typer(
 
 @app.command()
 def run(
+    context: typer.Context,
     config: Config,
     out: Out = None,
     settings: Settings = None,
@@ -37,7 +38,7 @@ def run(
     redo: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="run this stage again")] = None,
     scheduler: Annotated[str, typer.Option(help="sync, threads, processes, or tcp://HOST:PORT")] = "sync",
     workers: Annotated[int | None, typer.Option(help="how many; default: the cores")] = None,
-    log_format: Annotated[str, typer.Option(help="text or json")] = "text",
+    log_format: Annotated[str, typer.Option(help="text, or json: an object a line on standard error")] = "text",
     quiet: Annotated[bool, typer.Option("--quiet", help="only warnings and errors")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="exit status 2 where the run cannot be right")] = False,
     fail_on: Annotated[
@@ -47,18 +48,18 @@ def run(
     """Runs what is missing or stale; with nothing to do it says so."""
     from activation_atlas.pipeline import commands
     from activation_atlas.pipeline.config import load
+    from activation_atlas.pipeline.ending import ending
     from activation_atlas.pipeline.progress import progress
 
     if log_format not in ("text", "json"):
         raise UserError(f"--log-format {log_format}: choose text or json")
     if fail_on not in (None, "verified"):
         raise UserError(f"--fail-on {fail_on}: there is only verified")
-    loaded = load(config, settings or ())
-    if fail_on and loaded.audit is None:
-        raise UserError(f"--fail-on {fail_on}: nothing is audited; add audit: {{}} to the configuration")
-    lines = log_format == "json" and not quiet
-    told = progress(log_format, quiet)
-    try:
+    told, lines = progress(log_format, quiet), log_format == "json"
+    with ending(told, context.obj):
+        loaded = load(config, settings or ())
+        if fail_on and loaded.audit is None:
+            raise UserError(f"--fail-on {fail_on}: nothing is audited; add audit: {{}} to the configuration")
         done = commands.run(
             loaded,
             out=out,
@@ -70,11 +71,6 @@ def run(
             fail_on=fail_on,
             told=told,
         )
-    except UserError as error:
-        if not lines:
-            raise
-        told.say(str(error), "error")
-        raise typer.Exit(2) from None
     root = done.folder.path
     if not quiet:
         if not done.ran:
@@ -234,7 +230,7 @@ def main() -> None:
     """The command ``activation-atlas``: turns outcomes into exit statuses."""
     stopped = interrupts.heed()
     try:
-        status = app(standalone_mode=False) or 0
+        status = app(standalone_mode=False, obj=stopped) or 0
         if status == 130:  # typer's own answer to an interrupt
             raise KeyboardInterrupt
         sys.exit(status)

@@ -254,14 +254,13 @@ def run(
         entry = Entry(store, config, {"until": until, "redo": list(redo), "scheduler": scheduler})
         try:
             done = made.execute(until, redo)
-            entry.finished(done, made.chosen, strict, fail_on)
+            ended = entry.finished(done, made.chosen, strict, fail_on)
         except BaseException as error:
             with suppress(UserError, OSError):  # a full disk must not hide what happened
                 made.record.fold()
                 store.append(LOG, {"time": now(), "event": "stop", "error": f"{type(error).__name__}: {error}"})
             with suppress(UserError, OSError):
-                entry.stopped(error, made.outcome)
-                tell(store, config, told.say)
+                tell(store, config, entry.stopped(error, made.outcome), told)
             raise
-        tell(store, config, told.say)
+        tell(store, config, ended, told)
         return done

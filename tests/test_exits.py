@@ -2,8 +2,10 @@
 
 import contextlib
 import io
+import json
 import re
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -52,7 +54,7 @@ def caused(tmp_path, monkeypatch):
     config, out = tmp_path / "toy.yaml", tmp_path / "run"
     config.write_text(yaml.safe_dump({"model": {"path": "m.keras"}, "images": {"path": "images"}, "audit": {}}))
 
-    def run(cause):
+    def run(cause, *words):
         made = toy.steps(tmp_path / "numbers.txt", fail_at=2 if cause == "a shard is refused" else None)
         monkeypatch.setattr(runner, "steps", lambda config, about: made)
         raised = {"a fault of ours": ValueError("no luck"), "interrupted": KeyboardInterrupt()}.get(cause)
@@ -75,7 +77,7 @@ def caused(tmp_path, monkeypatch):
             monkeypatch.setattr(history, "findings", lambda store, tables: [found])
         asked = ["--strict"] if "--strict" in cause else []
         asked += ["--fail-on", "verified"] if "--fail-on" in cause or " among " in cause else []
-        status, said = main("run", config, "--out", out, *asked)
+        status, said = main("run", config, "--out", out, *asked, *words)
         return status, said, Store(out).lines("history.jsonl")[-1]
 
     return run
@@ -86,6 +88,39 @@ def test_each_cause_has_its_status_and_the_history_has_the_same(cause, caused):
     status, said, line = caused(cause)
     assert status == CAUSES[cause] == line["status"], said
     assert ("Traceback" in said) is (status == exits.FAULT)
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_a_log_of_json_is_json_to_the_last_line(cause, caused):
+    status, said, line = caused(cause, "--log-format", "json")
+    assert status == CAUSES[cause] == line["status"]
+    events = [json.loads(text) for text in said.splitlines()]
+    times = [datetime.fromisoformat(event["time"]) for event in events]
+    assert times == sorted(times) and all(time.tzinfo for time in times)
+    (told,) = [event for event in events if event["event"] == "run"]
+    assert {key: told[key] for key in line} == line
+    end = events[-1]
+    if status:
+        assert end["level"] == "error" and ("Traceback" in end.get("traceback", "")) is (status == exits.FAULT)
+    assert {e["step"] for e in events if e["event"] == "begin"} <= {"numbers", "squares", "squares (fit)", "total"}
+
+
+def test_a_quiet_log_of_json_is_of_what_went_wrong(caused):
+    def levels(cause):
+        events = [json.loads(text) for text in caused(cause, "--log-format", "json", "--quiet")[1].splitlines()]
+        return [(event["level"], event["message"]) for event in events]
+
+    assert levels("nothing wrong") == [("warning", "an unlucky number")]
+    assert levels("a shard is refused")[-1] == ("error", "shard refused: mend the input")
+    assert [level for level, _ in levels("interrupted")] == ["error"]
+
+
+def test_what_cannot_be_read_is_an_event_too(tmp_path):
+    (tmp_path / "wrong.yaml").write_text("modle: {}")
+    for file, said in (("wrong.yaml", "did you mean model?"), ("none.yaml", "no such file")):
+        status, told = main("run", tmp_path / file, "--log-format", "json")
+        event = json.loads(told)
+        assert status == exits.REFUSED and event["level"] == "error" and said in event["message"]
 
 
 def test_no_status_is_without_a_cause():
