@@ -105,7 +105,7 @@ def test_the_dag_tries_again_what_may_go_on(monkeypatch):
         monkeypatch,
         airflow={},
         airflow_sdk={"dag": decorator(kept), "task": decorator(kept)},
-        airflow_exceptions={"AirflowFailException": failed},
+        airflow_sdk_exceptions={"AirflowFailException": failed},
     )
     for status, error in ((0, None), (1, failed), (2, failed), (3, failed), (4, failed), (130, RuntimeError)):
         called = []
