@@ -74,6 +74,7 @@ def test_what_was_pruned_is_made_again(done):
     folder, store = bench.folder / "again", bench.store("again")
     pages = (folder / "site/index.html").read_bytes()
     assert command("prune", folder, "--keep", "icons", "--dry-run")[1].count("\n") == 3
+    assert command("prune", folder, "--free", "1e-9", "--dry-run")[1].count("\n") == 2
     assert digests(folder) == before
     aside = (images / "stripes/0.png").rename(images.parent / "aside.png")
     one_line(command("prune", folder), f"{images}/stripes/0.png is gone")

@@ -25,7 +25,7 @@ def example(title: str) -> str:
 
 @pytest.fixture
 def command(tmp_path):
-    """A command in the place of ours: ``ran(text)`` has a shell run a line, and gives the words that it was called with."""
+    """A command in the place of ours: ``ran(text)`` has a shell run a line, and gives the words of the call."""
     stand_in, called = tmp_path / "activation-atlas", tmp_path / "called"
     stand_in.write_text(f'#!/bin/sh\nfor word; do echo "$word" >> {called}; done\nexit 4\n')
     stand_in.chmod(0o755)
