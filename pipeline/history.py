@@ -35,7 +35,7 @@ class Entry:
         self._store, self._config = store, config
         self._began = time.monotonic()
         killed = store.read_json(RUNNING)
-        if killed is not None:
+        if killed is not None and not _entered(store, killed):
             began = str(killed.get("started", ""))
             times = (str(event["time"]) for event in reversed(store.lines(LOG)) if "time" in event)
             last = next((time for time in times if time >= began), None)  # null of one that had logged nothing yet
@@ -98,6 +98,12 @@ class Entry:
         self._store.append(NAME, line)
         self._store.remove(RUNNING)
         return line
+
+
+def _entered(store: Store, killed: Line) -> bool:
+    """Whether the run wrote its line and was killed after that."""
+    *_, last = history(store) or [{}]
+    return all(last.get(key) == value for key, value in killed.items())
 
 
 def history(store: Store) -> list[Line]:

@@ -86,6 +86,15 @@ def test_a_run_that_was_killed_before_it_did_anything_has_no_end_of_another(ran)
     assert lines(ran)[0]["outcome"] == "killed" and lines(ran)[0]["ended"] is None
 
 
+def test_a_run_that_was_killed_once_it_had_its_line_has_no_other(ran, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "remove", lambda store, name: None)
+        ran()
+    assert (ran.root / "running.json").exists()
+    ran()
+    assert [line["outcome"] for line in lines(ran)] == ["finished", "finished"]
+
+
 def test_a_run_that_cannot_say_what_it_found_is_no_killed_one(ran, monkeypatch):
     def fail(store, tables):
         raise ValueError("odd table")
