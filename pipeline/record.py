@@ -142,7 +142,8 @@ def doubts(store: Store, steps: Sequence[Step]) -> list[dict[str, str]]:
 
 def about(config: Config) -> dict[str, Any]:
     """How a run was made, without anything that changes from run to run: configuration and versions."""
-    plain = config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"run": {"out"}})
+    told = {"out", "metrics", "webhook"}  # where it goes changes nothing of it
+    plain = config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"run": told})
     plain["images"].pop("storage_options", None)
     return {
         "config": plain,

@@ -70,6 +70,10 @@ def test_a_second_run_does_nothing(small):
     done = run(config, "--out", out)
     assert done.returncode == 0 and "nothing to do" in done.stdout
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*.parquet")} == before
+    first, *_, last = aa.open_run(out).history
+    assert (last["outcome"], last["status"], last["work"], last["images"]) == ("finished", 0, 0, 24)
+    assert first["work"] > 20 and first["stages"]["extract"]["seconds"] > 0
+    assert first["measures"] == last["measures"] and set(first["measures"]) == {"accuracy"}
 
 
 def test_the_server_shows_the_site_and_its_figures_and_nothing_else(small):
