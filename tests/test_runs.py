@@ -45,15 +45,15 @@ def small(tmp_path_factory):
     """A finished run: (configuration, run folder, what the command said)."""
     folder = tmp_path_factory.mktemp("small")
     config = write_config(folder)
-    done = run(config, "--out", folder / "run")
-    assert done.returncode == 0, done.stderr
-    return config, folder / "run", done
+    status, told, said = in_process("run", config, "--out", folder / "run")
+    assert status == 0, said
+    return config, folder / "run", told
 
 
 def test_a_run_leaves_the_tables_and_names_the_page(small):
-    _, out, done = small
+    _, out, told = small
     assert set(Store(out).tables()) == TABLES
-    assert f"open {(out / 'site/index.html').resolve()}" in done.stdout
+    assert f"open {(out / 'site/index.html').resolve()}" in told
     assert (out / "site/index.html").stat().st_size > 10_000
     guide = (ROOT / "docs/guides/run_folder.md").read_text(encoding="utf-8")
     others = {p.name for p in out.iterdir()} - {table.split("/")[0] for table in TABLES}
