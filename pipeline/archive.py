@@ -21,9 +21,10 @@ def save(path: Path, state: State, fingerprint: Mapping[str, Any]) -> None:
     arrays: dict[str, Any] = {k: v for k, v in state.items() if isinstance(v, np.ndarray)}
     rest = {k: v for k, v in state.items() if k not in arrays}
     head = {"fingerprint": fingerprint, "content": state_digest(state), "values": rest}
+    members: dict[str, Any] = {HEAD: np.frombuffer(canonical(head), np.uint8), **dict(sorted(arrays.items()))}
     # numpy writes zip members with a constant date: same state, same bytes.
     with open(path, "wb") as file:
-        np.savez(file, **{HEAD: np.frombuffer(canonical(head), np.uint8)}, **dict(sorted(arrays.items())))
+        np.savez(file, **members)
 
 
 def footer(path: Path) -> tuple[dict[str, Any], str] | None:

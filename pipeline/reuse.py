@@ -57,6 +57,7 @@ def run(store: Store, inputs: StoreInputs, stage: Stage, params: Any, shard: Sha
 
     The rows are those that it would have given of all at once.
     """
+    assert stage.seen is not None
     now = marks(stage.seen(inputs, params, shard))
     kept, old = unchanged(store, stage, params, shard, wanted, now)
     if not kept:

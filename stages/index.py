@@ -73,13 +73,13 @@ def _parts(inputs: Inputs) -> list[list[str]]:
 def stamps(params: Params, shards: Sequence[Shard]) -> list[str]:
     """One string a shard, hashed over all that the listing says of its images (names, labels, sizes, times)."""
     source = _source(params)
-    return [_digest(source.listing.take(integers(_of(shard, source), "int64"))) for shard in shards]
+    return [_digest(source.listing.take(integers(_of(shard, source) or [], "int64"))) for shard in shards]
 
 
 def _of(shard: Shard, source: Source) -> list[int] | None:
     """Rows of a shard's images, None where one is not listed."""
-    found = [source.row_of.get(own) for own in shard.images or ()]
-    return None if None in found else found
+    own = shard.images or ()
+    return [source.row_of[image] for image in own] if all(image in source.row_of for image in own) else None
 
 
 def _seen(inputs: Inputs, params: Params, shard: Shard) -> dict[str, str]:
