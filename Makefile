@@ -53,7 +53,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -q -m "not slow" --ignore=tests/peers -n 2 --dist loadfile $(PYTEST)
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -q -m slow --durations=10 --ignore=tests/peers -n 2 --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest -q -m slow --durations=10 --ignore=tests/peers -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 # A folder of its own beside the environment, which stays as it is: nothing else can come to lean on these libraries.
 # Their lock holds what requirements.lock does not; wheels for Python 3.11, 3.12 and 3.13; passes on 3.11 and 3.13.

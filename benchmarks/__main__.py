@@ -11,6 +11,7 @@ from pathlib import Path
 
 NAMES = (
     "extract",
+    "growth",
     "look",
     "attribution",
     "classview",

@@ -30,6 +30,7 @@ app = typer.Typer(
 
 @app.command()
 def run(
+    context: typer.Context,
     config: Config,
     out: Out = None,
     settings: Settings = None,
@@ -40,7 +41,7 @@ def run(
     repair: Annotated[
         bool, typer.Option("--repair", help="read the run folder through first, and make again what is damaged")
     ] = False,
-    log_format: Annotated[str, typer.Option(help="text or json")] = "text",
+    log_format: Annotated[str, typer.Option(help="text, or json: an object a line on standard error")] = "text",
     quiet: Annotated[bool, typer.Option("--quiet", help="only warnings and errors")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="exit status 2 where the run cannot be right")] = False,
     fail_on: Annotated[
@@ -50,18 +51,18 @@ def run(
     """Runs what is missing or stale; with nothing to do it says so."""
     from activation_atlas.pipeline import commands
     from activation_atlas.pipeline.config import load
+    from activation_atlas.pipeline.ending import ending
     from activation_atlas.pipeline.progress import progress
 
     if log_format not in ("text", "json"):
         raise UserError(f"--log-format {log_format}: choose text or json")
     if fail_on not in (None, "verified"):
         raise UserError(f"--fail-on {fail_on}: there is only verified")
-    loaded = load(config, settings or ())
-    if fail_on and loaded.audit is None:
-        raise UserError(f"--fail-on {fail_on}: nothing is audited; add audit: {{}} to the configuration")
-    lines = log_format == "json" and not quiet
-    told = progress(log_format, quiet)
-    try:
+    told, lines = progress(log_format, quiet), log_format == "json"
+    with ending(told, context.obj):
+        loaded = load(config, settings or ())
+        if fail_on and loaded.audit is None:
+            raise UserError(f"--fail-on {fail_on}: nothing is audited; add audit: {{}} to the configuration")
         done = commands.run(
             loaded,
             out=out,
@@ -70,13 +71,10 @@ def run(
             scheduler=scheduler,
             workers=workers,
             repair=repair,
+            strict=strict,
+            fail_on=fail_on,
             told=told,
         )
-    except UserError as error:
-        if not lines:
-            raise
-        told.say(str(error), "error")
-        raise typer.Exit(2) from None
     root = done.folder.path
     if not quiet:
         if not done.ran:
@@ -89,15 +87,11 @@ def run(
     def end(message: str, level: str) -> None:
         told.say(message, level) if lines else typer.echo(message, err=True)
 
-    status = 0
     if done.too_many_rejected:
         share, allowed = done.rejected_share, done.max_rejects
         end(f"too many rejects: {share:.1%} of the images, extract.max_rejects is {allowed:.1%}", "error")
-        status = 3
-    if fail_on and (found := done.verified):
-        for text in found:
-            end(f"--fail-on verified: {text}", "error")
-        status = 4
+    for text in done.verified if fail_on else ():
+        end(f"--fail-on verified: {text}", "error")
     if done.doubts:
         # Each was told when it was found, which may be hours ago, or in another run: the first, and the last remedy.
         first, last = done.doubts[0].message, done.doubts[-1].remedy
@@ -105,8 +99,7 @@ def run(
         rest = f" (and {more} more {'doubts' if more > 1 else 'doubt'}, see run.json)" if more else ""
         said = f"this run does not seem to be right: {first}; {last}{rest}"
         end(f"--strict: {said}" if strict else said if lines else f"warning: {said}", "error" if strict else "warning")
-        status = 2 if strict else status
-    if status:
+    if status := done.status(strict, fail_on):
         raise typer.Exit(status)
 
 
@@ -167,6 +160,23 @@ def verify(folder: Folder) -> None:
         some = f"{len(found.damages)} of {found.files} files are damaged"
         raise UserError(f"{folder}: {some}; run the same command as before with --repair")
     typer.echo(f"{found.files} files, {found.bytes / 2**20:.1f} MiB: none is damaged")
+
+
+@app.command()
+def prune(
+    folder: Folder,
+    keep: Annotated[
+        list[str] | None, typer.Option(metavar="TABLE", help="what stays: icons, or activations/LAYER; may be repeated")
+    ] = None,
+    free: Annotated[float | None, typer.Option(metavar="GIB", min=0, help="stop once so much is freed")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would go, remove nothing")] = False,
+) -> None:
+    """Removes what the next run makes again: activations first, icons last, never what was found."""
+    from activation_atlas.pipeline import pruning
+
+    gone = pruning.prune(folder, keep or (), None if free is None else free * 2**30, dry_run)
+    for said in pruning.shown(gone, dry_run):
+        typer.echo(said)
 
 
 @app.command()
@@ -240,7 +250,7 @@ def main() -> None:
     """The command ``activation-atlas``: turns outcomes into exit statuses."""
     stopped = interrupts.heed()
     try:
-        status = app(standalone_mode=False) or 0
+        status = app(standalone_mode=False, obj=stopped) or 0
         if status == 130 or (status and stopped):  # typer's own answer to an interrupt; what it broke
             raise KeyboardInterrupt
         sys.exit(status)

@@ -38,6 +38,8 @@ def run(
     scheduler: str = "sync",
     workers: int | None = None,
     repair: bool = False,
+    strict: bool = False,
+    fail_on: str | None = None,
     quiet: bool = False,
     told: Progress | None = None,
 ) -> RunResult:
@@ -56,6 +58,8 @@ def run(
             processes keeps the call below ``if __name__ == "__main__":``.
         workers: how many; default: the cores.
         repair: reads the run folder through first; what is damaged is made again, see :meth:`RunFolder.verify`.
+        strict, fail_on: as of the command. They change nothing but the exit status that the history records, which
+            :meth:`RunResult.status` gives as well.
         quiet: only warnings are told, on standard error.
         told: hears how it goes, in place of standard error.
 
@@ -65,7 +69,7 @@ def run(
     loaded = load(config, settings)
     root = run_folder(loaded, out)
     with told or progress("text", quiet) as told, logged(told):
-        done = runner.run(loaded, str(root), told, until, listed(redo), scheduler, workers, repair)
+        done = runner.run(loaded, str(root), told, until, listed(redo), scheduler, workers, repair, strict, fail_on)
     doubts = tuple(Doubt(doubt["message"], doubt["remedy"]) for doubt in done.doubts)
     folder = RunFolder(root, loaded.images.storage_options)
     # A key of the configuration, whichever stage has it.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError, create_model, model_validator
+from pydantic import Field, SecretStr, ValidationError, create_model, model_validator
 
 from activation_atlas import stages
 from activation_atlas.pipeline.invalid import one_line
@@ -47,6 +47,18 @@ class RunSpec(Spec):
         "processes, and of Dask workers of one thread. It counts what a worker does first, opening the model; default: "
         "a shard takes as long as it takes",
     )
+    metrics: str | None = Field(
+        None, description="a file of what the run came to, in Prometheus' text format: NAME.prom for node_exporter"
+    )
+    webhook: SecretStr | None = Field(
+        None, description="a URL to which what is new or worse than in the run before is posted, e.g. ${ATLAS_WEBHOOK}"
+    )
+
+    @model_validator(mode="after")
+    def _checks(self) -> RunSpec:
+        if self.webhook is not None and not self.webhook.get_secret_value().startswith(("https://", "http://")):
+            raise ValueError("webhook must begin with https:// or http://")
+        return self
 
 
 class AtlasSpec(ViewSpec):

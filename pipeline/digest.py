@@ -21,9 +21,10 @@ def content_digest(table: pa.Table) -> str:
 
 
 def state_digest(state: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) over a state's plain values and its arrays."""
+    """SHA-256 (hex) over a state's plain values and its arrays, but for what is only ``told``."""
     arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
-    digest = hashlib.sha256(canonical({name: value for name, value in state.items() if name not in arrays}))
+    rest = {name: value for name, value in state.items() if name not in arrays and name != "told"}
+    digest = hashlib.sha256(canonical(rest))
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name}{array.dtype.str}{array.shape}".encode())

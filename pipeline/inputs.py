@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from activation_atlas.pipeline.store import Store
 from activation_atlas.stages.stage import State, UserError
@@ -15,6 +17,8 @@ class StoreInputs:
 
     def __init__(self, store: Store, stage: str, label: str):
         self._store, self._stage, self._label = store, stage, label
+        self._only: dict[str, frozenset[str]] = {}
+        self._before: State | None = None
         self.warnings: list[str] = []
         self.notes: list[str] = []
 
@@ -22,7 +26,24 @@ class StoreInputs:
         return self._store.parts(table)
 
     def part(self, table: str, index: int, columns: Sequence[str] | None = None) -> pa.Table:
-        return self._store.read(table, index, columns)
+        wanted = self._only.get(table)
+        if wanted is None:
+            return self._store.read(table, index, columns)
+        found = self._store.read(table, index, None if columns is None else list(dict.fromkeys(["image_id", *columns])))
+        found = found.filter(pc.is_in(found["image_id"], value_set=pa.array(sorted(wanted), pa.string())))
+        return found if columns is None else found.select(list(columns))
+
+    def remembering(self, before: State | None) -> StoreInputs:
+        """The same, with a state of before; it warns as this one."""
+        made = copy(self)
+        made._before = before
+        return made
+
+    def narrowed(self, tables: Sequence[str], images: frozenset[str]) -> StoreInputs:
+        """The same, but :meth:`part` gives of these tables only rows of these images; it warns as this one."""
+        made = copy(self)
+        made._only = dict.fromkeys(tables, images)
+        return made
 
     def stream(self, table: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         return (self._store.read(table, k, columns) for k in range(self._store.parts(table)))
@@ -37,6 +58,9 @@ class StoreInputs:
         if stage is None:
             stage, label = self._stage, self._label if label is None else label
         return self._store.read_state(stage, label or "")
+
+    def before(self) -> State | None:
+        return self._before
 
     def digest(self, table: str) -> str:
         return self._store.digest(table)

@@ -7,6 +7,10 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
+from activation_atlas.pipeline import exits
+
+GO_ON = "interrupted: run the same command again to go on"
+
 
 def heed() -> list[int]:
     """From now on SIGINT and SIGTERM raise KeyboardInterrupt, and are noted in what is returned."""
@@ -23,5 +27,5 @@ def heed() -> list[int]:
 
 def interrupted() -> NoReturn:
     """Ends the command; nothing that was finished is lost."""
-    print("interrupted: run the same command again to go on", file=sys.stderr)
-    sys.exit(130)
+    print(GO_ON, file=sys.stderr)
+    sys.exit(exits.INTERRUPTED)

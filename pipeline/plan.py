@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from activation_atlas.pipeline.inputs import StoreInputs
+from activation_atlas.pipeline.reuse import KEPT
 from activation_atlas.pipeline.store import Store
 from activation_atlas.stages.caches import cached
 from activation_atlas.stages.stage import Shard, Stage, UserError
@@ -85,19 +86,22 @@ class Planner:
             return None
         wanted = self._fit_fingerprint(step)
         footer = self.store.state_footer(step.stage.name, step.label)
-        return None if footer and footer[0] == wanted else self._work(step, None, wanted)
+        made = dict(footer[0]) if footer else None
+        if made and step.stage.keeps(step.params):
+            made.pop(KEPT, None)
+        return None if made == wanted else self._work(step, None, wanted)
 
     def plan(self, step: Step) -> StepPlan:
         """The shards of a step whose fit is current and whose inputs are complete."""
         stage, store = step.stage, self.store
-        stamps = stage.stamps(step.params) if stage.stamps else None
         shards = stage.shards(StoreInputs(store, stage.name, step.label), step.params)
+        stamps = stage.stamps(step.params, shards) if stage.stamps else None
         known = stamped(store) if stamps is not None else {}
-        result = StepPlan(step, len(shards), items=shards[-1].stop if shards else 0)
+        result = StepPlan(step, len(shards), items=sum(shard.stop - shard.start for shard in shards))
         tables = stage.writes(step.params)
         base = self._shard_fingerprint(step)
         for shard in shards:
-            wanted = {**base, **self._part_inputs(step, shard), "shard": [shard.index, shard.start, shard.stop]}
+            wanted = {**base, **self._part_inputs(step, shard), **_bounds(shard)}
             stamp = stamps[shard.index] if stamps else None
             if stage.files:
                 reason = differs(store.files_footer(stage.name), wanted)
@@ -206,6 +210,13 @@ class Planner:
             self._hashes[path] = [*mark, digest]
             self._new_hashes = True
         return self._hashes[path][2]
+
+
+def _bounds(shard: Shard) -> dict[str, Any]:
+    if shard.images is None:
+        return {"shard": [shard.index, shard.start, shard.stop]}
+    told = hashlib.sha256("\n".join(shard.images).encode()).hexdigest()[:32]
+    return {"shard": shard.index, "images": f"{len(shard.images)}, {told}"}
 
 
 def stamped(store: Store) -> dict[str, str]:

@@ -7,8 +7,10 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -24,6 +26,9 @@ class Progress(AbstractContextManager):
     def say(self, message: str, level: str = "info") -> None:
         if level == "warning":
             print(f"warning: {message}", file=sys.stderr)
+
+    def over(self, line: Mapping[str, Any]) -> None:
+        """The run has ended, as its line of the history says."""
 
     def __exit__(self, *_: Any) -> None: ...
 
@@ -119,10 +124,18 @@ class Plain(Paced):
 
 
 class JsonLines(Paced):
-    """One JSON object per event, on standard error."""
+    """One JSON object per event, on standard error; of a quiet one only warnings and errors."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        super().__init__()
+        self._quiet = quiet
 
     def _event(self, **event: Any) -> None:
-        print(json.dumps(event, ensure_ascii=False), file=sys.stderr, flush=True)
+        if self._quiet and event.get("level", "info") == "info":
+            return
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        # One write: what another thread says must not come between the line and its end.
+        print(json.dumps({"time": time, **event}, ensure_ascii=False) + "\n", end="", file=sys.stderr, flush=True)
 
     def begin(self, step: str, todo: int, shards: int, reason: str) -> None:
         self._event(event="begin", step=step, todo=todo, shards=shards, reason=reason)
@@ -147,6 +160,15 @@ class JsonLines(Paced):
 
     def say(self, message: str, level: str = "info") -> None:
         self._event(event="message", level=level, message=message)
+
+    def over(self, line: Mapping[str, Any]) -> None:
+        self._event(event="run", **line)
+
+    def fault(self, error: BaseException) -> None:
+        """What is told of a fault of ours."""
+        text = "".join(traceback.format_exception(error))
+        message = f"this is a fault of ours: {' '.join(f'{type(error).__name__}: {error}'.split())}"
+        self._event(event="message", level="error", message=message, traceback=text)
 
 
 class Bars(Progress):
@@ -256,7 +278,8 @@ def logged(told: Progress) -> Iterator[None]:
 
 def progress(log_format: str, quiet: bool) -> Progress:
     """The way of telling that fits."""
+    if log_format == "json":
+        return JsonLines(quiet)
     if quiet:
         return Progress()
-    kinds: dict[str, Callable[[], Progress]] = {"json": JsonLines, "text": Bars if sys.stderr.isatty() else Plain}
-    return kinds[log_format]()
+    return Bars() if sys.stderr.isatty() else Plain()

@@ -73,8 +73,8 @@ class Record:
         store, values, metrics = self._store, self._values, {}
         for step in steps:
             if step.stage.fit is not None and store.state_footer(step.stage.name, step.label):
-                said = store.read_state(step.stage.name, step.label).get("metrics")
-                if said:
+                state = store.read_state(step.stage.name, step.label)
+                if said := {**state.get("metrics", {}), **({"kept": state["told"]} if "told" in state else {})}:
                     metrics[step.name] = said
         images, lost = counts(store, steps)
         known = {step.name for step in steps}
@@ -142,7 +142,8 @@ def doubts(store: Store, steps: Sequence[Step]) -> list[dict[str, str]]:
 
 def about(config: Config) -> dict[str, Any]:
     """How a run was made, without anything that changes from run to run: configuration and versions."""
-    plain = config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"run": {"out"}})
+    told = {"out", "metrics", "webhook"}  # where it goes changes nothing of it
+    plain = config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"run": told})
     plain["images"].pop("storage_options", None)
     return {
         "config": plain,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pyarrow as pa
 
+from activation_atlas.pipeline import exits
+from activation_atlas.pipeline.history import history
 from activation_atlas.pipeline.lock import LOCK
 from activation_atlas.pipeline.record import NAME, read, rejected
 from activation_atlas.pipeline.store import Store
@@ -180,6 +182,11 @@ class RunFolder:
         return verify(self._store)
 
     @property
+    def history(self) -> list[dict[str, Any]]:
+        """A mapping for each run of the folder, oldest first: when, how it ended, what it took, counted and found."""
+        return history(self._store)
+
+    @property
     def finished(self) -> bool:
         """Whether the last run came to its end."""
         return "finished" in self.record
@@ -252,6 +259,15 @@ class RunResult:
             return []
         rows = self.folder.table("cues").sort_values("rank")
         return [str(text) for text in rows["text"][rows["verdict"] == "verified"]]
+
+    def status(self, strict: bool = False, fail_on: str | None = None) -> int:
+        """The exit status that the command ends with: 0, or 2 to 4 where something is to be looked at.
+
+        Args:
+            strict: a run that cannot be right counts. fail_on: ``verified``: a verified cue of an audit does.
+        """
+        found = fail_on is not None and bool(self.verified)
+        return exits.ending(rejects=self.too_many_rejected, found=found, doubted=strict and bool(self.doubts))
 
     @property
     def page(self) -> Path | None:

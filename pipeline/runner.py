@@ -13,7 +13,9 @@ from activation_atlas.pipeline.config import Config
 from activation_atlas.pipeline.cost import line
 from activation_atlas.pipeline.executors import Map, executor
 from activation_atlas.pipeline.foresight import foresee
+from activation_atlas.pipeline.history import Entry
 from activation_atlas.pipeline.inputs import StoreInputs, Unread
+from activation_atlas.pipeline.outlets import tell
 from activation_atlas.pipeline.plan import STAMPS, Planner, Step, StepPlan, Work, compact
 from activation_atlas.pipeline.progress import Progress
 from activation_atlas.pipeline.record import Record, about, counts, doubts, now
@@ -33,6 +35,9 @@ class Outcome:
         rejected, images: of the source's images, those that are in a table of rejects.
         doubts: message and remedy of each that says that the run cannot be right.
         page: the file to open.
+        stages: pieces of work that were done of each, and seconds.
+        warnings: told, each once.
+        peak_mib: of any of its processes.
     """
 
     ran: int = 0
@@ -40,6 +45,9 @@ class Outcome:
     images: int = 0
     doubts: list[dict[str, str]] = field(default_factory=list)
     page: str | None = None
+    stages: dict[str, dict[str, float]] = field(default_factory=dict)
+    warnings: int = 0
+    peak_mib: float = 0.0
 
 
 class Run:
@@ -138,9 +146,14 @@ class Run:
             self.store.append(STAMPS, asked)  # what is half read when a run is killed is of no known time
         started, rows = time.perf_counter(), 0
         before = self.spent.get(name, self.record.spent(name))
+        did = self.outcome.stages.setdefault(name, {"work": 0, "seconds": 0.0})
+        did_before = did["seconds"]
         for done in run(watchdog.working(todo, self.config.run.shard_timeout), todo):
             rows += done.rows
             self.outcome.ran += 1
+            self.outcome.peak_mib = max(self.outcome.peak_mib, done.peak_mib)
+            did["work"] += 1
+            did["seconds"] = round(did_before + time.perf_counter() - started, 3)
             if done.work.stamp is not None:
                 self.store.append(STAMPS, {_key(done.work): done.work.stamp})
             self._log(done)
@@ -170,6 +183,7 @@ class Run:
         for level, message in said:
             if message not in self.said:
                 self.said.add(message)
+                self.outcome.warnings += level == "warning"
                 self.store.append(LOG, {"time": now(), level: message})
                 self.told.say(message, level)
 
@@ -196,7 +210,8 @@ class Run:
 
     def _finish(self, done: list[Step]) -> None:
         outcome = self.outcome
-        self.record.finish(self.chosen, peak_mib())
+        outcome.peak_mib = max(outcome.peak_mib, peak_mib())
+        self.record.finish(self.chosen, outcome.peak_mib)
         self.planner.save()
         self.store.append(LOG, {"time": now(), "event": "finish", "ran": outcome.ran})
         outcome.images, outcome.rejected = counts(self.store, done)
@@ -238,8 +253,13 @@ def run(
     scheduler: str = "sync",
     workers: int | None = None,
     repair: bool = False,
+    strict: bool = False,
+    fail_on: str | None = None,
 ) -> Outcome:
-    """Runs what is missing or stale of ``config`` in the folder ``root``.
+    """Runs what is missing or stale of ``config`` in the folder ``root``, and enters that in its history.
+
+    Args:
+        strict, fail_on: as of the command, whose exit status the history has.
 
     Raises:
         UserError: something the user can mend; everything finished so far is kept.
@@ -247,10 +267,16 @@ def run(
     store = Store(root)
     with store.lock():
         made = Run(config, store, told, scheduler, workers)
+        entry = Entry(store, config, {"until": until, "redo": list(redo), "scheduler": scheduler})
         try:
-            return made.execute(until, redo, repair)
+            done = made.execute(until, redo, repair)
+            ended = entry.finished(done, made.chosen, strict, fail_on)
         except BaseException as error:
             with suppress(UserError, OSError):  # a full disk must not hide what happened
                 made.record.fold()
                 store.append(LOG, {"time": now(), "event": "stop", "error": f"{type(error).__name__}: {error}"})
+            with suppress(UserError, OSError):
+                tell(store, config, entry.stopped(error, made.outcome), told)
             raise
+        tell(store, config, ended, told)
+        return done

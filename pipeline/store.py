@@ -10,18 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from activation_atlas.pipeline import journal
-from activation_atlas.pipeline.digest import canonical, content_digest, state_digest
+from activation_atlas.pipeline import archive, journal
+from activation_atlas.pipeline.digest import canonical, content_digest
 from activation_atlas.pipeline.faults import DAMAGED, one_line, unreadable, unwritable
 from activation_atlas.pipeline.lock import hold
 from activation_atlas.pipeline.seal import MARK, seal
@@ -30,6 +29,7 @@ from activation_atlas.stages.transient import patiently
 
 FINGERPRINT = b"atlas.fingerprint"
 CONTENT = b"atlas.content"
+MARKS = b"atlas.images"
 TEMPORARY = ".tmp-"
 LOG = "log.jsonl"
 
@@ -65,12 +65,21 @@ class Store:
 
     def footer(self, table: str, index: int) -> tuple[dict[str, Any], str] | None:
         """(fingerprint, content digest) of a part; None where it is absent or unreadable."""
-        path = self.part_path(table, index)
+        said = self._said(table, index)
         try:
-            metadata = pq.read_metadata(path).metadata or {}
-            return json.loads(metadata[FINGERPRINT]), metadata[CONTENT].decode()
-        except (*DAMAGED, KeyError, ValueError):
+            return json.loads(said[FINGERPRINT]), said[CONTENT].decode()
+        except (KeyError, ValueError):
             return None
+
+    def marks(self, table: str, index: int) -> list[str]:
+        """Marks of the images that a part is of, see :mod:`pipeline.reuse`; none where it has none."""
+        return self._said(table, index).get(MARKS, b"").decode().split()
+
+    def _said(self, table: str, index: int) -> dict[bytes, bytes]:
+        try:
+            return pq.read_metadata(self.part_path(table, index)).metadata or {}
+        except DAMAGED:
+            return {}
 
     def content(self, table: str, index: int) -> str | None:
         """Content digest of a part; None where it is absent or unreadable. A file that stays is opened once."""
@@ -104,10 +113,14 @@ class Store:
         except DAMAGED as error:
             raise unreadable(error, path) from None
 
-    def write(self, table: str, index: int, data: pa.Table, fingerprint: Mapping[str, Any]) -> int:
+    def write(
+        self, table: str, index: int, data: pa.Table, fingerprint: Mapping[str, Any], marks: Iterable[str] = ()
+    ) -> int:
         """Writes one part; returns its bytes."""
         data = data.replace_schema_metadata(None).combine_chunks()
         metadata = {FINGERPRINT: canonical(fingerprint), CONTENT: content_digest(data).encode(), MARK: b"sha256"}
+        if marks := sorted(marks):
+            metadata[MARKS] = " ".join(marks).encode()
         texts = [f.name for f in data.schema if pa.types.is_string(f.type)]
 
         def save(path: Path) -> None:
@@ -163,38 +176,13 @@ class Store:
         return self.root / "state" / (f"{stage}/{label}.npz" if label else f"{stage}.npz")
 
     def write_state(self, stage: str, label: str, state: State, fingerprint: Mapping[str, Any]) -> int:
-        arrays: dict[str, Any] = {k: v for k, v in state.items() if isinstance(v, np.ndarray)}
-        rest = {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}
-        head = {"fingerprint": fingerprint, "content": state_digest(state), "values": rest}
-
-        def save(path: Path) -> None:
-            # numpy writes zip members with a constant date: same state, same bytes.
-            with open(path, "wb") as file:
-                np.savez(file, __head__=np.frombuffer(canonical(head), np.uint8), **dict(sorted(arrays.items())))
-
-        return self._replace(self.state_path(stage, label), save)
-
-    def _state_head(self, stage: str, label: str) -> dict[str, Any] | None:
-        try:
-            with open(self.state_path(stage, label), "rb") as file, np.load(file, allow_pickle=False) as data:
-                return json.loads(bytes(data["__head__"]))
-        except Exception:  # a damaged archive fails in many ways
-            return None
+        return self._replace(self.state_path(stage, label), lambda path: archive.save(path, state, fingerprint))
 
     def state_footer(self, stage: str, label: str) -> tuple[dict[str, Any], str] | None:
-        head = self._state_head(stage, label)
-        return (head["fingerprint"], head["content"]) if head else None
+        return archive.footer(self.state_path(stage, label))
 
     def read_state(self, stage: str, label: str) -> State:
-        path = self.state_path(stage, label)
-        if not path.exists():
-            raise UserError(f"{path} is missing: run the pipeline again to restore it")
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                head = json.loads(bytes(data["__head__"]))
-                return {**head["values"], **{k: data[k] for k in data.files if k != "__head__"}}
-        except Exception as error:
-            raise unreadable(error, path) from None
+        return archive.load(self.state_path(stage, label))
 
     # -- files (site, figures) and small records -------------------------------
 

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from activation_atlas import stages
+from activation_atlas.pipeline import reuse
 from activation_atlas.pipeline.inputs import StoreInputs
 from activation_atlas.pipeline.plan import Work, library_version
 from activation_atlas.pipeline.progress import gathered
@@ -40,24 +41,28 @@ def work(task: Work) -> Done:
     stage = stages.stage(task.stage)
     _check_versions(task, stage)
     inputs = StoreInputs(store, task.stage, task.label)
-    rows = 0
+    rows, marks = 0, {}
     # A Dask worker at an address may have several threads.
     with nullcontext() if stage.threads else _ALONE, gathered(inputs.warn):
-        if task.shard is not None:
+        if task.shard is not None and stage.seen is not None:
+            output, marks = reuse.run(store, inputs, stage, task.params, task.shard, task.fingerprint)
+        elif task.shard is not None:
             output = stage.run(inputs, task.params, task.shard)
         elif stage.fit is not None:
-            output = stage.fit(inputs, task.params)
+            output, fingerprint = reuse.fit(store, inputs, stage, task.label, task.params, task.fingerprint)
         else:
             raise RuntimeError(f"stage {task.stage} has no fit")
     if task.shard is None:
-        size = store.write_state(task.stage, task.label, output, task.fingerprint)
+        size = store.write_state(task.stage, task.label, output, fingerprint)
     elif stage.files:
         size = store.write_files(task.stage, output, task.fingerprint)
     else:
         declared = set(stage.writes(task.params))
         if set(output) != declared:
             raise RuntimeError(f"stage {task.stage} wrote {sorted(output)}, declares {sorted(declared)}")
-        size = sum(store.write(t, task.shard.index, output[t], task.fingerprint) for t in sorted(output))
+        size = sum(
+            store.write(t, task.shard.index, output[t], task.fingerprint, marks.values()) for t in sorted(output)
+        )
         rows = sum(table.num_rows for table in output.values())
     return Done(task, time.perf_counter() - started, rows, size, inputs.warnings, _process(), peak_mib(), inputs.notes)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -17,6 +18,8 @@ from activation_atlas.stages.classes import WORDNET
 from activation_atlas.stages.drawing.numbers import plural
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.sources import Source, open_source, read_images
+from activation_atlas.stages.sources.assignment import assign
+from activation_atlas.stages.sources.rows import integers
 from activation_atlas.stages.specs import Grown, ListedImages, Spec, black_and_white
 from activation_atlas.stages.stage import Inputs, Shard, Stage, UserError
 from activation_atlas.stages.tasks import assigned, labelled, task_named, task_of
@@ -36,7 +39,8 @@ class Params(Grown, Spec):
     task: str | None = Field(None, description="what labels are to be: model.task; None: auto")
     numbering: bool = Field(True, description="whether label names may be numbered where no class names are given")
     seed: int = 0
-    shard_images: int = Field(256, gt=0, description="images of a part")
+    # Parts that are there stay as they are: what is made of an image does not depend on its part.
+    shard_images: int = Field(256, gt=0, exclude=True, description="most images of a part")
 
 
 def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
@@ -47,18 +51,42 @@ def _steps(asked: Sections) -> list[tuple[str, dict[str, Any]]]:
     return [("", {"images": asked.images, **labels, "seed": run.seed, "shard_images": run.shard_images})]
 
 
-def shards(inputs: Inputs | None, params: Params) -> list[Shard]:
-    """``shard_images`` rows of the listing each, in source order."""
-    return _bounds(_source(params), params)
-
-
-def stamps(params: Params) -> list[str]:
-    """One string a shard, hashed over all that the listing says of its images (names, labels, sizes, times).
+def shards(inputs: Inputs, params: Params) -> list[Shard]:
+    """The images of each part, at most ``shard_images``: those that it holds and that are still listed, and new ones.
 
     Lists the source anew; reads no image.
     """
-    source = _source(params, refresh=True)
-    return [_digest(source.listing.slice(s.start, s.stop - s.start)) for s in _bounds(source, params)]
+    listed = _source(params, refresh=True).listing["image_id"].to_pylist()
+    parts = assign(_parts(inputs), listed, params.shard_images)
+    return [Shard(k, 0, len(rows), tuple(listed[row] for row in rows)) for k, rows in enumerate(parts)]
+
+
+def _parts(inputs: Inputs) -> list[list[str]]:
+    """Ids of the images of each part that is there as a whole."""
+    count = min(inputs.parts(table) for table in ("images", LEVELS, REJECTS))
+    return [
+        [own for table in ("images", REJECTS) for own in inputs.part(table, k, ["image_id"])["image_id"].to_pylist()]
+        for k in range(count)
+    ]
+
+
+def stamps(params: Params, shards: Sequence[Shard]) -> list[str]:
+    """One string a shard, hashed over all that the listing says of its images (names, labels, sizes, times)."""
+    source = _source(params)
+    return [_digest(source.listing.take(integers(_of(shard, source) or [], "int64"))) for shard in shards]
+
+
+def _of(shard: Shard, source: Source) -> list[int] | None:
+    """Rows of a shard's images, None where one is not listed."""
+    own = shard.images or ()
+    return [source.row_of[image] for image in own] if all(image in source.row_of for image in own) else None
+
+
+def _seen(inputs: Inputs, params: Params, shard: Shard) -> dict[str, str]:
+    """All that the listing says of each image."""
+    source = _source(params)
+    rows = source.row_of
+    return {own: _digest(source.listing.slice(rows[own], 1)) for own in shard.images or () if own in rows}
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
@@ -69,16 +97,13 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
         UserError: the source is no longer what it was when the shards were counted.
     """
     source = _source(params)
-    if shard not in _bounds(source, params):
+    here = _of(shard, source)
+    if here is None:
         source = _source(params, refresh=True)
-        if shard not in _bounds(source, params):
-            raise UserError(f"images.path: {params.images.path} changed while it was being read: run again")
-    if shard.index == 0:
-        for message in source.warnings:
-            inputs.warn(message)
-        if source.classes and params.classes is None and not task_named(params.task or "auto").measured:
-            inputs.warn(_numbered(source))
-    rows = source.listing.slice(shard.start, shard.stop - shard.start)
+        here = _of(shard, source)
+    if here is None:
+        raise UserError(f"images.path: {params.images.path} changed while it was being read: run again")
+    rows = source.listing.take(integers(here, "int64"))
     kept, found, spans, reasons, series = [], [], {}, rows["reject"].to_pylist(), False
     usable = [k for k, reason in enumerate(reasons) if reason is None]
     uris = rows["uri"].to_pylist()
@@ -103,7 +128,13 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
 
 
 def _end(inputs: Inputs, params: Params) -> None:
-    """Warns of images of more than 8 bits that are read darker than they are meant, counted over all of them."""
+    """Warns of what the source says of all images together, and of images of more than 8 bits that are read darker
+    than they are meant, counted over all of them."""
+    source = _source(params)
+    for message in source.warnings:
+        inputs.warn(message)
+    if source.classes and params.classes is None and not task_named(params.task or "auto").measured:
+        inputs.warn(_numbered(source))
     read = (row for part in inputs.stream(LEVELS) for row in part.drop_columns("image_id").to_pylist())
     for message in told(
         [Span(**row) for row in read], black_and_white(params.images.levels), "images.levels: [BLACK, WHITE]"
@@ -184,11 +215,6 @@ def _numbered(source: Source) -> str:
     return f"label names are numbered in their order ({first}, ...): give model.classes if the model's order is another"
 
 
-def _bounds(source: Source, params: Params) -> list[Shard]:
-    count, step = source.listing.num_rows, params.shard_images
-    return [Shard(k, start, min(start + step, count)) for k, start in enumerate(range(0, count, step))]
-
-
 def _digest(rows: pa.Table) -> str:
     said: dict[str, Any] = rows.to_pydict()
     return hashlib.sha256(repr(said).encode()).hexdigest()[:32]
@@ -224,7 +250,7 @@ def _rejects(rows: pa.Table, reasons: list[str | None]) -> pa.Table:
 
 STAGE = Stage(
     name="index",
-    version=3,
+    version=4,
     about="lists the source, and hashes and measures every image",
     params=Params,
     shards=shards,
@@ -235,6 +261,7 @@ STAGE = Stage(
     end=_end,
     check=("extract", _check),
     stamps=stamps,
+    seen=_seen,
     steps=_steps,
     rejects=lambda params: (REJECTS,),
 )

@@ -53,11 +53,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Shard:
-    """A slice of a stage's work: items ``start`` to ``stop`` (exclusive), part number ``index``."""
+    """A slice of a stage's work: items ``start`` to ``stop`` (exclusive), part number ``index``.
+
+    Attributes:
+        images: ids of the images it is of, where these are no slice: in a stage that lists the source.
+    """
 
     index: int
     start: int
     stop: int
+    images: tuple[str, ...] | None = None
 
 
 class Inputs(Protocol):
@@ -84,6 +89,11 @@ class Inputs(Protocol):
 
     def state(self, stage: str | None = None, label: str | None = None) -> State:
         """What a stage's ``fit`` learned (default: the calling stage's own, for its own label)."""
+        ...
+
+    def before(self) -> State | None:
+        """What :attr:`Stage.fit` learned when its inputs were others and all else the same; None where it did not, and
+        in a stage that does not keep it."""
         ...
 
     def digest(self, table: str) -> str:
@@ -115,7 +125,9 @@ class Stage:
         reads: ``(params) -> {table name: "part" | "all"}``: what ``run`` reads; ``"part"``
             means that shard k reads part k only.
         writes: ``(params) -> table names``.
-        fit: ``(inputs, params) -> State``; runs once, before any shard.
+        fit: ``(inputs, params) -> State``; runs once, before any shard. What stands in the state under ``told`` is for
+            the run's record: nothing is computed from it, and the shards stay current when it changes.
+        keeps: ``(params) -> whether`` its fit asks for what it learned :meth:`Inputs.before`, and may stay with it.
         fit_reads: ``(params) -> table names`` that ``fit`` reads, all parts of each.
         state_of: ``(params) -> {(stage, label)}``: other stages' states it reads.
         libraries: distributions whose version is part of the fingerprint.
@@ -126,8 +138,11 @@ class Stage:
             every run: cheap.
         check: (stage, ``(inputs, params)``): refuses what only that stage's state can tell to be wrong, a class
             or a layer. Called as soon as its fit is current, before its shards: not hours later. Raises UserError.
-        stamps: ``(params) -> one string per shard`` for a stage that reads the outside world
+        stamps: ``(params, shards) -> one string per shard`` for a stage that reads the outside world
             instead of tables: a shard whose stamp changed is stale. Cheap: names, sizes, times.
+        seen: ``(inputs, params, shard) -> {image id: what its rows are made from}``, of a stage whose rows of an image
+            depend on no other image, and whose tables all have ``image_id`` and are sorted by it: a part that is
+            written anew takes over the rows of images of which that is unchanged.
         section: the model of a section of the configuration that is called as the stage, and None where it is not
             given. (Those of the stages that ship are fields of :class:`pipeline.config.Config`.)
         steps: ``(sections) -> (label, values of params)`` of each of its steps, see :class:`stages.sections.Sections`.
@@ -158,7 +173,9 @@ class Stage:
     files: bool = False
     end: Callable[[Inputs, Any], object] | None = None
     check: tuple[str, Callable[[Inputs, Any], object]] | None = None
-    stamps: Callable[[Any], list[str]] | None = None
+    stamps: Callable[[Any, Sequence[Shard]], list[str]] | None = None
+    seen: Callable[[Inputs, Any, Shard], Mapping[str, str]] | None = None
+    keeps: Callable[[Any], bool] = lambda params: False
     section: type[BaseModel] | None = None
     steps: Callable[[Any], Iterable[tuple[str, Mapping[str, Any]]]] = lambda sections: ()
     rejects: Callable[[Any], Sequence[str]] = lambda params: ()

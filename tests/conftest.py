@@ -38,3 +38,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Small models get the same weights at every run: some need not be sound (dead units, a gate that hardly acts)."""
     if (keras := sys.modules.get("keras")) is not None:
         keras.utils.set_random_seed(0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Notebooks first, then whole runs: what takes minutes and begins last leaves the other cores idle."""
+    items.sort(key=lambda item: (item.path.parent != ROOT / "tests", not item.path.name.startswith("test_notebooks")))

@@ -32,6 +32,9 @@ class MemoryInputs:
         self.warnings: list[str] = []
         self.notes: list[str] = []
 
+    def before(self) -> State | None:
+        return self.states.get((self.stage, self.label))
+
     def parts(self, table: str) -> int:
         return len(self.tables.get(table, ()))
 
@@ -59,7 +62,7 @@ class MemoryInputs:
         self.notes.append(message)
 
     def run(self, stage: Stage, params: Any, label: str = "") -> dict[str, Any]:
-        """Fit and run every shard of ``stage`` as the runner would; what it wrote (tables whole, or files)."""
+        """Fit, run every shard and end ``stage`` as the runner would; what it wrote (tables whole, or files)."""
         self.stage, self.label = stage.name, label
         if stage.fit is not None:
             self.states[stage.name, label] = stage.fit(self, params)
@@ -70,6 +73,8 @@ class MemoryInputs:
         if stage.files:
             return {name: found[-1] for name, found in written.items()}
         self.tables.update(written)
+        if stage.end is not None:
+            stage.end(self, params)
         return {name: pa.concat_tables(found) for name, found in written.items()}
 
 

@@ -36,7 +36,7 @@ def write_images(folder: Path, per_class: int = 8, size: int = 32) -> Path:
     return folder
 
 
-def write_model(path: Path, size: int = 32) -> Path:
+def write_model(path: Path, size: int = 32, channels: int = 12) -> Path:
     """Two convolutions, an average, a softmax; fixed random weights that do react to the images."""
     import keras
 
@@ -47,7 +47,7 @@ def write_model(path: Path, size: int = 32) -> Path:
             keras.Input((size, size, 3)),
             layers.Rescaling(1 / 127.5, offset=-1),
             layers.Conv2D(8, 5, strides=2, padding="same", activation="relu", name="first"),
-            layers.Conv2D(12, 3, strides=2, padding="same", activation="relu", name="second"),
+            layers.Conv2D(channels, 3, strides=2, padding="same", activation="relu", name="second"),
             layers.GlobalAveragePooling2D(name="global_average_pooling2d"),
             layers.Dense(len(CLASSES), activation="softmax", name="dense"),
         ]

@@ -69,6 +69,28 @@ def test_changed_removed_and_added_images(done):
 
 
 @pytest.mark.slow
+def test_what_was_pruned_is_made_again(done):
+    bench, images, before = done
+    folder, store = bench.folder / "again", bench.store("again")
+    pages = (folder / "site/index.html").read_bytes()
+    assert command("prune", folder, "--keep", "icons", "--dry-run")[1].count("\n") == 3
+    assert command("prune", folder, "--free", "1e-9", "--dry-run")[1].count("\n") == 2
+    assert digests(folder) == before
+    aside = (images / "stripes/0.png").rename(images.parent / "aside.png")
+    one_line(command("prune", folder), f"{images}/stripes/0.png is gone")
+    aside.rename(images / "stripes/0.png")
+    size = sum(store.size(t) for t in ("activations/second", "moments/second", "icons/all"))
+    code, said, _ = command("prune", folder)
+    assert code == 0 and said.splitlines()[-1].startswith(f"{size / 2**20:.1f} MiB freed")
+    assert not {"activations/second", "moments/second", "icons/all"} & {*store.tables()}
+    assert {"predictions", "layouts/all", "cells/all", "doubts"} <= {*store.tables()}
+    assert (folder / "site/index.html").read_bytes() == pages
+    assert bench.did("again", OWN) == ["extract", "moments", "render"]
+    assert digests(folder) == before and (folder / "site/index.html").read_bytes() == pages
+    assert not bench.did("again", OWN)
+
+
+@pytest.mark.slow
 def test_only_what_a_change_touches_runs_again(done):
     bench, _, _ = done
     made = ["reduce (fit)", "reduce", "grid", "attribute", "names", "validity (fit)", "validity"]

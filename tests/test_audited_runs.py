@@ -55,6 +55,11 @@ def test_the_corner_is_the_verified_cue_and_ends_a_scheduled_run(leaning):
         assert (own["top"], own["left"], own["bottom"], own["right"]) == (8, 0, 16, 8)
     code, _, said = run(out, config(folder), "--fail-on", "verified")
     assert code == 4 and said.count("--fail-on verified: cue 0 of red is verified: pasted on") == 1
+    before, line = aa.open_run(out).history[-2:]
+    told = {finding["key"]: finding for finding in line["findings"]}
+    assert (before["status"], line["status"]) == (0, 4) and line["worse"] == [] and told["cues of red"]["count"] == 1
+    assert told["cues of red"]["size"] == pytest.approx(first["gap"], abs=1e-6)
+    assert line["measures"].keys() == {"accuracy"}
 
 
 def test_other_parts_of_the_images_make_the_same_tables(leaning, tmp_path):

@@ -7,32 +7,18 @@ import nbformat
 import numpy as np
 import pytest
 
-from activation_atlas.stages.demo import scenes
 from tests.notebooks import NOTEBOOKS, executed, parts, said
 
 LARGEST = 600_000
 """Bytes of a notebook with its outputs: the repository keeps every one that ever was."""
 
-
-@pytest.fixture(scope="module")
-def executions(tmp_path_factory):
-    """Each notebook's execution and the folder that it left, made when it is first asked for."""
-    made = {}
-
-    def of(path):
-        if path not in made:
-            folder = tmp_path_factory.mktemp(path.stem)
-            made[path] = executed(path, folder), folder
-        return made[path]
-
-    return of
+OF_ERRORS = [path for path in NOTEBOOKS if path.stem.endswith(("errors", "audit"))]
+"""Executed in a file of tests of their own, which runs beside this one."""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_a_notebook_gives_what_it_is_kept_with(path, executions):
+def gives_what_it_is_kept_with(found: nbformat.NotebookNode, path: Path) -> None:
     """Words and kinds of outputs exactly; figures as far as they are the same on every machine."""
-    (found, _), kept = executions(path), json.loads(path.read_text(encoding="utf-8"))
+    kept = json.loads(path.read_text(encoding="utf-8"))
     assert not [o for c in found.cells if c.cell_type == "code" for o in c.outputs if o.output_type == "error"]
     tags = [c["metadata"].get("tags", []) for c in kept["cells"] if c["cell_type"] == "code"]
     for expected, got, of in zip(said(kept), said(found), tags, strict=True):
@@ -45,6 +31,12 @@ def test_a_notebook_gives_what_it_is_kept_with(path, executions):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p not in OF_ERRORS], ids=lambda p: p.stem)
+def test_a_notebook_gives_what_it_is_kept_with(path, tmp_path):
+    gives_what_it_is_kept_with(executed(path, tmp_path), path)
+
+
+@pytest.mark.slow
 def test_what_a_cell_prints_is_one_output_however_it_comes(tmp_path):
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell("import time\nfor k in range(3): print(k, flush=True); time.sleep(0.3)\nk")],
@@ -52,31 +44,6 @@ def test_what_a_cell_prints_is_one_output_however_it_comes(tmp_path):
     )
     nbformat.write(notebook, tmp_path / "three.ipynb")
     assert said(executed(tmp_path / "three.ipynb", tmp_path)) == [["0\n1\n2\n", "2"]]
-
-
-def date(name: str) -> tuple[int, int, int, int]:
-    """Where the date lies in a drawn picture: top, left, bottom, right."""
-    changed = np.asarray(scenes.draw(name, True)) != np.asarray(scenes.draw(name, False))
-    rows, columns = np.nonzero(changed.any(-1))
-    return rows.min(), columns.min(), rows.max() + 1, columns.max() + 1
-
-
-@pytest.mark.slow
-def test_the_audit_of_the_demo_finds_the_planted_date_and_nothing_else(executions):
-    """The truth scores it, and is no input to it."""
-    import activation_atlas as aa
-
-    (path,) = (path for path in NOTEBOOKS if "audit" in path.stem)
-    run = aa.open_run(next(Path(executions(path)[1], "runs").iterdir()))
-    verified = run.table("cues").query("verdict == 'verified'").sort_values("rank")
-    names = run.table("images", ["image_id", "uri"]).set_index("image_id").uri.map(lambda uri: uri.split("#")[1])
-    assert len(verified) and {run.classes[kind] for kind in verified["class"]} == {scenes.STAMPED_CLASS}
-    for cue in verified.itertuples():
-        with_date = [e for e in cue.exemplars if scenes.stamped(names[e["image_id"]])]
-        assert len(with_date) >= 0.8 * len(cue.exemplars)
-        for e in with_date:
-            top, left, bottom, right = date(names[e["image_id"]])
-            assert min(bottom, e["bottom"]) > max(top, e["top"]) and min(right, e["right"]) > max(left, e["left"])
 
 
 def test_notebooks_are_kept_with_small_outputs():

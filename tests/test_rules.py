@@ -86,7 +86,7 @@ def test_imports_point_one_way(path):
 def test_the_pipeline_computes_and_draws_nothing():
     tools, inner = {"numpy", "scipy", "pandas", "PIL", "matplotlib"}, {name(p) for p in CODE} - {"stages.report"}
     # States; what a user is given.
-    handed = {"pipeline.store": {"numpy"}, "pipeline.digest": {"numpy"}, "pipeline.results": {"PIL", "pandas"}}
+    handed = {"pipeline.archive": {"numpy"}, "pipeline.digest": {"numpy"}, "pipeline.results": {"PIL", "pandas"}}
     for path in (p for p in CODE if name(p).startswith("pipeline.")):
         own, named = name(path), imports(path)
         used = tools & {other.split(".")[0] for other in named} - handed.get(own, set())

@@ -45,15 +45,15 @@ def small(tmp_path_factory):
     """A finished run: (configuration, run folder, what the command said)."""
     folder = tmp_path_factory.mktemp("small")
     config = write_config(folder)
-    done = run(config, "--out", folder / "run")
-    assert done.returncode == 0, done.stderr
-    return config, folder / "run", done
+    status, told, said = in_process("run", config, "--out", folder / "run")
+    assert status == 0, said
+    return config, folder / "run", told
 
 
 def test_a_run_leaves_the_tables_and_names_the_page(small):
-    _, out, done = small
+    _, out, told = small
     assert set(Store(out).tables()) == TABLES
-    assert f"open {(out / 'site/index.html').resolve()}" in done.stdout
+    assert f"open {(out / 'site/index.html').resolve()}" in told
     assert (out / "site/index.html").stat().st_size > 10_000
     guide = (ROOT / "docs/guides/run_folder.md").read_text(encoding="utf-8")
     others = {p.name for p in out.iterdir()} - {table.split("/")[0] for table in TABLES}
@@ -70,6 +70,10 @@ def test_a_second_run_does_nothing(small):
     done = run(config, "--out", out)
     assert done.returncode == 0 and "nothing to do" in done.stdout
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*.parquet")} == before
+    first, *_, last = aa.open_run(out).history
+    assert (last["outcome"], last["status"], last["work"], last["images"]) == ("finished", 0, 0, 24)
+    assert first["work"] > 20 and first["stages"]["extract"]["seconds"] > 0
+    assert first["measures"] == last["measures"] and set(first["measures"]) == {"accuracy"}
 
 
 def test_the_server_shows_the_site_and_its_figures_and_nothing_else(small):

@@ -94,3 +94,7 @@ def test_killed_at_any_write_it_ends_with_the_same_bytes(whole, tmp_path):
     assert int(done.stdout) >= 12, "the run ends before it can be killed"
     assert digests(tmp_path / "run") == digests(out)
     assert not list(tmp_path.rglob(".tmp-*"))
+    *fell, last = [line["outcome"] for line in Store(tmp_path / "run").lines("history.jsonl")]
+    # One that ends before its write comes is the last but one; another may fall once it has its line.
+    assert last == "finished" and {*fell} <= {"killed", "finished"} and fell.count("finished") <= 2
+    assert 12 <= len(fell) <= int(done.stdout) + 1

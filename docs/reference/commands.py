@@ -8,17 +8,9 @@ from typing import Any
 
 import typer
 
+from activation_atlas.pipeline import exits
 from activation_atlas.pipeline.cli import app
 from docs.reference.markdown import anchored, code, table
-
-EXITS = (
-    ("0", "done"),
-    ("1", "a fault of ours; the traceback says where"),
-    ("2", "something you can mend, in one line; with `--strict` also a run that cannot be right"),
-    ("3", "done, but more images were rejected than `extract.max_rejects` allows"),
-    ("4", "done, and with `--fail-on verified` a cue of the audit is verified"),
-    ("130", "interrupted; the same command goes on"),
-)
 
 
 @dataclass(frozen=True)
@@ -37,7 +29,8 @@ def page() -> str:
         if command.parameters:
             head = ("argument or option", "value", "default", "meaning")
             parts.append(table(head, command.parameters))
-    parts += ["## Exit status", table(("status", "meaning"), EXITS)]
+    parts += ["## Exit status", table(("status", "meaning"), [(str(n), said) for n, said in exits.MEANINGS.items()])]
+    parts.append("Where several hold of a run, 2 goes before 4, and 4 before 3.")
     return "\n\n".join(parts) + "\n"
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "Patched",
     "Plan",
     "PlannedStep",
+    "Pruned",
     "RunFolder",
     "RunResult",
     "TableWriter",
@@ -56,6 +57,7 @@ __all__ = [
     "parity",
     "patch",
     "plan",
+    "prune",
     "run",
 ]
 
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     from activation_atlas.pipeline.config import load as load_config
     from activation_atlas.pipeline.init import Begun, init
     from activation_atlas.pipeline.patching import patch_of as patch
+    from activation_atlas.pipeline.pruning import Pruned, prune
     from activation_atlas.pipeline.results import Atlas, Doubt, RunFolder, RunResult, open_run
     from activation_atlas.stages.adversarial import Patched
     from activation_atlas.stages.compared import Compared
@@ -91,6 +94,7 @@ else:
         **dict.fromkeys(("Begun", "init"), "pipeline.init"),
         **{"Config": "pipeline.config", "load_config": "pipeline.config:load"},
         **dict.fromkeys(("Atlas", "Doubt", "RunFolder", "RunResult", "open_run"), "pipeline.results"),
+        **dict.fromkeys(("Pruned", "prune"), "pipeline.pruning"),
         **{"Compared": "stages.compared", "compare": "pipeline.comparing:compare_runs"},
         **{"Patched": "stages.adversarial", "patch": "pipeline.patching:patch_of"},
         **dict.fromkeys(("Parity", "parity"), "stages.doubt.parity"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from activation_atlas.stages.extract.written import unused
 from activation_atlas.stages.feed import Feed, at_size
 from activation_atlas.stages.sections import Sections
 from activation_atlas.stages.specs import Grown, OpenedModel, PositiveInt, ReadImages, Spec, folder
-from activation_atlas.stages.stage import Inputs, Stage, State, UserError, aligned_shards
+from activation_atlas.stages.stage import Inputs, Shard, Stage, State, UserError, aligned_shards
 
 PIXEL_STEP = 4
 """Every fourth pixel along both axes enters the colour moments: neighbours say little more."""
@@ -206,7 +207,7 @@ def run(inputs: Inputs, params: Params, shard: Any) -> dict[str, pa.Table]:
     if params.model.tables is not None:
         handed = elsewhere.Handed(images, params, state, {})
         handed.read()
-        return handed.tables(shard.index)
+        return handed.tables()
     from activation_atlas.stages.vision.attribution.sampler import open_sampler
 
     ways = {name: state["ways"].get(name) for name in params.layers}
@@ -223,7 +224,13 @@ def run(inputs: Inputs, params: Params, shard: Any) -> dict[str, pa.Table]:
             extracted.reject(row, reason)
         if batch.keys:
             extracted.add(sampler, batch.keys, batch.images)
-    return extracted.tables(shard.index)
+    return extracted.tables()
+
+
+def _seen(inputs: Inputs, params: Params, shard: Shard) -> dict[str, str]:
+    """All that is known of each image but where it lies: what it holds is told by its hash."""
+    rows = inputs.part("images", shard.index).drop_columns("uri").to_pylist()
+    return {row["image_id"]: hashlib.sha256(repr(row).encode()).hexdigest() for row in rows}
 
 
 def _with_moments(pixels: Callable[[bytes], np.ndarray], data: bytes) -> tuple[np.ndarray, np.ndarray]:
@@ -273,11 +280,12 @@ __all__ = ["STAGE", "ExtractSpec", "Params", "fit", "positions", "run"]
 
 STAGE = Stage(
     name="extract",
-    version=6,
+    version=7,
     about="one forward pass per image: predictions, sampled activations, what each argues for",
     params=Params,
     shards=aligned_shards("images"),
     run=run,
+    seen=_seen,
     reads=lambda params: {"images": "part"},
     writes=_writes,
     fit=fit,

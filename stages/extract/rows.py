@@ -49,7 +49,7 @@ class Extracted:
         self.rejects: dict[int, str] = {}
         self.kept: list[int] = []
         self.columns: dict[str, list[np.ndarray]] = defaultdict(list)
-        self.moments = np.zeros(13, np.int64)
+        self.moments: list[np.ndarray] = []
 
     def reject(self, row: int, reason: str) -> None:
         self.rejects[row] = reason
@@ -85,7 +85,7 @@ class Extracted:
             self._put(f"{layer} responses", **responses(maps[sound]))
         self._put("predictions", logits=done.logits[sound], probabilities=done.probabilities[sound])
         self.kept.extend(row for k, row in enumerate(rows) if sound[k])
-        self.moments += sum((m for k, (_, m) in enumerate(prepared) if sound[k]), np.zeros(13, np.int64))
+        self.moments += [m for k, (_, m) in enumerate(prepared) if sound[k]]
 
     def _put(self, table: str, **columns: np.ndarray) -> None:
         for name, values in columns.items():
@@ -117,11 +117,11 @@ class Extracted:
 
     # -- tables ------------------------------------------------------------------
 
-    def tables(self, shard: int) -> dict[str, pa.Table]:
+    def tables(self) -> dict[str, pa.Table]:
         made = {
             "predictions": self._predictions(),
             REJECTS: self._rejected(),
-            "pixels": _pixel_moments(shard, self.moments),
+            "pixels": self._moments(),
         }
         for layer in self.params.layers:
             made[f"activations/{folder(layer)}"] = self._activations(layer)
@@ -134,6 +134,17 @@ class Extracted:
         for layer in self.counted:
             made[f"responses/{folder(layer)}"] = self._responses(layer, ids)
         return made
+
+    def _moments(self) -> pa.Table:
+        """Of each image; none where tables stand in a model's place: they hold no pixels."""
+        moments = np.stack(self.moments) if self.moments else np.zeros((0, 13), np.int64)
+        columns = [
+            pa.array([self.ids[row] for row in self.kept[: len(moments)]], pa.string()),
+            pa.array(moments[:, 0]),
+            tables.from_numpy(moments[:, 1:4] / 255.0),
+            tables.from_numpy(moments[:, 4:] / 255.0**2),
+        ]
+        return pa.table(columns, tables.pixels())
 
     def _responses(self, layer: str, ids: pa.Array) -> pa.Table:
         channels = self.counted[layer]
@@ -176,13 +187,3 @@ class Extracted:
             columns.append(tables.from_numpy(classes))
             schema = schema.append(pa.field("attributed_classes", tables.vector(attributed, "int32")))
         return pa.table(columns, schema=schema)
-
-
-def _pixel_moments(shard: int, moments: np.ndarray) -> pa.Table:
-    columns = [
-        pa.array([shard], pa.int32()),
-        pa.array(moments[:1]),
-        tables.from_numpy(moments[None, 1:4] / 255.0),
-        tables.from_numpy(moments[None, 4:] / 255.0**2),
-    ]
-    return pa.table(columns, schema=tables.pixels())

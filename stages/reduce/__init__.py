@@ -7,15 +7,18 @@ row's place never depends on its companions, its part or their number.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, field_validator
+import pyarrow.compute as pc
+from pydantic import Field, field_serializer, field_validator
 
+from activation_atlas.stages.drawing.numbers import percent, plural
 from activation_atlas.stages.keys import find, positions, stored
 from activation_atlas.stages.reduce.components import fit_components, project
 from activation_atlas.stages.reduce.fidelity import fidelity
+from activation_atlas.stages.reduce.kept import images_of, reach, still
 from activation_atlas.stages.reduce.members import Members, sample, vectors_of
 from activation_atlas.stages.reduce.neighbours import Index
 from activation_atlas.stages.reduce.place import limits, normalise, place
@@ -39,6 +42,14 @@ class ReduceSpec(Spec):
         None, ge=1, description="tsne: weigh neighbours by a Gaussian of this perplexity, not n_neighbors alike"
     )
     fit_rows: PositiveInt = Field(200_000, description="rows the layout is learned from; it places the rest")
+    keep: bool = Field(False, description="a run that grows keeps its layout, and new rows are placed in it")
+    drift: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="keep: fitted anew once more than this share of the new rows lie further from the fitted ones "
+        "than 95 % of these do from those of other images, or of the fitted rows have changed",
+    )
 
     @field_validator("method")
     @classmethod
@@ -53,6 +64,11 @@ class Params(Spec):
     seed: int = 0
     reduce: ReduceSpec = ReduceSpec()
 
+    @field_serializer("reduce")
+    def _asked(self, reduce: ReduceSpec) -> dict[str, Any]:
+        """Whether it is kept changes nothing of what a layout is until the run grows."""
+        return reduce.model_dump(mode="json", exclude={"keep", "drift"})
+
 
 def fit(inputs: Inputs, params: Params) -> State:
     """Learn the layout of one atlas.
@@ -63,7 +79,8 @@ def fit(inputs: Inputs, params: Params) -> State:
     ``low``, ``high`` (d,) are the layout's bounds; ``centroids`` (L, m) and ``lists`` (n,) speed up the search for
     neighbours; ``axes`` (m, d) where the reducer is linear; ``chosen_*`` the rows of a `top` or pair view,
     ``chosen_argued`` (rows, classes) how strongly they argue for the view's classes, and ``chosen_x`` in a pair.
-    ``metrics`` holds what ``run.json`` shows.
+    ``metrics`` holds what ``run.json`` shows. ``seen`` (images,) and ``reach`` are what
+    :func:`stages.reduce.kept.still` asks of a state that is to be kept; ``told`` is what it found.
 
     Raises:
         UserError: no row belongs to the view, an unknown class, or values that are not finite.
@@ -73,6 +90,9 @@ def fit(inputs: Inputs, params: Params) -> State:
     keys, total = sample(inputs, members, spec.fit_rows, params.seed)
     if not total:
         raise UserError(members.empty())
+    chosen = _chosen(members)
+    if spec.keep and (old := inputs.before()) is not None and (kept := _kept(inputs, members, old, keys, params)):
+        return {**kept, **chosen, "told": {**kept["told"], "rows": total}}
     raw = vectors_of(inputs, view, keys)
     with one_thread():
         components, center = fit_components(raw, min(spec.components, raw.shape[1], len(raw)), spec.metric)
@@ -93,14 +113,38 @@ def fit(inputs: Inputs, params: Params) -> State:
         "centroids": index.centroids,
         "lists": index.lists,
         "metrics": metrics,
+        "seen": images_of(inputs, members),
+        "reach": reach(
+            index, pc.index_in(keys["image_id"], value_set=pc.unique(keys["image_id"])).to_numpy(), params.seed
+        ),
     }
     if reduction.axes is not None:
         state["axes"] = reduction.axes
+    return state | chosen
+
+
+def _chosen(members: Members) -> State:
+    state: State = {}
     if members.keys is not None:
         state |= _as_arrays(members.keys, "chosen_") | {"chosen_argued": members.argued}
     if members.x is not None:
         state["chosen_x"] = members.x
     return state
+
+
+def _kept(inputs: Inputs, members: Members, old: State, keys: pa.Table, params: Params) -> State | None:
+    """The layout as it was, or None where it is to be fitted anew."""
+    spec = params.reduce
+    with one_thread():
+        state, found = still(inputs, members, old, keys, spec.metric, params.seed)
+    said = f"{percent(found['changed'])} of its fitted rows are no more what they were"
+    if found["far"] is not None:
+        few = f"{plural(found['new_rows'], 'new row')} of {plural(found['new_images'], 'image')}"
+        said += f", and of {few} {percent(found['far'])} lie far from them"
+    anew = max(found["changed"], found["far"] or 0) > spec.drift
+    how = f"atlas {params.view.name}: the layout is {'fitted anew' if anew else 'kept'}"
+    inputs.note(f"{how}: {said} (reduce.drift: {percent(spec.drift)})")
+    return None if anew else {**state, "told": {**found, "drift": spec.drift}}
 
 
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
@@ -145,7 +189,7 @@ def _shards(inputs: Inputs, params: Params) -> list[Shard]:
 
 STAGE = Stage(
     name="reduce",
-    version=2,
+    version=3,
     about="activations -> layouts: a place in the plane for every row",
     params=Params,
     shards=_shards,
@@ -159,6 +203,7 @@ STAGE = Stage(
     libraries=("numpy", "umap-learn", "pynndescent", "numba", "openTSNE"),
     # BLAS threads are set for the whole process while a row is placed.
     threads=False,
+    keeps=lambda params: params.reduce.keep,
     steps=lambda asked: [
         (a.name, {"view": a.view, "seed": asked.config.run.seed, "reduce": a.reduce}) for a in asked.config.atlases
     ],

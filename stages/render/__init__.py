@@ -84,10 +84,10 @@ def _colour_covariance(inputs: Inputs) -> np.ndarray:
     count, first, second = 0, np.zeros(3), np.zeros((3, 3))
     for part in inputs.stream("pixels"):
         count += int(part["count"].to_numpy().sum())
-        for row in tables.to_numpy(part["sum"]):
-            first += row
-        for row in tables.to_numpy(part["products"]):
-            second += row.reshape(3, 3)
+        # Whole numbers of 1/255: their sums do not depend on the order, which parts an image lies in.
+        first += np.rint(255 * tables.to_numpy(part["sum"])).sum(0)
+        second += np.rint(255**2 * tables.to_numpy(part["products"])).sum(0).reshape(3, 3)
+    first, second = first / 255, second / 255**2
     mean = first / max(count, 1)
     return second / max(count, 1) - np.outer(mean, mean)
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from activation_atlas.stages.classes import class_index
+from activation_atlas.stages.drawing.numbers import percent
 from activation_atlas.stages.specs import ViewSpec
-from activation_atlas.stages.stage import Inputs, UserError
+from activation_atlas.stages.stage import Inputs, State, UserError
 from activation_atlas.stages.tables import to_numpy
 from activation_atlas.stages.tasks import assigned, described, task_of
 
@@ -160,7 +161,7 @@ def read_atlas(
         attributed=[int(c) for c in model.get("attributed") or []],
         layer=dict(model.get("layers", {}).get(view.layer, {})),
         input_size=tuple(int(s) for s in model["input_size"]),
-        metrics=dict(_state(inputs, "reduce", view.name).get("metrics") or {}),
+        metrics=_metrics(_state(inputs, "reduce", view.name)),
         softmax=model.get("kind") == "softmax",
         measured=model.get("kind") == "quantity",
         listed=bool(model.get("top")),
@@ -182,6 +183,16 @@ def read_atlas(
         if len(rows):
             atlas.grids.append(_grid(n, rows, icons if n in icon_grids else {}, atlas.attributed))
     return atlas
+
+
+def _metrics(reduced: State) -> dict[str, Any]:
+    """A layout's, with how many rows lie in it now and how far those lie that came after it."""
+    metrics, told = dict(reduced.get("metrics") or {}), reduced.get("told")
+    if told:
+        metrics["rows"] = told["rows"]
+        far = "" if told["far"] is None else f", {percent(told['far'])} of the new rows lie far from the fitted ones"
+        metrics["layout"] = f"kept{far}"
+    return metrics
 
 
 def _state(inputs: Inputs, stage: str, label: str) -> dict[str, Any]:

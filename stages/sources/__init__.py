@@ -15,6 +15,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -66,6 +67,11 @@ class Source:
     labelled_by: str
     warnings: tuple[str, ...]
     watched: tuple[tuple[str, int], ...]
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Row of the listing by image id."""
+        return {own: row for row, own in enumerate(self.listing["image_id"].to_pylist())}
 
 
 _SOURCES: Cache[str, Source] = Cache(4)
@@ -141,8 +147,10 @@ def _list(spec: ImagesSpec, classes: list[str] | None, also: list[str] | None, t
 
 
 def _ids(rows: Rows) -> list[str]:
-    """Ids, distinct over all rows; a row that repeats an earlier image is rejected, and named after its own place."""
+    """Ids, distinct over all rows; a row that repeats an earlier image is rejected, and named after how often it was
+    there before: what is listed beside it changes no name."""
     first: dict[str, int] = {}
+    times: Counter[str] = Counter()
     ids = []
     for row, key in enumerate(rows.keys):
         found = image_id(key)
@@ -151,7 +159,8 @@ def _ids(rows: Rows) -> list[str]:
             before, now = (None if rows.labels is None else rows.labels[k] for k in (earlier, row))
             also = f", where the label is {before!r}, here {now!r}" if before != now else ""
             rows.rejects[row] = rows.rejects[row] or f"duplicate of row {earlier + 1}{also}"
-            found = image_id(f"{key}#row {row + 1}")
+            times[found] += 1
+            found = image_id(f"{key}#again {times[found]}")
         ids.append(found)
     return ids
 

@@ -130,7 +130,7 @@ def moments(channels: int) -> pa.Schema:
 def pixels() -> pa.Schema:
     return pa.schema(
         [
-            ("shard", pa.int32()),
+            ("image_id", pa.string()),
             ("count", pa.int64()),
             ("sum", vector(3, "float64")),
             ("products", vector(9, "float64")),

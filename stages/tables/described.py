@@ -145,10 +145,10 @@ TABLES = {
         ),
         Table(
             "pixels",
-            ("shard",),
-            "colour moments of the decoded images, for the icons' colour space",
+            ("image_id",),
+            "colour moments of each decoded image, for the icons' colour space",
             {
-                "shard": "part of the images table",
+                "image_id": POSITION["image_id"],
                 "count": "pixels",
                 "sum": "sum of RGB in [0, 1]",
                 "products": "sum of the outer products of RGB, row-major 3 x 3",

@@ -55,7 +55,7 @@ STAGE = Stage(
     run=run,
     reads=lambda params: {},
     writes=lambda params: ("images", "rejects/mine", "odd"),
-    stamps=lambda params: ["same"] * params.numbers,
+    stamps=lambda params, shards: ["same"] * len(shards),
     section=Section,
     steps=lambda asked: [("", {"seed": asked.config.run.seed, "numbers": asked.config.mine.numbers})],
     rejects=lambda params: ("rejects/mine",),
@@ -100,7 +100,7 @@ def test_what_is_written_for_a_shard_does_not_grow_with_the_shards(config, tmp_p
         Store, "write_json", lambda self, name, value: (written.append(name), write_json(self, name, value))
     )
     runner.run(config, str(tmp_path / "run"), Progress())
-    assert written == ["run.json"] * 3, "when it begins, after the stage, when it ends"
+    assert written == ["running.json", *["run.json"] * 3], "when it begins, after the stage, when it ends"
     assert not (tmp_path / "run/run.jsonl").exists()
 
 

@@ -47,7 +47,7 @@ NUMBERS = Stage(
     reads=lambda params: {},
     writes=lambda params: ["numbers"],
     end=_end_numbers,
-    stamps=_lines,
+    stamps=lambda params, shards: _lines(params),
 )
 
 

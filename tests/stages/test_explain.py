@@ -526,11 +526,12 @@ def test_images_without_the_label_asked_for_are_counted(extracted, params, toy):
     assert inputs.notes == [f"explain.targets: label: {bare} of {COUNT} chosen images have none, and get no map"]
 
 
-def test_where_all_images_are_gone_there_are_no_maps_and_nothing_to_configure_with(extracted, params, toy):
+def test_where_all_images_are_gone_there_are_no_maps_and_nothing_to_configure_with(extracted, params, toy, tmp_path):
     toy("saliency")
     inputs = extracted()
     (table,) = inputs.tables["images"]
-    gone = pa.array(["/gone/away.png"] * COUNT)
+    (tmp_path / "other.png").touch()  # a folder that is empty is one that was unmounted
+    gone = pa.array([str(tmp_path / "away.png")] * COUNT)
     inputs.tables["images"] = [table.set_column(table.column_names.index("uri"), "uri", gone)]
     found, _ = inputs.run(STAGE, params(method=Saliency()), "saliency").values()
     assert found.num_rows == 0 and found.schema == tables.maps() and len(inputs.warnings) == COUNT

@@ -151,7 +151,7 @@ def test_same_bytes_whatever_the_batch_the_part_or_the_threads(name, models, pho
             assert _bytes(other[table]) == _bytes(reference[table]), table
         total = {c: to_numpy(other["pixels"][c]).sum(0) for c in ("sum", "products")}
         for column, value in total.items():
-            np.testing.assert_allclose(value, to_numpy(reference["pixels"][column])[0], rtol=1e-12)
+            np.testing.assert_allclose(value, to_numpy(reference["pixels"][column]).sum(0), rtol=1e-12)
 
 
 def test_positions():
@@ -263,11 +263,14 @@ def test_a_grey_model(models, photographs):
 
 
 def test_moments_of_colour(models, photographs):
-    pixels = _inputs(photographs).run(extract.STAGE, _params(models("linear")))["pixels"].to_pylist()[0]
+    pixels = _inputs(photographs).run(extract.STAGE, _params(models("linear")))["pixels"].to_pylist()
     x = np.concatenate([decode_to(Path(p).read_bytes(), (16, 16))[::4, ::4].reshape(-1, 3) for _, p in photographs])
-    assert pixels["count"] == len(x) and pixels["shard"] == 0
-    np.testing.assert_allclose(pixels["sum"], (x / 255).sum(0))
-    np.testing.assert_allclose(np.reshape(pixels["products"], (3, 3)), (x / 255).T @ (x / 255))
+    assert [own["image_id"] for own in pixels] == [own for own, _ in photographs]
+    each = (x / 255).reshape(len(photographs), -1, 3)
+    for own, values in zip(pixels, each, strict=True):
+        assert own["count"] == len(values)
+        np.testing.assert_allclose(own["sum"], values.sum(0))
+        np.testing.assert_allclose(np.reshape(own["products"], (3, 3)), values.T @ values)
 
 
 # -- what goes wrong -------------------------------------------------------------
@@ -330,12 +333,15 @@ def _gone(path):
 def test_a_part_of_which_nothing_is_left(models, tmp_path):
     bad = _text(tmp_path / "bad.png")
     params = _params(models("linear"), layers=["relu"], features=["relu"])
-    written = _inputs([("00", str(bad))], labels=[0]).run(extract.STAGE, params)
-    rows = {name: table.num_rows for name, table in written.items()}
-    assert [rows.pop(n) for n in ("rejects/extract", "pixels")] == [1] * 2
+    inputs = _inputs([("00", str(bad))], labels=[0])
+    with pytest.raises(UserError, match="none of the 1 images could be used; the first: .*bad.png"):
+        inputs.run(extract.STAGE, params)
+    rows = {name: table.num_rows for name in extract.STAGE.writes(params) for (table,) in [inputs.tables[name]]}
+    assert rows.pop("rejects/extract") == 1
     assert not any(rows.values())
-    top = _inputs([("00", str(bad))], labels=[0]).run(extract.STAGE, params.model_copy(update={"attribution": "top"}))
-    assert top["activations/relu"].num_rows == 0
+    with pytest.raises(UserError, match="none of the 1"):
+        inputs.run(extract.STAGE, params.model_copy(update={"attribution": "top"}))
+    assert inputs.tables["activations/relu"][0].num_rows == 0
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from PIL import Image
 
 from activation_atlas.stages import index, tables
 from activation_atlas.stages.specs import ImagesSpec
-from activation_atlas.stages.stage import Shard, UserError
+from activation_atlas.stages.stage import UserError
 from tests.memory import MemoryInputs
 
 
@@ -92,24 +92,42 @@ def test_rows_of_a_table_keep_their_metadata_and_their_faults(folder):
     assert "1 of 5" in warning and "9" in warning
 
 
+def stamps(chosen: index.Params, inputs: MemoryInputs | None = None) -> list[str]:
+    return index.stamps(chosen, index.shards(inputs or MemoryInputs(), chosen))
+
+
 def test_stamps_change_with_their_own_shard_only(folder):
-    before = index.stamps(params(folder))
-    assert len(before) == 3 and before == index.stamps(params(folder))
+    before = stamps(params(folder))
+    assert len(before) == 3 and before == stamps(params(folder))
     (folder / "even/2.png").write_bytes(png(90, 90))
-    after = index.stamps(params(folder))
+    after = stamps(params(folder))
     assert [a == b for a, b in zip(before, after, strict=True)] == [False, True, True]
     os.utime(folder / "odd/9.png", ns=(1, 1))
-    assert index.stamps(params(folder))[2] != after[2]
+    assert stamps(params(folder))[2] != after[2]
+
+
+def test_an_image_stays_in_its_part_whatever_is_listed_beside_it(folder):
+    inputs = MemoryInputs()
+    inputs.run(index.STAGE, params(folder))
+    before = stamps(params(folder), inputs)
+    parts = [part["image_id"].to_pylist() for part in inputs.tables["images"]]
+    (folder / "even/00.png").write_bytes(png(3, 3))  # listed first
+    after = index.shards(inputs, params(folder))
+    assert [sorted(shard.images) for shard in after[:2]] == parts[:2]
+    assert set(parts[2]) < set(after[2].images) and sum(len(shard.images) for shard in after) == 11
+    assert stamps(params(folder), inputs)[:2] == before[:2]
 
 
 def test_a_worker_that_lists_for_itself_finds_the_same(folder):
     code = (
         "import sys; from activation_atlas.stages import index; from activation_atlas.stages.specs import ImagesSpec\n"
+        "from types import SimpleNamespace\n"
         "p = index.Params(images=ImagesSpec(path=sys.argv[1]), shard_images=4)\n"
-        "print(index.stamps(p), 'tensorflow' in sys.modules, 'pandas' in sys.modules)"
+        "none = SimpleNamespace(parts=lambda table: 0)\n"
+        "print(index.stamps(p, index.shards(none, p)), 'tensorflow' in sys.modules, 'pandas' in sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True).stdout
-    assert told.strip() == f"{index.stamps(params(folder))} False False"
+    assert told.strip() == f"{stamps(params(folder))} False False"
 
 
 def test_files_of_several_pages_are_told_once(tmp_path):
@@ -124,12 +142,11 @@ def test_files_of_several_pages_are_told_once(tmp_path):
 
 def test_a_source_that_changed_since_it_was_counted(folder):
     shards = index.shards(MemoryInputs(), params(folder))
-    (folder / "odd/new.png").write_bytes(png(1, 1))
+    (folder / "even/00.png").write_bytes(png(1, 1))
+    (folder / "odd/9.png").unlink()
     assert index.run(MemoryInputs(), params(folder), shards[0])["images"].num_rows == 4
     with pytest.raises(UserError, match="run again"):
         index.run(MemoryInputs(), params(folder), shards[2])
-    with pytest.raises(UserError, match="run again"):
-        index.run(MemoryInputs(), params(folder), Shard(7, 28, 32))
 
 
 def test_cifar_in_parts(shared):

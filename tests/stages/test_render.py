@@ -68,7 +68,7 @@ def inputs(view: ViewSpec, parts=2) -> MemoryInputs:
     }
     pixels = np.random.default_rng(2).uniform(size=(500, 3)) * [1, 0.5, 0.3]
     colours = {
-        "shard": pa.array([0], pa.int32()),
+        "image_id": pa.array(["00"]),
         "count": pa.array([500], pa.int64()),
         "sum": tables.from_numpy(pixels.sum(0)[None]),
         "products": tables.from_numpy((pixels.T @ pixels).reshape(1, 9)),

@@ -124,7 +124,6 @@ def test_the_index_measures_and_tells_all_of_them_once(tmp_path):
         == [{"darkest": 0, "brightest": 4095, "white": 65535, "exact": True}] * 4
     )
     assert set(found["levels"]["image_id"].to_pylist()) < set(found["images"]["image_id"].to_pylist())
-    index.STAGE.end(inputs, chosen)
     assert [w for w in inputs.warnings if "levels" in w] == [
         "4 images of more than 8 bits a channel: the largest value is 4095 of 65535, which is nearly black: give "
         "images.levels: [0, 4095]"
