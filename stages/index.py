@@ -62,12 +62,16 @@ def shards(inputs: Inputs, params: Params) -> list[Shard]:
 
 
 def _parts(inputs: Inputs) -> list[list[str]]:
-    """Ids of the images of each part that is there as a whole."""
-    count = min(inputs.parts(table) for table in ("images", LEVELS, REJECTS))
-    return [
-        [own for table in ("images", REJECTS) for own in inputs.part(table, k, ["image_id"])["image_id"].to_pylist()]
-        for k in range(count)
-    ]
+    """Ids of the images of each part that is there as a whole; of others none, and what is behind them stays."""
+    return [_held(inputs, k) for k in range(max(map(inputs.parts, ("images", LEVELS, REJECTS))))]
+
+
+def _held(inputs: Inputs, part: int) -> list[str]:
+    try:
+        _, *found = [inputs.part(table, part, ["image_id"])["image_id"] for table in (LEVELS, "images", REJECTS)]
+    except UserError:  # damaged, or a kill came between them
+        return []
+    return [own for column in found for own in column.to_pylist()]
 
 
 def stamps(params: Params, shards: Sequence[Shard]) -> list[str]:

@@ -118,6 +118,23 @@ def test_an_image_stays_in_its_part_whatever_is_listed_beside_it(folder):
     assert stamps(params(folder), inputs)[:2] == before[:2]
 
 
+@pytest.mark.parametrize("table", ["images", "levels", "rejects/index"])
+def test_a_part_that_is_damaged_is_filled_anew_and_those_behind_it_stay(folder, monkeypatch, table):
+    inputs = MemoryInputs()
+    inputs.run(index.STAGE, params(folder))
+    (folder / "even/00.png").write_bytes(png(3, 3))  # listed first, and in the last part
+    inputs.run(index.STAGE, params(folder))
+    before = index.shards(inputs, params(folder))
+
+    def part(name, number, columns=None, read=inputs.part):
+        if (name, number) == (table, 1):
+            raise UserError("part-00001.parquet cannot be read")
+        return read(name, number, columns)
+
+    monkeypatch.setattr(inputs, "part", part)
+    assert index.shards(inputs, params(folder)) == before
+
+
 def test_a_worker_that_lists_for_itself_finds_the_same(folder):
     code = (
         "import sys; from activation_atlas.stages import index; from activation_atlas.stages.specs import ImagesSpec\n"
