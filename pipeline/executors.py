@@ -53,6 +53,12 @@ logging.getLogger("distributed").setLevel(logging.CRITICAL)
 """
 
 
+def _quiet() -> None:
+    """Once Dask is there: importing it sets levels of its own."""
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 @contextmanager
 def _processes(workers: int, deaths: int) -> Iterator[Map]:
     import dask
@@ -64,7 +70,7 @@ def _processes(workers: int, deaths: int) -> Iterator[Map]:
         "TF_NUM_INTRAOP_THREADS": str(threads),
         "OMP_NUM_THREADS": str(threads),
     }
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    _quiet()
     settings = {
         "distributed.nanny.pre-spawn-environ": environment,
         "distributed.worker.preload": [_WORKER],
@@ -84,6 +90,7 @@ def _processes(workers: int, deaths: int) -> Iterator[Map]:
 def _address(address: str) -> Iterator[Map]:
     from distributed import Client
 
+    _quiet()
     try:
         client = Client(address, timeout="15s")
     except (OSError, ValueError) as error:
