@@ -36,6 +36,8 @@ FLIPS = 20_000
 finding among a thousand is found."""
 FEWEST = 5
 """Values below which there is no interval of their mean."""
+IMAGES = 20
+"""Images below which an intervention is not tested."""
 
 
 def bootstrap_mean(values: np.ndarray, seed: int) -> tuple[float, float]:

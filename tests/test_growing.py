@@ -93,6 +93,7 @@ def test_only_what_is_new_or_changed_is_looked_at(bench, looked_at):
     assert [bench.store("of_some").footer("images", k) for k in range(3)][2] == parts[2]  # of stripes alone
 
 
+@pytest.mark.slow
 def test_a_part_that_was_made_otherwise_gives_no_rows(bench, looked_at):
     write_images(bench.folder / "other", per_class=2)
     run(bench, "other")
@@ -102,6 +103,7 @@ def test_a_part_that_was_made_otherwise_gives_no_rows(bench, looked_at):
     assert len(looked_at) == 7
 
 
+@pytest.mark.slow
 def test_what_was_rejected_is_tried_again(bench, looked_at, monkeypatch):
     """What makes an image's reading fail may pass; it is never taken over."""
     images = write_images(bench.folder / "again", per_class=2)

@@ -12,13 +12,15 @@ from pydantic import Field
 
 from activation_atlas.stages.audit import beside, forest
 from activation_atlas.stages.audit.chosen import address, chosen, named, sure_slices
-from activation_atlas.stages.audit.findings import finding, wanted
+from activation_atlas.stages.audit.findings import alike, finding, wanted
 from activation_atlas.stages.audit.lacking import PARTS, lacking
 from activation_atlas.stages.audit.pictures import embedded, source
 from activation_atlas.stages.drawing.numbers import file_size
 from activation_atlas.stages.drawing.pages import rendered
 from activation_atlas.stages.feed import Feed, at_size, uris_of
+from activation_atlas.stages.intervals import wilson
 from activation_atlas.stages.sections import Sections
+from activation_atlas.stages.significance import IMAGES as FEWEST
 from activation_atlas.stages.specs import ReadImages, Spec
 from activation_atlas.stages.stage import Inputs, Shard, Stage, State, one_shard
 from activation_atlas.stages.tables import VERDICTS
@@ -56,7 +58,7 @@ def _steps(asked: Sections) -> Iterator[tuple[str, dict[str, Any]]]:
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
     """The page, with its pictures in it, and ``figures/cues.*``."""
     extract, state = inputs.state("extract", ""), inputs.state()
-    classes = extract["classes"]
+    classes, seen = extract["classes"], state["seen"]
     rows = {name: inputs.table(name).to_pylist() for name in params.tables}
     cues, slices = rows.get("cues", []), sure_slices(rows.get("slices", []))
     shown = [cue for cue in cues if params.tried and cue["verdict"] != "refuted"]
@@ -65,7 +67,7 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
     for cue in shown:
         exemplars, pairs = wanted(cue, trials[cue["candidate"]])
         ids |= dict.fromkeys([e["image_id"] for e in (*exemplars, *cue["exemplars"])] + [p["image_id"] for p in pairs])
-    ids |= dict.fromkeys(own for one in slices for own in one["members"])
+    ids |= dict.fromkeys(own for some in state["members"] for own in some)
     evidence = {row["candidate"]: row for row in inputs.table("evidence").to_pylist()} if cues else {}
     atlas = {one["id"]: address(one) for one in state["found"]}
     carried = {one["candidate"]: one for one in state["cues"]}
@@ -78,11 +80,11 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         | {"corners": _corners(rows.get("placements", []), cue)}
         for cue in shown
     ]
-    for one in slices:
+    for one, members in zip(slices, state["members"], strict=True):
         one["on"] = atlas.get(f"slice-{one['rank']}")
         one["pictures"] = [
             {"src": source(pixels[own]), "label": labels.get(own, ""), "href": mistakes.get(own)}
-            for own in one["members"]
+            for own in members
             if own in pixels
         ]
     asked = beside.concepts(rows.get("concepts", []), rows.get("concept_effects", []), classes)
@@ -98,6 +100,10 @@ def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, bytes]:
         "repair": _repair(inputs, rows, classes) if "repair" in rows else None,
         "figure": drawn,
         "least": params.least,
+        "fewest": FEWEST,
+        "few": beside.FEW,
+        "seen": seen | {"accuracy": wilson(seen["right"], seen["labelled"])},
+        "alike": alike([cue for cue in cues if cue["verdict"] == "verified"]),
         "tables": params.tables,
         "lacking": {part: params.lacking.get(part, "") for part in PARTS},
         "untried": [] if params.tried else _listed(cues, classes, atlas),
@@ -188,7 +194,7 @@ def _reads(params: Params) -> dict[str, Any]:
 
 STAGE = Stage(
     name="audit",
-    version=5,
+    version=6,
     about="the page of what the model fails on and leans on, with the proof",
     params=Params,
     shards=one_shard,

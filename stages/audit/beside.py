@@ -12,6 +12,8 @@ CLASSES = 12
 LISTED = 10
 """Changes that are listed of a repair, at most, of each kind."""
 SURE = 0.05
+FEW = 20
+"""Images below which a change is told as so many of so many."""
 SHOWN = {
     "all": "all images",
     "without": "images without a verified cue",
@@ -54,6 +56,11 @@ def _sure(effect: Mapping[str, Any]) -> bool:
     return effect["q_value"] is not None and effect["q_value"] < SURE
 
 
+def _few(row: Mapping[str, Any]) -> bool:
+    """Such a change may be the largest and says the least."""
+    return row["images"] is not None and row["images"] < FEW
+
+
 def repair(
     rows: Sequence[Mapping[str, Any]], cues: Sequence[Mapping[str, Any]], classes: Sequence[str], written: bool
 ) -> dict[str, Any]:
@@ -76,8 +83,8 @@ def repair(
         if row["class"] is None or row["shown"] in ("without", "with"):
             changes.append({**shown, "phrase": _phrase(shown, classes)})
     whole.sort(key=lambda row: (row["candidate"] is not None, row["candidate"] or 0, list(SHOWN).index(row["shown"])))
-    worse = sorted((row for row in changes if row["change_high"] < 0), key=lambda row: row["change"])
-    better = sorted((row for row in changes if row["change_low"] > 0), key=lambda row: -row["change"])
+    worse = sorted((row for row in changes if row["change_high"] < 0), key=lambda row: (_few(row), row["change"]))
+    better = sorted((row for row in changes if row["change_low"] > 0), key=lambda row: (_few(row), -row["change"]))
     return {
         "rows": whole,
         "worse": worse[:LISTED],

@@ -25,7 +25,12 @@ def sure_slices(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     once = [row for row in rows if row["same_as"] is None]
     sure = [row for row in once if row["q_value"] is not None and row["q_value"] < SURE]
     shown = sure if any(row["labelled"] for row in once) else once
-    return [{**row, "members": row["members"][:MEMBERS]} for row in shown[:SLICES]]
+    return [dict(row) for row in shown[:SLICES]]
+
+
+def pictured(slices: Sequence[Mapping[str, Any]], wrong: set[str]) -> list[list[str]]:
+    """Of each slice the images that are shown: mistakes first, those that are most of it before others."""
+    return [sorted(one["members"], key=lambda own: own not in wrong)[:MEMBERS] for one in slices]
 
 
 def chosen(inputs: Inputs, params: Any) -> State:
@@ -37,6 +42,8 @@ def chosen(inputs: Inputs, params: Any) -> State:
         a cue its verdict, else slice or concept), ``class`` (None: of none), ``atlas`` and ``cells`` [grid, x, y];
         cues: the verified ones, each with ``candidate``, ``words``, ``typical`` (None: not known), ``images`` of other
         classes with a label that have it, and ``wrong`` of them;
+        members: of each slice that is shown the images that are;
+        seen: ``images``, ``labelled``, and how many of these are ``right``;
         mistakes: ids of the misclassified images that the page shows, or that show a verified cue most.
     """
     classes = inputs.state("extract", "")["classes"]
@@ -51,11 +58,15 @@ def chosen(inputs: Inputs, params: Any) -> State:
         if params.tried and cue["verdict"] != "refuted":
             exemplars, _ = wanted(cue, inputs.part("trials", cue["candidate"]))
             ids |= dict.fromkeys(own["image_id"] for own in exemplars)
-    ids |= dict.fromkeys(own for one in slices for own in one["members"])
+    wrong = set(_wrong(inputs, [own for one in slices for own in one["members"]]))
+    members = pictured(slices, wrong)
+    ids |= dict.fromkeys(own for some in members for own in some)
     return {
         "headline": _headline(params.tables, cues, slices),
         "found": [*_marked_cues(cues, classes), *_marked_slices(slices), *_marked_concepts(concepts)],
         "cues": having,
+        "members": members,
+        "seen": _seen(inputs),
         "mistakes": _wrong(inputs, list(ids)),
     }
 
@@ -109,6 +120,12 @@ def having(
         return pa.concat_tables(found)
     kinds = {"candidate": pa.int32(), "strongest": pa.float32(), "own": pa.bool_(), "correct": pa.bool_()}
     return pa.schema([(name, kinds.get(name, pa.string())) for name in names]).empty_table()
+
+
+def _seen(inputs: Inputs) -> dict[str, int]:
+    correct = pc.drop_null(inputs.table("predictions", ["correct"])["correct"])
+    images = sum(len(part) for part in inputs.stream("predictions", ["image_id"]))
+    return {"images": images, "labelled": len(correct), "right": pc.sum(correct).as_py() or 0}
 
 
 def _wrong(inputs: Inputs, ids: Sequence[str]) -> list[str]:

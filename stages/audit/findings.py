@@ -35,6 +35,39 @@ def rates(trials: pa.Table) -> list[dict[str, Any]]:
     return found
 
 
+SAME = 0.5
+"""Overlap of two cues' patches, on average, from which the page says that they may be one."""
+
+
+def alike(cues: Sequence[Mapping[str, Any]]) -> dict[int, list[dict[str, Any]]]:
+    """Cues of one class whose patches lie at the same place, by candidate.
+
+    Returns:
+        ``candidate`` of each such other; ``overlap``: intersection over union of a patch of the one and a patch of the
+        other, mean of all pairs; ``shared``: images that both have an exemplar in.
+    """
+    found: dict[int, list[dict[str, Any]]] = {}
+    for one in cues:
+        for other in cues:
+            pairs = [(a, b) for a in one["exemplars"] for b in other["exemplars"]]
+            if one["candidate"] == other["candidate"] or one["class"] != other["class"] or not pairs:
+                continue
+            overlap = float(np.mean([_overlap(a, b) for a, b in pairs]))
+            if overlap >= SAME:
+                shared = len({a["image_id"] for a, b in pairs if a["image_id"] == b["image_id"]})
+                same = {"candidate": other["candidate"], "overlap": overlap, "shared": shared}
+                found.setdefault(one["candidate"], []).append(same)
+    return found
+
+
+def _overlap(one: Mapping[str, int], other: Mapping[str, int]) -> float:
+    tall = min(one["bottom"], other["bottom"]) - max(one["top"], other["top"])
+    wide = min(one["right"], other["right"]) - max(one["left"], other["left"])
+    both = max(tall, 0) * max(wide, 0)
+    areas = sum((rect["bottom"] - rect["top"]) * (rect["right"] - rect["left"]) for rect in (one, other))
+    return both / (areas - both)
+
+
 def wanted(cue: Mapping[str, Any], trials: pa.Table) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The exemplars that are shown, and the pasted rows: of as many that turn as there are, then others, each with
     another patch where that can be."""

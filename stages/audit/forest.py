@@ -96,8 +96,9 @@ def forest(cues: Sequence[Tested], title: str, least: float, images: int) -> She
         f"Candidates were found in one half of the images and tested on at most {images} of the other. Dots are means, "
         "lines 95 % intervals (of logits Student’s over patches, of shares Wilson’s, where the cue is taken out drawn "
         "again over images). Verified: surely turns more of the images than its strongest control, by more than "
-        f"{100 * least:.3g} points, raises the logit more than each, and is missed where it is taken out; q over all "
-        f"candidates (Benjamini & Hochberg). Gap: percentage points ahead of the strongest control.{more}"
+        f"{100 * least:.3g} points, raises the logit more than each, and, where enough have it, is missed where it is "
+        "taken out; q over all candidates (Benjamini & Hochberg). Gap: percentage points ahead of the strongest "
+        f"control.{more}"
     )
     sheet.paragraph(_MARGIN, bottom + 62, words, 16, WIDTH - 2 * _MARGIN, color=QUIET)
     return sheet
@@ -164,7 +165,7 @@ def _cue(sheet: Sheet, cue: Tested, top: float, scales: Sequence[Scale]) -> None
     if cue.removal is not None:
         _dot(sheet, cue.removal, scales[2], top + 6, colour, 5)
     else:
-        sheet.text(_PANELS[2][0] + 6, top + 11, "could not be taken out", 14, color=QUIET)
+        sheet.text(_PANELS[2][0] + 6, top + 11, "too few have it", 14, color=QUIET)
 
 
 def _dot(sheet: Sheet, span: Span, scale: Scale, y: float, colour: str, radius: float) -> None:

@@ -138,7 +138,7 @@ def _fit_reads(params: Params) -> tuple[str, ...]:
 
 STAGE = Stage(
     name="cues",
-    version=4,
+    version=5,
     about="which candidates are shortcuts, which are not, and how sure that is",
     params=Params,
     shards=one_shard,

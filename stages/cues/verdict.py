@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from activation_atlas.stages.drawing.numbers import rough
 from activation_atlas.stages.intervals import Z
 from activation_atlas.stages.intervention import REMOVALS
 from activation_atlas.stages.significance import FEWEST as PATCHES
+from activation_atlas.stages.significance import IMAGES as FEWEST
 from activation_atlas.stages.significance import (
     bootstrap_mean,
     grouped,
@@ -25,8 +27,6 @@ from activation_atlas.stages.significance import (
 CONTROLS = ("random", "class", "noise")
 NEEDED = ("random", "class")
 """Without these nothing is verified: much that is no cue beats noise, and noise of a plain colour is none."""
-FEWEST = 20
-"""Images below which nothing is tested."""
 LEVEL = 0.05
 """Of q, and what intervals leave out."""
 POWER = 0.84
@@ -194,7 +194,7 @@ def missing(found: dict[str, Any], least: float) -> str:
         return "it does what a cue does, but among so many candidates not surely enough; more images would tell"
     if worst == "removal":
         more = _until(found["carriers"], found["removal_low"], found["removal"], found["removal_high"], 0.0)
-        tell = f"; {more:,} images that have it would tell, {found['carriers']} were there" if more else ""
+        tell = f"; about {rough(more)} images that have it would tell, {found['carriers']} were there" if more else ""
         return f"turns images, but taking it out shows no sure fall{tell}"
     if worst == "logit":
         return "turns images, but raises the logit no more surely than some control does"

@@ -13,6 +13,11 @@ def plural(count: int, one: str, more: str | None = None) -> str:
     return f"{thousands(count)} {one if count == 1 else more or one + 's'}"
 
 
+def rough(count: float) -> str:
+    """A count that is an estimate, of two digits."""
+    return thousands(float(f"{count:.2g}"))
+
+
 def file_size(count: int) -> str:
     """Bytes as kB or MB of a thousand, and no smaller than one kB."""
     return f"{count / 1e6:.1f} MB" if count >= 999_500 else f"{max(1, round(count / 1000))} kB"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from activation_atlas.stages.drawing.numbers import figure, percent, plural, thousands
+from activation_atlas.stages.drawing.numbers import figure, percent, plural, rough, thousands
 
 VIEWER = Path(__file__).parent.parent / "viewer"
 
@@ -29,7 +29,9 @@ def rendered(
         loader=jinja2.FileSystemLoader(VIEWER), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    env.filters.update(figure=figure, percent=_percent, number=thousands, plural=plural, file_name=file_name)
+    env.filters.update(
+        figure=figure, rough=rough, percent=_percent, number=thousands, plural=plural, file_name=file_name
+    )
     fonts = {
         w: base64.b64encode((VIEWER / "fonts" / f"source-sans-3-latin-{w}-normal.woff2").read_bytes()).decode()
         for w in (400, 600)

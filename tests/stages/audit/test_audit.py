@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from activation_atlas.stages import audit, cues, evidence, spuriosity, trials
-from activation_atlas.stages.audit.findings import rates
+from activation_atlas.stages.audit.findings import alike, rates
 from activation_atlas.stages.audit.pictures import source
 from activation_atlas.stages.stage import Stage
 from activation_atlas.stages.tables import from_numpy
@@ -93,3 +93,18 @@ def test_small_images_are_enlarged_by_whole_pixels():
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(source(pixels).split(",")[1]))))
     np.testing.assert_array_equal(shown[::5, ::5, 0], pixels[..., 0])
     assert shown.shape == (160, 200, 3)
+
+
+def test_cues_whose_patches_lie_at_one_place_may_be_one():
+    """Squares of side 4, a quarter of a side apart: 12 of 20 pixels; one elsewhere, and one of another class."""
+
+    def cue(candidate: int, left: int, image: str, of: int = 1) -> dict:
+        place = {"image_id": image, "top": 0, "left": left, "bottom": 4, "right": left + 4}
+        return {"candidate": candidate, "class": of, "exemplars": [place]}
+
+    found = alike([cue(0, 0, "a"), cue(1, 1, "a"), cue(2, 9, "b"), cue(3, 0, "a", of=2)])
+    assert found == {
+        0: [{"candidate": 1, "overlap": 0.6, "shared": 1}],
+        1: [{"candidate": 0, "overlap": 0.6, "shared": 1}],
+    }
+    assert not alike([cue(0, 0, "a"), cue(1, 2, "a")])  # 8 of 24

@@ -9,7 +9,7 @@ import pytest
 
 from activation_atlas.stages import tables
 from activation_atlas.stages.audit import Params
-from activation_atlas.stages.audit.chosen import address, chosen, sure_slices
+from activation_atlas.stages.audit.chosen import address, chosen, pictured, sure_slices
 from tests.memory import MemoryInputs
 
 IDS = [f"{k:016x}" for k in range(12)]
@@ -89,3 +89,8 @@ def test_a_cue_that_no_image_shows(known):
     made.tables["evidence"] = [pa.table({"candidate": [0, 1], "typical": pa.array([50.0, None], pa.float32())})]
     (only,) = chosen(made, params("cues"))["cues"]
     assert only["images"] == only["wrong"] == 0
+
+
+def test_of_a_slice_mistakes_are_shown_first_and_the_strongest_before_others():
+    slices = [{"members": [str(k) for k in range(14)]}, {"members": []}]
+    assert pictured(slices, {"3", "12"}) == [["3", "12", "0", "1", "2", "4", "5", "6", "7", "8"], []]

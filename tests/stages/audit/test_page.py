@@ -96,7 +96,11 @@ def test_what_a_repair_makes_worse_is_said_as_loudly():
     html = page({"cues": [cue], "repair": rows})
     text = well(html)
     assert "1 share surely got worse, 2 better" in text and "What got worse" in text
-    assert "−20.0 [−30.0, −10.0] points: images labelled class 2" in text and "fitted: pasted" in text
+    assert "−20.0 [−30.0, −10.0] points: images labelled class 2" in text and "(fitted with the cue pasted in)" in text
+    few = [share("all", 0.01, 0.05), share("with", 0.3, 0.5, of=2) | {"images": 5, "before": 0.2, "after": 0.6}]
+    assert "1 → 3 of 5 right: images labelled class 2" in well(
+        page({"cues": [cue], "repair": [few[0], few[1] | {"candidate": 3}]})
+    )
     assert "Not known: tables hold no network to try cues on" in text and "1.2" in text
     unwritten = bare(page({"cues": [cue], "repair": rows[:1]}, layer=None))
     assert "no model is written" in unwritten and "What got worse" not in unwritten

@@ -155,6 +155,7 @@ def test_unlabelled_runs_claim_no_accuracy(tmp_path):
     assert not [f for f in files if "errors" in f or "confusion" in f] and "errors.html" not in html
 
 
+@pytest.mark.slow
 def test_a_photograph_that_is_gone_is_a_blank_with_a_note(tmp_path):
     inputs, params = scene(tmp_path, lost=True)
     files = inputs.run(STAGE, params)

@@ -125,6 +125,7 @@ def test_a_position_does_not_depend_on_its_companions(way, tmp_path):
     assert together.tobytes() == np.ascontiguousarray(reversed_).tobytes() == alone.tobytes()
 
 
+@pytest.mark.slow
 def test_a_rule_that_is_wrong_is_found_out(monkeypatch, tmp_path, caplog):
     from activation_atlas.stages.vision.attribution import tangents
 

@@ -83,6 +83,7 @@ def test_maps_and_logits_are_those_of_the_layers(built, model):
         near(found.numpy(), map_.numpy())
 
 
+@pytest.mark.slow
 def test_attributions_are_those_of_the_layers(built, model):
     layer, way = "conv", choose(model, "conv")
     assert way != "windows", "its rule for convolutions knows of no doubling"
