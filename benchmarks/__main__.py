@@ -12,6 +12,7 @@ from pathlib import Path
 NAMES = (
     "extract",
     "growth",
+    "kills",
     "look",
     "attribution",
     "classview",

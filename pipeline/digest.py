@@ -20,6 +20,19 @@ def content_digest(table: pa.Table) -> str:
     return sink.hash.hexdigest()
 
 
+def bare(field: pa.Field, name: str | None = None) -> pa.Field:
+    """A field as it was made: Parquet adds numbers, and calls what is in a list ``element``, which Arrow calls ``item``.
+    """
+    kind = field.type
+    if pa.types.is_struct(kind):
+        kind = pa.struct([bare(child) for child in kind])
+    elif pa.types.is_fixed_size_list(kind):
+        kind = pa.list_(bare(kind.value_field, "item"), kind.list_size)
+    elif pa.types.is_list(kind):
+        kind = pa.list_(bare(kind.value_field, "item"))
+    return pa.field(name or field.name, kind, field.nullable)
+
+
 def state_digest(state: Mapping[str, Any]) -> str:
     """SHA-256 (hex) over a state's plain values and its arrays, but for what is only ``told``."""
     arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from activation_atlas.pipeline import archive, journal
-from activation_atlas.pipeline.digest import canonical, content_digest
+from activation_atlas.pipeline.digest import bare, canonical, content_digest
 from activation_atlas.pipeline.faults import DAMAGED, one_line, unreadable, unwritable
 from activation_atlas.pipeline.lock import hold
 from activation_atlas.pipeline.seal import MARK, seal
@@ -117,7 +117,8 @@ class Store:
         self, table: str, index: int, data: pa.Table, fingerprint: Mapping[str, Any], marks: Iterable[str] = ()
     ) -> int:
         """Writes one part; returns its bytes."""
-        data = data.replace_schema_metadata(None).combine_chunks()
+        data = data.combine_chunks()
+        data = pa.Table.from_arrays(data.columns, schema=pa.schema(map(bare, data.schema)))
         metadata = {FINGERPRINT: canonical(fingerprint), CONTENT: content_digest(data).encode(), MARK: b"sha256"}
         if marks := sorted(marks):
             metadata[MARKS] = " ".join(marks).encode()

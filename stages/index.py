@@ -86,13 +86,6 @@ def _of(shard: Shard, source: Source) -> list[int] | None:
     return [source.row_of[image] for image in own] if all(image in source.row_of for image in own) else None
 
 
-def _seen(inputs: Inputs, params: Params, shard: Shard) -> dict[str, str]:
-    """All that the listing says of each image."""
-    source = _source(params)
-    rows = source.row_of
-    return {own: _digest(source.listing.slice(rows[own], 1)) for own in shard.images or () if own in rows}
-
-
 def run(inputs: Inputs, params: Params, shard: Shard) -> dict[str, pa.Table]:
     """`images`: the shard's readable images. `levels`: what those of more than 8 bits hold. `rejects/index`: the
     others, and why.
@@ -265,7 +258,6 @@ STAGE = Stage(
     end=_end,
     check=("extract", _check),
     stamps=stamps,
-    seen=_seen,
     steps=_steps,
     rejects=lambda params: (REJECTS,),
 )

@@ -221,3 +221,14 @@ def test_a_digest_opens_a_footer_once_while_the_file_stays(store, monkeypatch):
     store.write("numbers", 1, pa.table({"n": [9]}), {})
     assert store.digest("numbers") != first and opened == [1]
     assert Store(store.root).digest("numbers") == store.digest("numbers")
+
+
+def test_what_was_read_is_digested_as_what_was_made(tmp_path):
+    """Parquet numbers the fields and calls what is in a list by another name."""
+    member = pa.list_(pa.struct([("id", pa.string()), ("at", pa.list_(pa.float32(), 2))]))
+    made = pa.table({"a": [1, 2], "b": pa.array([[{"id": "x", "at": [0.5, 1]}], []], member)})
+    store = Store(tmp_path)
+    store.write("one", 0, made, {})
+    store.write("two", 0, store.read("one", 0), {})
+    assert store.content("one", 0) == store.content("two", 0) == content_digest(made)
+    assert store.part_path("one", 0).read_bytes() == store.part_path("two", 0).read_bytes()
