@@ -21,8 +21,7 @@ def content_digest(table: pa.Table) -> str:
 
 
 def bare(field: pa.Field, name: str | None = None) -> pa.Field:
-    """A field as it was made: Parquet adds numbers, and calls what is in a list ``element``, which Arrow calls ``item``.
-    """
+    """A field as it was made: Parquet adds numbers, and calls what Arrow calls the ``item`` of a list ``element``."""
     kind = field.type
     if pa.types.is_struct(kind):
         kind = pa.struct([bare(child) for child in kind])
